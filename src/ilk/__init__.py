@@ -1,0 +1,47 @@
+"""ilk groups images of the same ilk.
+
+The public names are imported on first use: ``import ilk`` loads neither torch nor scikit-learn.
+
+>>> import ilk
+>>> ilk.__version__.count(".")
+2
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_HOMES = {
+    "TransferClustering": "ilk.methods",
+    "choose_k": "ilk.choose",
+    "cluster": "ilk.jobs",
+    "predict": "ilk.jobs",
+    "evaluate": "ilk.evaluate",
+    "load_run": "ilk.runs",
+    "open_images": "ilk.data",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from ilk.choose import choose_k as choose_k
+    from ilk.data import open_images as open_images
+    from ilk.evaluate import evaluate as evaluate
+    from ilk.jobs import cluster as cluster
+    from ilk.jobs import predict as predict
+    from ilk.methods import TransferClustering as TransferClustering
+    from ilk.runs import load_run as load_run
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ilk' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
