@@ -1,0 +1,226 @@
+"""Devices, generators and the process group: the one file that knows where the work is done.
+
+Every function of the process group is the identity when the process is alone, so callers never ask "am I distributed?".
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilk.errors import ArgumentError, nearest
+
+__all__ = [
+    "all_gather",
+    "all_sum",
+    "average_gradients",
+    "broadcast",
+    "device",
+    "generator",
+    "rank",
+    "seeded",
+    "threads",
+    "world_size",
+]
+
+_DEVICES = ("auto", "cpu", "cuda")
+_MAX_SEED = 2**63
+
+
+def device(name: str | torch.device = "auto") -> torch.device:
+    """Return the device called `name`; ``"auto"`` is the GPU if there is one, else the CPU.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "cuda:N"} or torch.device
+
+    Raises
+    ------
+    ArgumentError
+        If the name is unknown, or no such device is usable here.
+
+    Examples
+    --------
+    >>> device("cpu")
+    device(type='cpu')
+    """
+    text = str(name)
+    kind, _, number = text.partition(":")
+    if kind not in _DEVICES or (number and (kind != "cuda" or not number.isdecimal())):
+        allowed = "'auto', 'cpu', 'cuda' or 'cuda:N'"
+        raise ArgumentError(f"device={text!r} is unknown; allowed: {allowed}.{nearest(text, _DEVICES)}")
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cpu" or (kind == "auto" and not found):
+        return torch.device("cpu")
+    if not found:
+        raise ArgumentError(f"device={text!r}: no CUDA GPU is usable here; allowed: 'auto' or 'cpu'")
+    if number and int(number) >= found:
+        raise ArgumentError(f"device={text!r}: only {found} GPU(s) here; allowed: 'cuda:0' to 'cuda:{found - 1}'")
+    return torch.device("cuda" if kind == "auto" else text)
+
+
+def _check_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < _MAX_SEED:
+        raise ArgumentError(f"seed={seed!r}: must be an integer from 0 to 2**63 - 1")
+    return int(seed)
+
+
+def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """Return a fresh random generator on `device`, seeded with `seed`.
+
+    Examples
+    --------
+    >>> torch.rand(1, generator=generator(0)) == torch.rand(1, generator=generator(0))
+    tensor([True])
+    """
+    return torch.Generator(device).manual_seed(_check_seed(seed))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch (CPU, GPUs), NumPy and Python for a block, then put them back as they were.
+
+    For code that draws from the global state and takes no generator, such as the constructors of ``torch.nn``.
+
+    Examples
+    --------
+    >>> with seeded(3):
+    ...     first = torch.nn.Linear(2, 2).weight
+    >>> with seeded(3):
+    ...     torch.equal(first, torch.nn.Linear(2, 2).weight)
+    True
+    """
+    seed = _check_seed(seed)
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - the global state is the point
+    gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=gpus):
+        try:
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            random.seed(seed)
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
+
+
+def threads() -> int:
+    """Return how many CPU threads one operation of torch may use.
+
+    Examples
+    --------
+    >>> threads() >= 1
+    True
+    """
+    return torch.get_num_threads()
+
+
+# the process group ----------------------------------------------------------------------------------------------------
+
+
+def _in_company() -> bool:
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def rank() -> int:
+    """Return the number of this process in its group; 0 when alone."""
+    from torch import distributed
+
+    return distributed.get_rank() if _in_company() else 0
+
+
+def world_size() -> int:
+    """Return how many processes work together; 1 when alone."""
+    from torch import distributed
+
+    return distributed.get_world_size() if _in_company() else 1
+
+
+def all_sum(tensor: Tensor) -> Tensor:
+    """Return the sum of `tensor` over all processes; `tensor` itself when alone. The argument is not changed.
+
+    Examples
+    --------
+    >>> all_sum(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    if not _in_company():
+        return tensor
+    from torch import distributed
+
+    total = tensor.detach().clone()
+    distributed.all_reduce(total)
+    return total
+
+
+def all_gather(tensor: Tensor) -> Tensor:
+    """Return the rows of all processes, in the order of their ranks; `tensor` itself when alone.
+
+    Parameters
+    ----------
+    tensor : Tensor (n_r, ...)
+        The number of rows may differ from process to process, the rest of the shape may not.
+
+    Returns
+    -------
+    Tensor (sum of n_r, ...)
+    """
+    if not _in_company():
+        return tensor
+    from torch import distributed
+
+    counts = [torch.zeros(1, dtype=torch.int64, device=tensor.device) for _ in range(world_size())]
+    distributed.all_gather(counts, torch.tensor([len(tensor)], device=tensor.device))
+    sizes = [int(count) for count in counts]
+    padded = tensor.new_zeros((max(sizes), *tensor.shape[1:]))
+    padded[: len(tensor)] = tensor.detach()
+    parts = [torch.empty_like(padded) for _ in sizes]
+    distributed.all_gather(parts, padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+
+def broadcast(tensor: Tensor, source: int = 0) -> Tensor:
+    """Return what process `source` passed as `tensor`; `tensor` itself when alone.
+
+    All processes must pass the same shape and dtype.
+    """
+    if not _in_company():
+        return tensor
+    from torch import distributed
+
+    received = tensor.detach().clone()
+    distributed.broadcast(received, source)
+    return received
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Replace each gradient by its mean over all processes, in one exchange per dtype; does nothing when alone.
+
+    A parameter without a gradient here counts as a gradient of zeros, so every process exchanges the same tensors.
+    """
+    if not _in_company():
+        return
+    from torch import distributed
+
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for parameter in parameters:
+        if not parameter.requires_grad:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        kinds.setdefault((parameter.grad.dtype, parameter.grad.device), []).append(parameter.grad)
+    for gradients in kinds.values():
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= world_size()
+        start = 0
+        for gradient in gradients:
+            gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
+            start += gradient.numel()

@@ -1,0 +1,22 @@
+"""Vectors: k-means, neighbours, PCA and silhouettes on torch; CPU and GPU run the same code.
+
+Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no global randomness.
+"""
+
+from ilk.vectors.kmeans import KMeansResult, kmeans
+from ilk.vectors.neighbors import neighbors
+from ilk.vectors.pca import PCA, fit_pca
+from ilk.vectors.rows import l2_normalize
+from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplified_silhouette
+
+__all__ = [
+    "PCA",
+    "KMeansResult",
+    "fit_pca",
+    "kmeans",
+    "l2_normalize",
+    "neighbors",
+    "silhouette_samples",
+    "silhouette_score",
+    "simplified_silhouette",
+]
