@@ -1,0 +1,54 @@
+# make demo   sets everything up and groups real images        make test   sets everything up and runs the tests
+# make check  lint, types, architecture                        make bench  the short benchmark recipes
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.ilk-ready
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+UV      := $(shell command -v uv 2>/dev/null)
+DEMO    := ilk-demo
+
+.PHONY: help setup demo test check bench clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "ilk needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3"; exit 1; }
+	@echo "== setting up in $(VENV) with $$($(PYTHON) --version): some GB of packages (torch above all), 2 to 15 minutes"
+ifneq ($(UV),)
+	@test -x $(BIN)/python || $(UV) venv --python $(PYTHON) $(VENV)
+	$(UV) pip install --python $(BIN)/python -c constraints.txt -e '.[dev]'
+else
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "Python lacks venv: on Debian and Ubuntu, apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+endif
+	@echo "== warming up: numba compiles UMAP's kernels once"
+	@$(BIN)/python -W ignore -c "import umap"
+	@touch $(STAMP)
+	@echo "== ready"
+
+demo: setup
+	@$(BIN)/python examples/digits_folder.py $(DEMO)/digits
+	$(BIN)/ilk cluster $(DEMO)/digits -k 10 --labels prefix -o $(DEMO)/run --overwrite
+	@echo
+	@echo "Your turn:  $(BIN)/ilk cluster /path/to/your/images"
+
+test: setup
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/run_all.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) ilk-runs build src/*.egg-info

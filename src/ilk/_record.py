@@ -1,0 +1,249 @@
+"""How a fitted model becomes the files of a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk import __version__, files, layout, report, runs
+from ilk.describe import Description, describe
+from ilk.errors import RunError
+
+_PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
+_WEIGHTS = "encoder.safetensors"
+
+
+def write(
+    writer: runs.RunWriter, model: Any, images: Any, source: Any, seconds: dict[str, float], begin: float
+) -> None:
+    """Write everything a run folder holds, except scores."""
+    started = time.perf_counter()
+    encoded = model.encoded_
+    rows = encoded.rows  # the source's index of every row of the features
+    labels = model.labels_
+    confidence = model.probabilities_.max(1)
+    told = describe(model.embedding_, labels[rows], confidence[rows])
+    _images(writer, encoded, images.names())
+    _assignments(writer, encoded, labels, confidence, told)
+    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position))
+    choice = getattr(model, "k_choice_", None)
+    if choice is not None:
+        writer.json("k_table.json", choice.table)
+    _features(writer, encoded)
+    writer.array("map.npy", _map(model, encoded.position))
+    writer.state(model.state())
+    _keep_weights(writer, model)
+    files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
+    stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
+    seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
+    seconds["encode"] = encoded.seconds
+    writer.update(
+        encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
+    )
+    _summarise(writer, model, seconds, choice, begin)
+    opened = getattr(images, "opened", None)
+    run = runs.Run(writer.folder, writer.header)
+    report.write_plots(run, opened)
+    report.write_report(run, source=opened)
+    seconds["report"] = time.perf_counter() - started
+    _summarise(writer, model, seconds, choice, begin)
+
+
+def add_scores(run: runs.Run, scores: Mapping[str, Any]) -> None:
+    """Put the five scores into the summary, and the report."""
+    five = ("acc", "nmi", "nmi_geometric", "ari", "purity")
+    run.header["summary"]["scores"] = {name: scores[name] for name in five}
+    runs.write_json(run.path / "run.json", run.header)
+    report.write_report(run, source=None)
+
+
+def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
+    position, rows = encoded.position, encoded.rows
+    twin = [
+        int(rows[at]) if status == "duplicate" else None for at, status in zip(position, encoded.status, strict=True)
+    ]
+    writer.table(
+        "images.parquet",
+        {
+            "index": np.arange(len(names)),
+            "path": names,
+            "bytes": np.asarray(encoded.sizes, np.int64),
+            "width": np.asarray(encoded.widths, np.int32),
+            "height": np.asarray(encoded.heights, np.int32),
+            "status": list(encoded.status),
+            "reason": list(encoded.reasons),
+            "twin": twin,
+        },
+    )
+
+
+def _assignments(
+    writer: runs.RunWriter,
+    encoded: Any,
+    labels: npt.NDArray[np.int64],
+    confidence: npt.NDArray[np.float32],
+    told: Description,
+) -> None:
+    index = np.flatnonzero(encoded.position >= 0)
+    at = encoded.position[index]
+    writer.table(
+        "assignments.parquet",
+        {
+            "index": index,
+            "cluster": labels[index],
+            "confidence": confidence[index],
+            "distance": told.distance[at],
+            "second": told.second[at],
+            "silhouette": told.silhouette[at],
+        },
+    )
+
+
+def _clusters(
+    told: Description,
+    rows: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int64],
+    position: npt.NDArray[np.int64],
+) -> list[dict[str, Any]]:
+    """Groups with the source's image indices instead of feature rows, and sizes that count duplicates."""
+    read = position >= 0
+    return [
+        {
+            **group,
+            "size": int(((labels == group["id"]) & read).sum()),
+            "exemplars": rows[group["exemplars"]].tolist(),
+            "borderline": rows[np.asarray(group["borderline"], np.int64)].tolist(),
+        }
+        for group in told.groups
+    ]
+
+
+def _features(writer: runs.RunWriter, encoded: Any) -> None:
+    """Write (n, d) float16 features, a slice at a time; NaN rows are unreadable images."""
+    position, features = encoded.position, encoded.features
+    target = writer.folder / "features.npy"
+    full = np.lib.format.open_memmap(target, mode="w+", dtype=features.dtype, shape=(len(position), features.shape[1]))
+    step = max(1, (64 << 20) // max(1, full.itemsize * full.shape[1]))
+    for start in range(0, len(position), step):
+        at = position[start : start + step]
+        block = features[np.maximum(at, 0)]
+        block[at < 0] = np.nan
+        full[start : start + step] = block
+    full.flush()
+
+
+def _map(model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    graph = getattr(model, "graph_", None)
+    placed = layout.map_2d(model.space_, graph=graph, seed=int(model.random_state))
+    return np.where(position[:, None] >= 0, placed[position], np.float32("nan")).astype(np.float32)
+
+
+def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
+    """Give the run its own name for the encoder's weights: a hard link where possible, else a copy."""
+    weights = getattr(model.encoder_, "weights_file", None)
+    if weights is None:
+        return
+    target = writer.folder / "model" / _WEIGHTS
+    target.unlink(missing_ok=True)
+    try:
+        os.link(weights, target)
+    except OSError:
+        shutil.copyfile(weights, target)
+
+
+def weights_of(run: runs.Run) -> Path | None:
+    """Return the encoder's weights kept in `run`, or None where it needs none."""
+    path = run.path / "model" / _WEIGHTS
+    return path if path.exists() else None
+
+
+def _encoder(model: Any) -> dict[str, Any]:
+    encoder = model.encoder_
+    return {"name": encoder.name, "why": encoder.why, "backend": encoder.backend, "notes": list(encoder.notes)}
+
+
+def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], choice: Any, begin: float) -> None:
+    """Write the JSON object of the command line into run.json."""
+    encoded, labels = model.encoded_, model.labels_
+    read = encoded.position >= 0
+    n_noise = int((labels[read] < 0).sum())
+    warnings = [*writer.header["warnings"], *model.notes_]
+    if n_noise:
+        warnings.append(f"{n_noise} image(s) belong to no group (cluster -1)")
+    seconds = {**seconds, "total": time.perf_counter() - begin}
+    summary = {
+        "run": str(writer.path),
+        "method": writer.header["method"],
+        "encoder": model.encoder_.name,
+        "n_images": int(read.sum()),
+        "n_unreadable": int((~read).sum()),
+        "n_duplicates": sum(status == "duplicate" for status in encoded.status),
+        "n_clusters": int(model.n_clusters_),
+        "sizes": np.bincount(labels[labels >= 0], minlength=model.n_clusters_).tolist(),
+        "k_table": choice.table if choice else [],
+        "suggested": choice.suggested() if choice else {"coarse": None, "natural": None, "fine": None},
+        "scores": None,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "images_per_second": round(float(encoded.images_per_second), 1),
+        "warnings": list(dict.fromkeys(warnings)),
+    }
+    writer.update(summary=summary, seconds=summary["seconds"])
+
+
+def write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
+    """Write `columns` as CSV or Parquet by the ending of `path`."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise RunError(f"cannot write {path}: give a name that ends in .csv or .parquet.")
+    table = pa.table(dict(columns))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if kind == ".csv":
+            pyarrow.csv.write_csv(table, temporary)
+        else:
+            pyarrow.parquet.write_table(table, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Return the versions of ilk, Python and what the numbers depend on."""
+    found = {"ilk": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+@functools.cache
+def commit() -> str | None:
+    """Return the commit of the checkout ilk runs from, or None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    git = shutil.which("git")
+    if git is None:
+        return None
+    answer = subprocess.run([git, "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)  # noqa: S603
+    return answer.stdout.strip() or None

@@ -1,0 +1,64 @@
+"""The command line: parse, call one function of the library, print. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``ilk`` with `arguments` (default: those of the process) and return its exit code.
+
+    0 done; 1 our error, one line on stderr; 2 wrong usage; 130 interrupted.
+    """
+    from ilk.cli.commands import app
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="ilk")
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say("\ninterrupted. The same command goes on from here.")
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has left: nothing to say, and nothing to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _explain(error)
+    return int(code) if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Print one line for `error` and return the exit code it stands for."""
+    from ilk.errors import IlkError
+
+    name = type(error).__name__
+    if name == "Abort":
+        _say("\ninterrupted. The same command goes on from here.")
+        return 130
+    if hasattr(error, "exit_code"):  # typer's own: wrong usage, or a plain exit
+        if hasattr(error, "show"):
+            error.show()
+        return int(error.exit_code)
+    if isinstance(error, IlkError):
+        _say(f"ilk: {error}")
+    elif isinstance(error, MemoryError):
+        _say("ilk: out of memory. Close other programs, or group fewer images at once.")
+    elif isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        _say(f"ilk: {error.strerror or error}{where}. Nothing that was finished is lost.")
+    else:
+        _say(f"ilk: unexpected {name}: {error}. Please report it with the output of the same command and --debug.")
+    return 1
+
+
+def _say(text: str) -> None:
+    # a file name may hold what the terminal cannot show; saying something beats failing while saying it
+    encoding = sys.stderr.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)

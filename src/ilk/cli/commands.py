@@ -1,0 +1,181 @@
+"""The commands. Each parses, makes one call, and prints; what they print is in `ilk.cli.show`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from ilk.cli import options as parse
+
+app = typer.Typer(
+    name="ilk",
+    help="Group images of the same ilk. Nothing is ever sent anywhere; your images are never changed or moved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Source = Annotated[
+    str, typer.Argument(help="Folder, .tar, .zip, list of paths (.txt), .npz, .npy, .parquet or digits.")
+]
+RunPath = Annotated[Path, typer.Argument(help="A run folder made by `ilk cluster`.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Split = Annotated[Literal["all", "train", "test"], typer.Option(help="Part of a source that has train and test parts.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 only where it is faster and agrees.")]
+Labels = Annotated[
+    str, typer.Option(help="True labels, for scores only: auto, none, folder, prefix, an npz key or a .csv.")
+]
+Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
+
+
+@app.command()
+def cluster(
+    source: Source,
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Run folder. [default: below ilk-runs/]")] = None,
+    method: Annotated[str, typer.Option("-m", "--method", help="See `ilk methods`.")] = "transfer",
+    k: Annotated[str, typer.Option("-k", help="Number of groups, or auto.")] = "auto",
+    encoder: Annotated[str, typer.Option(help="auto, pixels, classic or a timm model. See `ilk encoders`.")] = "auto",
+    weights: Annotated[Optional[Path], typer.Option(help="Weights of the encoder.")] = None,
+    set_: Annotated[
+        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
+    ] = None,
+    labels: Labels = "auto",
+    split: Split = "all",
+    seed: Annotated[int, typer.Option(help="Same seed, same machine: same groups.")] = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Group the images of SOURCE and write a run folder with pictures, tables, a report and a model."""
+    from ilk.cli.show import Screen
+
+    screen = Screen(json)
+    chosen = parse.method_options(
+        k, encoder, weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache)
+    )
+    from ilk import jobs
+
+    run = jobs.cluster(
+        source, out, method=method, options=chosen, split=split, labels=labels, overwrite=overwrite,
+        command=parse.command_line(), on_event=screen.event,
+    )  # fmt: skip
+    screen.clustered(run)
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    source: Source,
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
+    split: Split = "all",
+    device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
+    from ilk.cli.show import Screen
+
+    screen = Screen(json)
+    parse.table_path(out)
+    from ilk import jobs
+
+    found = jobs.predict(
+        run, source, split=split, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event
+    )
+    if out is not None:
+        found.write(out)
+    screen.predicted(found, run, out)
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    source: Annotated[Optional[str], typer.Argument(help="New images to predict first, then to score.")] = None,
+    labels: Labels = "auto",
+    split: Split = "all",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score a run, or its predictions for SOURCE, against true labels."""
+    from ilk.cli.show import Screen
+
+    screen = Screen(json)
+    screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
+
+
+@app.command()
+def report(
+    run: RunPath,
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", help="The HTML file. [default: RUN/report.html]")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write the report of RUN: one HTML file that opens offline."""
+    from ilk import runs
+    from ilk.cli.show import Screen
+    from ilk.report import write_report
+
+    Screen(False).line(f"report   {write_report(runs.load_run(run), out)}")
+
+
+@app.command()
+def info(
+    run: Annotated[Optional[Path], typer.Argument(help="A run folder.")] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="With --cache: empty it.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a run holds, or how large the cache is."""
+    from ilk.cli.show import Screen
+
+    screen = Screen(json)
+    if cache == (run is not None) or (clear and not cache):
+        raise typer.BadParameter("give a RUN, or --cache [--clear].")
+    if cache:
+        screen.cache(parse.cache_state(clear))
+    else:
+        from ilk import runs
+
+        screen.run(runs.load_run(Path(os.fspath(run or "."))))
+
+
+@app.command()
+def methods(json: Json = False, debug: Debug = False) -> None:
+    """List the methods for -m, their presets and settings."""
+    from ilk import methods as registry
+    from ilk.cli.show import Screen
+
+    Screen(json).methods({short: registry.find(short) for short in registry.short_names()})
+
+
+@app.command()
+def encoders(json: Json = False, debug: Debug = False) -> None:
+    """List the encoders for --encoder, and which of them are ready without a download."""
+    from ilk import encoders as registry
+    from ilk.cli.show import Screen
+
+    Screen(json).encoders(registry.available())
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        from ilk import __version__
+
+        typer.echo(f"ilk {__version__}")
+        raise typer.Exit

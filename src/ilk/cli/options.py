@@ -1,0 +1,133 @@
+"""Turning what was typed into what the library takes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ilk.errors import ArgumentError
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def value(text: str) -> Any:
+    """Return `text` as the plain value it reads like.
+
+    >>> [value(t) for t in ("3", "0.5", "true", "none", "crop", "2,4,8")]
+    [3, 0.5, True, None, 'crop', [2, 4, 8]]
+    """
+    if "," in text:
+        return [value(part) for part in text.split(",") if part]
+    if text.lower() in _WORDS and text.lower() != "none":
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None if text == "none" else text
+
+
+def method_options(
+    k: str,
+    encoder: str,
+    weights: Path | None,
+    settings: list[str],
+    seed: int,
+    device: str,
+    precision: str,
+    cache: Path | None,
+) -> dict[str, Any]:
+    """Return the flat options of a method from the options of ``ilk cluster``.
+
+    Raises
+    ------
+    ArgumentError
+        K is neither a number nor "auto", or a ``--set`` is not ``KEY=VALUE``.
+    """
+    chosen: dict[str, Any] = {
+        "n_clusters": k,
+        "encoder": encoder,
+        "weights": None if weights is None else str(weights),
+        "random_state": seed,
+        "device": device,
+        "precision": precision,
+        "cache": cache,
+    }
+    if k != "auto":
+        try:
+            chosen["n_clusters"] = int(k)
+        except ValueError:
+            raise ArgumentError(f"-k {k}: give a whole number of at least 2, or auto.") from None
+    for text in settings:
+        key, equals, given = text.partition("=")
+        if not equals or not key:
+            raise ArgumentError(f"--set {text}: write it as KEY=VALUE, for example --set preset=kmeans.")
+        # "none" is a word of some settings (reducer=none) and "nothing" for the others
+        chosen[key] = "none" if key == "reducer" and given == "none" else value(given)
+    return chosen
+
+
+def cache(given: Path | None, none: bool) -> Path | None:
+    """Return the cache folder: the one given, no cache, or ``$XDG_CACHE_HOME/ilk``."""
+    if none and given is not None:
+        raise ArgumentError("--cache and --no-cache exclude each other.")
+    if none:
+        return None
+    if given is not None:
+        return given.expanduser()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "ilk"
+
+
+def cache_state(clear: bool) -> dict[str, Any]:
+    """Return path, bytes and whether the default cache was just emptied."""
+    from ilk import encoders
+
+    folder = cache(None, False)
+    assert folder is not None
+    before = encoders.cache_size(folder)
+    if clear:
+        encoders.clear_cache(folder)
+    return {"path": str(folder), "bytes": before, "cleared": clear}
+
+
+def table_path(path: Path | None) -> None:
+    """Raise unless `path` ends in .csv or .parquet: before the work, not after it."""
+    if path is not None and path.suffix.lower() not in (".csv", ".parquet"):
+        raise ArgumentError(f"-o {path}: give a name that ends in .csv or .parquet.")
+    if path is not None and not path.parent.is_dir():
+        raise ArgumentError(f"-o {path}: there is no folder {path.parent}.")
+
+
+def command_line() -> str:
+    """Return the command as it was typed, quoted for a shell."""
+    return shlex.join(["ilk", *sys.argv[1:]])
+
+
+def scores_of(
+    run: Path, source: str | None, labels: str, split: str, on_event: Callable[[dict[str, Any]], Any]
+) -> dict[str, Any]:
+    """Score `run` itself, or its predictions for `source`."""
+    from ilk import evaluate, runs
+    from ilk.errors import DataError
+
+    opened = runs.load_run(run)
+    nothing = DataError(f"no labels for {source or run}: name them with --labels folder, prefix, KEY or FILE.csv.")
+    if source is None:
+        scores = evaluate.evaluate(opened, None if labels == "auto" else labels)
+        if scores is None:
+            raise nothing
+        return scores
+    from ilk import files, jobs
+
+    truth = files.truth(labels, source, split=split)
+    if not truth:
+        raise nothing
+    found = jobs.predict(opened, source, split=split, cache=cache(None, False), on_event=on_event)
+    seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
+    return evaluate.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)

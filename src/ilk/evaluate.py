@@ -1,0 +1,81 @@
+"""Scores of a finished run against true labels: the only place, besides `probe`, where labels are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ilk import files, metrics
+from ilk.errors import DataError
+from ilk.runs import Run, load_run, write_json
+
+__all__ = ["evaluate", "score"]
+
+
+def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any] | None:
+    """Score the groups of `run`, and write ``scores.json`` into it.
+
+    Parameters
+    ----------
+    run
+        A finished run or its path.
+    labels
+        Where the true labels are: "auto", "folder", "prefix", a key of the npz, or a CSV file. None: what the run was
+        started with.
+
+    Returns
+    -------
+    dict or None
+        See `score`; None where the source has no labels and `labels` is "auto" or "none".
+
+    Raises
+    ------
+    DataError
+        The labels are asked for by name but are not there, or do not fit the images.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    source = run.header["source"]
+    spec = labels or run.header.get("labels", "auto")
+    if spec == "none":
+        return None
+    if source.get("spec") is None:
+        raise DataError("this run was made from an array in memory: there are no labels to read.")
+    truth = files.truth(spec, source["spec"], split=source.get("split", "all"))
+    if not truth:
+        return None
+    table, names = run.assignments(), run.images()["path"]
+    scores = score([names[i] for i in table["index"]], table["cluster"], truth)
+    write_json(run.path / "scores.json", {"labels": str(spec), **scores})
+    return scores
+
+
+def score(names: Sequence[str], clusters: Sequence[int], truth: Mapping[str, Any]) -> dict[str, Any]:
+    """Score `clusters` against the labels of the images of the same `names`.
+
+    Returns
+    -------
+    dict
+        ``acc, nmi, nmi_geometric, ari, purity`` in [0, 1] (ARI may be negative), ``n_scored``, ``n_unlabelled``, and
+        ``clusters``: one dict per group with its majority label, that label's share, and its size.
+
+    Raises
+    ------
+    DataError
+        None of the images has a label.
+    """
+    known = [i for i, name in enumerate(names) if name in truth]
+    if not known:
+        raise DataError(
+            f"none of the {len(names)} images has a label: names like {names[0]!r} are not among the labels."
+        )
+    classes = [truth[names[i]] for i in known]
+    groups = np.asarray(clusters, np.int64)[known]
+    return {
+        **metrics.scores(classes, groups),
+        "n_scored": len(known),
+        "n_unlabelled": len(names) - len(known),
+        "clusters": metrics.per_cluster_accuracy(classes, groups),
+    }

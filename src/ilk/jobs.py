@@ -1,0 +1,265 @@
+"""Whole jobs: images in, a finished run folder out; a run and new images in, predictions out."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk import _record, evaluate, methods, runs
+from ilk.data import open_images
+from ilk.errors import DataError, NotEnoughImages, RunError
+
+__all__ = ["Prediction", "cluster", "default_run", "predict"]
+
+OnEvent = Callable[[dict[str, Any]], bool | None]
+
+
+def cluster(
+    source: Any,
+    out: str | Path | None = None,
+    *,
+    method: str = "transfer",
+    options: Mapping[str, Any] | None = None,
+    split: str = "all",
+    labels: str = "auto",
+    overwrite: bool = False,
+    command: str | None = None,
+    on_event: OnEvent | None = None,
+) -> runs.Run:
+    """Group the images of `source` and leave a finished run folder.
+
+    Parameters
+    ----------
+    source
+        Folder, archive, list of paths, npz, npy, Parquet, "digits", or a uint8 array.
+    out
+        The run folder; by default ``ilk-runs/<source>-<method>-<hash of all settings>``.
+    method
+        A short name (see `ilk.methods`), a class name or ``package.module:Class``.
+    options
+        Constructor arguments, preset keys and encoder settings of the method, in one flat mapping.
+    split
+        "all", "train" or "test", where the source has such parts.
+    labels
+        Where true labels are, for the scores that are computed after the run is finished; "none" for no scores.
+    overwrite
+        Replace a finished or unfinished run of the same name.
+    command
+        The command line to show in the report.
+    on_event
+        Called with what happens; a true answer while encoding stops the job, which the same call later goes on with.
+
+    Returns
+    -------
+    Run
+        ``run.header["summary"]`` is the JSON object of the command line. A finished run of the very same job is
+        returned as it is, with an ``already`` event.
+
+    Raises
+    ------
+    IlkError
+        Everything that can be wrong with the input, by name. Nothing is left behind then.
+    """
+    begin = time.perf_counter()
+    tell: OnEvent = on_event or (lambda event: None)
+    options = dict(options or {})
+    model = methods.find(method).from_options(options)
+    model.resolved()
+    _check_labels(labels)
+    images = open_images(source, split)
+    seconds = {"list": time.perf_counter() - begin}
+    header = _header(images, source, split, method, model, labels, command)
+    path = Path(out) if out is not None else default_run(source, method, header["identity"])
+    tell({"event": "found", "n": len(images), "notes": _notes(images), "seconds": seconds["list"], "run": str(path)})
+    finished = _finished(path, header) if not overwrite else None
+    if finished is not None:
+        tell({"event": "already", "run": str(path)})
+        return finished
+    writer = runs.begin(path, header, overwrite=overwrite)
+    try:
+        if (
+            getattr(model, "cache", "none") is None
+        ):  # without a cache, the unfinished run itself is where a kill resumes
+            model.cache = writer.folder / "cache"
+        model.fit(images, on_epoch=lambda record, _: tell({"event": "stage", **record}))
+        tell({"event": "write", "run": str(path)})
+        _record.write(writer, model, images, source, seconds, begin)
+        tell({"event": "finishing", "run": str(path)})
+        run = runs.load_run(writer.finish())
+    except (NotEnoughImages, DataError) as error:
+        (writer.close if writer.resumed else writer.discard)()
+        _drop_empty(path.parent if out is None else None)
+        raise error
+    except OSError as error:
+        writer.close()
+        raise RunError(f"cannot write {path}: {error.strerror or error}. The same command goes on from here.") from None
+    except BaseException:
+        writer.close()
+        raise
+    evaluated = evaluate.evaluate(run)
+    if evaluated is not None:
+        _record.add_scores(run, evaluated)
+    tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": evaluated})
+    return run
+
+
+def default_run(source: Any, method: str, identity: Mapping[str, Any]) -> Path:
+    """Return ``ilk-runs/<source>-<method>-<8 hex digits of everything that makes this job this job>``."""
+    digest = hashlib.blake2b(json.dumps(identity, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
+    stem = Path(source).expanduser().resolve().stem if isinstance(source, str | Path) else "array"
+    clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "images"
+    return Path("ilk-runs") / f"{clean[:60]}-{method.rpartition(':')[2].lower()}-{digest}"
+
+
+def _header(
+    images: Any, source: Any, split: str, method: str, model: Any, labels: str, command: str | None
+) -> dict[str, Any]:
+    params = {key: _plain(value) for key, value in model.get_params(deep=False).items() if key != "cache"}
+    spec = str(Path(source).expanduser().resolve()) if _is_path(source) else source if source == "digits" else None
+    described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
+    return {
+        "method": method,
+        "params": params,
+        "resolved": {key: _plain(value) for key, value in model.resolved().items()},
+        "seed": params.get("random_state"),
+        "labels": labels,
+        "source": {**described, "kind": getattr(images, "kind", "array")},
+        "identity": {"method": method, "params": params, "source": described},
+        "versions": _record.versions(),
+        "commit": _record.commit(),
+        "command": command,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "warnings": [],
+    }
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | Path) and str(source) != "digits"
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
+
+
+def _notes(images: Any) -> list[str]:
+    return list(getattr(images, "notes", []))
+
+
+def _check_labels(labels: str) -> None:
+    """A labels file that is not there should be said before an hour of work, without opening it."""
+    if labels.lower().endswith(".csv") and not Path(labels).expanduser().is_file():
+        raise DataError(f"--labels: no file {labels}.")
+
+
+def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
+    """Return the finished run at `path` where it is this very job; None where nothing stands there."""
+    if not (path / "run.json").is_file():
+        return None
+    run = runs.load_run(path)
+    theirs, ours = run.header.get("identity", {}), json.loads(json.dumps(header["identity"], default=str))
+    if theirs == ours:
+        return run
+    what = "other images" if theirs.get("source") != ours["source"] else "other settings"
+    raise RunError(f"{path} holds a finished run of {what}. Choose another place with -o, or add --overwrite.")
+
+
+def _drop_empty(folder: Path | None) -> None:
+    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+# -- predict ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Groups of new images, one row per file of the source.
+
+    Attributes
+    ----------
+    names, status, reasons : list
+        File names; "ok", "duplicate" or "unreadable"; why not.
+    cluster, second : (n,) int64
+        Group and next-best group; -1 = none of these.
+    confidence : (n,) float32
+    group_names : dict
+        Name of every group of the run.
+    """
+
+    names: list[str]
+    status: list[str]
+    reasons: list[str | None]
+    cluster: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+    group_names: dict[int, str]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return path, cluster, group, confidence, second, status, reason as lists."""
+        return {
+            "path": self.names,
+            "cluster": self.cluster.tolist(),
+            "group": [self.group_names.get(int(c), "none of these") for c in self.cluster],
+            "confidence": [round(float(c), 4) for c in self.confidence],
+            "second": self.second.tolist(),
+            "status": self.status,
+            "reason": [reason or "" for reason in self.reasons],
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it."""
+        _record.write_table(Path(path), self.columns())
+
+
+def predict(
+    run: runs.Run | str | Path,
+    source: Any,
+    *,
+    split: str = "all",
+    device: str = "auto",
+    cache: str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> Prediction:
+    """Place the images of `source` into the groups of `run`.
+
+    Raises
+    ------
+    RunError
+        The run is damaged, or its encoder's weights are not those it was made with.
+    """
+    tell: OnEvent = on_event or (lambda event: None)
+    run = run if isinstance(run, runs.Run) else runs.load_run(run)
+    images = open_images(source, split)
+    tell({"event": "found", "n": len(images), "notes": _notes(images)})
+    try:
+        model = methods.find(run.header["method"]).from_state(
+            run.state(), weights_file=_record.weights_of(run), device=device, cache=cache
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(f"the model in {run.path} is damaged ({error}). Run the command that made it again.") from None
+    encoded = model.encode(
+        images,
+        on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
+    )
+    proba = model.proba_of(encoded)
+    order = np.argsort(-proba, axis=1, kind="stable")
+    second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
+    read = encoded.position >= 0
+    return Prediction(
+        images.names(),
+        list(encoded.status),
+        list(encoded.reasons),
+        model.decide(proba),
+        np.where(read, second, -1).astype(np.int64),
+        proba.max(1).astype(np.float32),
+        {int(g["id"]): str(g["name"]) for g in run.clusters()},
+    )

@@ -1,0 +1,153 @@
+"""UMAP: many dimensions for grouping, two for looking. The neighbour graph is exact, built once, and passed in."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ilk.errors import MissingDependency
+from ilk.vectors import neighbors
+
+__all__ = ["Graph", "map_2d", "neighbor_graph", "umap_embedding", "warm_up"]
+
+Floats = npt.NDArray[np.float32]
+
+
+class Graph(NamedTuple):
+    """Nearest neighbours of every row, the row itself first.
+
+    Attributes
+    ----------
+    index : (n, k) int64
+    distance : (n, k) float32
+    """
+
+    index: npt.NDArray[np.int64]
+    distance: Floats
+
+
+def neighbor_graph(x: torch.Tensor, n_neighbors: int) -> Graph:
+    """Exact Euclidean neighbour graph of the rows of `x` (n, d); every row is its own first neighbour.
+
+    The number of neighbours is cut to n. Cost: 2 n² d FLOPs, O(n k) memory.
+    """
+    n = len(x)
+    index, distance = neighbors(x, x, min(n_neighbors, n) - 1, exclude_self=True)
+    own = np.arange(n, dtype=np.int64)[:, None]
+    return Graph(
+        np.hstack([own, index.cpu().numpy()]),
+        np.hstack([np.zeros((n, 1), np.float32), distance.cpu().numpy()]),
+    )
+
+
+def umap_embedding(
+    x: Floats, graph: Graph, *, n_components: int, min_dist: float = 0.0, epochs: int | None = None, seed: int = 0
+) -> Floats:
+    """Lay `x` (n, d) out in `n_components` dimensions with umap-learn on the given graph.
+
+    One thread and a fixed seed: the same input gives the same output on the same machine.
+
+    Raises
+    ------
+    MissingDependency
+        umap-learn is missing or does not load.
+    """
+    umap = _umap()
+    # umap's spectral start needs n > n_components + 1; below that, and for graphs in one blob, random is as good
+    model = umap.UMAP(
+        n_components=n_components,
+        n_neighbors=graph.index.shape[1],
+        min_dist=min_dist,
+        n_epochs=epochs,
+        random_state=seed,
+        n_jobs=1,
+        init="spectral" if len(x) > n_components + 2 else "random",
+        precomputed_knn=(graph.index.astype(np.int32), graph.distance, None),
+        low_memory=True,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # notes on parameters we chose on purpose
+        embedding: Floats = np.asarray(model.fit_transform(x), np.float32)
+    # a spectral start of a graph in many pieces can leave rows without a place
+    return np.nan_to_num(embedding, copy=False)
+
+
+def map_2d(
+    x: Floats, *, n_neighbors: int = 15, seed: int = 0, limit: int = 10_000, graph: Graph | None = None
+) -> Floats:
+    """Return a two-dimensional layout (n, 2) float32 of the rows of `x` (n, d).
+
+    At most `limit` rows are laid out by UMAP; every other row stands at the distance-weighted mean of its nearest
+    neighbours among them. Fewer than 12 rows are laid out by their two first principal components.
+
+    Parameters
+    ----------
+    graph
+        Neighbour graph of `x`, used where all rows are laid out.
+    """
+    n = len(x)
+    if n < 12:
+        return _principal(x)
+    if n <= limit:
+        graph = graph or neighbor_graph(torch.from_numpy(x), n_neighbors)
+        return umap_embedding(x, graph, n_components=2, min_dist=0.1, seed=seed)
+    chosen = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
+    anchors = torch.from_numpy(np.ascontiguousarray(x[chosen]))
+    placed = umap_embedding(
+        anchors.numpy(), neighbor_graph(anchors, n_neighbors), n_components=2, min_dist=0.1, epochs=200, seed=seed
+    )
+    layout = np.empty((n, 2), np.float32)
+    layout[chosen] = placed
+    others = np.setdiff1d(np.arange(n), chosen, assume_unique=True)
+    index, distance = neighbors(torch.from_numpy(x[others]), anchors, 5)
+    weights = 1.0 / (distance.numpy() + 1e-6)
+    weights /= weights.sum(1, keepdims=True)
+    layout[others] = np.einsum("nk,nkd->nd", weights, placed[index.numpy()])
+    return layout
+
+
+def _principal(x: Floats) -> Floats:
+    centred = x - x.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = np.zeros((len(x), 2), np.float32)
+    rank = min(2, u.shape[1])
+    plane[:, :rank] = u[:, :rank] * s[:rank]
+    return plane
+
+
+def warm_up() -> threading.Thread:
+    """Import umap-learn and compile its kernels in a background thread, while images are still being read.
+
+    The thread never raises: what is wrong shows, by name, where UMAP is needed.
+    """
+    thread = threading.Thread(target=_compile, name="ilk-umap", daemon=True)
+    thread.start()
+    return thread
+
+
+def _compile() -> None:
+    try:
+        x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+        umap_embedding(x, neighbor_graph(torch.from_numpy(x), 15), n_components=2, epochs=2)
+    except Exception:  # noqa: S110 - see the docstring
+        pass
+
+
+_import_lock = threading.Lock()
+
+
+def _umap() -> Any:
+    try:
+        with _import_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import umap
+    except (ImportError, RuntimeError, AttributeError) as error:
+        raise MissingDependency(
+            f"the UMAP reducer needs umap-learn, which does not load here ({error}). Install it, or use reducer=pca."
+        ) from None
+    return umap

@@ -1,0 +1,52 @@
+"""The estimators. `__all__` is the registry: the command line, the contract tests and the docs read this list."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ilk.errors import ArgumentError, nearest
+from ilk.methods.transfer import TransferClustering
+
+__all__ = ["TransferClustering"]
+
+# the short names of the command line
+_SHORT = {"transfer": "TransferClustering"}
+
+
+def short_names() -> dict[str, str]:
+    """Return the command line's name of every method in `__all__`, in that order.
+
+    >>> short_names()["transfer"]
+    'TransferClustering'
+    """
+    return {short: name for name in __all__ for short, long in _SHORT.items() if long == name}
+
+
+def find(name: str) -> type[Any]:
+    """Return the estimator class called `name`: a short name, a class name, or ``package.module:Class``.
+
+    Raises
+    ------
+    ArgumentError
+        No such method, or the module cannot be imported, or the class lacks ``fit`` and ``predict``.
+
+    >>> find("transfer").__name__
+    'TransferClustering'
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            cls = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ArgumentError(f"method {name!r} cannot be loaded: {error}.") from None
+        if not all(callable(getattr(cls, verb, None)) for verb in ("fit", "predict", "from_options", "from_state")):
+            raise ArgumentError(f"method {name!r} is not an ilk estimator: derive it from ilk.methods.ImageClusterer.")
+        return cls  # type: ignore[no-any-return]
+    long = _SHORT.get(name, name)
+    if long not in __all__:
+        known = list(_SHORT)
+        raise ArgumentError(
+            f"no method {name!r}; there are {', '.join(known)}, or package.module:Class." + nearest(name, known)
+        )
+    return globals()[long]  # type: ignore[no-any-return]
