@@ -1,0 +1,218 @@
+"""Images that are arrays already: npz, npy, scikit-learn's digits, an ndarray in memory -> `ArraySet`.
+
+Only pixels are read here: of an npz the keys `x`, `x_train` and `x_test` and no other. No pickle is ever loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ilk.errors import DataError
+
+__all__ = ["ArraySet", "from_array", "load_digits", "load_npy", "load_npz", "npz_array", "npz_header"]
+
+_ALLOWED = "uint8 images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3)"
+_HASHED_WHOLE = 2**30  # bytes; of a larger array the fingerprint takes a sample of the images
+_SAMPLE = 4096
+
+
+@dataclass(eq=False)
+class ArraySet:
+    """Images of one size.
+
+    Attributes
+    ----------
+    kind : str
+        "npz", "npy", "digits" or "array".
+    pixels : ndarray uint8 (n, h, w) or (n, h, w, c)
+        c is 1 or 3. May be a read-only memmap.
+    names : list of str
+        Unique: "000000", "train/000000" or "digits/0000".
+    root : Path or None
+        The file; None for what is in memory.
+    notes : list of str
+        What the user should know.
+    """
+
+    kind: str
+    pixels: NDArray[np.uint8]
+    names: list[str]
+    root: Path | None = None
+    notes: list[str] = field(default_factory=list)
+    _fingerprint: str | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def fingerprint(self) -> str:
+        """32 hex digits of the pixels (above 1 GiB: of 4,096 images spread over them) and nothing else."""
+        if self._fingerprint is None:
+            pixels = self.pixels
+            digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
+            index: Any = np.arange(len(pixels))
+            if pixels.nbytes > _HASHED_WHOLE:
+                index = np.unique(np.linspace(0, len(pixels) - 1, _SAMPLE).astype(np.int64))
+            step = max(1, 2**24 // max(1, pixels[0].nbytes))
+            for i in range(0, len(index), step):
+                digest.update(np.ascontiguousarray(pixels[index[i : i + step]]).data)
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+
+def from_array(pixels: NDArray[Any], split: str = "all") -> ArraySet:
+    """An array in memory, or a memmap.
+
+    >>> from_array(np.zeros((2, 8, 8), np.uint8)).names
+    ['000000', '000001']
+    """
+    _no_split(split, "an array")
+    _check(pixels.dtype, pixels.shape, "the array")
+    return ArraySet("array", pixels, _numbered(len(pixels)))
+
+
+def load_npy(path: Path, split: str = "all") -> ArraySet:
+    """A .npy file, mapped and not read.
+
+    Raises
+    ------
+    DataError
+        Where it is damaged, or holds anything but uint8 images.
+    """
+    _no_split(split, str(path))
+    try:
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as {_ALLOWED}: {_plain(error)}") from error
+    _check(pixels.dtype, pixels.shape, str(path))
+    return ArraySet("npy", pixels, _numbered(len(pixels)), path)
+
+
+def load_npz(path: Path, split: str = "all") -> ArraySet:
+    """The key `x`, or `x_train` and `x_test`, of a .npz file.
+
+    Raises
+    ------
+    DataError
+        Where it is damaged, has other keys, or holds anything but uint8 images.
+    """
+    headers = npz_header(path)
+    if "x" in headers:
+        _no_split(split, str(path))
+        parts = {"": "x"}
+    elif {"x_train", "x_test"} <= headers.keys():
+        parts = {part: f"x_{part}" for part in ("train", "test") if split in ("all", part)}
+    else:
+        found = ", ".join(sorted(headers)) or "none"
+        raise DataError(f"{path} has no key `x`, nor `x_train` and `x_test`; its keys are {found}")
+    shapes = {key: headers[key][0] for key in parts.values()}
+    for key, shape in shapes.items():
+        _check(headers[key][1], shape, f"{path}, key {key!r}")
+    if len({shape[1:] for shape in shapes.values()}) > 1:
+        raise DataError(f"{path}: x_train {shapes['x_train']} and x_test {shapes['x_test']} are of different sizes")
+    counts = [shape[0] for shape in shapes.values()]
+    first = next(iter(shapes.values()))
+    try:
+        # part by part into its place: never twice the whole in memory
+        pixels = np.empty((sum(counts), *first[1:]), np.uint8)
+    except MemoryError as error:
+        raise DataError(
+            f"{path}: {sum(counts):,} images of {first[1:]} do not fit in memory; use a .npy file"
+        ) from error
+    at = 0
+    for key, count in zip(shapes, counts, strict=True):
+        pixels[at : at + count] = npz_array(path, key)
+        at += count
+    names = [f"{part}/{name}" if part else name for part, n in zip(parts, counts, strict=True) for name in _numbered(n)]
+    notes = []
+    if len(parts) == 2:
+        notes.append(f"merged x_train ({counts[0]:,}) and x_test ({counts[1]:,}); split=train or test takes one")
+    return ArraySet("npz", pixels, names, path, notes)
+
+
+def load_digits(split: str = "all") -> ArraySet:
+    """The 1,797 handwritten digits (8 × 8) inside scikit-learn, 0 … 16 brought to 0 … 255."""
+    _no_split(split, "digits")
+    from sklearn.datasets import load_digits as load
+
+    images = np.asarray(load().images, np.float64)
+    pixels = np.rint(images * (255 / 16)).astype(np.uint8)
+    return ArraySet("digits", pixels, [f"digits/{i:04d}" for i in range(len(pixels))])
+
+
+def npz_header(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and dtype of every array in a .npz file; the data stays unread.
+
+    Raises
+    ------
+    DataError
+        Where it is not a .npz file.
+    """
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".npy"):
+                    with archive.open(name) as member:
+                        version = np.lib.format.read_magic(member)
+                        old = version == (1, 0)
+                        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+                        shape, _, dtype = read(member)
+                        found[name.removesuffix(".npy")] = (shape, dtype)
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path} is not a readable .npz file: {_plain(error)}") from error
+    return found
+
+
+def npz_array(path: Path, key: str) -> NDArray[Any]:
+    """One array of a .npz file.
+
+    Raises
+    ------
+    DataError
+        Where it is damaged or would need pickle.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive[key])
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, MemoryError, KeyError) as error:
+        raise DataError(f"{path}: the key {key!r} cannot be read: {_plain(error)}") from error
+
+
+def _check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
+    if dtype != np.uint8:
+        hint = "; scale floats with (x * 255).round().astype('uint8')" if dtype.kind == "f" else ""
+        raise DataError(f"{what} is {dtype} {shape}; allowed are {_ALLOWED}{hint}")
+    if len(shape) == 4 and shape[3] == 4:
+        raise DataError(f"{what} is {shape}, with alpha; compose it over a colour first: allowed are {_ALLOWED}")
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+        raise DataError(f"{what} is {shape}, channels first; use x.transpose(0, 2, 3, 1): allowed are {_ALLOWED}")
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
+        raise DataError(f"{what} is of shape {shape}; allowed are {_ALLOWED}")
+    if 0 in shape:
+        raise DataError(f"{what} is of shape {shape}: there is no image in it")
+
+
+def _no_split(split: str, what: str) -> None:
+    if split != "all":
+        raise DataError(f"{what} has no train and test parts, so there is no split {split!r}; leave it out")
+
+
+def _numbered(count: int) -> list[str]:
+    width = max(6, len(str(count - 1)))
+    return [f"{i:0{width}d}" for i in range(count)]
+
+
+def _plain(error: BaseException) -> str:
+    """An error's first line, and in ilk's words where NumPy speaks of pickle."""
+    text = str(error).strip().split("\n")[0]
+    if "pickle" in text:
+        return "it is not plain numbers (pickle, which is never loaded), or damaged"
+    return text[:200] or type(error).__name__

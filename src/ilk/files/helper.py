@@ -1,0 +1,303 @@
+"""The decoding helper: a process with limits on memory and time, for odd formats and huge claims.
+
+Two halves. `serve` is what the helper runs: it imports NumPy and Pillow only, takes one file at a time on its standard
+input and answers with pixels or a reason. `HelperPool` is what the calling threads use: at most two helpers, started
+when first needed, replaced when they crash, hang or eat too much, and gone with the program (end of their input).
+
+A frame is a fixed header and a payload; both halves are in this file so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from ilk.files.render import MAX_CLAIM, Decoded, Resize, claim_reason, explain, render, upright_size
+
+__all__ = ["HelperPool", "open_any", "serve", "shared_pool"]
+
+_REQUEST = struct.Struct(">BBIIdQ")  # probe?, stretch?, height, width (0, 0: native), crop_pct, bytes that follow
+_ANSWER = struct.Struct(">BIIIIQ")  # 1 = pixels follow, 0 = a reason follows; width, height; rows, columns; bytes
+
+# These need other programs (Ghostscript), exist on Windows only, or are mere stubs that can never be loaded.
+_NEVER = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif"}
+
+
+# -- the helper's half ------------------------------------------------------------------------------------------------
+def serve(memory: int, seconds: float) -> None:
+    """Answer requests on standard input until it ends; the limits are bytes above what the start took, and seconds."""
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):  # a C library that prints must not write into the frames
+        os.dup2(nowhere, fd)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; it closes our input when it ends
+    Image.init()
+    Image.MAX_IMAGE_PIXELS = None  # this process is ours alone: `_work` checks by the size, with better words
+    _limit_memory(memory)
+    while header := source.read(_REQUEST.size):
+        probe, stretch, height, width, crop_pct, length = _REQUEST.unpack(header)
+        if hasattr(signal, "alarm"):  # the parent kills a hung helper; this is for one whose parent has died
+            signal.alarm(int(seconds * 2) + 30)
+        try:
+            size = (height, width) if height else None
+            data = source.read(length)
+            done = _work(data, size, "stretch" if stretch else "crop", crop_pct, bool(probe), memory)
+            payload = (done.reason or "").encode() if done.pixels is None else done.pixels.tobytes()
+        except MemoryError:
+            done = Decoded(None, 0, 0, explain(MemoryError(), b"", None, memory))
+            payload = (done.reason or "").encode()
+        rows, columns = (0, 0) if done.pixels is None else done.pixels.shape[:2]
+        sink.write(_ANSWER.pack(done.reason is None, done.width, done.height, rows, columns, len(payload)))
+        sink.write(payload)
+        sink.flush()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+        del data, done, payload
+
+
+def _limit_memory(memory: int) -> None:
+    """Limit the address space to `memory` bytes above what the interpreter and its libraries take now."""
+    try:
+        import resource
+    except ImportError:  # Windows: only the time is limited
+        return
+    taken = 2**30
+    with contextlib.suppress(OSError, ValueError):
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    with contextlib.suppress(OSError, ValueError):  # macOS accepts the call or refuses it, and enforces neither
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _work(
+    data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, probe: bool, memory: int
+) -> Decoded:
+    width = height = 0
+    kind: str | None = None
+    try:
+        image = open_any(data)
+        kind = image.format or "image"
+        width, height = upright_size(image)
+        if probe:
+            return Decoded(None, width, height, None)
+        if width * height > MAX_CLAIM:
+            return Decoded(None, width, height, claim_reason(width, height))
+        return render(image, size, resize, crop_pct)
+    except Exception as error:  # whatever a decoder raises becomes the row's reason
+        kind = kind or _kind_by_magic(data)
+        return Decoded(None, width, height, explain(error, data, kind, memory))
+
+
+def _kind_by_magic(data: bytes) -> str | None:
+    """Format of a file that a decoder recognised by its start and then refused with an error of its own."""
+    for name in Image.ID:
+        accept = Image.OPEN[name][1]
+        if name not in _NEVER and accept and accept(data[:16]) is True:
+            return name
+    return None
+
+
+def open_any(data: bytes) -> ImageFile.ImageFile:
+    """Open with every format Pillow knows, except those that call other programs; HEIC through pi-heif."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
+        import pi_heif
+
+        pi_heif.register_heif_opener()
+    return Image.open(BytesIO(data), formats=[name for name in Image.ID if name not in _NEVER])
+
+
+# -- the callers' half ------------------------------------------------------------------------------------------------
+class _Helper:
+    """One running helper process."""
+
+    def __init__(self, seconds: float, memory: int) -> None:
+        home = str(Path(__file__).resolve().parents[2])
+        # -P: a numpy.py in the working folder is not imported; the package's own place is named instead
+        code = f"import sys; sys.path.append({home!r}); from ilk.files.helper import serve; serve({memory}, {seconds})"
+        self.process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-W", "ignore", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._ready = False
+
+    def ask(self, request: bytes, data: bytes, seconds: float) -> tuple[Decoded, bool]:
+        """The answer, and whether this helper can be used again."""
+        # The first answer also waits for the interpreter, which may be slow to start on a busy machine.
+        watch = _Watch(self.process, seconds if self._ready else seconds + 20)
+        try:
+            stdin, stdout = self.process.stdin, self.process.stdout
+            assert stdin is not None
+            assert stdout is not None
+            stdin.write(request)
+            stdin.write(data)
+            stdin.flush()
+            answer = _read_answer(stdout)
+        except (OSError, EOFError):
+            answer = None
+        expired = watch.stop()
+        if answer is not None:
+            self._ready = True
+            return answer, not expired
+        if expired:
+            return Decoded(None, 0, 0, f"decoding took longer than {seconds:g} s"), False
+        code = self.process.wait()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return Decoded(None, 0, 0, f"the decoder crashed ({how})"), False
+
+    def close(self, wait: float = 2.0) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # a dead helper's pipe: what was buffered is lost, as it should be
+                    pipe.close()
+        try:
+            self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class _Watch:
+    """Kills a process after `seconds` unless stopped before: a deadline that also works where pipes have no select."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self._process, self._lock, self._over, self._fired = process, threading.Lock(), False, False
+        self._timer = threading.Timer(seconds, self._fire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _fire(self) -> None:
+        with self._lock:
+            if not self._over:
+                self._fired = True
+                self._process.kill()
+
+    def stop(self) -> bool:
+        """Stop watching; True if the process had to be killed."""
+        with self._lock:
+            self._over = True
+        self._timer.cancel()
+        return self._fired
+
+
+def _read_answer(stdout: IO[bytes]) -> Decoded:
+    ok, width, height, rows, columns, length = _ANSWER.unpack(_read_exactly(stdout, _ANSWER.size))
+    payload = _read_exactly(stdout, length)
+    if not ok:
+        return Decoded(None, width, height, payload.decode("utf-8", "replace"))
+    if not rows:
+        return Decoded(None, width, height, None)  # a probe
+    return Decoded(np.frombuffer(payload, np.uint8).reshape(rows, columns, 3), width, height, None)
+
+
+def _read_exactly(stdout: IO[bytes], length: int) -> bytearray:
+    payload = bytearray(length)  # writable, so that the pixels are
+    view, at = memoryview(payload), 0
+    while at < length:
+        got = stdout.readinto(view[at:])  # type: ignore[attr-defined]
+        if not got:
+            raise EOFError
+        at += got
+    return payload
+
+
+class HelperPool:
+    """At most `count` helper processes for any number of threads.
+
+    Parameters
+    ----------
+    count : int
+        Helpers at the same time; further threads wait.
+    seconds : float
+        Time for one image, after which its helper is killed.
+    memory : int
+        Bytes of address space that decoding one image may take (Linux; elsewhere only the time is limited).
+    """
+
+    def __init__(self, count: int = 2, seconds: float = 10.0, memory: int = 2**30) -> None:
+        self.count, self.seconds, self.memory = count, seconds, memory
+        self._places: queue.LifoQueue[_Helper | None] = queue.LifoQueue()
+        for _ in range(count):
+            self._places.put(None)
+
+    def decode(
+        self, data: bytes, size: tuple[int, int] | None, resize: Resize = "crop", crop_pct: float = 1.0
+    ) -> Decoded:
+        """As `ilk.files.decode.decode`, in a helper."""
+        height, width = size or (0, 0)
+        return self._ask(_REQUEST.pack(0, resize == "stretch", height, width, crop_pct, len(data)), data)
+
+    def probe(self, data: bytes) -> tuple[int, int] | None:
+        """(width, height) from the header, or None."""
+        done = self._ask(_REQUEST.pack(1, 0, 0, 0, 1.0, len(data)), data)
+        return (done.width, done.height) if done.reason is None else None
+
+    def _ask(self, request: bytes, data: bytes) -> Decoded:
+        helper = self._places.get()
+        try:
+            if helper is not None and helper.process.poll() is not None:
+                helper.close()  # died while idle (somebody else's doing): not this image's fault
+                helper = None
+            if helper is None:
+                helper = _Helper(self.seconds, self.memory)
+            done, reusable = helper.ask(request, data, self.seconds)
+        except BaseException:  # an interrupted exchange leaves half a frame in the pipe
+            if helper is not None:
+                helper.process.kill()
+                helper.close()
+            self._places.put(None)
+            raise
+        if not reusable:
+            helper.close()
+        self._places.put(helper if reusable else None)
+        return done
+
+    def close(self) -> None:
+        """End the idle helpers; the pool can be used again."""
+        for _ in range(self.count):
+            with contextlib.suppress(queue.Empty):
+                helper = self._places.get_nowait()
+                if helper is not None:
+                    helper.close()
+        while self._places.qsize() < self.count:
+            self._places.put(None)
+
+
+_pool: HelperPool | None = None
+_pool_lock = threading.Lock()
+
+
+def shared_pool() -> HelperPool:
+    """The program's own pool, made when first needed and closed at exit."""
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = HelperPool()
+            atexit.register(_pool.close)
+        return _pool
+
+
+def _forget() -> None:
+    """A forked child must not talk into its parent's pipes."""
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,259 @@
+"""`Listing`: which images a source has, in a stable order, and how to read each; and what counts as an image.
+
+Made by folders.py, archives.py and parquet.py. A listing knows names, sizes and stamps; it holds no image, and an odd
+entry is a row with a reason or a count by extension, never a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ilk.errors import DataError
+
+__all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
+
+MAX_BYTES = 512 * 2**20  # a single image file above this is refused: it would have to be held in memory
+
+# What Pillow registers, plus HEIF, less what holds no pixels for us (PDF, PostScript, MPEG, HDF5 …) and less endings
+# that mostly mean something else (.fit, .pcd, .im, .rgb, .cur …): those are listed when their first bytes say image.
+IMAGE_EXTENSIONS = frozenset(
+    "jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff heic heif hif avif avifs jp2 j2k j2c jpc jpf jpx tga ico icns "
+    "psd pcx dcx ppm pgm pbm pnm pfm qoi dds sgi xbm xpm mpo fits fli flc blp".split()  # noqa: SIM905
+)
+# Endings not worth opening a file for to look at its first bytes.
+_OTHER_EXTENSIONS = frozenset(
+    "txt md csv tsv json jsonl xml yaml yml html htm css js py ipynb pdf doc docx xls xlsx ppt pptx ps eps svg mp4 mov "
+    "avi mkv mpg mpeg webm mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk "
+    "ini exe dll so aae xmp mat pkl".split()  # noqa: SIM905
+)
+SKIPPED_FOLDERS = {"__MACOSX", "@eaDir", "ilk-runs"}  # the Mac's and Synology's shadows; ilk's own results
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Row(NamedTuple):
+    """One entry on its way into a listing; `raw` is the name as the container has it (surrogates for odd bytes)."""
+
+    raw: str
+    size: int = 0
+    stamp: int = 0
+    reason: str | None = None
+    where: object = None  # what the container's reader needs to find it
+
+
+@dataclass(eq=False)
+class Listing:
+    """The images of a folder, archive, list or Parquet file.
+
+    Attributes
+    ----------
+    kind : str
+        "folder", "tar", "zip", "list" or "parquet".
+    root : Path
+        The folder that names are relative to, or the archive.
+    names : list of str
+        Unique, relative, posix, always encodable as UTF-8. Sorted by bytes; a list or a Parquet file keeps its order.
+    sizes, stamps : ndarray int64 (n,)
+        Bytes, and time of the last change in ns; 0 where the container has none.
+    refused : dict of int to str
+        Entries that are never opened, and why.
+    ignored : dict of str to int
+        Files passed over because they are not images, by extension.
+    notes : list of str
+        What the user should know.
+    """
+
+    kind: str
+    root: Path
+    names: list[str]
+    sizes: NDArray[np.int64]
+    stamps: NDArray[np.int64]
+    refused: dict[int, str]
+    ignored: dict[str, int]
+    notes: list[str]
+    _reader: Callable[[int], bytes] = field(repr=False)
+    _salt: str = field(default="", repr=False)  # for a container whose rows have neither size nor stamp
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, i: int) -> bytes:
+        """The bytes of file `i`; thread-safe.
+
+        Raises
+        ------
+        OSError
+            Where it is refused, gone or damaged; the message is fit for a reader.
+        """
+        if i in self.refused:
+            raise OSError(self.refused[i])
+        try:
+            return self._reader(i)
+        except OSError as error:
+            raise OSError(error.strerror or str(error) or "cannot be read") from error
+
+    def fingerprint(self) -> str:
+        """32 hex digits that change when a name, a size or a stamp does."""
+        digest = hashlib.blake2b(f"{self.kind}\0{self._salt}\0".encode(), digest_size=16)
+        digest.update("\0".join(self.names).encode())
+        digest.update(self.sizes.tobytes())
+        digest.update(self.stamps.tobytes())
+        return digest.hexdigest()
+
+
+def build(
+    kind: str,
+    root: Path,
+    rows: list[Row],
+    reader: Callable[[list[Row]], Callable[[int], bytes]],
+    *,
+    split: str = "all",
+    ordered: bool = False,
+    ignored: dict[str, int] | None = None,
+    notes: list[str] | None = None,
+    salt: str = "",
+) -> Listing:
+    """Select the split, sort (unless `ordered`), make names printable and unique; `reader(rows)` gives the reader."""
+    notes = list(notes or [])
+    rows = _select_split(rows, split, root, notes)
+    if not ordered:
+        rows.sort(key=lambda row: row.raw.encode("utf-8", "surrogateescape"))
+    rows = [
+        row._replace(reason=f"larger than {MAX_BYTES >> 20} MiB")
+        if row.size > MAX_BYTES and row.reason is None
+        else row
+        for row in rows
+    ]
+    return Listing(
+        kind,
+        root,
+        _unique([printable(row.raw) for row in rows]),
+        np.fromiter((row.size for row in rows), np.int64, len(rows)),
+        np.fromiter((row.stamp for row in rows), np.int64, len(rows)),
+        {i: row.reason for i, row in enumerate(rows) if row.reason is not None},
+        dict(ignored or {}),
+        notes,
+        reader(rows),
+        salt,
+    )
+
+
+def printable(raw: str) -> str:
+    r"""A name that can be shown and stored: control characters and undecodable bytes become \xNN.
+
+    >>> printable("caf\udce9\n.jpg")
+    'caf\\xe9\\x0a.jpg'
+    """
+    if raw.isascii() and raw.isprintable():
+        return raw
+    return _UNPRINTABLE.sub(
+        lambda m: (
+            f"\\x{ord(m[0]) & 0xFF:02x}" if ord(m[0]) < 0x100 or "\udc80" <= m[0] <= "\udcff" else f"\\u{ord(m[0]):04x}"
+        ),
+        raw,
+    )
+
+
+def _unique(names: list[str]) -> list[str]:
+    """The same names, the second of its kind with #2 behind it, and so on."""
+    if len(set(names)) == len(names):
+        return names
+    taken, seen = set(names), Counter[str]()
+    out = []
+    for name in names:
+        seen[name] += 1
+        new = name
+        if seen[name] > 1:
+            count = seen[name]
+            while (new := f"{name}#{count}") in taken:
+                count += 1
+            taken.add(new)
+        out.append(new)
+    return out
+
+
+def _select_split(rows: list[Row], split: str, root: Path, notes: list[str]) -> list[Row]:
+    """Rows below train/ or test/ (also inside one folder that holds all); both, with a note, for "all"."""
+    depth = 0
+    tops = {row.raw.split("/", 1)[0] for row in rows}
+    if len(tops) == 1 and not tops & {"train", "test"} and all("/" in row.raw for row in rows):
+        depth = 1
+    parts = [row.raw.split("/", depth + 1)[depth : depth + 2] for row in rows]
+    tops = {part[0] for part in parts if len(part) == 2}
+    if {"train", "test"} <= tops:
+        if split != "all":
+            return [row for row, part in zip(rows, parts, strict=True) if part[0] == split and len(part) == 2]
+        count = Counter(part[0] for part in parts)
+        notes.append(
+            f"merged train/ ({count['train']:,}) and test/ ({count['test']:,}); --split train or test takes one"
+        )
+    elif split != "all":
+        raise DataError(
+            f"{root} has no train/ and test/ folders with images, so there is no split {split!r}; leave it out"
+        )
+    return rows
+
+
+def extension(name: str) -> str:
+    """Lower-case ending without the dot; empty where there is none that looks like one.
+
+    >>> extension("a/b.JPG"), extension("a.b/c"), extension("x.y z")
+    ('jpg', '', '')
+    """
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot and stem and len(ending) <= 11 and ending.isalnum() else ""
+
+
+def looks_like_image(head: bytes) -> bool:
+    """Whether the first 32 bytes of a file are those of a common image format.
+
+    >>> looks_like_image(b"GIF89a"), looks_like_image(b"hello")
+    (True, False)
+    """
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"8BPS", b"qoif", b"DDS ")):
+        return True
+    if head.startswith(
+        (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"SIMPLE  =", b"\x01\xda\x00\x01", b"\x01\xda\x01\x01")
+    ):
+        return True
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return True
+    if head[4:8] == b"ftyp":
+        return head[8:12] in {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+    return head.startswith(b"BM") and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}
+
+
+def wanted(name: str, head: Callable[[], bytes], ignored: Counter[str]) -> bool:
+    """Whether a file counts as an image: by its ending, else by its first bytes; counts it as ignored if not."""
+    ending = extension(name)
+    if ending in IMAGE_EXTENSIONS or (ending not in _OTHER_EXTENSIONS and looks_like_image(head())):
+        return True
+    ignored[ending or "(none)"] += 1
+    return False
+
+
+def is_hidden(name: str) -> bool:
+    """Whether any part of a posix name is hidden (leading dot) or one of the folders that are never looked into.
+
+    >>> is_hidden("a/._b.jpg"), is_hidden("a/b.jpg")
+    (True, False)
+    """
+    return any(part[:1] == "." or part in SKIPPED_FOLDERS for part in name.split("/"))
+
+
+def is_run_folder(folder: str | Path) -> bool:
+    """Whether `folder` is one that ilk wrote: it holds a run.json that is an object with the key "ilk_run"."""
+    try:
+        text = (Path(folder) / "run.json").read_bytes()
+        return isinstance(found := json.loads(text), dict) and "ilk_run" in found
+    except (OSError, ValueError, RecursionError):
+        return False

@@ -1,0 +1,155 @@
+"""48 px thumbnails and sprite sheets: 256 in one WebP, 16 in a row; image i is cell i % 256 of sheet i // 256."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ilk.errors import DataError
+
+__all__ = ["CELLS", "COLUMNS", "SIDE", "Sprites", "decode_sheet", "encode_sheet", "make_thumb", "write_sheets"]
+
+SIDE = 48  # pixels
+COLUMNS = 16
+CELLS = 256  # thumbnails in a sheet
+
+
+def make_thumb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Thumbnail of a decoded image.
+
+    Parameters
+    ----------
+    pixels : ndarray uint8 (h, w), (h, w, 1) or (h, w, 3)
+
+    Returns
+    -------
+    ndarray uint8 (48, 48, 3)
+        The central square; small images enlarged in crisp blocks, large ones averaged.
+
+    Examples
+    --------
+    >>> make_thumb(np.full((8, 8), 7, np.uint8)).shape
+    (48, 48, 3)
+    """
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    if height != width:
+        top, left = (height - side) // 2, (width - side) // 2
+        pixels = pixels[top : top + side, left : left + side]
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if side != SIDE:
+        # BOX enlarges into blocks with exact edges at any ratio; above, whole-number shrinking first is the fast way
+        image = image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.5 if side > SIDE else None)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def encode_sheet(thumbs: NDArray[np.uint8]) -> bytes:
+    """WebP sprite sheet of up to 256 thumbnails, uint8 (n, 48, 48, 3)."""
+    count = len(thumbs)
+    if not 1 <= count <= CELLS or thumbs.shape[1:] != (SIDE, SIDE, 3):
+        raise ValueError(f"thumbs of shape {thumbs.shape}; a sheet holds 1 to {CELLS} of (48, 48, 3)")
+    rows = -(-count // COLUMNS)
+    cells = np.full((rows * COLUMNS, SIDE, SIDE, 3), 255, np.uint8)
+    cells[:count] = thumbs
+    sheet = cells.reshape(rows, COLUMNS, SIDE, SIDE, 3).swapaxes(1, 2).reshape(rows * SIDE, COLUMNS * SIDE, 3)
+    out = BytesIO()
+    Image.fromarray(sheet).save(out, "WEBP", quality=80, method=2)
+    return out.getvalue()
+
+
+def decode_sheet(data: bytes, count: int | None = None) -> NDArray[np.uint8]:
+    """The first `count` thumbnails of a sheet (None: all its cells), uint8 (count, 48, 48, 3).
+
+    Raises
+    ------
+    DataError
+        Where it is not a sheet, or holds fewer.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=["WEBP"]) as image:
+            if image.width != COLUMNS * SIDE or not 0 < image.height <= CELLS // COLUMNS * SIDE or image.height % SIDE:
+                raise DataError(
+                    f"a sprite sheet is {COLUMNS * SIDE} pixels wide; this is {image.width} × {image.height}"
+                )
+            sheet = np.array(image.convert("RGB"))
+    except (OSError, SyntaxError) as error:
+        raise DataError(f"a sprite sheet is damaged: {error}") from error
+    cells = sheet.reshape(-1, SIDE, COLUMNS, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
+    if count is not None and count > len(cells):
+        raise DataError(f"a sprite sheet holds {len(cells)} thumbnails, {count} were expected")
+    return np.ascontiguousarray(cells[:count])
+
+
+def write_sheets(folder: Path, blocks: Iterable[NDArray[np.uint8]]) -> int:
+    """Write 00000.webp, 00001.webp, … from blocks of any length, uint8 (b, 48, 48, 3); returns the number of images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held: list[NDArray[np.uint8]] = []
+    n_held = n_sheets = 0
+    for block in blocks:
+        held.append(np.asarray(block))
+        n_held += len(block)
+        while n_held >= CELLS:
+            joined = np.concatenate(held)
+            (folder / f"{n_sheets:05d}.webp").write_bytes(encode_sheet(joined[:CELLS]))
+            held, n_held, n_sheets = [joined[CELLS:]], n_held - CELLS, n_sheets + 1
+    if n_held:
+        (folder / f"{n_sheets:05d}.webp").write_bytes(encode_sheet(np.concatenate(held)))
+    return n_sheets * CELLS + n_held
+
+
+class Sprites:
+    """Thumbnails of a run, read from its sheets; thread-safe.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the sheets are.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._cache: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, index: NDArray[np.int64] | Iterable[int]) -> NDArray[np.uint8]:
+        """Thumbnails of the images `index`, uint8 (b, 48, 48, 3), in that order.
+
+        Raises
+        ------
+        DataError
+            Where a sheet is missing or damaged.
+        IndexError
+            Where an index is beyond the sheet's cells.
+        """
+        wanted = np.asarray(index if isinstance(index, np.ndarray) else list(index), np.int64)
+        if len(wanted) and wanted.min() < 0:
+            raise IndexError(f"there is no thumbnail {wanted.min()}")
+        out = np.empty((len(wanted), SIDE, SIDE, 3), np.uint8)
+        sheets = wanted // CELLS
+        for sheet in np.unique(sheets):  # each sheet once, whatever the order asked for
+            rows = sheets == sheet
+            out[rows] = self._sheet(int(sheet))[wanted[rows] % CELLS]
+        return out
+
+    def _sheet(self, number: int) -> NDArray[np.uint8]:
+        with self._lock:
+            if number not in self._cache:
+                path = self.folder / f"{number:05d}.webp"
+                try:
+                    data = path.read_bytes()
+                except OSError as error:
+                    raise DataError(f"the sprite sheet {path} cannot be read: {error.strerror}") from error
+                self._cache[number] = decode_sheet(data)
+                while len(self._cache) > 4:
+                    self._cache.popitem(last=False)
+            self._cache.move_to_end(number)
+            return self._cache[number]

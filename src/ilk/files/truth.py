@@ -1,0 +1,242 @@
+"""True labels: the only module of ilk that reads them, called by `evaluate` and `probe` after the work is done."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ilk.errors import DataError, nearest
+from ilk.files.arrays import ArraySet, npz_array, npz_header
+from ilk.files.listing import Listing
+from ilk.files.opening import Source, open_source
+from ilk.files.parquet import column_names, read_column
+
+__all__ = ["Label", "truth"]
+
+Label = str | int
+
+_NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "image_path", "filepath")
+_LABEL_COLUMNS = ("label", "class", "cluster", "category", "target", "y", "class_name", "group")
+
+
+def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str, Label]:
+    """True label of each image, by its name.
+
+    Parameters
+    ----------
+    spec : str or Path
+        "none": no labels. "folder": the name of the folder the file is in. "prefix": what stands before the first `_`
+        of the file's name. "auto": the `y` (or `y_train` and `y_test`) of an npz, the targets of digits, else none.
+        A key of an npz (`coarse` also means `coarse_train` and `coarse_test`), or a column of a Parquet source.
+        FILE.csv (or .tsv): a header, then one line an image.
+    source_spec : path, sequence of paths, Listing or ArraySet
+        The source, or what `open_source` made of it.
+    split : "all", "train" or "test"
+        As given to `open_source`.
+
+    Returns
+    -------
+    dict of str to (str or int)
+        "folder" and "prefix" leave out the files that have none; empty where there are no labels.
+
+    Raises
+    ------
+    DataError
+        Where the labels cannot be had as asked.
+
+    Notes
+    -----
+    The columns of a CSV are found by their names, in any case: name, path, file, filename … and label, class, cluster,
+    category, target …; else they are the first two. Its names are those that ilk lists (relative to the source); where
+    none of them has a folder, base names do, if they are unique. It may name more images than the source has.
+
+    Examples
+    --------
+    >>> truth("auto", "digits")["digits/0003"]
+    3
+    """
+    word = str(spec)
+    if word == "none":
+        return {}
+    source = open_source(source_spec, split)
+    if word in ("folder", "prefix"):
+        return _from_names(word, source)
+    if Path(word).suffix.lower() in (".csv", ".tsv"):
+        return _from_csv(Path(word), source)
+    if isinstance(source, ArraySet):
+        return _from_arrays(word, source)
+    if word == "auto":
+        return {}
+    if source.kind == "parquet":
+        return _from_parquet(word, source)
+    allowed = ["none", "auto", "folder", "prefix"]
+    raise DataError(
+        f"labels {word!r}: a {source.kind} has none of that name; allowed are {', '.join(allowed)} and FILE.csv."
+        f"{nearest(word, allowed)}"
+    )
+
+
+def _from_names(word: str, source: Listing | ArraySet) -> dict[str, Label]:
+    if isinstance(source, ArraySet):
+        raise DataError(
+            f"labels {word!r} are read from file names, and the images of {source.kind} have none; use auto"
+        )
+    found: dict[str, Label] = {}
+    for name in source.names:
+        folder, _, base = name.rpartition("/")
+        if word == "prefix":
+            label, underscore, _ = base.partition("_")
+            label = label if underscore else ""
+        else:
+            label = folder.rpartition("/")[2]
+            if label in ("train", "test") and not _is_label(folder, source):
+                label = ""  # lies directly in a part of the data, which says nothing about the image
+        if label:
+            found[name] = label
+    if not found:
+        need = "no image lies in a folder" if word == "folder" else "no file name has an underscore (LABEL_xyz.jpg)"
+        raise DataError(f"there are no labels {word!r} in {source.root}: {need}")
+    return found
+
+
+def _is_label(folder: str, source: Listing) -> bool:
+    """Whether a folder called train or test is a class and not a part of the data: the other one is not beside it."""
+    above, slash, last = folder.rpartition("/")
+    other = f"{above}{slash}{'test' if last == 'train' else 'train'}/"
+    return not any(name.startswith(other) for name in source.names) and "/" in folder
+
+
+def _from_arrays(word: str, source: ArraySet) -> dict[str, Label]:
+    if source.kind == "digits" and word == "auto":
+        from sklearn.datasets import load_digits
+
+        return dict(zip(source.names, _plain_labels(load_digits().target, "digits"), strict=True))
+    if source.kind != "npz" or source.root is None:
+        if word == "auto":
+            return {}
+        raise DataError(f"labels {word!r}: {source.kind} has none; allowed are none, auto and FILE.csv")
+    headers = npz_header(source.root)
+    key = "y" if word == "auto" else word
+    keys = _npz_keys(key, source, headers)
+    if keys is None:
+        if word == "auto":
+            return {}
+        others = sorted(name for name in headers if not name.startswith("x"))
+        raise DataError(
+            f"labels {word!r}: {source.root} has no key {key!r} for these images; it has {', '.join(others) or 'none'}."
+            f"{nearest(word, [*others, 'auto', 'none'])}"
+        )
+    labels = [label for key in keys for label in _plain_labels(npz_array(source.root, key), f"{source.root}: {key}")]
+    if len(labels) != len(source):
+        raise DataError(f"{source.root}: {' + '.join(keys)} are {len(labels):,} labels for {len(source):,} images")
+    return dict(zip(source.names, labels, strict=True))
+
+
+def _npz_keys(key: str, source: ArraySet, headers: dict[str, Any]) -> list[str] | None:
+    """The keys whose arrays, one after the other, label the images of `source`."""
+    parts = list(dict.fromkeys(name.partition("/")[0] for name in source.names if "/" in name))  # in their order
+    by_part = [f"{key}_{part}" for part in parts]
+    if parts and all(name in headers for name in by_part):
+        return by_part
+    return [key] if key in headers else None
+
+
+def _plain_labels(values: Any, what: str) -> list[Label]:
+    """Labels of an array as int or str, one an image."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or array.dtype.kind not in "iubfUS":
+        raise DataError(f"{what} is {array.dtype} {array.shape}; labels are one number or word an image: (n,)")
+    if array.dtype.kind == "f":
+        if not np.array_equal(array, np.rint(array)):  # NaN differs from itself
+            raise DataError(f"{what} is {array.dtype} with values that are no whole numbers; labels are classes")
+        array = array.astype(np.int64)
+    if array.dtype.kind == "b":
+        array = array.astype(np.int64)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    return list(array.tolist())
+
+
+def _from_parquet(word: str, source: Listing) -> dict[str, Label]:
+    names = column_names(source.root)
+    if word not in names:
+        raise DataError(f"labels {word!r}: {source.root} has the columns {', '.join(names)}.{nearest(word, names)}")
+    values = read_column(source.root, word)
+    if not all(isinstance(value, int | str) for value in values):
+        raise DataError(f"labels {word!r}: the column of {source.root} holds something else than words or numbers")
+    if len(values) != len(source):  # a split left rows out, and the names no longer say which
+        raise DataError(f"labels {word!r} of {source.root} can be had for the whole file only, not for a split")
+    return dict(zip(source.names, values, strict=True))
+
+
+# -- CSV --------------------------------------------------------------------------------------------------------------
+def _from_csv(path: Path, source: Listing | ArraySet) -> dict[str, Label]:
+    pairs = _read_csv(path)
+    labels = _agreeing(path, pairs)
+    if not any("/" in name for name in labels):
+        bases = Counter(name.rpartition("/")[2] for name in source.names)
+        if all(bases[name] <= 1 for name in labels):  # else only full names are unmistakable
+            labels |= {name: labels[base] for name in source.names if (base := name.rpartition("/")[2]) in labels}
+    refused = source.refused if isinstance(source, Listing) else {}
+    missing = [name for i, name in enumerate(source.names) if name not in labels and i not in refused]
+    if missing:
+        raise DataError(f"{path} has no label for {len(missing):,} of {len(source):,} images: {_some(missing)}")
+    return {name: labels[name] for name in source.names if name in labels}
+
+
+def _read_csv(path: Path) -> list[tuple[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise DataError(f"the label file {path} cannot be read: {error.strerror}") from error
+    first = text.partition("\n")[0]
+    delimiter = max("\t;,", key=first.count)  # at a tie the last: a comma
+    if first.count(",") >= first.count(delimiter):
+        delimiter = ","
+    try:
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DataError(f"the label file {path} is not a CSV: {error}") from error
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if len(header) < 2:
+        raise DataError(f"the label file {path} needs a header and two columns: name,label")
+    name_at = next((header.index(word) for word in _NAME_COLUMNS if word in header), None)
+    label_at = next((header.index(word) for word in _LABEL_COLUMNS if word in header), None)
+    if name_at is None or label_at is None:
+        name_at, label_at = 0, 1
+    for i, row in enumerate(rows[1:], 2):
+        if len(row) <= max(name_at, label_at):
+            raise DataError(f"the label file {path}, line {i}: {len(row)} columns, {len(header)} were expected")
+    return [(_tidy(row[name_at]), row[label_at].strip()) for row in rows[1:]]
+
+
+def _tidy(name: str) -> str:
+    return name.strip().replace("\\", "/").removeprefix("./")
+
+
+def _agreeing(path: Path, pairs: list[tuple[str, str]]) -> dict[str, Label]:
+    labels: dict[str, Label] = {}
+    torn = []
+    for name, label in pairs:
+        if labels.setdefault(name, label) != label:
+            torn.append(name)
+    if torn:
+        raise DataError(f"{path} gives {len(set(torn)):,} images two different labels: {_some(dict.fromkeys(torn))}")
+    return labels
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first three names, and that there are more.
+
+    >>> _some(["a", "b", "c", "d"])
+    'a, b, c …'
+    """
+    shown = list(names)
+    return ", ".join(shown[:3]) + (" …" if len(shown) > 3 else "")
