@@ -251,6 +251,8 @@ def _nmi(table: Contingency, average: str) -> float:
     n, classes, clusters = table.n, table.class_sizes(), table.cluster_sizes()
     if len(table.counts) == len(classes) == len(clusters):  # one to one: exactly 1, whatever the logarithms round to
         return 1.0
+    if min(len(classes), len(clusters)) == 1:
+        return 0.0
     joint = table.counts / n
     logs = np.log(table.counts) + np.log(n) - np.log(classes[table.rows]) - np.log(clusters[table.columns])
     information = float((joint * logs).sum())

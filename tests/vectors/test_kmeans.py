@@ -55,8 +55,8 @@ def test_labels_and_inertia_are_those_of_the_returned_centers():
 @pytest.mark.parametrize("k", [10, 40])
 def test_inertia_within_one_percent_of_scikit_learn(k):
     x = load_digits().data.astype(np.float32)
-    ours = kmeans(torch.from_numpy(x), k, n_init=5).inertia
-    theirs = KMeans(k, n_init=5, random_state=0).fit(x).inertia_
+    ours = kmeans(torch.from_numpy(x), k, n_init=3).inertia
+    theirs = KMeans(k, n_init=3, random_state=0).fit(x).inertia_
     assert ours < 1.01 * theirs
 
 
