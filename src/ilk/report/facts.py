@@ -1,0 +1,209 @@
+"""What a run says, gathered once: arrays of its tables and one record per group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.report.words import finite
+from ilk.runs import Run
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+NOISE = -1
+
+
+@dataclass
+class Group:
+    """One group; `members` are all its images, `central` and `borderline` those to show, best first."""
+
+    id: int
+    name: str
+    members: Indices
+    exemplars: list[int]
+    edge: list[int]
+    silhouette: float | None
+    confidence: float | None
+    nearest: int | None
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return len(self.members)
+
+    @property
+    def title(self) -> str:
+        """``Group 3``, ``Group 3 “sleeves”`` or ``Not assigned``."""
+        if self.id == NOISE:
+            return "Not assigned"
+        own = self.name and self.name not in (str(self.id), f"Group {self.id}", f"group {self.id}", f"group-{self.id}")
+        return f"Group {self.id} “{self.name}”" if own else f"Group {self.id}"
+
+
+@dataclass
+class Facts:
+    """A run's tables as arrays; all arrays have one entry per image of images.parquet."""
+
+    header: dict[str, Any]
+    paths: list[str]
+    status: list[str]
+    reasons: list[str | None]
+    labels: Indices
+    distance: Floats
+    confidence: Floats
+    silhouette: Floats
+    duplicate: npt.NDArray[np.bool_]
+    twin: Indices
+    longest: int
+    groups: list[Group] = field(default_factory=list)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The summary that the command printed, or an empty dict."""
+        return dict(self.header.get("summary") or {})
+
+    @property
+    def n_readable(self) -> int:
+        """Number of images that have a group, or could have one."""
+        return sum(s != "unreadable" for s in self.status)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups; “not assigned” is none."""
+        return sum(g.id != NOISE for g in self.groups)
+
+    def unreadable(self) -> list[int]:
+        """Rows of the files that could not be read."""
+        return [i for i, s in enumerate(self.status) if s == "unreadable"]
+
+    def twins(self) -> list[list[int]]:
+        """Sets of exact duplicates, largest first: rows, the kept one in front."""
+        sets: dict[int, list[int]] = {}
+        for i in np.flatnonzero(self.duplicate & (self.twin >= 0)).tolist():
+            sets.setdefault(int(self.twin[i]), []).append(i)
+        return sorted(([first, *rest] for first, rest in sets.items()), key=lambda s: (-len(s), s[0]))
+
+
+def gather(run: Run) -> Facts:
+    """Read the tables of `run`; groups come biggest first, “not assigned” last.
+
+    Raises
+    ------
+    RunError
+        A table is missing or damaged.
+    """
+    images, rows = run.images(), run.assignments()
+    n = len(images["path"])
+    where = np.asarray(rows["index"], np.int64)
+    labels = np.full(n, -2, np.int64)
+    labels[where] = np.asarray(rows["cluster"], np.int64)
+    nothing: list[Any] = [None] * n
+    status = [str(s) for s in images.get("status", ["ok"] * n)]
+    facts = Facts(
+        header=run.header,
+        paths=[str(p) for p in images["path"]],
+        status=status,
+        reasons=images.get("reason", nothing),
+        labels=labels,
+        distance=_column(rows, "distance", where, n),
+        confidence=_column(rows, "confidence", where, n),
+        silhouette=_column(rows, "silhouette", where, n),
+        duplicate=np.asarray([s == "duplicate" for s in status], bool),
+        twin=np.asarray([-1 if t is None else t for t in images.get("twin", nothing)], np.int64),
+        longest=_longest(images),
+    )
+    facts.groups = _groups(facts, run.clusters())
+    return facts
+
+
+def _column(rows: dict[str, list[Any]], name: str, where: Indices, n: int) -> Floats:
+    column = np.full(n, np.nan)
+    if name in rows:
+        column[where] = np.asarray(rows[name], np.float64)  # None becomes nan
+    return column
+
+
+def _longest(images: dict[str, list[Any]]) -> int:
+    """Return the median longer side of the readable images in pixels; 0 where the run does not say."""
+    pairs = zip(images.get("width", []), images.get("height", []), strict=True)
+    sides = [max(w, h) for w, h in pairs if w and h]
+    return int(np.median(sides)) if sides else 0
+
+
+def _groups(facts: Facts, clusters: Sequence[dict[str, Any]]) -> list[Group]:
+    """One record for every id that clusters.json or the assignments know."""
+    records = {int(c["id"]): c for c in clusters}
+    order = np.argsort(facts.labels, kind="stable")
+    ids, starts = np.unique(facts.labels[order], return_index=True)
+    members = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
+    nobody = np.empty(0, np.int64)
+    known = {*records, *(i for i in members if i >= NOISE)}
+    groups = [_group(facts, i, members.get(i, nobody), records.get(i, {})) for i in known]
+    groups = [g for g in groups if g.id != NOISE or g.size]
+    return sorted(groups, key=lambda g: (g.id == NOISE, -g.size, g.id))
+
+
+def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]) -> Group:
+    quality = record.get("quality") or {}
+    n = len(facts.paths)
+    mine = {
+        key: [i for i in record.get(key) or [] if 0 <= i < n and facts.status[i] != "unreadable"]
+        for key in ("exemplars", "borderline")
+    }
+    nearest = record.get("nearest")
+    return Group(
+        id=group_id,
+        name=str(record.get("name") or ""),
+        members=members,
+        exemplars=mine["exemplars"],
+        edge=mine["borderline"],
+        silhouette=_mean(quality.get("silhouette"), facts.silhouette[members]),
+        confidence=_mean(quality.get("confidence"), facts.confidence[members]),
+        nearest=int(nearest) if nearest is not None and nearest >= 0 else None,
+    )
+
+
+def _mean(told: Any, values: Floats) -> float | None:
+    """Return what clusters.json says, else the mean of the images' own values."""
+    if finite(told) is not None:
+        return finite(told)
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else None
+
+
+def central(facts: Facts, group: Group, limit: int) -> list[int]:
+    """Return up to `limit` images of `group`, the most central first, each of several duplicates once."""
+    first = group.exemplars[:limit]
+    if len(first) == limit:
+        return first
+    distance, confidence = facts.distance[group.members], facts.confidence[group.members]
+    order = np.lexsort((-np.nan_to_num(confidence, nan=-1.0), np.nan_to_num(distance, nan=np.inf)))
+    taken = set(first)
+    rest = (i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i])
+    return first + [i for i, _ in zip(rest, range(limit - len(first)), strict=False)]
+
+
+def borderline(facts: Facts, group: Group, limit: int, shown: Sequence[int] = ()) -> list[int]:
+    """Return up to `limit` images of `group` that nearly belong elsewhere, the most doubtful first, none of `shown`.
+
+    A group of fewer than 8 images has none: all of it is in sight anyway.
+    """
+    if group.id == NOISE or (group.size < 8 and not group.edge):
+        return []
+    taken = set(shown)
+    first = [i for i in group.edge if i not in taken][:limit]
+    if len(first) == limit or group.edge:
+        return first
+    doubt = facts.silhouette[group.members]
+    if not np.isfinite(doubt).any():
+        doubt = facts.confidence[group.members]
+    if not np.isfinite(doubt).any():
+        return []
+    order = group.members[np.argsort(np.nan_to_num(doubt, nan=np.inf), kind="stable")]
+    rest = [i for i in order.tolist() if i not in taken and not facts.duplicate[i]]
+    return rest[: min(limit, group.size // 4)]

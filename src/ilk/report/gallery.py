@@ -1,0 +1,109 @@
+"""The pictures of a report, within a budget: strips of every group, and the map."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from ilk.report import words
+from ilk.report.facts import NOISE, Facts, Group, borderline, central
+from ilk.report.map import draw_map
+from ilk.report.marks import DARK, LIGHT, Theme
+from ilk.report.pictures import Pictures, data_uri
+
+EXEMPLARS = 12
+EDGE = 8
+SIDE = 112  # px of a picture from the source
+MAX_DECODED = 480
+MAX_PICTURES = 6000
+BUDGET = 9_000_000  # bytes of pictures in the page
+MAX_CARDS = 1000
+MAX_ROWS = 5000
+
+
+def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -> dict[str, Any]:
+    """Return the cards of the largest groups, one line for each further one, and how many were left out."""
+    groups = facts.groups
+    largest = max((g.size for g in groups), default=1) or 1
+    lines = [
+        {
+            "id": g.id,
+            "title": words.shortened(g.title, 90),
+            "noise": g.id == NOISE,
+            "size": g.size,
+            "share": words.share(g.size, facts.n_readable),
+            "percent": round(100 * g.size / largest, 2),
+            "silhouette": None if g.id == NOISE else g.silhouette,
+            "silhouette_word": "" if g.id == NOISE else words.silhouette_word(g.silhouette),
+            "confidence": None if g.id == NOISE else g.confidence,
+            "confidence_word": "" if g.id == NOISE else words.confidence_word(g.confidence),
+            "nearest": None,
+            "majority": words.shortened(majority[g.id], 80) if g.id in majority else None,
+        }
+        for g in groups[:MAX_ROWS]
+    ]
+    known = {line["id"] for line in lines[:MAX_CARDS]}
+    titles = {line["id"]: line["title"] for line in lines}
+    for line, group in zip(lines, groups, strict=False):
+        if group.nearest in titles and group.nearest != group.id:
+            line["nearest"] = {"title": titles[group.nearest], "linked": group.nearest in known, "id": group.nearest}
+    for line, strips in zip(lines, _strips(facts, pictures, groups[:MAX_CARDS]), strict=False):
+        line.update(strips)
+    left = groups[MAX_ROWS:]
+    return {
+        "cards": lines[:MAX_CARDS],
+        "rows": lines[MAX_CARDS:],
+        "n_left": len(left),
+        "n_left_images": sum(g.size for g in left),
+    }
+
+
+def _strips(facts: Facts, pictures: Pictures, groups: list[Group]) -> list[dict[str, Any]]:
+    """Return the central and the borderline pictures of every group, as long as the budget lasts."""
+    room = MAX_PICTURES // max(1, len(groups))
+    n_central = min(EXEMPLARS, max(3, room * 2 // 3))
+    n_edge = min(EDGE, max(0, room - n_central))
+    first = [central(facts, g, n_central) for g in groups]
+    last = [borderline(facts, g, n_edge, shown) for g, shown in zip(groups, first, strict=True)]
+    rows = [row for pair in zip(first, last, strict=True) for row in pair]
+    n_sharp = int(np.searchsorted(np.cumsum([len(row) for row in rows]), MAX_DECODED, side="right"))
+    n_sharp = n_sharp if pictures.sharp else 0
+    pixels = [*pictures.rows(rows[:n_sharp], SIDE), *pictures.rows(rows[n_sharp:])]
+    cells = [
+        [
+            {"uri": data_uri(p, exact=pictures.small), "name": words.shortened(facts.paths[i], 120)}
+            for i, p in zip(row, shown, strict=True)
+        ]
+        for row, shown in zip(rows, pixels, strict=True)
+    ]
+    spent = np.cumsum([sum(len(cell["uri"]) for cell in row) for row in cells])
+    kept = [row if total <= BUDGET else [] for row, total in zip(cells, spent.tolist(), strict=True)]
+    return [{"central": inner, "edge": outer} for inner, outer in zip(kept[::2], kept[1::2], strict=True)]
+
+
+def map_views(facts: Facts, layout: npt.NDArray[Any] | None) -> dict[str, str] | None:
+    """Return the map for a light and for a dark page, or None where the run has none."""
+    if layout is None:
+        return None
+    found = {name: _map(facts, np.asarray(layout), theme) for name, theme in (("light", LIGHT), ("dark", DARK))}
+    return {k: v for k, v in found.items() if v is not None} or None
+
+
+def _map(facts: Facts, layout: npt.NDArray[Any], theme: Theme) -> str | None:
+    figure = draw_map(facts, layout, theme, title=False)
+    if figure is None:
+        return None
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(160)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=72, method=2)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

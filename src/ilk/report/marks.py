@@ -1,0 +1,53 @@
+"""What all plots share: colours that colour-blind readers tell apart, inks, and text that the font can draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from ilk.report.facts import NOISE, Group
+from ilk.report.words import shortened, visible
+
+# CARTO's "Safe" palette, its grey (ours for "not assigned") replaced by an orange
+PALETTE = (
+    *("#88ccee", "#cc6677", "#ddcc77", "#117733", "#332288", "#aa4499"),
+    *("#44aa99", "#999933", "#882255", "#661100", "#6699cc", "#ee7733"),
+)
+# on a dark ground the darkest of them would vanish
+PALETTE_DARK = (
+    *("#88ccee", "#e07b8c", "#ddcc77", "#3fae66", "#8f83e8", "#cf6cbf"),
+    *("#44aa99", "#b5b54a", "#c2568c", "#b8674f", "#6699cc", "#ee7733"),
+)
+MARKERS = "o^sDvP*X<>"
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a plot."""
+
+    ground: str
+    ink: str
+    quiet: str
+    line: str
+    bar: str
+    chosen: str
+    grey: str
+    palette: tuple[str, ...]
+
+
+LIGHT = Theme("#ffffff", "#1d2430", "#5b6472", "#e4e7eb", "#2f6f9f", "#b8432f", "#a9afb8", PALETTE)
+DARK = Theme("#191d24", "#e8eaee", "#a3abb8", "#323946", "#6aa9d8", "#f08a75", "#6f7886", PALETTE_DARK)
+
+
+def fitting(text: str) -> str:
+    """Return `text` with a box in place of every character that the plots' font cannot draw."""
+    glyphs = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(c if ord(c) in glyphs else "□" for c in visible(text))
+
+
+def labelled(group: Group) -> str:
+    """Return the short label of a group in a plot: its name if it has one, with its number."""
+    if group.id == NOISE:
+        return "not assigned"
+    return fitting(shortened(group.title.removeprefix("Group "), 24))

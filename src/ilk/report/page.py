@@ -1,0 +1,160 @@
+"""The report: one HTML file that holds everything it shows, opens offline and runs no script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ilk.report import words
+from ilk.report.facts import Facts, gather
+from ilk.report.gallery import group_views, map_views
+from ilk.report.pictures import Pictures, Source
+from ilk.report.sections import choice_view, how_view, scores_view
+from ilk.runs import Run
+
+MAX_REASONS = 200
+MAX_TWINS = 100
+MAX_IN_SET = 6
+MAX_WARNINGS = 50
+
+
+def write_report(run: Run, out: Path | None = None, source: Source = None) -> Path:
+    """Write the report of a finished run as one self-contained HTML file.
+
+    Parameters
+    ----------
+    run
+        A finished run, from `ilk.runs.load_run`.
+    out
+        The file to write; ``<run>/report.html`` by default. Replaced in one step.
+    source
+        Where the images are, or the opened source: the pictures of the first groups are then made from the images
+        themselves instead of their 48 px thumbnails. May be missing or gone.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    RunError
+        A table of the run is missing or damaged.
+
+    Notes
+    -----
+    The file stays below 15 MB whatever the run holds: pictures have a budget of 9 MB, lists have caps and say what
+    they left out. At most 480 images are decoded.
+    """
+    out = run.path / "report.html" if out is None else Path(out)
+    facts = gather(run)
+    pictures = Pictures(run, facts, source)
+    page = _environment().get_template("report.html").render(_view(run, facts, pictures))
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        temporary.write_text(page, "utf-8")
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return out
+
+
+def _environment() -> Environment:
+    """Return the environment of the templates: everything is escaped, an unknown name is an error."""
+    environment = Environment(
+        loader=PackageLoader("ilk.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        count=words.count, counted=words.counted, duration=words.duration, decimal=words.decimal, short=words.shortened
+    )
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Make control and bidi characters of data visible; markup of our own passes."""
+    if value is None:
+        return "–"
+    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
+    """Return everything the template shows."""
+    scores = scores_view(run.scores(), facts)
+    views = group_views(facts, pictures, scores["majority"] if scores else {})
+    return {
+        "title": _title(run, facts),
+        "head": _head(run, facts),
+        "warnings": _warnings(facts),
+        "groups": views,
+        "pixelated": pictures.small,
+        "pictures_note": pictures.note,
+        "maps": map_views(facts, run.map()),
+        "choice": choice_view(run, facts),
+        "scores": scores,
+        "unreadable": _unreadable(facts),
+        "twins": _twins(facts),
+        "how": how_view(run, facts),
+    }
+
+
+def _title(run: Run, facts: Facts) -> str:
+    """Return what was grouped: the last part of the source's path."""
+    spec = str((facts.header.get("source") or {}).get("spec") or "") or run.path.name
+    return words.shortened(spec.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or spec, 80)
+
+
+def _head(run: Run, facts: Facts) -> dict[str, Any]:
+    source: Mapping[str, Any] = facts.header.get("source") or {}
+    noise = next((g.size for g in facts.groups if g.id < 0), 0)
+    return {
+        "method": str(facts.header.get("method") or "unknown method"),
+        "spec": words.shortened(str(source.get("spec") or ""), 300),
+        "kind": str(source.get("kind") or ""),
+        "created": str(facts.header.get("created") or ""),
+        "run": words.shortened(run.path.name, 200),
+        "n": facts.n_readable,
+        "n_groups": facts.n_groups,
+        "n_unreadable": len(facts.unreadable()),
+        "n_duplicates": int(facts.duplicate.sum()),
+        "n_noise": noise,
+        "noise_share": words.share(noise, facts.n_readable),
+    }
+
+
+def _warnings(facts: Facts) -> dict[str, Any]:
+    """Return every warning once, those of the run and those of its summary."""
+    found = [*(facts.header.get("warnings") or []), *(facts.summary.get("warnings") or [])]
+    once = list(dict.fromkeys(words.shortened(str(w), 1000) for w in found))
+    return {"shown": once[:MAX_WARNINGS], "more": max(0, len(once) - MAX_WARNINGS)}
+
+
+def _unreadable(facts: Facts) -> dict[str, Any]:
+    rows = facts.unreadable()
+    shown = [
+        {"path": words.shortened(facts.paths[i], 200), "reason": words.shortened(facts.reasons[i] or "unknown", 300)}
+        for i in rows[:MAX_REASONS]
+    ]
+    return {"shown": shown, "n": len(rows), "more": len(rows) - len(shown)}
+
+
+def _twins(facts: Facts) -> dict[str, Any]:
+    sets = facts.twins()
+    shown = [
+        {
+            "first": words.shortened(facts.paths[rows[0]], 160),
+            "others": [words.shortened(facts.paths[i], 160) for i in rows[1 : 1 + MAX_IN_SET]],
+            "more": max(0, len(rows) - 1 - MAX_IN_SET),
+        }
+        for rows in sets[:MAX_TWINS]
+    ]
+    return {"shown": shown, "n": int(facts.duplicate.sum()), "n_sets": len(sets), "more": len(sets) - len(shown)}

@@ -1,0 +1,139 @@
+"""Pixels to show: from the source where it can be opened, from the run's 48 px thumbnails otherwise."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ilk.errors import DataError, IlkError
+from ilk.files.arrays import ArraySet
+from ilk.files.decode import decode
+from ilk.files.listing import Listing
+from ilk.files.opening import open_source
+from ilk.files.thumbs import Sprites
+from ilk.report.facts import Facts
+from ilk.runs import Run
+
+Pixels = npt.NDArray[np.uint8]
+Source = Listing | ArraySet | str | Path | Sequence[Any] | None
+
+SMALL = 64  # px; images up to this size are shown pixel by pixel
+THUMB = 48  # px; side of a thumbnail of the run
+MISSING = np.full((THUMB, THUMB, 3), 200, np.uint8)
+
+
+class Pictures:
+    """Where pixels come from while one report is being made.
+
+    Attributes
+    ----------
+    small : bool
+        The images are at most 64 px: show their pixels, enlarged without smoothing.
+    sharp : bool
+        The source is open, so images can be had larger than their thumbnails.
+    note : str
+        Why there are thumbnails only, although a source was given; else empty.
+    """
+
+    def __init__(self, run: Run, facts: Facts, source: Source = None) -> None:
+        self.small = 0 < facts.longest <= SMALL
+        self.note = ""
+        self._paths = facts.paths
+        self._sprites = Sprites(run.path / "thumbs") if (run.path / "thumbs").is_dir() else None
+        self._source = self._opened(source)
+        self._position = {} if self._source is None else {name: i for i, name in enumerate(self._source.names)}
+        if self._source is not None and not any(path in self._position for path in self._paths[:1000]):
+            self._source, self.note = None, "The source given holds other images than this run."
+        self.sharp = self._source is not None
+
+    def _opened(self, source: Source) -> Listing | ArraySet | None:
+        if source is None or isinstance(source, Listing | ArraySet):
+            return source
+        try:
+            return open_source(source)
+        except (IlkError, OSError) as error:
+            self.note = f"The source could not be opened: {error}"
+            return None
+
+    def rows(self, rows: Sequence[Sequence[int]], side: int = 0) -> list[list[Pixels]]:
+        """Return the pictures of several rows of images; together, because each sprite sheet is then read once."""
+        found = iter(self.pixels([i for row in rows for i in row], side))
+        return [[next(found) for _ in row] for row in rows]
+
+    def pixels(self, index: Sequence[int], side: int = 0) -> list[Pixels]:
+        """Return one (h, w, 3) picture per image: `side` px square from the source, thumbnails where `side` is 0.
+
+        Small images come at their own size. An image that can no longer be read comes as its thumbnail.
+        """
+        index = list(index)
+        found: list[Pixels | None] = [None] * len(index)
+        if side and isinstance(self._source, ArraySet):
+            found = [p if p is None or self.small else _resized(p, side) for p in self._own(index)]
+        elif side and isinstance(self._source, Listing):
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                found = list(pool.map(lambda i: self._decoded(i, side), index))
+        missing = [i for i, p in zip(index, found, strict=True) if p is None]
+        thumbs = iter(self._thumbs(missing))
+        return [next(thumbs) if p is None else p for p in found]
+
+    def _thumbs(self, index: list[int]) -> list[Pixels]:
+        if self._sprites is None or not index:
+            return [MISSING] * len(index)
+        try:
+            return list(self._sprites.read(index))
+        except (DataError, IndexError):  # a sheet is gone or damaged: all the others still serve
+            return [self._thumb(i) for i in index]
+
+    def _thumb(self, i: int) -> Pixels:
+        assert self._sprites is not None
+        try:
+            return self._sprites.read([i])[0]
+        except (DataError, IndexError):
+            return MISSING
+
+    def _own(self, index: list[int]) -> list[Pixels | None]:
+        assert isinstance(self._source, ArraySet)
+        rows = [self._position.get(self._paths[i]) for i in index]
+        return [None if r is None else _rgb(self._source.pixels[r]) for r in rows]
+
+    def _decoded(self, i: int, side: int) -> Pixels | None:
+        assert isinstance(self._source, Listing)
+        position = self._position.get(self._paths[i])
+        if position is None:
+            return None
+        try:
+            return decode(self._source.read(position), None if self.small else (side, side)).pixels
+        except OSError:
+            return None
+
+
+def _rgb(pixels: npt.NDArray[Any]) -> Pixels:
+    """Turn one image of an array, grey or with alpha, into (h, w, 3)."""
+    pixels = np.asarray(pixels, np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    return np.repeat(pixels[:, :, :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[:, :, :3]
+
+
+def _resized(pixels: Pixels, side: int) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))
+
+
+def data_uri(pixels: Pixels, *, exact: bool = False) -> str:
+    """Return a picture as a ``data:`` address for HTML: WebP, `exact` for lossless."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if exact:
+        image.save(buffer, "WEBP", lossless=True, quality=50, method=2)
+    else:
+        image.save(buffer, "WEBP", quality=80, method=3)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,86 @@
+"""Contact sheets: one picture per group, its most central images first, then the borderline ones in a row of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+from ilk.report.facts import Facts, Group, borderline, central
+from ilk.report.marks import LIGHT, fitting
+from ilk.report.pictures import Pictures, Pixels
+from ilk.report.words import counted, share, shortened
+
+COLUMNS = 10
+CENTRAL = 50
+EDGE = 10
+MAX_SHEETS = 60
+MAX_DECODED = 480
+CELL = 96
+GAP = 6
+MARGIN = 32
+
+
+def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
+    """Write ``contact-<group id>.png`` for the 60 largest groups below `folder`; return their paths."""
+    groups = facts.groups[:MAX_SHEETS]
+    # sharp pictures only where a sheet can be filled with them
+    each = MAX_DECODED // max(1, len(groups))
+    sharp = pictures.sharp and (each >= 3 * COLUMNS or pictures.small)
+    total = CENTRAL + EDGE if pictures.small or not sharp else min(CENTRAL + EDGE, each // COLUMNS * COLUMNS)
+    first = [central(facts, g, total - EDGE) for g in groups]
+    last = [borderline(facts, g, EDGE, shown) for g, shown in zip(groups, first, strict=True)]
+    pixels = pictures.rows([*first, *last], CELL if sharp else 0)
+    written = []
+    for group, inner, outer in zip(groups, pixels, pixels[len(groups) :], strict=False):
+        sheet = _sheet(_heading(facts, group), {"Most central": inner, "Borderline": outer}, pictures.small)
+        path = folder / f"contact-{group.id}.png"
+        sheet.save(path, compress_level=4)
+        written.append(path)
+    return written
+
+
+def _heading(facts: Facts, group: Group) -> str:
+    parts = (shortened(group.title, 60), counted(group.size, "image"), share(group.size, facts.n_readable))
+    return fitting(" · ".join(parts))
+
+
+def _sheet(heading: str, rows: dict[str, list[Pixels]], small: bool) -> Image.Image:
+    """Lay out labelled blocks of pictures below a heading."""
+    rows = {label: pictures for label, pictures in rows.items() if pictures}
+    width = 2 * MARGIN + COLUMNS * (CELL + GAP) - GAP
+    height = MARGIN + 40 + MARGIN
+    for pictures in rows.values():
+        height += 38 + -(-len(pictures) // COLUMNS) * (CELL + GAP)
+    sheet = Image.new("RGB", (width, height), LIGHT.ground)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN - 4), heading, LIGHT.ink, _font("DejaVuSans-Bold.ttf", 24))
+    y = MARGIN + 40
+    for label, pictures in rows.items():
+        draw.text((MARGIN, y + 10), label, LIGHT.quiet, _font("DejaVuSans.ttf", 16))
+        y += 38
+        for i, pixels in enumerate(pictures):
+            cell = _fitted(pixels, small)
+            left = MARGIN + i % COLUMNS * (CELL + GAP) + (CELL - cell.width) // 2
+            top = y + i // COLUMNS * (CELL + GAP) + (CELL - cell.height) // 2
+            sheet.paste(cell, (left, top))
+        y += -(-len(pictures) // COLUMNS) * (CELL + GAP)
+    return sheet
+
+
+def _fitted(pixels: Pixels, small: bool) -> Image.Image:
+    """Bring one picture to the size of a cell; small images by whole factors, so that pixels stay square."""
+    image = Image.fromarray(pixels)
+    longest = max(image.size)
+    if small:
+        factor = max(1, CELL // longest)
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    if longest == CELL:
+        return image
+    size = (max(1, image.width * CELL // longest), max(1, image.height * CELL // longest))
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
