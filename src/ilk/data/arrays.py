@@ -1,0 +1,186 @@
+"""Images that are rows of an array: in memory, on a GPU, or in a memory-mapped file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ilk.data.sources import Block, Index, Known, Resize, Size, as_index, bring, check_size, evenly, thumbnails
+from ilk.errors import DataError
+from ilk.files import content_hash
+
+__all__ = ["ArrayImages"]
+
+
+class ArrayImages:
+    """Images in one array. Final.
+
+    Parameters
+    ----------
+    pixels : ndarray, memmap or Tensor, uint8 (n, h, w) or (n, h, w, c)
+        c = 1 (grey), 3 (RGB) or 4 (RGBA, laid over white). Channels first, (n, c, h, w), is understood as well where
+        the last axis cannot be channels. It is neither copied nor changed.
+    names : sequence of str, optional
+        One per row; the row numbers otherwise.
+    kind : str
+        Where the array came from, for messages.
+    notes : sequence of str
+        What the user should know.
+    fingerprint : str, optional
+        Hex digits that name the content; computed from all bytes when it is needed and was not given.
+
+    Raises
+    ------
+    DataError
+        Another dtype or shape.
+
+    Examples
+    --------
+    >>> source = ArrayImages(np.zeros((5, 28, 28), np.uint8))
+    >>> len(source), source.shape, tuple(source.read([0, 3]).shape)
+    (5, (1, 28, 28), (2, 1, 28, 28))
+    """
+
+    def __init__(
+        self,
+        pixels: Any,
+        names: Sequence[str] | None = None,
+        *,
+        kind: str = "array",
+        notes: Sequence[str] = (),
+        fingerprint: str | None = None,
+    ) -> None:
+        self._pixels, self._first = _checked(pixels)
+        if names is not None and len(names) != len(self._pixels):
+            raise DataError(f"{len(names)} names for {len(self._pixels)} images; give one name per image")
+        self._names = None if names is None else list(names)
+        self.kind = kind
+        self.notes = list(notes)
+        self._fingerprint = fingerprint
+        self._size: tuple[int, int] | None = None
+        self._how: tuple[Resize, float] = ("crop", 1.0)
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        sides = self._pixels.shape[2:4] if self._first else self._pixels.shape[1:3]
+        return int(sides[0]), int(sides[1])
+
+    @property
+    def _channels(self) -> int:
+        axes = self._pixels.shape
+        return 1 if len(axes) == 3 else int(axes[1] if self._first else axes[3])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w) of what `read` gives."""
+        return (1 if self._channels == 1 else 3, *(self._size or self._sides))
+
+    def read(self, index: Index) -> Tensor:
+        """Return uint8 (b, c, h, w), on the device of the array."""
+        return self._brought(self._rows(as_index(index)))
+
+    def names(self, index: Index | None = None) -> list[str]:
+        """Return the names of the rows `index`, or of all."""
+        rows = range(len(self)) if index is None else as_index(index).tolist()
+        return [str(row) if self._names is None else self._names[row] for row in rows]
+
+    def fingerprint(self) -> str:
+        """Return hex digits that change when the pixels do. Reads all bytes once."""
+        if self._fingerprint is None:
+            digest = hashlib.blake2b(repr(tuple(self._pixels.shape)).encode(), digest_size=16)
+            for start in range(0, len(self), 1024):
+                digest.update(_raw(self._pixels[start : start + 1024]).tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def scan(self, index: Index, known: Known | None = None) -> Block:
+        """Read, hash and thumbnail the rows `index`; rows whose hash is `known` keep zero pixels."""
+        rows = as_index(index)
+        stored = self._rows(rows)
+        block = Block.empty(rows, self._brought(stored))
+        block.hashes[:] = self.hashes(rows)
+        block.ok[:] = [known is None or not known(name) for name in block.hashes]
+        block.heights[:], block.widths[:] = self._sides
+        block.sizes[:] = self._sides[0] * self._sides[1] * self._channels
+        if block.ok.any():
+            block.thumbs[block.ok] = thumbnails(stored[torch.from_numpy(block.ok)])
+        if not block.ok.all():
+            pixels = block.pixels.clone()
+            pixels[torch.from_numpy(~block.ok)] = 0
+            block = Block(**{**vars(block), "pixels": pixels})
+        return block
+
+    def hashes(self, index: Index) -> list[bytes]:
+        """Return 16 bytes per row that name its size and its pixels as stored."""
+        rows = as_index(index)
+        head = repr((*self._sides, self._channels, self._first)).encode()
+        if isinstance(self._pixels, Tensor):
+            part = _raw(self._pixels[torch.from_numpy(rows).to(self._pixels.device)])
+        else:
+            part = _raw(self._pixels[rows])
+        return [content_hash(head + row.tobytes()) for row in part]
+
+    def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> ArrayImages:
+        """Return the same images, brought to another size; None keeps them as they are."""
+        other = ArrayImages.__new__(ArrayImages)
+        other.__dict__.update(self.__dict__)
+        other._size = None if image_size is None else check_size(image_size, resize, crop_pct)
+        other._how = (resize, crop_pct)
+        return other
+
+    def probe(self, at_most: int = 64) -> npt.NDArray[np.int32]:
+        """Return (m, 2) int32 height and width of up to `at_most` images; they are all the same."""
+        return np.repeat(np.array([self._sides], np.int32), len(evenly(len(self), at_most)), axis=0)
+
+    def stamps(self) -> list[bytes] | None:
+        """Return None: rows are hashed as fast as anything that could spare it."""
+        return None
+
+    def _rows(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Return uint8 (b, c, h, w) as stored, RGBA laid over white."""
+        if isinstance(self._pixels, Tensor):
+            part = self._pixels[torch.from_numpy(rows).to(self._pixels.device)]
+        else:
+            part = torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
+        if part.ndim == 3:
+            return part.unsqueeze(1)
+        part = part if self._first else part.permute(0, 3, 1, 2)
+        return _over_white(part) if part.shape[1] == 4 else part
+
+    def _brought(self, pixels: Tensor) -> Tensor:
+        if self._size is None or (self._size == self._sides and self._how[1] == 1):
+            return pixels
+        return bring(pixels, self._size, *self._how)
+
+
+def _checked(pixels: Any) -> tuple[npt.NDArray[np.uint8] | Tensor, bool]:
+    """Return the array and whether its channels come first."""
+    array: Any = pixels if isinstance(pixels, Tensor) else np.asanyarray(pixels)
+    if array.dtype not in (np.dtype(np.uint8), torch.uint8):
+        raise DataError(f"images must be uint8 (0 to 255), got dtype {array.dtype}; convert them first")
+    axes = tuple(array.shape)
+    first = len(axes) == 4 and axes[3] not in (1, 3, 4) and axes[1] in (1, 3, 4)
+    if len(axes) not in (3, 4) or (len(axes) == 4 and not first and axes[3] not in (1, 3, 4)):
+        raise DataError(f"images must have shape (n, h, w) or (n, h, w, c) with c = 1, 3 or 4, got {axes}")
+    if min(axes[1:]) < 1:
+        raise DataError(f"images of shape {axes[1:]} have no pixels")
+    return array, first
+
+
+def _raw(part: npt.NDArray[np.uint8] | Tensor) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(part.cpu().numpy() if isinstance(part, Tensor) else part)
+
+
+def _over_white(rgba: Tensor) -> Tensor:
+    """Lay uint8 (b, 4, h, w) over white: exact to the nearest integer."""
+    colour, alpha = rgba[:, :3].to(torch.int32), rgba[:, 3:].to(torch.int32)
+    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).to(torch.uint8)

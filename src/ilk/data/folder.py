@@ -1,0 +1,205 @@
+"""Images that are files, decoded on demand."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ilk import compute
+from ilk.data.sources import (
+    Block,
+    Index,
+    Known,
+    Resize,
+    Size,
+    as_index,
+    check_size,
+    evenly,
+    is_small,
+    listed,
+)
+from ilk.errors import DataError
+from ilk.files import Listing, content_hash, decode, make_thumb, probe
+
+__all__ = ["FolderImages"]
+
+_RACY = 2_000_000_000  # ns
+_SIDES = ((28, 28), (48, 32))  # (median shorter side up to, side to train on); 96 above
+
+
+class FolderImages:
+    """Images of a folder, an archive, a list of files or a Parquet file. Final.
+
+    Nothing is decoded before it is asked for, and nothing is kept. Without `sized`, `read` gives small uniform images
+    as they are and brings all others to a centre crop of 28, 32 or 96 pixels, by the median shorter side.
+
+    Parameters
+    ----------
+    listing : Listing
+        What `ilk.files.open_source` gives.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self.kind = str(listing.kind)
+        self.notes = list(listing.notes)
+        self._size: tuple[int, int] | None = None
+        self._how: tuple[Resize, float] = ("crop", 1.0)
+        self._sizes: npt.NDArray[np.int32] | None = None
+
+    def __len__(self) -> int:
+        return len(self._listing.names)
+
+    @property
+    def listing(self) -> Listing:
+        """The files themselves: names, bytes, stamps."""
+        return self._listing
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(3, h, w) of what `read` gives."""
+        if self._size is None:
+            self._size = self._own_size()
+        return (3, *self._size)
+
+    def read(self, index: Index) -> Tensor:
+        """Return uint8 (b, 3, h, w), decoded by several threads.
+
+        Raises
+        ------
+        DataError
+            Images that cannot be read, by name, with the first one's reason.
+        """
+        rows = as_index(index)
+        _, height, width = self.shape
+        pixels = np.zeros((len(rows), height, width, 3), np.uint8)
+        reasons: list[str | None] = [None] * len(rows)
+
+        def one(i: int) -> None:
+            data, reasons[i] = self._bytes(int(rows[i]))
+            if data is not None:
+                found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1])
+                reasons[i] = found.reason
+                if found.pixels is not None:
+                    pixels[i] = found.pixels
+
+        _spread(one, len(rows))
+        bad = [i for i, reason in enumerate(reasons) if reason is not None]
+        if bad:
+            names = listed(self.names(rows[bad]))
+            raise DataError(f"{len(bad)} of {len(rows)} images cannot be read: {names} ({reasons[bad[0]]})")
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def names(self, index: Index | None = None) -> list[str]:
+        """Return the names of the rows `index`, or of all."""
+        names = self._listing.names
+        return list(names) if index is None else [names[row] for row in as_index(index).tolist()]
+
+    def fingerprint(self) -> str:
+        """Return hex digits that change when names, sizes or time stamps do."""
+        return self._listing.fingerprint()
+
+    def scan(self, index: Index, known: Known | None = None) -> Block:
+        """Read each file once: hash it and, unless its hash is `known`, decode it and make its thumbnail.
+
+        Works in the calling thread; the parts that take time let other threads run. Never raises for an odd file.
+        """
+        rows = as_index(index)
+        _, height, width = self.shape
+        pixels = np.zeros((len(rows), height, width, 3), np.uint8)
+        block = Block.empty(rows, torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        for i, row in enumerate(rows.tolist()):
+            data, block.reasons[i] = self._bytes(row)
+            block.sizes[i] = int(self._listing.sizes[row]) if data is None else len(data)
+            if data is None:
+                continue
+            block.hashes[i] = content_hash(data)
+            if known is not None and known(block.hashes[i]):
+                continue
+            found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1])
+            block.widths[i], block.heights[i], block.reasons[i] = found.width, found.height, found.reason
+            if found.pixels is not None:
+                pixels[i] = found.pixels
+                block.thumbs[i] = make_thumb(found.pixels)
+                block.ok[i] = True
+        return block
+
+    def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> FolderImages:
+        """Return the same images, brought to another size; None means the source's own choice."""
+        other = FolderImages(self._listing)
+        other._sizes = self._sizes
+        other._size = None if image_size is None else check_size(image_size, resize, crop_pct)
+        other._how = (resize, crop_pct)
+        return other
+
+    def probe(self, at_most: int = 64) -> npt.NDArray[np.int32]:
+        """Return (m, 2) int32 height and width of up to `at_most` evenly spaced images, from their headers."""
+        if self._sizes is None:
+            found: list[tuple[int, int]] = []
+            for row in evenly(len(self), at_most).tolist() if len(self) else ():
+                data, _ = self._bytes(row)
+                size = None if data is None else probe(data)
+                if size is not None:
+                    found.append((size[1], size[0]))
+            self._sizes = np.array(found, np.int32).reshape(-1, 2)
+        return self._sizes
+
+    def stamps(self) -> list[bytes] | None:
+        """Return for each row 16 bytes of (place, name, size, time stamp), without reading a file.
+
+        Empty for files that changed within the last 2 s: one more change might leave the stamp as it is. None where
+        the files have no stamps.
+        """
+        listing = self._listing
+        place = str(listing.root.resolve())
+        if listing.root.is_file():
+            archive = listing.root.stat()
+            place += f"\0{archive.st_size}\0{archive.st_mtime_ns}"
+            if time.time_ns() - archive.st_mtime_ns < _RACY:
+                return None
+        elif not listing.stamps.any():
+            return None
+        root = hashlib.blake2b(place.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        limit = time.time_ns() - _RACY
+        result = []
+        for name, size, stamp in zip(listing.names, listing.sizes.tolist(), listing.stamps.tolist(), strict=True):
+            text = f"\0{size}\0{stamp}\0{name}".encode("utf-8", "surrogateescape")
+            result.append(b"" if stamp > limit else hashlib.blake2b(root + text, digest_size=16).digest())
+        return result
+
+    def _bytes(self, row: int) -> tuple[bytes | None, str | None]:
+        """Return (bytes, None), or (None, reason)."""
+        refused = self._listing.refused.get(row)
+        if refused is not None:
+            return None, refused
+        try:
+            return self._listing.read(row), None
+        except OSError as error:
+            return None, f"cannot be read: {error.strerror or error}"
+
+    def _own_size(self) -> tuple[int, int]:
+        small = is_small(self)
+        if small is not None:
+            return small
+        sizes = self.probe()
+        shorter = float(np.median(sizes.min(axis=1))) if len(sizes) else 0.0
+        side = next((side for up_to, side in _SIDES if shorter <= up_to), 96)
+        return side, side
+
+
+def _spread(task: Callable[[int], Any], n: int) -> None:
+    """Call `task` for 0 ... n - 1 on several threads."""
+    if n < 4:
+        for i in range(n):
+            task(i)
+        return
+    with ThreadPoolExecutor(min(n, compute.threads())) as pool:
+        list(pool.map(task, range(n)))

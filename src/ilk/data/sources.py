@@ -1,0 +1,233 @@
+"""What an image source is, and what it hands out.
+
+A source gives pixels and names by index. It never augments and never knows labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ilk.errors import ArgumentError
+
+__all__ = [
+    "SMALL",
+    "THUMB",
+    "Block",
+    "ImageSource",
+    "Index",
+    "Known",
+    "Resize",
+    "Size",
+    "is_small",
+    "square",
+    "thumbnails",
+]
+
+THUMB = 48
+"""Side of a thumbnail in pixels."""
+
+SMALL = 64
+"""Uniform images with both sides up to this are "small": worth using pixel by pixel."""
+
+Index = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
+Known = Callable[[bytes], bool]
+Size = int | tuple[int, int]  # a square side, or (height, width)
+Resize = Literal["crop", "stretch"]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Block:
+    """What `ImageSource.scan` found in b rows. Rows that are unreadable or already known have no pixels.
+
+    Attributes
+    ----------
+    index : ndarray (b,) int64
+        Rows of the source.
+    pixels : Tensor uint8 (b, c, h, w)
+        Zeros where `ok` is false.
+    ok : ndarray (b,) bool
+        True where `pixels` holds the image.
+    hashes : list of bytes
+        16 bytes that name the content; empty where the bytes could not be read at all.
+    sizes : ndarray (b,) int64
+        Bytes of the file or of the array row.
+    widths, heights : ndarray (b,) int32
+        As stored, orientation applied; 0 where unknown.
+    reasons : list of (str or None)
+        Why a row is unreadable; None for readable and for known rows.
+    thumbs : ndarray uint8 (b, 48, 48, 3)
+        Zeros where `ok` is false.
+    """
+
+    index: npt.NDArray[np.int64]
+    pixels: Tensor
+    ok: npt.NDArray[np.bool_]
+    hashes: list[bytes]
+    sizes: npt.NDArray[np.int64]
+    widths: npt.NDArray[np.int32]
+    heights: npt.NDArray[np.int32]
+    reasons: list[str | None]
+    thumbs: Pixels
+
+    @classmethod
+    def empty(cls, index: Index, pixels: Tensor) -> Block:
+        """Return a block for the rows `index` in which nothing has been found yet."""
+        rows = as_index(index)
+        b = len(rows)
+        return cls(
+            index=rows,
+            pixels=pixels,
+            ok=np.zeros(b, bool),
+            hashes=[b""] * b,
+            sizes=np.zeros(b, np.int64),
+            widths=np.zeros(b, np.int32),
+            heights=np.zeros(b, np.int32),
+            reasons=[None] * b,
+            thumbs=np.zeros((b, THUMB, THUMB, 3), np.uint8),
+        )
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """n images, read by index. `ArrayImages` and `FolderImages` are the two kinds.
+
+    Attributes
+    ----------
+    shape : tuple (c, h, w)
+        Of what `read` gives.
+    kind : str
+        What the images come from: "array", "npz", "npy", "digits", "folder", "tar", "zip", "list" or "parquet".
+    notes : list of str
+        What the user should know about the source.
+    """
+
+    kind: str
+    notes: list[str]
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: Index) -> Tensor:
+        """Return uint8 (b, c, h, w); DataError names the images that cannot be read."""
+
+    def names(self, index: Index | None = None) -> list[str]:
+        """Return the names of the rows `index`, or of all."""
+
+    def fingerprint(self) -> str:
+        """Return hex digits that change when the images do."""
+
+    def scan(self, index: Index, known: Known | None = None) -> Block:
+        """Read, hash and thumbnail the rows `index`, but do not decode what is `known`. An odd file never raises."""
+
+    def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> ImageSource:
+        """Return the same images, brought to another size."""
+
+    def probe(self, at_most: int = 64) -> npt.NDArray[np.int32]:
+        """Return (m, 2) int32 height and width of up to `at_most` evenly spaced readable images."""
+
+    def stamps(self) -> list[bytes] | None:
+        """Return for each row 16 bytes that change when its file does, without reading it; None if that is no gain."""
+
+
+def as_index(index: Index) -> npt.NDArray[np.int64]:
+    """Return `index` as a flat int64 array."""
+    if isinstance(index, Tensor):
+        index = index.detach().cpu().numpy()
+    return np.asarray(index, dtype=np.int64).reshape(-1)
+
+
+def evenly(n: int, at_most: int) -> npt.NDArray[np.int64]:
+    """Return up to `at_most` evenly spaced rows of n.
+
+    Examples
+    --------
+    >>> evenly(10, 3)
+    array([0, 4, 9])
+    """
+    return np.unique(np.linspace(0, max(n - 1, 0), min(n, at_most)).astype(np.int64))
+
+
+def square(size: Size) -> tuple[int, int]:
+    """Return (height, width) of a size.
+
+    Examples
+    --------
+    >>> square(224), square((28, 20))
+    ((224, 224), (28, 20))
+    """
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def check_size(image_size: Size, resize: Resize, crop_pct: float) -> tuple[int, int]:
+    """Return (height, width), or raise ArgumentError naming what is wrong."""
+    sides = square(image_size)
+    if min(sides) < 1 or max(sides) > 4096:
+        raise ArgumentError(f"image_size={image_size!r}: sides must be from 1 to 4096 pixels")
+    if resize not in ("crop", "stretch"):
+        raise ArgumentError(f"resize={resize!r}: must be 'crop' or 'stretch'")
+    if not 0 < crop_pct <= 1:
+        raise ArgumentError(f"crop_pct={crop_pct!r}: must be above 0 and at most 1")
+    return sides
+
+
+def is_small(source: ImageSource) -> tuple[int, int] | None:
+    """Return (height, width) if the images all seem to have the same size, at most 64 pixels a side; else None.
+
+    Judged by up to 64 evenly spaced images. Such images (handwritten digits, clothing icons, CIFAR-like crops) hold no
+    more than their pixels, and a network made for photos sees a blown-up blur.
+    """
+    sizes = source.probe()
+    if not len(sizes) or (sizes != sizes[0]).any() or sizes.max() > SMALL:
+        return None
+    return int(sizes[0, 0]), int(sizes[0, 1])
+
+
+def bring(pixels: Tensor, size: tuple[int, int], resize: Resize = "stretch", crop_pct: float = 1.0) -> Tensor:
+    """Bring a uint8 (b, c, h, w) batch to (b, c, *size), bicubic with antialiasing.
+
+    ``resize="crop"`` keeps the proportions: it takes the largest centred box of the wanted proportions, times
+    `crop_pct`, and scales that.
+    """
+    height, width = pixels.shape[-2:]
+    if resize == "crop":
+        scale = min(height / size[0], width / size[1]) * crop_pct
+        rows, columns = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        pixels = pixels[..., top : top + rows, left : left + columns]
+    if tuple(pixels.shape[-2:]) == size or not len(pixels):
+        return pixels if len(pixels) else pixels.new_zeros((0, pixels.shape[1], *size))
+    return torch.nn.functional.interpolate(pixels, size=size, mode="bicubic", antialias=True)
+
+
+def thumbnails(pixels: Tensor) -> Pixels:
+    """Return uint8 (b, 48, 48, 3): the central squares of a uint8 (b, c, h, w) batch, c = 1 or 3, box-filtered."""
+    side = min(pixels.shape[-2:])
+    top, left = (pixels.shape[-2] - side) // 2, (pixels.shape[-1] - side) // 2
+    middle = pixels[..., top : top + side, left : left + side].float()
+    small = torch.nn.functional.interpolate(middle, size=(THUMB, THUMB), mode="area").round().to(torch.uint8)
+    colour = small.expand(-1, 3, -1, -1) if small.shape[1] == 1 else small
+    result: Pixels = colour.permute(0, 2, 3, 1).cpu().contiguous().numpy()
+    return result
+
+
+def listed(names: Iterable[str], at_most: int = 3) -> str:
+    """Return the first few names, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    every = list(names)
+    more = f" and {len(every) - at_most} more" if len(every) > at_most else ""
+    return ", ".join(repr(name) for name in every[:at_most]) + more

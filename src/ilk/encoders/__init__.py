@@ -1,0 +1,28 @@
+"""Frozen encoders: images in, features out, each image encoded once.
+
+`build` makes an encoder ("auto", "pixels", "classic", or any model of timm), `encode` runs a source through it with a
+feature cache, `rebuild` makes the encoder of a run again. The list of what is worth naming is `KNOWN`.
+"""
+
+from __future__ import annotations
+
+from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
+from ilk.encoders.building import build, rebuild
+from ilk.encoders.encode import encode
+from ilk.encoders.encoded import Encoded, Interrupted, ThumbSource
+from ilk.encoders.frozen import SETTINGS, FrozenEncoder
+
+__all__ = [
+    "KNOWN",
+    "SETTINGS",
+    "Encoded",
+    "FrozenEncoder",
+    "Interrupted",
+    "ThumbSource",
+    "available",
+    "build",
+    "cache_size",
+    "clear_cache",
+    "encode",
+    "rebuild",
+]

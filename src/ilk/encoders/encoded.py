@@ -1,0 +1,88 @@
+"""What encoding gives: features, and what became of every image."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.encoders.shards import SHARD
+from ilk.errors import IlkError
+
+__all__ = ["Encoded", "Halves", "Interrupted", "OnProgress", "ThumbSource", "room"]
+
+OnProgress = Callable[[int, int], bool | None]
+Halves = npt.NDArray[np.float16]
+
+_IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
+
+
+class Interrupted(IlkError):
+    """Encoding was stopped on request; what was done by then is in the cache."""
+
+
+class ThumbSource(Protocol):
+    """Thumbnails of the rows of a source."""
+
+    def read(self, index: Iterable[int]) -> npt.NDArray[np.uint8]:
+        """Return uint8 (b, 48, 48, 3)."""
+
+    def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield the thumbnails of all rows in order."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features of a source's distinct readable images, and what became of each of its n rows.
+
+    Attributes
+    ----------
+    features : ndarray float16 (m, d)
+        One row per distinct readable image, in the order of the source. A memory-mapped temporary file if large.
+    rows : ndarray (m,) int64
+        Row of the source for each row of `features`.
+    position : ndarray (n,) int64
+        Row of `features` for each image of the source; duplicates share their twin's; -1 = unreadable.
+    status : list of str
+        "ok", "duplicate" or "unreadable".
+    reasons : list of (str or None)
+    hashes : list of bytes
+        16 bytes each; empty where a file could not be read at all.
+    sizes, widths, heights : ndarray (n,)
+        Bytes; pixels as stored (0 = unknown).
+    images_per_second : float
+        Of reading, decoding and encoding.
+    seconds : float
+    n_encoded, n_cached : int
+        Distinct images that were encoded now, and that were found in the cache.
+    thumbs : ThumbSource
+    notes : list of str
+    """
+
+    features: Halves
+    rows: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+    status: list[str]
+    reasons: list[str | None]
+    hashes: list[bytes]
+    sizes: npt.NDArray[np.int64]
+    widths: npt.NDArray[np.int32]
+    heights: npt.NDArray[np.int32]
+    images_per_second: float
+    seconds: float
+    n_encoded: int
+    n_cached: int
+    thumbs: ThumbSource
+    notes: list[str] = field(default_factory=list)
+
+
+def room(m: int, d: int) -> Halves:
+    """Return float16 (m, d), in memory, or in a file that vanishes with it."""
+    if m * d * 2 < _IN_MEMORY:
+        return np.zeros((m, d), np.float16)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.float16, "w+", shape=(m, d))

@@ -1,0 +1,130 @@
+"""The two ways to run a network: torch, and OpenVINO on the CPU.
+
+A runner takes uint8 (b, 3, h, w) of its own size with b up to its batch size and returns float32 (b, d). Batches are
+padded to one fixed size, so the features of an image do not depend on its company. Several threads may call it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import queue
+import sys
+import threading
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ilk.errors import MissingDependency
+
+__all__ = ["OpenVinoRunner", "TorchRunner", "convert", "openvino", "supports_bf16"]
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_TELEMETRY = "openvino_telemetry"
+_import_lock = threading.Lock()
+
+
+def _rows(pixels: Tensor, batch: int) -> Tensor:
+    """Return contiguous uint8 (batch, h, w, 3), zeros below the rows of `pixels`; a view of channels-last memory."""
+    rows = pixels.permute(0, 2, 3, 1).contiguous()
+    if len(rows) == batch:
+        return rows
+    padded = rows.new_zeros((batch, *rows.shape[1:]))
+    padded[: len(rows)] = rows
+    return padded
+
+
+class TorchRunner:
+    """Runs a graph with torch: one core per call on the CPU, one call at a time on a GPU."""
+
+    def __init__(self, graph: nn.Module, batch: int, precision: str, device: torch.device) -> None:
+        self.batch = batch
+        self._device = device
+        self._half = precision == "bf16"
+        self._graph = graph.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._lock: Any = contextlib.nullcontext() if device.type == "cpu" else threading.Lock()
+
+    def __call__(self, pixels: Tensor) -> Floats:
+        rows = _rows(pixels, self.batch)
+        with self._lock, torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            found = self._graph(rows.to(self._device))
+        result: Floats = found[: len(pixels)].float().cpu().numpy()
+        return result
+
+
+# OpenVINO -------------------------------------------------------------------------------------------------------------
+
+
+def openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, or raise MissingDependency.
+
+    ``import openvino`` itself reports "import" to Google Analytics, and so does every ``convert_model``, unless the
+    package openvino_telemetry cannot be imported: then OpenVINO takes its own empty stub. So that import is made to
+    fail here, for the whole process; and `convert` calls the front end directly instead of ``convert_model``, which
+    holds even if the user's program imported OpenVINO before us. A test checks both.
+    """
+    with _import_lock:
+        if "openvino" not in sys.modules:
+            sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
+        try:
+            return importlib.import_module("openvino")
+        except (ImportError, OSError, RuntimeError) as error:
+            short = " ".join(str(error).split())[:120]
+            raise MissingDependency(f"OpenVINO is not installed or does not load ({short})") from None
+
+
+def convert(graph: nn.Module, shape: tuple[int, int, int, int], path: Path) -> None:
+    """Convert a graph that takes uint8 `shape` = (b, h, w, 3) to OpenVINO, and write ``path`` (.xml) and its .bin.
+
+    The weights stay fp32. Costs 2 to 10 s.
+    """
+    ov = openvino()
+    decoder = importlib.import_module("openvino.frontend.pytorch.ts_decoder").TorchScriptPythonDecoder
+    example = torch.zeros(shape, dtype=torch.uint8)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated, yet it is what the decoder uses
+        traced = decoder(graph, example_input=(example,))
+        front_end = ov.frontend.FrontEndManager().load_by_framework("pytorch")
+        model = front_end.convert(front_end.load(traced))
+    model.reshape(list(shape))
+    ov.save_model(model, str(path), compress_to_fp16=False)
+
+
+def supports_bf16() -> bool:
+    """Return whether this CPU computes in bf16 (AMX or AVX512-BF16)."""
+    return "BF16" in openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoRunner:
+    """Runs a converted graph: `workers` streams of one thread each, so that as many callers keep all cores busy."""
+
+    def __init__(self, path: Path, batch: int, precision: str, workers: int) -> None:
+        core = openvino().Core()
+        self.batch = batch
+        options = {
+            "NUM_STREAMS": workers,
+            "INFERENCE_NUM_THREADS": workers,
+            "ENABLE_CPU_PINNING": False,  # the callers decode on the same cores
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        }
+        compiled = core.compile_model(core.read_model(str(path)), "CPU", options)
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(workers):
+            self._requests.put(compiled.create_infer_request())
+
+    def __call__(self, pixels: Tensor) -> Floats:
+        rows = _rows(pixels, self.batch).numpy()
+        request = self._requests.get()
+        try:
+            found: Floats = np.array(request.infer([rows], share_inputs=True, share_outputs=True)[0][: len(pixels)])
+        finally:
+            self._requests.put(request)
+        return found

@@ -1,0 +1,301 @@
+"""The feature cache: what was once encoded is found again by its content.
+
+``cache/features/<encoder key>/<shard>.safetensors`` each hold up to 256 images: features float16 (m, d), hashes, sizes,
+reasons, and the thumbnails as one WebP sheet. A shard appears in one move and is never changed.
+``cache/files/<source>`` remembers (name, size, time) → hash, so that unchanged files are not even read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+import ilk
+from ilk.data.sources import THUMB
+from ilk.errors import DataError, IlkError
+from ilk.files import decode_sheet, encode_sheet
+
+__all__ = ["SHARD", "Memo", "Place", "Shard", "Store", "Thumbs", "write_whole"]
+
+SHARD = 256
+"""Images per shard, at most."""
+
+Pixels = npt.NDArray[np.uint8]
+Place = tuple[str, int]  # (shard, row)
+
+_DECODER = f"ilk {ilk.__version__}, Pillow {PIL.__version__}"  # what called a file unreadable; another one tries again
+_GREY = 160
+
+
+@dataclass
+class Shard:
+    """Images on their way into a shard: one entry per image; features and thumbnails of unreadable ones are zero."""
+
+    hashes: list[bytes] = field(default_factory=list)
+    features: list[npt.NDArray[np.float16]] = field(default_factory=list)
+    thumbs: list[Pixels] = field(default_factory=list)
+    widths: list[int] = field(default_factory=list)
+    heights: list[int] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a shard says about its images, features and thumbnails apart."""
+
+    hashes: list[bytes]
+    widths: list[int]
+    heights: list[int]
+    reasons: list[str | None]
+
+
+class Store:
+    """The shards of one encoder, and an index of all hashes in them.
+
+    Parameters
+    ----------
+    folder : Path
+        ``cache/features/<encoder key>``; made if need be.
+    n_features : int
+        d.
+    """
+
+    def __init__(self, folder: Path, n_features: int) -> None:
+        self.folder = folder
+        self.n_features = n_features
+        self.notes: list[str] = []
+        self._index: dict[bytes, Place] = {}
+        self._facts: dict[str, Facts] = {}
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.glob("*.safetensors")):
+            self._take(path)
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._index
+
+    def place(self, name: bytes) -> Place | None:
+        """Return (shard, row) of a hash, or None."""
+        return self._index.get(name)
+
+    def facts(self, place: Place) -> tuple[int, int, str | None]:
+        """Return (width, height, reason) of an image."""
+        facts, row = self._facts[place[0]], place[1]
+        return facts.widths[row], facts.heights[row], facts.reasons[row]
+
+    def add(self, shard: Shard) -> None:
+        """Write a shard, all or nothing, and add it to the index.
+
+        Raises
+        ------
+        DataError
+            The disk is full, or the folder cannot be written.
+        """
+        features = np.stack(shard.features).astype(np.float16, copy=False)
+        text = json.dumps([shard.widths, shard.heights, shard.reasons])
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "features": features,
+            "hashes": np.frombuffer(b"".join(shard.hashes), np.uint8).reshape(len(shard), -1),
+            "sheet": np.frombuffer(encode_sheet(np.stack(shard.thumbs)), np.uint8),
+        }
+        name = hashlib.blake2b(b"".join(shard.hashes), digest_size=16).hexdigest()
+        metadata = {"facts": text, "decoder": _DECODER, "digest": _digest(tensors, text)}
+        path = self.folder / f"{name}.safetensors"
+        write_whole(path, save(tensors, metadata))
+        self._enter(name, Facts(shard.hashes, shard.widths, shard.heights, shard.reasons))
+
+    def features(self, name: str) -> npt.NDArray[np.float16] | None:
+        """Return float16 (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
+        try:
+            with safe_open(self.folder / f"{name}.safetensors", "np") as file:
+                tensors = {key: file.get_tensor(key) for key in ("features", "hashes", "sheet")}
+                metadata = file.metadata()
+            features: npt.NDArray[np.float16] = tensors["features"]
+            sound = metadata["digest"] == _digest(tensors, metadata["facts"])
+            if sound and features.shape == (len(self._facts[name].hashes), self.n_features):
+                return features
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+            pass
+        self._drop(self.folder / f"{name}.safetensors")
+        return None
+
+    def thumbs(self, name: str) -> Pixels | None:
+        """Return uint8 (m, 48, 48, 3) of a shard, or None if that cannot be read."""
+        try:
+            with safe_open(self.folder / f"{name}.safetensors", "np") as file:
+                return decode_sheet(file.get_tensor("sheet").tobytes(), len(self._facts[name].hashes))
+        except (SafetensorError, OSError, KeyError, DataError):
+            return None
+
+    def _take(self, path: Path) -> None:
+        """Add a shard on the disk to the index, without its features."""
+        try:
+            with safe_open(path, "np") as file:
+                hashes = [row.tobytes() for row in file.get_tensor("hashes")]
+                metadata = file.metadata()
+                d = file.get_slice("features").get_shape()[1]
+            widths, heights, reasons = json.loads(metadata["facts"])
+            if d != self.n_features or not len(hashes) == len(widths) == len(heights) == len(reasons):
+                raise ValueError("another shape")
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError):
+            self._drop(path)
+            return
+        self._enter(path.stem, Facts(hashes, widths, heights, reasons), retry=metadata.get("decoder") != _DECODER)
+
+    def _enter(self, name: str, facts: Facts, retry: bool = False) -> None:
+        self._facts[name] = facts
+        for row, content in enumerate(facts.hashes):
+            if not (retry and facts.reasons[row] is not None):
+                self._index.setdefault(content, (name, row))
+
+    def _drop(self, path: Path) -> None:
+        self.notes.append(f"a damaged part of the feature cache was dropped and is made again ({path.name})")
+        for content in self._facts.pop(path.stem, Facts([], [], [], [])).hashes:
+            if self._index.get(content, ("", 0))[0] == path.stem:
+                del self._index[content]
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _digest(tensors: Mapping[str, npt.NDArray[Any]], text: str) -> str:
+    found = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        found.update(np.ascontiguousarray(tensors[name]).view(np.uint8).reshape(-1).data)
+    return found.hexdigest()
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        help_ = "free some space" if full else "check its permissions"
+        raise DataError(f"cannot write {path}: {error.strerror or error}; {help_} or choose another --cache") from None
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even after a power cut.
+
+    Raises
+    ------
+    DataError
+        The disk is full, or the folder cannot be written. Nothing half-written remains.
+    """
+    with _writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+class Memo:
+    """What the files of a source held when they were last read: stamp → hash.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file below ``cache/files``; absent or damaged counts as empty.
+    stamps : list of bytes, or None
+        Of the source's rows, see `ImageSource.stamps`.
+    """
+
+    def __init__(self, path: Path, stamps: list[bytes] | None) -> None:
+        self._path = path
+        self._stamps = stamps
+        self._known: dict[bytes, bytes] = {}
+        if stamps is None or not path.is_file():
+            return
+        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), safe_open(path, "np") as file:
+            pairs = file.get_tensor("pairs")
+            if pairs.shape[1] == 32 and file.metadata()["digest"] == _digest({"pairs": pairs}, ""):
+                self._known = {row[:16].tobytes(): row[16:].tobytes() for row in pairs}
+
+    def get(self, row: int) -> bytes | None:
+        """Return the hash of a row's content if its file is as it was, else None."""
+        return None if self._stamps is None else self._known.get(self._stamps[row])
+
+    def save(self, hashes: list[bytes]) -> None:
+        """Remember the hashes (b"" where unknown) of all rows; files that are gone are forgotten."""
+        if self._stamps is None:
+            return
+        pairs = {stamp: name for stamp, name in zip(self._stamps, hashes, strict=True) if stamp and name}
+        if not pairs or pairs == self._known:
+            return
+        table = np.frombuffer(b"".join(a + b for a, b in pairs.items()), np.uint8).reshape(-1, 32)
+        tensors = {"pairs": table}
+        with contextlib.suppress(IlkError):  # a memo only saves time: the next run reads the files again
+            write_whole(self._path, save(tensors, {"digest": _digest(tensors, "")}))
+
+
+class Thumbs:
+    """48 px thumbnails of a source's rows, read from the shards; thread-safe.
+
+    Parameters
+    ----------
+    store : Store
+    places : list of (Place or None)
+        One per row of the source; None is shown as grey.
+    """
+
+    def __init__(self, store: Store, places: list[Place | None], keep: Any = None) -> None:
+        self._store = store
+        self._places = places
+        self._keep = keep  # a temporary cache lives as long as its thumbnails
+        self._recent: OrderedDict[str, Pixels | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def read(self, index: Iterable[int]) -> Pixels:
+        """Return uint8 (b, 48, 48, 3) of the rows `index`; duplicates share their twin's, unreadable ones are grey."""
+        rows = [int(row) for row in index]
+        thumbs = np.full((len(rows), THUMB, THUMB, 3), _GREY, np.uint8)
+        for i, row in enumerate(rows):
+            place = self._places[row]
+            sheet = None if place is None else self._sheet(place[0])
+            if place is not None and sheet is not None:
+                thumbs[i] = sheet[place[1]]
+        return thumbs
+
+    def blocks(self, size: int = SHARD) -> Iterator[Pixels]:
+        """Yield the thumbnails of all rows in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.read(range(start, min(start + size, len(self))))
+
+    def _sheet(self, name: str) -> Pixels | None:
+        with self._lock:
+            if name not in self._recent:
+                self._recent[name] = self._store.thumbs(name)
+                if len(self._recent) > 8:
+                    self._recent.popitem(last=False)
+            self._recent.move_to_end(name)
+            return self._recent[name]

@@ -1,0 +1,185 @@
+"""Weights: found, downloaded, read, named by their content, and kept. Pickle is never executed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ilk.errors import DataError
+
+__all__ = ["State", "content", "fetch", "keep", "locate", "read"]
+
+State = dict[str, Tensor]
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+_TIMEOUT = 3.0  # seconds for the first answer of the hub
+_WRAPPERS = ("state_dict", "model", "model_state", "state_dict_ema", "model_ema")
+
+
+def locate(cfg: Any, hub: Path | None = None) -> Path | None:
+    """Return the file with the weights of a timm model if it is on this machine, else None.
+
+    Parameters
+    ----------
+    cfg : timm PretrainedCfg
+    hub : Path, optional
+        A folder laid out like ``HF_HOME`` (``hub/models--…``), with ``checkpoints/`` like torch's; the user's own
+        caches otherwise.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if cfg.hf_hub_id:
+        for name in _names(cfg):
+            found = try_to_load_from_cache(_repo(cfg)[0], name, cache_dir=_hub(hub), revision=_repo(cfg)[1])
+            if isinstance(found, str) and Path(found).is_file():
+                return Path(found)
+    if cfg.url:
+        home = hub if hub is not None else Path(torch.hub.get_dir())
+        checkpoint: Path = home / "checkpoints" / cfg.url.rpartition("/")[2]
+        if checkpoint.is_file():
+            return checkpoint
+    return None
+
+
+def fetch(name: str, cfg: Any, hub: Path | None = None) -> Path:
+    """Download the weights of a timm model into the local cache, and return the file.
+
+    A first question with a short timeout tells within a few seconds whether there is a network at all. The file gets
+    its name only when it is whole.
+
+    Raises
+    ------
+    DataError
+        No network, or no such weights.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    help_ = "give them with --weights FILE (safetensors or a state dict)"
+    if not cfg.hf_hub_id:
+        raise DataError(f"there are no published weights for {name!r}; {help_}")
+    repo, revision = _repo(cfg)
+    reason = "nothing there"
+    for file in _names(cfg):
+        try:
+            get_hf_file_metadata(hf_hub_url(repo, file, revision=revision), timeout=_TIMEOUT)
+            return Path(hf_hub_download(repo, file, revision=revision, cache_dir=_hub(hub)))
+        except EntryNotFoundError:
+            continue
+        except (HfHubHTTPError, OSError, RuntimeError) as error:
+            reason = _short(error)
+        except Exception as error:  # the HTTP client's own errors: which client it is differs between releases
+            reason = _short(error)
+        break
+    raise DataError(
+        f"the weights of {name!r} are not on this machine and cannot be downloaded from {repo} ({reason}); "
+        f"go online once, or {help_}"
+    )
+
+
+def read(path: Path) -> State:
+    """Read a safetensors file or a torch state dict (``weights_only=True``) as CPU tensors.
+
+    Raises
+    ------
+    DataError
+        Missing, damaged, or not weights.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise DataError(f"weights={str(path)!r}: no such file")
+    with path.open("rb") as file:
+        start = file.read(9)
+    torch_file = start[:2] == b"PK" or start[:1] == b"\x80"
+    try:
+        if torch_file:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            loaded = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"weights {str(path)!r} are damaged or not weights ({_short(error)}); get them again") from None
+    except Exception as error:  # torch.load raises whatever it stumbles over: UnpicklingError, EOFError, KeyError …
+        raise DataError(
+            f"weights {str(path)!r} are damaged, or hold more than a plain state dict ({type(error).__name__}); "
+            "save the state dict as safetensors"
+        ) from None
+    return _state(loaded, path)
+
+
+def _state(loaded: Any, path: Path) -> State:
+    for wrapper in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+            break
+    if not isinstance(loaded, Mapping):
+        raise DataError(f"weights {str(path)!r} hold a {type(loaded).__name__}, not a state dict")
+    state = {str(key).removeprefix("module."): value for key, value in loaded.items() if isinstance(value, Tensor)}
+    if not state:
+        raise DataError(f"weights {str(path)!r} hold no tensors")
+    return state
+
+
+def content(state: Mapping[str, Tensor]) -> str:
+    """Return 32 hex digits that name the tensors: names, types, shapes and bytes. About 1 s a GB."""
+    found = hashlib.blake2b(digest_size=16)
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        found.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def keep(state: Mapping[str, Tensor], name: str, folder: Path) -> Path:
+    """Write ``folder/<name>.safetensors`` unless it is there, all or nothing, and return it."""
+    from safetensors.torch import save_file
+
+    path = folder / f"{name}.safetensors"
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    os.close(handle)
+    try:
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another cache"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+    return path
+
+
+def _names(cfg: Any) -> tuple[str, ...]:
+    return (cfg.hf_hub_filename,) if cfg.hf_hub_filename else _FILES
+
+
+def _repo(cfg: Any) -> tuple[str, str | None]:
+    repo, _, revision = str(cfg.hf_hub_id).partition("@")
+    return repo, revision or None
+
+
+def _hub(hub: Path | None) -> Path | None:
+    return None if hub is None else hub / "hub"
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text[:100] + ("…" if len(text) > 100 else "") or type(error).__name__
