@@ -19,7 +19,7 @@ __all__ = ["list_folder", "list_paths", "read_paths"]
 
 
 def list_folder(root: Path, split: str = "all") -> Listing:
-    """All images below `root`; links to folders are followed once, hidden folders and ilk's own passed over."""
+    """All images below `root`; links to folders are followed once, hidden and ilk's own passed over."""
     ignored, notes = Counter[str](), list[str]()
     base = os.fspath(root)
     rows = list(_walk(base, ignored, notes))
@@ -34,7 +34,7 @@ def list_folder(root: Path, split: str = "all") -> Listing:
 
 
 def _walk(base: str, ignored: Counter[str], notes: list[str]) -> Iterator[Row]:
-    """Rows of all files below `base`. Real folders come before linked ones, so the order of the disk does not matter."""
+    """Rows of all files below `base`. Real folders come before links: the order of the disk does not matter."""
     seen = set[tuple[int, int]]()
     waiting = [(0, "", base)]  # (is it a link?, relative name, path)
     while waiting:

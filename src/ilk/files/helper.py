@@ -255,7 +255,11 @@ class HelperPool:
                 helper.close()  # died while idle (somebody else's doing): not this image's fault
                 helper = None
             if helper is None:
-                helper = _Helper(self.seconds, self.memory)
+                try:
+                    helper = _Helper(self.seconds, self.memory)
+                except OSError as error:
+                    self._places.put(None)
+                    return Decoded(None, 0, 0, f"the decoding helper cannot start: {error.strerror}")
             done, reusable = helper.ask(request, data, self.seconds)
         except BaseException:  # an interrupted exchange leaves half a frame in the pipe
             if helper is not None:

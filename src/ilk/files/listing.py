@@ -27,14 +27,14 @@ MAX_BYTES = 512 * 2**20  # a single image file above this is refused: it would h
 # What Pillow registers, plus HEIF, less what holds no pixels for us (PDF, PostScript, MPEG, HDF5 …) and less endings
 # that mostly mean something else (.fit, .pcd, .im, .rgb, .cur …): those are listed when their first bytes say image.
 IMAGE_EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff heic heif hif avif avifs jp2 j2k j2c jpc jpf jpx tga ico icns "
-    "psd pcx dcx ppm pgm pbm pnm pfm qoi dds sgi xbm xpm mpo fits fli flc blp".split()  # noqa: SIM905
+    """jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff heic heif hif avif avifs jp2 j2k j2c jpc jpf jpx tga ico
+    icns psd pcx dcx ppm pgm pbm pnm pfm qoi dds sgi xbm xpm mpo fits fli flc blp""".split()  # noqa: SIM905
 )
 # Endings not worth opening a file for to look at its first bytes.
 _OTHER_EXTENSIONS = frozenset(
-    "txt md csv tsv json jsonl xml yaml yml html htm css js py ipynb pdf doc docx xls xlsx ppt pptx ps eps svg mp4 mov "
-    "avi mkv mpg mpeg webm mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk "
-    "ini exe dll so aae xmp mat pkl".split()  # noqa: SIM905
+    """txt md csv tsv json jsonl xml yaml yml html htm css js py ipynb pdf doc docx xls xlsx ppt pptx ps eps svg mp4 mov
+    avi mkv mpg mpeg webm mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk
+    ini exe dll so aae xmp mat pkl""".split()  # noqa: SIM905
 )
 SKIPPED_FOLDERS = {"__MACOSX", "@eaDir", "ilk-runs"}  # the Mac's and Synology's shadows; ilk's own results
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -244,10 +244,10 @@ def wanted(name: str, head: Callable[[], bytes], ignored: Counter[str]) -> bool:
 def is_hidden(name: str) -> bool:
     """Whether any part of a posix name is hidden (leading dot) or one of the folders that are never looked into.
 
-    >>> is_hidden("a/._b.jpg"), is_hidden("a/b.jpg")
-    (True, False)
+    >>> is_hidden("a/._b.jpg"), is_hidden("a/b.jpg"), is_hidden("../b.jpg")
+    (True, False, False)
     """
-    return any(part[:1] == "." or part in SKIPPED_FOLDERS for part in name.split("/"))
+    return any((part[:1] == "." and part != "..") or part in SKIPPED_FOLDERS for part in name.split("/"))
 
 
 def is_run_folder(folder: str | Path) -> bool:

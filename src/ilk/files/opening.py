@@ -148,7 +148,7 @@ def _checked(source: Listing | ArraySet, split: str) -> Listing | ArraySet:
     if len(source):
         return source
     assert isinstance(source, Listing)
-    seen = sorted(source.ignored.items(), key=lambda item: -item[1])
+    seen = sorted(source.ignored.items(), key=lambda item: (-item[1], item[0]))
     what = ", ".join(
         f"{count:,} {'without a known ending' if end == '(none)' else '.' + end}" for end, count in seen[:5]
     )

@@ -209,10 +209,10 @@ def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
         bits = getattr(image, "tag_v2", {}).get(258, (16,))  # BitsPerSample
         bits = bits[0] if isinstance(bits, tuple) else bits
         return _scaled(values, 0.0, float(2**bits - 1) if 8 < bits < 16 else 65535.0)
-    finite = np.isfinite(values)
-    if not finite.any():
+    finite = values if image.mode == "I" else values[np.isfinite(values)]
+    if not finite.size:
         return np.zeros(values.shape, np.uint8)
-    low, high = float(values.min(where=finite, initial=np.inf)), float(values.max(where=finite, initial=-np.inf))
+    low, high = float(finite.min()), float(finite.max())
     if low >= 0 and high <= 255:
         as_is = image.mode == "I" or high > 1
         return _scaled(values, 0.0, 255.0 if as_is else 1.0)
@@ -303,6 +303,11 @@ def _unknown(data: bytes) -> str:
             if kind in ("PDF", "PostScript"):
                 return f"not an image: a {kind} document"
             return f"broken {kind}: its header cannot be read"
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        if brand[:3] in (b"avi", b"hei", b"hev", b"mif", b"msf"):
+            return f"broken {'AVIF' if brand[:3] == b'avi' else 'HEIC'}: its header cannot be read"
+        return "not an image: a video (MP4 or MOV)"
     text = head.decode("utf-8", "replace").strip()
     if text and all(c.isprintable() or c.isspace() for c in text) and "�" not in text[:-1]:
         return f"not an image: starts with '{' '.join(text.split())}'"

@@ -48,7 +48,7 @@ def make_thumb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if side != SIDE:
         # BOX enlarges into blocks with exact edges at any ratio; above, whole-number shrinking first is the fast way
-        image = image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.5 if side > SIDE else None)
+        image = image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0 if side > SIDE else None)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 

@@ -23,6 +23,8 @@ Label = str | int
 _NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "image_path", "filepath")
 _LABEL_COLUMNS = ("label", "class", "cluster", "category", "target", "y", "class_name", "group")
 
+_PARTS = {"train": "test", "test": "train"}
+
 
 def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str, Label]:
     """True label of each image, by its name.
@@ -86,6 +88,7 @@ def _from_names(word: str, source: Listing | ArraySet) -> dict[str, Label]:
         raise DataError(
             f"labels {word!r} are read from file names, and the images of {source.kind} have none; use auto"
         )
+    folders = _folders(source.names) if word == "folder" else set()
     found: dict[str, Label] = {}
     for name in source.names:
         folder, _, base = name.rpartition("/")
@@ -94,8 +97,8 @@ def _from_names(word: str, source: Listing | ArraySet) -> dict[str, Label]:
             label = label if underscore else ""
         else:
             label = folder.rpartition("/")[2]
-            if label in ("train", "test") and not _is_label(folder, source):
-                label = ""  # lies directly in a part of the data, which says nothing about the image
+            if label in _PARTS and folder[: -len(label)] + _PARTS[label] in folders:
+                label = ""  # directly in train/ with test/ beside it: a part of the data and not a class
         if label:
             found[name] = label
     if not found:
@@ -104,11 +107,14 @@ def _from_names(word: str, source: Listing | ArraySet) -> dict[str, Label]:
     return found
 
 
-def _is_label(folder: str, source: Listing) -> bool:
-    """Whether a folder called train or test is a class and not a part of the data: the other one is not beside it."""
-    above, slash, last = folder.rpartition("/")
-    other = f"{above}{slash}{'test' if last == 'train' else 'train'}/"
-    return not any(name.startswith(other) for name in source.names) and "/" in folder
+def _folders(names: list[str]) -> set[str]:
+    """All folders that the names lie in, at any depth.
+
+    >>> sorted(_folders(["a/b/c.png"]))
+    ['a', 'a/b']
+    """
+    direct = {name.rpartition("/")[0] for name in names}
+    return {"/".join(parts[: i + 1]) for folder in direct if (parts := folder.split("/")) for i in range(len(parts))}
 
 
 def _from_arrays(word: str, source: ArraySet) -> dict[str, Label]:

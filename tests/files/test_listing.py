@@ -1,0 +1,422 @@
+"""Listings of folders, archives, lists and Parquet files, friendly and hostile."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import struct
+import tarfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ilk.errors import ArgumentError, DataError
+from ilk.files import Listing, listing, open_source
+
+
+def picture(kind: str = "PNG", colour: int = 0) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (4, 4), colour).save(out, kind)
+    return out.getvalue()
+
+
+def put(path: Path, data: bytes | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture() if data is None else data)
+    return path
+
+
+def make_tar(path: Path, members: list[tuple[str, bytes]], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), 1_700_000_000
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+# -- folder -----------------------------------------------------------------------------------------------------------
+def test_folder_lists_images_in_byte_order(tmp_path: Path) -> None:
+    for name in ["b.png", "a/z.JPG", "a/é.png", "B.png", "a.png", "notes.txt", "movie.mp4", "paper.pdf"]:
+        put(tmp_path / name)
+    found = open_source(tmp_path)
+    assert isinstance(found, Listing)
+    assert (found.kind, found.root) == ("folder", tmp_path)
+    assert found.names == sorted(found.names, key=str.encode) == ["B.png", "a.png", "a/z.JPG", "a/é.png", "b.png"]
+    assert found.ignored == {"txt": 1, "mp4": 1, "pdf": 1}
+    assert (found.sizes == len(picture())).all()
+    assert found.stamps[0] == (tmp_path / "B.png").stat().st_mtime_ns
+    assert found.sizes.dtype == found.stamps.dtype == np.int64
+    assert found.read(2) == picture()
+    assert open_source(str(tmp_path)).names == found.names
+
+
+def test_what_counts_as_an_image(tmp_path: Path) -> None:
+    put(tmp_path / "text.jpg", b"this is no picture")
+    put(tmp_path / "without_ending", picture("JPEG"))
+    put(tmp_path / "odd.ending", picture("GIF"))
+    put(tmp_path / "README", b"hello")
+    put(tmp_path / "data.xyz", b"hello")
+    put(tmp_path / "empty", b"")
+    found = open_source(tmp_path)
+    assert found.names == ["odd.ending", "text.jpg", "without_ending"]
+    assert found.ignored == {"(none)": 2, "xyz": 1}
+
+
+def test_every_format_of_pillow_is_listed_or_left_out_on_purpose() -> None:
+    Image.init()
+    ours = {ending.lstrip(".") for ending in Image.EXTENSION}
+    no_pixels = {"pdf", "ps", "eps", "mpg", "mpeg", "h5", "hdf", "grib", "bufr", "wmf", "emf", "iim", "palm"}
+    ambiguous = {
+        "fit",
+        "pcd",
+        "im",
+        "rgb",
+        "rgba",
+        "bw",
+        "ras",
+        "cur",
+        "msp",
+        "icb",
+        "vda",
+        "vst",
+        "gbr",
+        "ftc",
+        "ftu",
+        "pxr",
+    }
+    assert ours - listing.IMAGE_EXTENSIONS <= no_pixels | ambiguous
+
+
+def test_hidden_and_own_folders_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path / "a.png")
+    for name in [".hidden.png", "._a.png", ".cache/b.png", "__MACOSX/c.png", "ilk-runs/x/d.png"]:
+        put(tmp_path / name)
+    for run in ["run", "other.partial"]:
+        put(tmp_path / run / "run.json", b'{"ilk_run": 1}')
+        put(tmp_path / run / "thumbs" / "00000.webp")
+    put(tmp_path / "mine" / "run.json", b'{"speed": 3}')  # somebody else's
+    put(tmp_path / "mine" / "e.png")
+    put(tmp_path / "torn" / "run.json", b'{"ilk_run')
+    put(tmp_path / "torn" / "f.png")
+    assert open_source(tmp_path).names == ["a.png", "mine/e.png", "torn/f.png"]
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    put(tmp_path / "src" / "real" / "a.png")
+    put(tmp_path / "elsewhere" / "deep" / "b.png")
+    source = tmp_path / "src"
+    (source / "real" / "loop").symlink_to(source)
+    (source / "again").symlink_to(source / "real")
+    (source / "out").symlink_to(tmp_path / "elsewhere")
+    (source / "nothing.png").symlink_to(tmp_path / "gone")
+    (source / "self.png").symlink_to(source / "self.png")
+    (source / "link.png").symlink_to(source / "real" / "a.png")
+    found = open_source(source)
+    assert found.names == ["link.png", "nothing.png", "out/deep/b.png", "real/a.png", "self.png"]
+    assert found.refused == {1: "a link to nothing", 4: "a link to nothing"}
+    assert found.read(0) == picture()
+    with pytest.raises(OSError, match="a link to nothing"):
+        found.read(1)
+
+
+def test_pipes_and_sockets_are_never_opened(tmp_path: Path) -> None:
+    put(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(tmp_path)
+        server.bind("s.png")
+    found = open_source(tmp_path)
+    assert found.names == ["a.png", "pipe.png", "s.png"]
+    assert found.refused == {1: "not a regular file", 2: "not a regular file"}
+
+
+def test_no_permission_is_a_note_or_an_oserror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "a.png")
+    put(tmp_path / "locked" / "b.png")
+    real = os.scandir
+
+    def scandir(path: str) -> object:  # the tests may run as root, whom nothing is forbidden
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = open_source(tmp_path)
+    assert found.names == ["a.png"]
+    assert found.notes == ["passed over the folder 'locked': Permission denied"]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(OSError, match="No such file"):
+        found.read(0)
+
+
+def test_names_that_are_not_utf8_survive(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    for name in [b"caf\xe9.png", b"line\nbreak.png", b"caf\\xe9.png", "漢字 ü.png".encode(), b"x" * 251 + b".png"]:
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(picture(colour=len(name) % 256))
+    found = open_source(tmp_path)
+    assert len(set(found.names)) == 5
+    json.dumps(found.names).encode()
+    pa.array(found.names)
+    assert "caf\\xe9.png" in found.names
+    assert "caf\\xe9.png#2" in found.names
+    assert "line\\x0abreak.png" in found.names
+    assert {found.read(i) for i in range(5)} == {
+        picture(colour=n) for n in (8, 14, 11, len("漢字 ü.png".encode()), 255)
+    }
+    found.fingerprint()
+
+
+def test_huge_files_are_refused(tmp_path: Path) -> None:
+    with open(put(tmp_path / "huge.tif"), "r+b") as file:
+        file.truncate(600 * 2**20)  # sparse
+    assert open_source(tmp_path).refused == {0: "larger than 512 MiB"}
+
+
+def test_fingerprint(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.png")
+    os.utime(path, ns=(10**18, 10**18))
+    first = open_source(tmp_path).fingerprint()
+    assert open_source(tmp_path).fingerprint() == first
+    os.utime(path, ns=(10**18, 10**18 + 1))
+    assert open_source(tmp_path).fingerprint() != first
+    os.utime(path, ns=(10**18, 10**18))
+    assert open_source(tmp_path).fingerprint() == first
+    path.write_bytes(picture() + b"!")
+    os.utime(path, ns=(10**18, 10**18))
+    assert open_source(tmp_path).fingerprint() != first
+    put(path)
+    os.utime(path.rename(tmp_path / "b.png"), ns=(10**18, 10**18))
+    assert open_source(tmp_path).fingerprint() != first
+
+
+def test_splits(tmp_path: Path) -> None:
+    for name in ["train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "extra.png"]:
+        put(tmp_path / name)
+    merged = open_source(tmp_path)
+    assert len(merged.names) == 4
+    assert "merged train/ (2) and test/ (1)" in merged.notes[0]
+    assert open_source(tmp_path, "train").names == ["train/cat/a.png", "train/dog/b.png"]
+    test = open_source(tmp_path, "test")
+    assert (test.names, test.read(0)) == (["test/cat/c.png"], picture())
+    with pytest.raises(DataError, match="no train/ and test/"):
+        open_source(tmp_path / "train", "test")
+    with pytest.raises(ArgumentError, match="Did you mean 'train'"):
+        open_source(tmp_path, "trian")
+    wrapped = make_tar(tmp_path / "x.tar", [("set/train/a.png", picture()), ("set/test/b.png", picture(colour=3))])
+    assert open_source(wrapped, "test").read(0) == picture(colour=3)
+
+
+def test_listing_is_quick(tmp_path: Path) -> None:
+    for k in range(10):
+        (tmp_path / str(k)).mkdir()
+        for i in range(500):
+            os.close(os.open(tmp_path / str(k) / f"{i}.jpg", os.O_CREAT))
+    start = time.process_time()
+    assert len(open_source(tmp_path)) == 5000
+    assert time.process_time() - start < 0.5  # 100,000 in 10 s at the very worst; measured: about 1 s
+
+
+# -- archives ---------------------------------------------------------------------------------------------------------
+def test_tar_and_zip_are_read_in_place(tmp_path: Path) -> None:
+    members = [(f"./set/{i:02d}.png", picture(colour=i)) for i in reversed(range(40))]
+    members += [("set/._00.png", b"x"), ("set/note.txt", b"x"), ("set/bare", picture("JPEG"))]
+    make_tar(tmp_path / "x.tar", members)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    for name in ["x.tar", "x.zip"]:
+        found = open_source(tmp_path / name)
+        assert found.kind == name[2:]
+        assert found.names == [f"set/{i:02d}.png" for i in range(40)] + ["set/bare"]
+        assert found.ignored == {"txt": 1}
+        assert found.stamps.min() > 10**17
+        with ThreadPoolExecutor(8) as threads:
+            read = list(threads.map(found.read, list(range(40)) * 10))
+        assert read == [picture(colour=i) for i in range(40)] * 10
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["x.tar", "x.zip"]
+
+
+def test_hostile_members_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind, link in [
+            ("../../evil.png", tarfile.REGTYPE, ""),
+            ("a/../../up.png", tarfile.REGTYPE, ""),
+            ("/etc/abs.png", tarfile.REGTYPE, ""),
+            ("C:/win.png", tarfile.REGTYPE, ""),
+            ("soft.png", tarfile.SYMTYPE, "/etc/passwd"),
+            ("hard.png", tarfile.LNKTYPE, "good.png"),
+            ("dev/sda", tarfile.BLKTYPE, ""),
+            ("fifo.png", tarfile.FIFOTYPE, ""),
+            ("good.png", tarfile.REGTYPE, ""),
+        ]:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, data = kind, link, picture() if kind == tarfile.REGTYPE else b""
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    found = open_source(path)
+    assert len(found.names) == 9
+    assert len(found.refused) == 8
+    assert found.read(found.names.index("good.png")) == picture()
+    reasons = {found.names[i]: reason for i, reason in found.refused.items()}
+    assert reasons["../../evil.png"] == reasons["a/../../up.png"] == "leads out of the archive (..)"
+    assert reasons["/etc/abs.png"] == reasons["C:/win.png"] == "an absolute name in an archive"
+    assert reasons["soft.png"] == reasons["hard.png"] == "a link in an archive"
+    assert reasons["dev/sda"] == reasons["fifo.png"] == "not a regular file in an archive"
+    for i in found.refused:
+        with pytest.raises(OSError, match="archive"):
+            found.read(i)
+
+
+def test_doubled_members_take_the_last(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tar", [("a.png", picture(colour=1)), ("a.png", picture(colour=2))])
+    found = open_source(path)
+    assert (found.names, found.read(0)) == (["a.png"], picture(colour=2))
+    assert "more than once" in found.notes[0]
+
+
+def test_broken_tars(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tar", [(f"{i}.png", bytes(5000)) for i in range(4)])
+    data = path.read_bytes()
+    path.write_bytes(data[:9000])  # breaks off in the second
+    found = open_source(path)
+    assert found.names[0] == "0.png"
+    assert found.read(0) == bytes(5000)
+    assert found.refused.get(1) == "the archive ends before it" or found.notes
+    path.write_bytes(data[:512] + b"rubbish " * 64 + data[1024:])
+    open_source(path)
+    path.write_bytes(b"rubbish " * 200)
+    with pytest.raises(DataError, match="not a readable tar"):
+        open_source(path)
+    for mode in ("w:gz", "w:bz2", "w:xz"):
+        packed = make_tar(tmp_path / "y.tar", [("a.png", picture())], mode)
+        with pytest.raises(DataError, match=r"is a compressed tar.*unpack"):
+            open_source(packed)
+
+
+def test_hostile_zips(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../evil.png", picture())
+        archive.writestr("..\\evil2.png", picture())
+        archive.writestr("bomb.png", bytes(70 * 2**20))
+        archive.writestr("claims.png", picture())
+        archive.writestr("secret.png", picture())
+        archive.writestr("broken.png", picture() * 20)
+        archive.writestr("good.png", picture())
+        link = zipfile.ZipInfo("link.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        offset = archive.getinfo("broken.png").header_offset
+    data = bytearray(path.read_bytes())
+    data[offset + 45] ^= 0xFF
+    at = data.rindex(b"claims.png") - 46  # its entry in the directory
+    data[at + 24 : at + 28] = struct.pack("<I", 600 * 2**20)
+    data[data.rindex(b"secret.png") - 46 + 8] |= 1
+    path.write_bytes(data)
+    found = open_source(path)
+    reasons = {found.names[i]: reason for i, reason in found.refused.items()}
+    assert reasons == {
+        "../evil.png": "leads out of the archive (..)",
+        "../evil2.png": "leads out of the archive (..)",
+        "bomb.png": reasons["bomb.png"],
+        "claims.png": "claims to unpack to 600 MiB; the limit is 512",
+        "secret.png": "encrypted",
+        "link.png": "a link in an archive",
+    }
+    assert "claims to unpack to 70 MiB" in reasons["bomb.png"]
+    assert found.read(found.names.index("good.png")) == picture()
+    with pytest.raises(OSError, match="damaged in the archive"):
+        found.read(found.names.index("broken.png"))
+    path.write_bytes(data[:-30])
+    with pytest.raises(DataError, match="not a readable zip"):
+        open_source(path)
+
+
+# -- list -------------------------------------------------------------------------------------------------------------
+def test_list_file(tmp_path: Path) -> None:
+    put(tmp_path / "sub" / "b.png", picture(colour=2))
+    put(tmp_path / "a.png", picture(colour=1))
+    text = f"# my images\nsub/b.png\r\n\n./a.png\ngone.png\n{tmp_path}/a.png\nsub\n"
+    found = open_source(put(tmp_path / "list.txt", text.encode()))
+    assert (found.kind, found.root) == ("list", tmp_path)
+    assert found.names == ["sub/b.png", "a.png", "gone.png", "a.png#2", "sub"]
+    assert found.refused == {2: "no such file", 4: "a folder, not a file"}
+    assert [found.read(i) for i in (0, 1, 3)] == [picture(colour=c) for c in (2, 1, 1)]
+    with pytest.raises(DataError, match="names no file"):
+        open_source(put(tmp_path / "none.txt", b"# nothing\n"))
+    with pytest.raises(DataError, match="not a text file"):
+        open_source(put(tmp_path / "binary.txt", bytes(2000)))
+
+
+def test_sequence_of_paths_keeps_its_order(tmp_path: Path) -> None:
+    paths = [put(tmp_path / name, picture(colour=i)) for i, name in enumerate(["y/b.png", "x/a.png"])]
+    found = open_source(paths)
+    assert found.names == ["y/b.png", "x/a.png"] or found.names == [str(p.relative_to(Path.cwd())) for p in paths]
+    assert [found.read(i) for i in range(2)] == [picture(colour=i) for i in range(2)]
+    with pytest.raises(DataError, match="is empty"):
+        open_source([])
+    with pytest.raises(DataError, match="a list with int in it"):
+        open_source([1, 2])
+
+
+# -- Parquet ----------------------------------------------------------------------------------------------------------
+def test_parquet(tmp_path: Path) -> None:
+    images = [picture(colour=i) for i in range(100)]
+    rows = [{"bytes": data, "path": f"p{i % 99}.png"} for i, data in enumerate(images)]
+    rows[5] = {"bytes": images[5], "path": "../../up.png"}
+    rows[6] = {"bytes": None, "path": None}
+    rows[7] = None
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"label": list(range(100)), "image": pa.array(rows, kind), "raw": pa.array(images)})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=17)
+    found = open_source(tmp_path / "x.parquet")
+    assert (found.kind, len(found)) == ("parquet", 100)
+    assert found.names[:8] == ["p0.png", "p1.png", "p2.png", "p3.png", "p4.png", "000005", "000006", "000007"]
+    assert found.names[99] == "p0.png#2"
+    order = [i for i in np.random.default_rng(0).permutation(100) if i not in (6, 7)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(found.read, order)) == [images[i] for i in order]
+    for i in (6, 7):
+        with pytest.raises(OSError, match="no image in this row"):
+            found.read(i)
+    first = found.fingerprint()
+    pq.write_table(table.slice(1), tmp_path / "x.parquet")
+    assert open_source(tmp_path / "x.parquet").fingerprint() != first
+
+
+def test_parquet_is_read_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.modules["ilk.files.parquet"], "_WINDOW_BYTES", 4000)
+    images = [bytes([i]) * 500 for i in range(200)]
+    pq.write_table(pa.table({"img": pa.array(images)}), tmp_path / "x.parquet", compression=None, use_dictionary=False)
+    found = open_source(tmp_path / "x.parquet")
+    assert [found.read(i) for i in range(200)] == images
+    assert [found.read(i) for i in reversed(range(200))] == images[::-1]
+    assert all(found.read(i) == images[i] for i in (150, 3, 199, 0))
+
+
+def test_parquet_refusals(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": [1], "b": ["x"]}), path)
+    with pytest.raises(DataError, match=r"no image column.*a, b"):
+        open_source(path)
+    pq.write_table(pa.table({"a": pa.array([b"x"]), "b": pa.array([b"x"])}), path)
+    with pytest.raises(DataError, match=r"several image columns \(a, b\)"):
+        open_source(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="not a readable Parquet"):
+        open_source(path)
