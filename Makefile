@@ -48,7 +48,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python benchmarks/run.py short
 
 clean:
 	rm -rf $(VENV) $(DEMO) ilk-runs build src/*.egg-info

@@ -1,7 +1,7 @@
-"""K-means of ilk against faiss (wall time of Lloyd's iterations) and scikit-learn (inertia after equal numbers of starts).
+"""K-means of ilk against faiss (time of Lloyd's iterations) and scikit-learn (inertia after equal numbers of starts).
 
-Both engines get the same rows, the same start and the same number of iterations, and run in turns, so that whatever else
-the machine does falls on both. ``python benchmarks/kmeans.py --out FILE`` writes the JSON it prints.
+Both engines get the same rows, the same start and the same number of iterations, and run in turns, so that whatever
+else the machine does falls on both. ``python benchmarks/kmeans.py --out FILE`` writes the JSON it prints.
 """
 
 from __future__ import annotations

@@ -1,0 +1,164 @@
+"""Run a benchmark recipe and keep its figures with their command, commit, versions and hardware.
+
+    python benchmarks/run.py --list
+    python benchmarks/run.py mnist encoding …      (or: short, all)
+
+A figure that is there already is kept unless --again is given, so an interrupted run of this script goes on where it
+stopped. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DATA = os.environ.get("ILK_DATA", "../shared/data")
+WEIGHTS = f"{DATA}/mobilenetv2_100_imagenet1k_supervised_fp16.safetensors"
+MOBILENET = f"--encoder mobilenetv2_100 --weights {WEIGHTS}"
+PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow", "faiss-cpu")
+
+# recipe -> {result file: command}; ilk's own commands get a run folder and --json added
+RECIPES: dict[str, dict[str, str]] = {
+    "demo": {"digits-transfer-0": "ilk cluster ilk-demo/digits -k 10 --labels prefix"},
+    "help": {"help": "python benchmarks/start.py"},
+    "mnist": {f"mnist-transfer-{s}": f"ilk cluster {DATA}/mnist.npz -k 10 --seed {s}" for s in range(3)},
+    "clothing500": {
+        f"clothing500-transfer-{s}": f"ilk cluster {DATA}/clothing500.tar {MOBILENET} -k 10 --labels folder --seed {s}"
+        for s in range(3)
+    },
+    "fashion": {f"fashion-transfer-{s}": f"ilk cluster {DATA}/fashion_mnist.npz -k 10 --seed {s}" for s in range(3)},
+    "encoding": {"encoding": f"python benchmarks/encoding.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
+    "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
+    "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
+}
+SHORT = ["demo", "help", "clothing500", "kmeans", "bad_inputs"]
+
+
+def run(recipe: str, name: str, command: str) -> dict[str, Any]:
+    """Run one command and return its record."""
+    words = shlex.split(command)
+    with tempfile.TemporaryDirectory(prefix="ilk-bench-") as scratch:
+        if words[0] == "ilk":
+            extra = ["--json", "-o", f"{scratch}/run"]
+            words = [sys.executable, "-m", "ilk", *words[1:], *extra]
+        else:
+            words[0] = sys.executable
+        start = time.perf_counter()
+        done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        wall = time.perf_counter() - start
+    if done.returncode:
+        raise SystemExit(f"{command}\nended with exit code {done.returncode}")
+    figures = json.loads(done.stdout.strip().splitlines()[-1])
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    record = _as_result(figures, name) if "method" in figures else {"recipe": recipe, **figures}
+    return {
+        **record,
+        "wall_seconds": round(wall, 2),
+        "peak_rss_mib": figures.get("peak_rss_mib", round(peak)),
+        "device": "cpu",
+        "hardware": hardware(),
+        "versions": versions(),
+        "commit": commit(),
+        "command": command,
+    }
+
+
+def _as_result(summary: dict[str, Any], name: str) -> dict[str, Any]:
+    """Bring the JSON of ``ilk cluster`` into the form of a benchmark result."""
+    data, method, seed = name.rsplit("-", 2)
+    kept = (
+        "encoder",
+        "n_images",
+        "n_unreadable",
+        "n_duplicates",
+        "n_clusters",
+        "scores",
+        "seconds",
+        "images_per_second",
+    )
+    return {
+        "data": data,
+        "method": method,
+        "preset": None,
+        "seed": int(seed),
+        "fit_on": "all images",
+        "score_on": "all images",
+        "epochs": None,
+        "budget": None,
+        **{key: summary[key] for key in kept},
+        "images_per_second": summary["images_per_second"],
+        "warnings": summary["warnings"],
+    }
+
+
+def hardware() -> str:
+    """Return processor, cores and memory in words."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        model = next((x.split(":")[1].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x), model)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what the figures depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("ilk", *PACKAGES):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """Return the short commit, with a plus sign where the tree differs from it."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip()
+    dirty = subprocess.run([*git, "status", "--porcelain", "src"], capture_output=True, text=True).stdout.strip()
+    return head + ("+" if dirty else "")
+
+
+def main() -> None:
+    """Run the recipes named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", help="names of recipes, short, or all")
+    parser.add_argument("--again", action="store_true", help="measure anew what is there already")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    if options.list or not options.recipes:
+        for recipe, commands in RECIPES.items():
+            print(recipe, *commands.values(), sep="\n    ")
+        return
+    names = {"short": SHORT, "all": list(RECIPES)}.get(options.recipes[0], options.recipes)
+    for recipe in names:
+        for name, command in RECIPES[recipe].items():
+            target = RESULTS / recipe / f"{name}.json"
+            if target.exists() and not options.again:
+                print(f"{recipe}/{name}: there already")
+                continue
+            print(f"{recipe}/{name}: {command}", flush=True)
+            record = run(recipe, name, command)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            print(f"    {record['wall_seconds']} s, {json.dumps(record.get('scores') or '')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The table of the README, made from the committed results: python benchmarks/table.py [--write]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- results: made by benchmarks/table.py -->", "<!-- end of results -->"
+
+Row = tuple[str, str, str, bool]
+
+
+def load(recipe: str) -> list[dict[str, Any]]:
+    """Return the committed results of `recipe`, in the order of their names."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted((RESULTS / recipe).glob("*.json"))]
+
+
+def scores(runs: list[dict[str, Any]], name: str) -> str:
+    """Return the scores of all seeds: .977 .976 .977."""
+    return " ".join(f"{run['scores'][name]:.3f}".lstrip("0") for run in runs)
+
+
+def quality_rows() -> list[Row]:
+    """Rows on the quality of the groups, all seeds shown."""
+    rows: list[Row] = []
+    if demo := load("demo"):
+        wall, acc = demo[0]["wall_seconds"], demo[0]["scores"]["acc"]
+        text = f"{wall:.0f} s, ACC {scores(demo, 'acc')}"
+        rows.append(
+            ("`make demo` after set-up: 1,797 digits, K = 10", "< 60 s, ACC ≥ .85", text, wall < 60 and acc >= 0.85)
+        )
+    if mnist := load("mnist"):
+        slowest, peak = max(r["wall_seconds"] for r in mnist), max(r["peak_rss_mib"] for r in mnist)
+        fine = all(r["scores"]["acc"] >= 0.97 and r["scores"]["nmi"] >= 0.92 for r in mnist)
+        seconds = " ".join(f"{r['wall_seconds']:.0f}" for r in mnist)
+        text = f"ACC {scores(mnist, 'acc')}, NMI {scores(mnist, 'nmi')}, {seconds} s, {peak / 1024:.1f} GiB"
+        goal = "ACC ≥ .97, NMI ≥ .92 on 3 of 3 seeds, < 110 s, < 3 GiB"
+        rows.append(("MNIST, 70,000 images, K = 10", goal, text, fine and slowest < 110 and peak < 3072))
+    if photos := load("clothing500"):
+        text = f"ACC {scores(photos, 'acc')}, NMI {scores(photos, 'nmi')}"
+        fine = all(r["scores"]["acc"] >= 0.60 for r in photos)
+        rows.append(("500 photos of clothes, MobileNetV2, K = 10", "ACC ≥ .60", text, fine))
+    if fashion := load("fashion"):
+        text = f"ACC {scores(fashion, 'acc')}, NMI {scores(fashion, 'nmi')}"
+        rows.append(("Fashion-MNIST, 70,000 images, K = 10", "(.58 to .62 expected)", text, True))
+    return rows
+
+
+def cost_rows() -> list[Row]:
+    """Rows on time and memory."""
+    rows: list[Row] = []
+    if found := load("help"):
+        seconds = found[0]["help_seconds"]
+        rows.append(("`ilk --help`", "< 0.5 s", f"{seconds:.2f} s", seconds < 0.5))
+    if found := load("encoding"):
+        r = found[0]
+        text = f"{r['ratio']:.1f} × ({r['ours']:.0f} against {r['plain']:.0f} images/s)"
+        rows.append(("Photos to features, against a plain script", "≥ 8 ×", text, r["ratio"] >= 8))
+        text = f"{r['share_of_bound']:.2f} (bound {r['bound']:.0f} images/s)"
+        rows.append(("… against the bound of decoder and encoder", "≥ .9", text, r["share_of_bound"] >= 0.9))
+    if found := load("kmeans"):
+        r = found[0]
+        rows.append(
+            ("K-means 100,000 × 384, K = 100, time against faiss", "≤ 1.1 ×", f"{r['ratio']:.2f} ×", r["ratio"] <= 1.1)
+        )
+        off = r["inertia_ratio"]
+        rows.append(("… inertia against scikit-learn", "within 1 %", f"{100 * (off - 1):+.2f} %", off <= 1.01))
+    if found := load("bad_inputs"):
+        r = found[0]
+        text = f"{r['n']} accounted for, {r['seconds']:.0f} s, {r['peak_rss_mib'] / 1024:.2f} GiB"
+        fine = r["n"] == 193 and r["seconds"] < 60 and r["peak_rss_mib"] < 1536
+        rows.append(("193 odd and hostile files", "all, < 60 s, < 1.5 GiB", text, fine))
+    if found := load("kills"):
+        r = found[0]
+        text = (
+            f"{'same' if r['same_assignments'] else 'OTHER'} groups, {max(r['encoded_twice_per_kill'])} images at most"
+        )
+        fine = r["same_assignments"] and r["at_most_one_shard"]
+        rows.append(("SIGKILL while encoding, 5 times", "same groups, ≤ 256 images encoded twice", text, fine))
+    if len(found := sorted(load("scale"), key=lambda r: r["n_images"])) == 2:
+        small, large = found
+        above, factor = large["above_loaded_mib"], large["list_and_encode_seconds"] / small["list_and_encode_seconds"]
+        rows.append(
+            ("100,000 JPEGs: memory above the loaded encoder", "≤ 2 GiB", f"{above / 1024:.2f} GiB", above <= 2048)
+        )
+        rows.append(("… list + encode against 10,000 JPEGs", "≤ 11 ×", f"{factor:.1f} ×", factor <= 11))
+        stages = ", ".join(f"{k} {v:.0f} s" for k, v in large["seconds"].items())
+        rows.append(("… all stages", "reported", stages, True))
+    return rows
+
+
+def table() -> str:
+    """Return the whole table as Markdown."""
+    rows = quality_rows() + cost_rows()
+    lines = ["| what | goal | measured | |", "|---|---|---|---|"]
+    lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
+    records = [r for folder in sorted(RESULTS.iterdir()) for r in load(folder.name)]
+    hardware = sorted({r["hardware"] for r in records})
+    commits = sorted({r["commit"] for r in records})
+    lines += ["", f"On {'; '.join(hardware)}. Commits {', '.join(commits)}. Every figure has its command in"]
+    lines += ["[benchmarks/results](benchmarks/results); `python benchmarks/run.py NAME --again` measures it anew."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table, or write it into the README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    if parser.parse_args().write:
+        readme = ROOT / "README.md"
+        before, _, rest = readme.read_text("utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        readme.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", "utf-8")
+    else:
+        print(table())
+
+
+if __name__ == "__main__":
+    main()
