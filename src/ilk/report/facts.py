@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,12 @@ class Facts:
         """The summary that the command printed, or an empty dict."""
         return dict(self.header.get("summary") or {})
 
-    @property
+    @cached_property
     def n_readable(self) -> int:
         """Number of images that have a group, or could have one."""
         return sum(s != "unreadable" for s in self.status)
 
-    @property
+    @cached_property
     def n_groups(self) -> int:
         """Number of groups; “not assigned” is none."""
         return sum(g.id != NOISE for g in self.groups)
@@ -152,7 +153,7 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
     quality = record.get("quality") or {}
     n = len(facts.paths)
     mine = {
-        key: [i for i in record.get(key) or [] if 0 <= i < n and facts.status[i] != "unreadable"]
+        key: [i for i in record.get(key) or [] if 0 <= i < n and facts.status[i] == "ok"]
         for key in ("exemplars", "borderline")
     }
     nearest = record.get("nearest")
@@ -183,7 +184,7 @@ def central(facts: Facts, group: Group, limit: int) -> list[int]:
         return first
     distance, confidence = facts.distance[group.members], facts.confidence[group.members]
     order = np.lexsort((-np.nan_to_num(confidence, nan=-1.0), np.nan_to_num(distance, nan=np.inf)))
-    taken = set(first)
+    taken = {*first, *group.edge}  # the borderline ones have a place of their own
     rest = (i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i])
     return first + [i for i, _ in zip(rest, range(limit - len(first)), strict=False)]
 

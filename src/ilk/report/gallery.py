@@ -22,7 +22,7 @@ EXEMPLARS = 12
 EDGE = 8
 SIDE = 112  # px of a picture from the source
 MAX_DECODED = 480
-MAX_PICTURES = 6000
+MAX_PICTURES = 4000
 BUDGET = 9_000_000  # bytes of pictures in the page
 MAX_CARDS = 1000
 MAX_ROWS = 5000
@@ -32,7 +32,7 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
     """Return the cards of the largest groups, one line for each further one, and how many were left out."""
     groups = facts.groups
     largest = max((g.size for g in groups), default=1) or 1
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "id": g.id,
             "title": words.shortened(g.title, 90),
@@ -100,10 +100,11 @@ def _map(facts: Facts, layout: npt.NDArray[Any], theme: Theme) -> str | None:
     figure = draw_map(facts, layout, theme, title=False)
     if figure is None:
         return None
-    canvas = FigureCanvasAgg(figure)
-    figure.set_dpi(160)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    FigureCanvasAgg(figure)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=160, format="raw", facecolor=theme.ground)
+    width, height = (round(160 * inches) for inches in figure.get_size_inches())
+    image = Image.frombytes("RGBA", (width, height), drawn.getvalue()).convert("RGB")
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=72, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

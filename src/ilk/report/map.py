@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ilk.report.facts import NOISE, Facts, Group
-from ilk.report.marks import LIGHT, MARKERS, Theme, labelled
+from ilk.report.marks import LIGHT, MARKERS, Theme, framed, labelled
 from ilk.report.words import counted
 
 MAX_LABELS = 40
@@ -26,9 +27,7 @@ def draw_map(facts: Facts, layout: Layout, theme: Theme = LIGHT, title: bool = T
     placed = np.isfinite(layout).all(axis=1) & (facts.labels >= NOISE)
     if not placed.any():
         return None
-    figure = Figure(figsize=(8, 6.4), layout="constrained", facecolor=theme.ground)
-    axes = figure.subplots()
-    axes.set_facecolor(theme.ground)
+    figure, axes = framed(8, 6.4, theme.ground)
     _points(axes, facts, layout, placed, theme)
     # the middle 99.8 % of the images fill the frame: a few strays must not squeeze the rest
     low, high = np.quantile(layout[placed], (0.001, 0.999), axis=0)
@@ -55,7 +54,7 @@ def _points(axes: Axes, facts: Facts, layout: Layout, placed: npt.NDArray[np.boo
     rng = np.random.default_rng(0)
     numbers = {g.id: i for i, g in enumerate(sorted((g for g in facts.groups if g.id != NOISE), key=lambda g: g.id))}
     several = len(numbers) > len(theme.palette)
-    style = {"ls": "none", "mew": 0, "alpha": 0.85 if n < 5000 else 0.6, "rasterized": True}
+    style: dict[str, Any] = {"ls": "none", "mew": 0, "alpha": 0.85 if n < 5000 else 0.6, "rasterized": True}
     for group in sorted(facts.groups, key=lambda g: (g.id != NOISE, -g.size)):
         rows = group.members[placed[group.members]]
         rows = rng.permutation(rows)
@@ -75,7 +74,7 @@ def _labels(axes: Axes, facts: Facts, layout: Layout, placed: npt.NDArray[np.boo
             continue
         text = labelled(group)
         middle = to_axes.transform(np.median(layout[rows], axis=0))
-        half = (0.0065 * len(text) + 0.005, 0.018)  # of the axes, for letters of this size
+        half = (0.008 * len(text) + 0.005, 0.02)  # of the axes, for letters of this size
         x, y = _free(float(middle[0]), float(middle[1]), half, taken)
         taken.append((x, y, *half))
         if math.hypot(x - middle[0], y - middle[1]) > 0.02:
@@ -85,7 +84,7 @@ def _labels(axes: Axes, facts: Facts, layout: Layout, placed: npt.NDArray[np.boo
             transform=axes.transAxes,
             ha="center",
             va="center",
-            fontsize=11 if facts.n_groups <= 12 else 9,
+            fontsize=14 if facts.n_groups <= 12 else 9,
             fontweight="bold",
             color=theme.ink,
             parse_math=False,

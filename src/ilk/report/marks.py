@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from ilk.report.facts import NOISE, Group
@@ -38,6 +40,15 @@ class Theme:
 
 LIGHT = Theme("#ffffff", "#1d2430", "#5b6472", "#e4e7eb", "#2f6f9f", "#b8432f", "#a9afb8", PALETTE)
 DARK = Theme("#191d24", "#e8eaee", "#a3abb8", "#323946", "#6aa9d8", "#f08a75", "#6f7886", PALETTE_DARK)
+
+
+def framed(width: float, height: float, ground: str) -> tuple[Figure, Axes]:
+    """Return an empty figure (inches) with one pair of axes and a margin, outside of pyplot's global state."""
+    figure = Figure(figsize=(width, height), facecolor=ground)
+    figure.set_layout_engine("constrained", w_pad=0.16, h_pad=0.14)
+    axes = figure.subplots()
+    axes.set_facecolor(ground)
+    return figure, axes
 
 
 def fitting(text: str) -> str:

@@ -109,7 +109,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
 
 def _title(run: Run, facts: Facts) -> str:
     """Return what was grouped: the last part of the source's path."""
-    spec = str((facts.header.get("source") or {}).get("spec") or "") or run.path.name
+    spec = str((facts.header.get("source") or {}).get("spec") or "") or run.path.name.removesuffix(".partial")
     return words.shortened(spec.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or spec, 80)
 
 
@@ -120,8 +120,8 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
         "method": str(facts.header.get("method") or "unknown method"),
         "spec": words.shortened(str(source.get("spec") or ""), 300),
         "kind": str(source.get("kind") or ""),
-        "created": str(facts.header.get("created") or ""),
-        "run": words.shortened(run.path.name, 200),
+        "created": str(facts.header.get("created") or "").replace("T", " ").replace("+00:00", " UTC"),
+        "run": words.shortened(run.path.name.removesuffix(".partial"), 200),
         "n": facts.n_readable,
         "n_groups": facts.n_groups,
         "n_unreadable": len(facts.unreadable()),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from ilk.errors import DataError, IlkError
 from ilk.files.arrays import ArraySet
 from ilk.files.decode import decode
 from ilk.files.listing import Listing
+from ilk.files.opening import Source as Opened
 from ilk.files.opening import open_source
-from ilk.files.thumbs import Sprites
+from ilk.files.thumbs import CELLS, Sprites
 from ilk.report.facts import Facts
 from ilk.runs import Run
 
 Pixels = npt.NDArray[np.uint8]
-Source = Listing | ArraySet | str | Path | Sequence[Any] | None
+Source = Opened | None
 
 SMALL = 64  # px; images up to this size are shown pixel by pixel
 THUMB = 48  # px; side of a thumbnail of the run
@@ -48,7 +49,7 @@ class Pictures:
         self.small = 0 < facts.longest <= SMALL
         self.note = ""
         self._paths = facts.paths
-        self._sprites = Sprites(run.path / "thumbs") if (run.path / "thumbs").is_dir() else None
+        self._folder = run.path / "thumbs" if (run.path / "thumbs").is_dir() else None
         self._source = self._opened(source)
         self._position = {} if self._source is None else {name: i for i, name in enumerate(self._source.names)}
         if self._source is not None and not any(path in self._position for path in self._paths[:1000]):
@@ -56,8 +57,8 @@ class Pictures:
         self.sharp = self._source is not None
 
     def _opened(self, source: Source) -> Listing | ArraySet | None:
-        if source is None or isinstance(source, Listing | ArraySet):
-            return source
+        if source is None:
+            return None
         try:
             return open_source(source)
         except (IlkError, OSError) as error:
@@ -86,19 +87,25 @@ class Pictures:
         return [next(thumbs) if p is None else p for p in found]
 
     def _thumbs(self, index: list[int]) -> list[Pixels]:
-        if self._sprites is None or not index:
+        """Return thumbnails, decoding the sprite sheets side by side: each worker reads its own share of the sheets."""
+        if self._folder is None or not index:
             return [MISSING] * len(index)
-        try:
-            return list(self._sprites.read(index))
-        except (DataError, IndexError):  # a sheet is gone or damaged: all the others still serve
-            return [self._thumb(i) for i in index]
+        by_sheet = sorted(set(index))
+        workers = min(os.cpu_count() or 1, 1 + by_sheet[-1] // CELLS, 8)
+        cuts = [by_sheet[len(by_sheet) * w // workers] // CELLS * CELLS for w in range(workers)]
+        bounds = [*cuts, by_sheet[-1] + 1]
+        parts = [[i for i in by_sheet if low <= i < high] for low, high in itertools.pairwise(bounds)]
+        with ThreadPoolExecutor(workers) as pool:
+            read = dict(zip(by_sheet, itertools.chain.from_iterable(pool.map(self._sheets, parts)), strict=True))
+        return [read[i] for i in index]
 
-    def _thumb(self, i: int) -> Pixels:
-        assert self._sprites is not None
+    def _sheets(self, index: list[int]) -> list[Pixels]:
+        assert self._folder is not None
+        sprites = Sprites(self._folder)
         try:
-            return self._sprites.read([i])[0]
-        except (DataError, IndexError):
-            return MISSING
+            return list(sprites.read(index))
+        except (DataError, IndexError):  # a sheet is gone or damaged: all the others still serve
+            return [_thumb(sprites, i) for i in index]
 
     def _own(self, index: list[int]) -> list[Pixels | None]:
         assert isinstance(self._source, ArraySet)
@@ -114,6 +121,13 @@ class Pictures:
             return decode(self._source.read(position), None if self.small else (side, side)).pixels
         except OSError:
             return None
+
+
+def _thumb(sprites: Sprites, i: int) -> Pixels:
+    try:
+        return np.asarray(sprites.read([i])[0])
+    except (DataError, IndexError):
+        return MISSING
 
 
 def _rgb(pixels: npt.NDArray[Any]) -> Pixels:
@@ -133,7 +147,7 @@ def data_uri(pixels: Pixels, *, exact: bool = False) -> str:
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if exact:
-        image.save(buffer, "WEBP", lossless=True, quality=50, method=2)
+        image.save(buffer, "WEBP", lossless=True, quality=20, method=1)
     else:
         image.save(buffer, "WEBP", quality=80, method=3)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

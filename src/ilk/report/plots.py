@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ilk.report.facts import NOISE, Facts, gather
 from ilk.report.map import draw_map
-from ilk.report.marks import LIGHT, fitting
+from ilk.report.marks import LIGHT, fitting, framed
 from ilk.report.pictures import Pictures, Source
 from ilk.report.sheets import write_sheets
 from ilk.report.words import counted, finite, share, shortened
@@ -70,8 +70,7 @@ def draw_sizes(facts: Facts) -> Figure | None:
     shown, rest = facts.groups[:MAX_BARS], facts.groups[MAX_BARS:]
     if not shown:
         return None
-    figure = Figure(figsize=(8, 1.5 + 0.27 * (len(shown) + bool(rest))), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = framed(8, 1.2 + 0.27 * (len(shown) + bool(rest)), LIGHT.ground)
     names = [fitting(shortened(g.title, 40)) for g in shown]
     sizes = [g.size for g in shown]
     axes.barh(range(len(shown)), sizes, color=[LIGHT.grey if g.id == NOISE else LIGHT.bar for g in shown], height=0.74)
@@ -95,12 +94,11 @@ def draw_sizes(facts: Facts) -> Figure | None:
 
 def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
     """Return the mean silhouette for every number of groups that was tried; None where none was."""
-    points = [(int(row["k"]), finite(row.get("silhouette"))) for row in table if row.get("k")]
-    points = sorted((k, s) for k, s in points if s is not None)
+    told = ((int(row["k"]), finite(row.get("silhouette"))) for row in table if row.get("k"))
+    points = sorted((k, s) for k, s in told if s is not None)
     if not points:
         return None
-    figure = Figure(figsize=(8, 4.4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = framed(8, 4.4, LIGHT.ground)
     ks, values = zip(*points, strict=True)
     axes.plot(ks, values, color=LIGHT.bar, lw=1.6, marker="o", ms=4)
     if ks[-1] > 20 * ks[0]:
@@ -137,5 +135,5 @@ def _suggested(axes: Axes, facts: Facts, curve: dict[int, float], room: float) -
         names.setdefault(facts.n_groups, []).append("taken")
     for k, words in names.items():
         colour = LIGHT.chosen if k == facts.n_groups else LIGHT.ink
-        text = f"{', '.join(words)}: {k}"
-        axes.text(k, curve[k] + 0.07 * room, f" {text}", color=colour, fontsize=9, fontweight="bold", parse_math=False)
+        text, side = f" {', '.join(words)}: {k} ", "right" if k > 0.8 * max(curve) else "left"
+        axes.text(k, curve[k] + 0.07 * room, text, color=colour, ha=side, fontsize=9, fontweight="bold")

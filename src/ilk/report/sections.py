@@ -96,35 +96,26 @@ def scores_view(scores: Mapping[str, Any] | None, facts: Facts) -> dict[str, Any
     """Return what `ilk evaluate` found, or None where the run was not scored."""
     if not scores:
         return None
-    flat = {**scores, **(scores.get("scores") or {})}
     shown = [
-        {"name": name, "about": about, "value": words.decimal(flat[key])}
+        {"name": name, "about": about, "value": words.decimal(scores[key])}
         for key, (name, about) in SCORES.items()
-        if words.finite(flat.get(key)) is not None
+        if words.finite(scores.get(key)) is not None
     ]
-    n = next((flat[key] for key in ("n", "n_images", "n_scored", "n_labelled") if words.finite(flat.get(key))), None)
-    return {"shown": shown, "n": n, "labels": words.plain(flat.get("labels") or "", 200), "majority": _majority(flat)}
+    return {
+        "shown": shown,
+        "n": scores.get("n_scored"),
+        "labels": words.plain(scores.get("labels") or "", 200),
+        "majority": _majority(scores),
+    }
 
 
-def _majority(flat: Mapping[str, Any]) -> dict[int, str]:
-    """Return the majority label of every group, with its share where scores.json says so."""
-    for key in ("groups", "clusters", "per_group", "per_cluster", "majority"):
-        entries = flat.get(key)
-        if isinstance(entries, Mapping):
-            entries = [{"id": i, **(e if isinstance(e, Mapping) else {"label": e})} for i, e in entries.items()]
-        if not isinstance(entries, list):
-            continue
-        found = {}
-        for entry in entries[:MAX_LABELS]:
-            group = next((entry[k] for k in ("id", "cluster", "group") if entry.get(k) is not None), None)
-            label = next((entry[k] for k in ("majority", "label", "majority_label") if entry.get(k) is not None), None)
-            part = next(
-                (p for k in ("share", "purity", "accuracy") if (p := words.finite(entry.get(k))) is not None), None
-            )
-            if group is not None and label is not None:
-                found[int(group)] = str(label) + ("" if part is None else f" ({words.share(part, 1)})")
-        return found
-    return {}
+def _majority(scores: Mapping[str, Any]) -> dict[int, str]:
+    """Return the majority label of every group with its share, from scores.json's ``clusters``."""
+    found = {}
+    for group, told in list((scores.get("clusters") or {}).items())[:MAX_LABELS]:
+        part = words.finite(told.get("share"))
+        found[int(group)] = str(told.get("class")) + ("" if part is None else f" ({words.share(part, 1)})")
+    return found
 
 
 def how_view(run: Run, facts: Facts) -> dict[str, Any]:
@@ -139,9 +130,8 @@ def how_view(run: Run, facts: Facts) -> dict[str, Any]:
         "seed": header.get("seed"),
         "device": header.get("device"),
         "commit": header.get("commit"),
-        "created": header.get("created"),
         **{f"source {k}": v for k, v in source.items()},
-        "run folder": str(run.path),
+        "run folder": str(run.path).removesuffix(".partial"),
     }
     return {
         "encoder": _encoder(facts),

@@ -1,4 +1,4 @@
-"""Contact sheets: one picture per group, its most central images first, then the borderline ones in a row of their own."""
+"""Contact sheets: one picture per group, its most central images first, then the borderline ones in their own row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from ilk.report.facts import Facts, Group, borderline, central
+from ilk.report.facts import NOISE, Facts, Group, borderline, central
 from ilk.report.marks import LIGHT, fitting
 from ilk.report.pictures import Pictures, Pixels
 from ilk.report.words import counted, share, shortened
@@ -34,7 +34,8 @@ def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
     pixels = pictures.rows([*first, *last], CELL if sharp else 0)
     written = []
     for group, inner, outer in zip(groups, pixels, pixels[len(groups) :], strict=False):
-        sheet = _sheet(_heading(facts, group), {"Most central": inner, "Borderline": outer}, pictures.small)
+        label = "Some of them" if group.id == NOISE else "Most central"
+        sheet = _sheet(_heading(facts, group), {label: inner, "Borderline": outer}, pictures.small)
         path = folder / f"contact-{group.id}.png"
         sheet.save(path, compress_level=4)
         written.append(path)

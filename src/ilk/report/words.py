@@ -86,7 +86,7 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(0.034), duration(8.25), duration(75), duration(3720)
+    >>> duration(0.034), duration(8.26), duration(75), duration(3720)
     ('0.03 s', '8.3 s', '1 min 15 s', '1 h 2 min')
     """
     if seconds < 1:
@@ -145,7 +145,7 @@ def silhouette_word(value: float | None) -> str:
     """
     if value is None:
         return ""
-    steps = ((0.5, "stands well apart"), (0.25, "stands apart"), (0.1, "overlaps a little"))
+    steps = ((0.5, "stands well apart"), (0.25, "fairly distinct"), (0.1, "overlaps others"))
     return next((word for least, word in steps if value >= least), "blends into its neighbours")
 
 

@@ -1,0 +1,75 @@
+"""The plots have the expected names, show something, and stay bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_run import HOSTILE, Make, N, pixels_of
+
+from ilk import files
+from ilk.report import plots, sheets, write_plots
+from ilk.report.facts import borderline, central, gather
+
+
+def ink(path: Path) -> int:
+    """Number of distinct colours, of a picture that must be a PNG of a sensible size."""
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 100
+        return len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0))
+
+
+def test_names_and_content(make_run: Make) -> None:
+    run = make_run()
+    written = write_plots(run)
+    assert {p.name for p in written} == {
+        *(f"contact-{i}.png" for i in (0, 1, 2, -1)),
+        *("sizes.png", "silhouette-per-k.png", "map.png"),
+    }
+    assert all(p.parent == run.path / "plots" and ink(p) > 20 for p in written)
+
+
+def test_without_map_and_k_table(make_run: Make) -> None:
+    names = {p.name for p in write_plots(make_run(no_map=True, no_k_table=True, noise=False))}
+    assert names == {"contact-0.png", "contact-1.png", "contact-2.png", "sizes.png"}
+
+
+def test_source_sharpens_the_sheets(make_run: Make) -> None:
+    run = make_run(noise=False)
+    source = files.ArraySet("array", pixels_of(N), [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(N)])
+    before = ink(next(p for p in write_plots(run) if p.name == "contact-0.png"))
+    after = ink(next(p for p in write_plots(run, source) if p.name == "contact-0.png"))
+    assert after != before
+
+
+def test_many_groups_are_bounded(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "MAX_SHEETS", 5)
+    monkeypatch.setattr(plots, "MAX_BARS", 6)
+    written = write_plots(make_run(n=400, k=80, bad={}, noise=False))
+    assert sum(p.name.startswith("contact-") for p in written) == 5
+    with Image.open(next(p for p in written if p.name == "sizes.png")) as image:
+        assert image.height < 600
+
+
+def test_order_of_members(make_run: Make) -> None:
+    facts = gather(make_run())
+    group = next(g for g in facts.groups if g.id == 1)
+    first = central(facts, group, 12)
+    assert first[:3] == [1, 4, 10]  # the exemplars but for a duplicate, then by distance
+    rest = facts.distance[first[3:]]
+    assert (np.diff(rest) >= 0).all()
+    assert not facts.duplicate[first].any()
+    last = borderline(facts, group, 10, first)
+    assert last == group.edge
+    assert not set(first) & set(last)
+    group.edge = []
+    last = borderline(facts, group, 5, first)
+    assert 0 < len(last) <= group.size // 4
+    assert (np.diff(facts.silhouette[last]) >= 0).all()
+
+
+def test_text_that_the_font_lacks_is_replaced() -> None:
+    assert plots.fitting("ä 日本 $x$\n") == "ä □□ $x$\\n"
