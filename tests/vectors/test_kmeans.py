@@ -54,7 +54,7 @@ def test_labels_and_inertia_are_those_of_the_returned_centers():
 
 @pytest.mark.parametrize("k", [10, 40])
 def test_inertia_within_one_percent_of_scikit_learn(k):
-    x = load_digits().data.astype(np.float32)
+    x = load_digits().data[:800].astype(np.float32)
     ours = kmeans(torch.from_numpy(x), k, n_init=3).inertia
     theirs = KMeans(k, n_init=3, random_state=0).fit(x).inertia_
     assert ours < 1.01 * theirs
@@ -181,6 +181,12 @@ def test_empty_clusters_are_seeded_again(spherical, max_iter):
     assert torch.equal(result.labels, again.labels)
 
 
+def test_many_empty_clusters_go_to_different_rows_at_once():
+    x, truth = blobs(300, k=30, spread=0.01, d=8)
+    result = kmeans(x, 30, init=x[:1].repeat(30, 1), max_iter=1)
+    assert adjusted_rand_score(truth, result.labels) == 1.0
+
+
 def test_one_cluster_and_as_many_as_rows():
     x, _ = blobs(50)
     one = kmeans(x, 1)
@@ -199,7 +205,7 @@ def test_duplicates():
     with pytest.raises(NotEnoughImages, match=r"4 distinct rows, x has 3"):
         kmeans(x, 4)
     assert kmeans(torch.zeros(9, 2), 1).inertia == 0.0
-    with pytest.raises(NotEnoughImages, match="distinct"):
+    with pytest.raises(NotEnoughImages, match="2 distinct rows, x has 1"):
         kmeans(torch.tensor([[0.0], [-0.0]]), 2)
     with pytest.raises(NotEnoughImages, match="distinct"):
         kmeans(torch.tensor([[1.0, 2.0], [2.0, 4.0]]), 2, spherical=True)
