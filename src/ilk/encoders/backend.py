@@ -41,7 +41,6 @@ class Verdict:
     precision: str
     n_features: int
     cosine: float
-    pool: str
     note: str = ""
     weights: str = ""  # digest of model.bin
 
@@ -67,7 +66,7 @@ def cosine(a: Floats, b: Floats) -> float:
 
 
 def on_cpu(
-    make: Callable[[], tuple[nn.Module, str]],
+    make: Callable[[], nn.Module],
     probe: Callable[[], Tensor],
     home: Path,
     *,
@@ -82,7 +81,7 @@ def on_cpu(
     Parameters
     ----------
     make : callable
-        Gives the torch graph and the resolved pool; called only where no converted model is at hand.
+        Gives the torch graph; called only where no converted model is at hand.
     probe : callable
         Gives uint8 (m, 3, h, w) for the check.
     home : Path
@@ -102,11 +101,11 @@ def on_cpu(
     return runners.OpenVinoRunner(folder / "model.xml", batch, verdict.precision, workers), verdict
 
 
-def _torch(make: Callable[[], tuple[nn.Module, str]], batch: int, precision: str, note: str) -> tuple[Forward, Verdict]:
-    graph, pool = make()
+def _torch(make: Callable[[], nn.Module], batch: int, precision: str, note: str) -> tuple[Forward, Verdict]:
+    graph = make()
     chosen = "bf16" if precision == "bf16" else "fp32"
     runner = runners.TorchRunner(graph, batch, chosen, torch.device("cpu"))
-    return runner, Verdict("torch", chosen, 0, 1.0, pool, note)
+    return runner, Verdict("torch", chosen, 0, 1.0, note)
 
 
 def _remembered(folder: Path, precision: str) -> Verdict | None:
@@ -124,7 +123,7 @@ def _remembered(folder: Path, precision: str) -> Verdict | None:
 
 
 def _judged(
-    make: Callable[[], tuple[nn.Module, str]],
+    make: Callable[[], nn.Module],
     probe: Callable[[], Tensor],
     folder: Path,
     *,
@@ -134,7 +133,7 @@ def _judged(
     workers: int,
 ) -> Verdict:
     """Convert, compare with torch in fp32, choose the precision, and put the model into its place in one move."""
-    graph, pool = make()
+    graph = make()
     pixels = probe()
     truth = np.concatenate([_plain(graph, part) for part in torch.split(pixels, batch)])
     parent = folder.parent
@@ -142,7 +141,7 @@ def _judged(
     try:
         parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=parent, prefix=".", suffix=".tmp"))
-        verdict = Verdict("torch", "fp32" if precision == "auto" else precision, truth.shape[1], 1.0, pool)
+        verdict = Verdict("torch", "fp32" if precision == "auto" else precision, truth.shape[1], 1.0)
         try:
             runners.convert(graph, (batch, *size, 3), temporary / "model.xml")
             verdict = _compared(temporary / "model.xml", pixels, truth, verdict, precision, workers)

@@ -178,14 +178,13 @@ def _pretrained(
     if wanted is not None and content != wanted:
         raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
     forward, verdict, backend_name = _runner(what, state, content, file, source, place, precision, cache, plain)
-    settings = {**what.settings, "pool": verdict.pool}
     size = square(what.image_size)
     mean_std = [list(what.cfg.mean), list(what.cfg.std)]
     how = [size, what.crop_pct, mean_std, backend_name, verdict.precision]
     encoder = FrozenEncoder(
         name=name,
-        settings=settings,
-        key=digest("pretrained", 1, DECODE_VERSION, name, content, settings, how),
+        settings=what.settings,
+        key=digest("pretrained", 1, DECODE_VERSION, name, content, what.settings, how),
         image_size=what.image_size,
         n_features=verdict.n_features,
         forward=forward,
@@ -231,9 +230,9 @@ def _runner(
             workers=compute.threads(),
         )
     else:
-        graph, pool = make()
+        graph = make()
         half = precision == "bf16" or (precision == "auto" and place.type == "cuda")
-        verdict = backend.Verdict("torch", "bf16" if half else "fp32", 0, 1.0, pool)
+        verdict = backend.Verdict("torch", "bf16" if half else "fp32", 0, 1.0)
         batch = _BATCH_CPU if place.type == "cpu" else _BATCH_GPU
         forward = runners.TorchRunner(graph, batch, verdict.precision, place)
     if not verdict.n_features:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ilk import compute
 from ilk.data import Resize, Size, square
 from ilk.encoders.frozen import check_settings
 from ilk.encoders.weights import State
@@ -85,7 +86,7 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
     size: Size = wanted.get("image_size", own)
     height, width = square(size)
     classifier = cfg.classifier or ()
-    return Recipe(
+    asked = Recipe(
         name=name,
         cfg=cfg,
         image_size=height if height == width else (height, width),
@@ -95,6 +96,8 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
         crop_pct=1.0 if wanted.get("resize") == "stretch" else float(cfg.crop_pct),
         classifier=(classifier,) if isinstance(classifier, str) else tuple(classifier),
     )
+    with torch.device("meta"):  # the shape of the network without its memory: 0.1 s
+        return replace(asked, pool=_pool(asked, _model(asked, {})))
 
 
 def trimmed(state: State, what: Recipe) -> State:
@@ -115,10 +118,10 @@ class _Graph(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, model: nn.Module, what: Recipe, pool: str) -> None:
+    def __init__(self, model: nn.Module, what: Recipe) -> None:
         super().__init__()
         self.model = model
-        self.pool = pool
+        self.pool = what.pool
         self.prefix = int(getattr(model, "num_prefix_tokens", 0) or 0)
         mean, std = torch.tensor(what.cfg.mean), torch.tensor(what.cfg.std)
         self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1), persistent=False)
@@ -140,22 +143,19 @@ class _Graph(nn.Module):
         return model.forward_head(features, pre_logits=True).flatten(1).float()  # type: ignore[no-any-return]
 
 
-def network(what: Recipe, state: State, origin: str | Path) -> tuple[nn.Module, str]:
-    """Return the graph uint8 (b, h, w, 3) → float32 (b, d) in eval mode with fp32 weights, and the resolved pool.
+def network(what: Recipe, state: State, origin: str | Path) -> nn.Module:
+    """Return the graph uint8 (b, h, w, 3) → float32 (b, d) in eval mode with fp32 weights.
 
     Raises
     ------
-    ArgumentError
-        The model cannot do what the settings ask for.
     DataError
         The weights are not of this model; the message names keys and shapes.
     """
     model = _model(what, state)
-    pool = _pool(what, model)
     _load(model, what, dict(state), origin)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    return _Graph(model, what, pool).eval(), pool
+    return _Graph(model, what).eval()
 
 
 def _model(what: Recipe, state: State) -> Any:
@@ -165,14 +165,15 @@ def _model(what: Recipe, state: State) -> Any:
     if what.transformer and square(what.image_size) != tuple(what.cfg.input_size[1:]):
         options["img_size"] = square(what.image_size)
     if what.pool in _NEEDS_HEAD:
-        if not what.classifier or (what.cfg.num_classes == 0 and not any(_is_head(key, what) for key in state)):
+        if not what.classifier or what.cfg.num_classes == 0:
             raise ArgumentError(f"pool={what.pool!r}: {what.name} has no classifier; use gap, cls or flatten")
         head = state.get(f"{what.classifier[0]}.weight")
         options["num_classes"] = what.cfg.num_classes if head is None else len(head)
     else:
         options["num_classes"] = 0
     try:
-        return timm().create_model(what.name, pretrained=False, **options)
+        with compute.seeded(0):  # the caller's random numbers stay as they are
+            return timm().create_model(what.name, pretrained=False, **options)
     except (TypeError, AssertionError, ValueError) as error:
         asked = ", ".join(f"{key}={value}" for key, value in options.items() if key != "num_classes")
         short = " ".join(str(error).split())[:120]

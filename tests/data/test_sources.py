@@ -1,0 +1,187 @@
+"""Sources: what `read`, `scan`, `sized` and `probe` give, for arrays and for files."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ilk.data import ArrayImages, FolderImages, is_small, open_images, thumbnails
+from ilk.errors import ArgumentError, DataError
+from ilk.files import content_hash
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six 40 × 30 photos, one that is a copy, one that is text."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "images"
+    (root / "sub").mkdir(parents=True)
+    for i in range(6):
+        Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8)).save(root / f"{i}.png")
+    (root / "sub" / "copy.png").write_bytes((root / "2.png").read_bytes())
+    (root / "bad.jpg").write_bytes(b"not an image at all")
+    return root
+
+
+def test_array_shapes_and_values() -> None:
+    grey = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    source = open_images(grey)
+    assert isinstance(source, ArrayImages)
+    assert source.shape == (1, 3, 4)
+    assert torch.equal(source.read([1]), torch.from_numpy(grey[1:2])[:, None])
+    assert source.names([1]) == ["1"]
+    colour = np.random.default_rng(0).integers(0, 255, (5, 6, 7, 3), np.uint8)
+    for array in (colour, torch.from_numpy(colour), np.ascontiguousarray(colour.transpose(0, 3, 1, 2))):
+        read = open_images(array).read(np.array([4, 0]))
+        assert torch.equal(read, torch.from_numpy(colour[[4, 0]]).permute(0, 3, 1, 2))
+
+
+def test_alpha_lies_over_white() -> None:
+    rgba = np.array([[[[10, 20, 30, 0], [10, 20, 30, 255], [0, 0, 0, 128]]]], np.uint8)
+    read = ArrayImages(rgba).read([0])
+    assert read[0, :, 0].T.tolist() == [[255, 255, 255], [10, 20, 30], [127, 127, 127]]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((3, 4, 4)), np.zeros((3, 4), np.uint8), np.zeros((3, 5, 5, 2), np.uint8), np.zeros((3, 0, 4), np.uint8)],
+)
+def test_other_arrays_are_refused(array: np.ndarray) -> None:
+    with pytest.raises(DataError):
+        open_images(array)
+
+
+def test_memmap_is_read_by_rows(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 255, (10, 8, 8), np.uint8)
+    np.save(tmp_path / "x.npy", array)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    source = open_images(mapped)
+    assert torch.equal(source.read([7, 3]), torch.from_numpy(array[[7, 3]])[:, None])
+    assert source.fingerprint() == open_images(array).fingerprint()
+    array[0, 0, 0] ^= 1
+    assert source.fingerprint() != open_images(array).fingerprint()
+
+
+def test_array_scan_hashes_content_and_shape() -> None:
+    array = np.zeros((3, 4, 6), np.uint8)
+    array[2, 0, 0] = 9
+    block = ArrayImages(array).scan([0, 1, 2])
+    assert block.hashes[0] == block.hashes[1] != block.hashes[2]
+    assert block.hashes[0] != ArrayImages(array.reshape(3, 6, 4)).scan([0]).hashes[0]
+    known = ArrayImages(array).scan([0, 2], known=lambda name: name == block.hashes[2])
+    assert known.ok.tolist() == [True, False]
+    assert not known.pixels[1].any()
+
+
+def test_sized_crops_the_middle_or_stretches() -> None:
+    array = np.zeros((1, 10, 30), np.uint8)
+    array[:, :, 10:20] = 200  # the central square
+    crop = ArrayImages(array).sized(20, "crop").read([0])
+    stretch = ArrayImages(array).sized(20, "stretch").read([0])
+    assert crop.shape == stretch.shape == (1, 1, 20, 20)
+    assert (crop == 200).all()
+    assert stretch[0, 0, 10, 0] == 0
+    assert ArrayImages(array).sized((20, 60)).shape == (1, 20, 60)
+    with pytest.raises(ArgumentError, match="resize"):
+        ArrayImages(array).sized(20, "bend")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="image_size"):
+        ArrayImages(array).sized(0)
+
+
+def test_folder_reads_and_names(folder: Path) -> None:
+    source = open_images(folder).sized((30, 40))
+    assert isinstance(source, FolderImages)
+    rows = [source.names().index(name) for name in ("1.png", "sub/copy.png")]
+    read = source.read(rows)
+    assert read.dtype == torch.uint8
+    truth = np.asarray(Image.open(folder / "1.png"))
+    assert torch.equal(read[0], torch.from_numpy(truth.copy()).permute(2, 0, 1))
+    with pytest.raises(DataError, match=r"bad\.jpg"):
+        source.read(range(len(source)))
+
+
+def test_folder_scan_never_raises(folder: Path) -> None:
+    source = open_images(folder).sized(16)
+    block = source.scan(range(len(source)))
+    names = source.names()
+    bad = names.index("bad.jpg")
+    assert block.ok.sum() == 7
+    assert not block.ok[bad]
+    assert block.reasons[bad]
+    assert block.hashes[bad] == content_hash(b"not an image at all")
+    assert block.hashes[names.index("2.png")] == block.hashes[names.index("sub/copy.png")]
+    assert (block.widths[block.ok] == 40).all()
+    assert (block.heights[block.ok] == 30).all()
+    assert block.sizes[bad] == 19
+    (folder / "3.png").unlink()
+    gone = source.scan([names.index("3.png")])
+    assert gone.hashes == [b""]
+    assert "cannot be read" in str(gone.reasons[0])
+
+
+def test_known_files_are_not_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_images(folder).sized(16)
+    monkeypatch.setattr("ilk.data.folder.decode", lambda *a, **k: pytest.fail("decoded"))
+    block = source.scan([0, 1], known=lambda name: True)
+    assert not block.ok.any()
+    assert block.reasons == [None, None]
+
+
+def test_each_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_images(folder).sized(16)
+    reads: list[int] = []
+    read = source.listing.read
+    monkeypatch.setattr(source.listing, "read", lambda i: (reads.append(i), read(i))[1])
+    source.scan(range(len(source)))
+    assert sorted(reads) == list(range(len(source)))
+
+
+def test_own_size_of_a_folder(folder: Path, tmp_path: Path) -> None:
+    assert open_images(folder).shape == (3, 30, 40)  # small and uniform: as they are
+    Image.new("RGB", (300, 200)).save(folder / "big.png")
+    assert is_small(open_images(folder)) is None
+    assert open_images(folder).shape == (3, 32, 32)  # by the median shorter side
+    assert open_images(folder).probe().tolist()[0] == [30, 40]
+
+
+def test_stamps_follow_the_files(folder: Path) -> None:
+    old = time.time() - 100
+    for path in folder.rglob("*.*"):
+        os.utime(path, (old, old))
+    first = open_images(folder).stamps()
+    assert first is not None
+    assert all(len(stamp) == 16 for stamp in first)
+    assert open_images(folder).stamps() == first
+    os.utime(folder / "0.png", (old + 1, old + 1))
+    second = open_images(folder).stamps()
+    assert second is not None
+    assert sum(a != b for a, b in zip(first, second, strict=True)) == 1
+    os.utime(folder / "0.png")
+    assert b"" in (open_images(folder).stamps() or [])  # changed just now: not to be trusted
+
+
+def test_opening(folder: Path) -> None:
+    source = open_images([str(folder / "1.png"), folder / "0.png"])
+    assert len(source) == 2
+    assert open_images(source) is source
+    for wrong in (3, [np.zeros((2, 2), np.uint8)], None):
+        with pytest.raises(DataError):
+            open_images(wrong)
+    with pytest.raises(DataError, match="split"):
+        open_images(np.zeros((2, 4, 4), np.uint8), split="train")
+
+
+def test_thumbnails_average_and_enlarge() -> None:
+    image = torch.zeros(1, 1, 96, 120, dtype=torch.uint8)
+    image[..., ::2, :] = 100
+    thumb = thumbnails(image)
+    assert thumb.shape == (1, 48, 48, 3)
+    assert (thumb == 50).all()
+    small = thumbnails(torch.tensor([[[[0, 255], [255, 0]]]], dtype=torch.uint8))
+    assert set(np.unique(small)) == {0, 255}
