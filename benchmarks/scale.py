@@ -48,8 +48,7 @@ def generate(folder: Path, n: int) -> None:
     cores = multiprocessing.cpu_count()
     bounds = np.linspace(0, n, cores + 1).astype(int)
     workers = [
-        multiprocessing.Process(target=write, args=(folder, int(a), int(b)))
-        for a, b in itertools.pairwise(bounds)
+        multiprocessing.Process(target=write, args=(folder, int(a), int(b))) for a, b in itertools.pairwise(bounds)
     ]
     for worker in workers:
         worker.start()

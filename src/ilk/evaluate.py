@@ -59,7 +59,7 @@ def score(names: Sequence[str], clusters: Sequence[int], truth: Mapping[str, Any
     -------
     dict
         ``acc, nmi, nmi_geometric, ari, purity`` in [0, 1] (ARI may be negative), ``n_scored``, ``n_unlabelled``, and
-        ``clusters``: one dict per group with its majority label, that label's share, and its size.
+        ``clusters``: by group, its most frequent class, that class's share of it, and its size.
 
     Raises
     ------
@@ -77,5 +77,5 @@ def score(names: Sequence[str], clusters: Sequence[int], truth: Mapping[str, Any
         **metrics.scores(classes, groups),
         "n_scored": len(known),
         "n_unlabelled": len(names) - len(known),
-        "clusters": metrics.per_cluster_accuracy(classes, groups),
+        "clusters": {str(group): told for group, told in metrics.per_cluster_accuracy(classes, groups).items()},
     }

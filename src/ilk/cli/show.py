@@ -201,8 +201,8 @@ class Screen:
         )
         self._five(scores)
         table = Table("group", "images", "majority", "share", box=None, pad_edge=False)
-        for row in scores["clusters"]:
-            table.add_row(str(row["cluster"]), f"{row['size']:,}", escape(str(row["label"])), f"{row['share']:.2f}")
+        for group, told in scores["clusters"].items():
+            table.add_row(group, f"{told['size']:,}", escape(str(told["class"])), f"{told['share']:.2f}")
         self.console.print(table)
         if scores["n_unlabelled"]:
             self.line(f"{scores['n_unlabelled']:,} images have no label and were left out")

@@ -1,0 +1,101 @@
+"""The documentation runs: every `$ ilk …` line and every Python block of the pages, in order, on real digits."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ilk
+import ilk.methods
+from ilk.cli import main
+from ilk.cli.commands import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", "docs/guide.md", "docs/encoders.md", "docs/run-folder.md", "docs/methods/transfer.md"]
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return (language, text) of the fenced blocks of a page that can be executed."""
+    found = re.findall(r"^```(console|python)\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [(language, text) for language, text in found]
+
+
+@pytest.fixture
+def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as the pages suppose it: photos, some new images, and caches of its own."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for name, rows in [("photos", range(150)), ("new", range(150, 180))]:
+        (tmp_path / name).mkdir()
+        for i in rows:
+            pixels = np.round(digits.images[i] * 255 / 16).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{digits.target[i]}_{i:04}.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_says_works(page: str, user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, page, "exec"), {"__name__": "__page__"})  # noqa: S102
+            continue
+        for line in text.splitlines():
+            if line.startswith("$ ilk "):
+                code = main(shlex.split(line.removeprefix("$ ilk "), comments=True))
+                assert code == 0, f"{page}: {line}\n{capsys.readouterr().err}"
+
+
+def test_pages_have_something_to_run() -> None:
+    assert sum(text.count("$ ilk ") for page in PAGES for language, text in blocks(page)) >= 12
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/architecture.md", "docs/benchmarks.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8")):
+        assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
+
+
+def test_every_command_and_option_is_documented() -> None:
+    pages = "".join((ROOT / page).read_text("utf-8") for page in PAGES)
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert commands
+    for name in commands:
+        assert f"ilk {name}" in pages, f"no page mentions `ilk {name}`"
+
+
+def test_every_setting_of_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    printed = capsys.readouterr().out
+    for name in ilk.methods.__all__:
+        cls = getattr(ilk.methods, name)
+        for key in [*next(iter(cls.presets.values())), *cls.presets]:
+            assert key in printed
+
+
+def test_public_names_resolve_and_are_documented() -> None:
+    for name in ilk.__all__:
+        value = getattr(ilk, name)
+        assert isinstance(value, str) or (value.__doc__ or "").strip(), name
+
+
+def test_table_of_the_readme_is_that_of_the_results() -> None:
+    table = runpy.run_path(str(ROOT / "benchmarks" / "table.py"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shown = readme.partition(table["BEGIN"])[2].partition(table["END"])[0].strip()
+    assert shown == table["table"]().strip(), "run: python benchmarks/table.py --write"
+
+
+def test_example_writes_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["digits_folder.py", str(tmp_path / "digits")])
+    runpy.run_path(str(ROOT / "examples" / "digits_folder.py"), run_name="__main__")
+    assert len(list((tmp_path / "digits").glob("*.png"))) == 1797
