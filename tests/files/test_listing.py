@@ -129,12 +129,12 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
         found.read(1)
 
 
-def test_pipes_and_sockets_are_never_opened(tmp_path: Path) -> None:
+def test_pipes_and_sockets_are_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a.png")
     os.mkfifo(tmp_path / "pipe.png")
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(tmp_path)
+        monkeypatch.chdir(tmp_path)  # a socket's full name may be too long
         server.bind("s.png")
     found = open_source(tmp_path)
     assert found.names == ["a.png", "pipe.png", "s.png"]

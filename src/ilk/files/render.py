@@ -263,7 +263,7 @@ def explain(error: BaseException, data: bytes, kind: str | None, memory: int) ->
     "not an image: starts with '<!DOCTYPE html>'"
     """
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "out of memory" in text:
+    if isinstance(error, MemoryError) or re.search("out of memory|Memory allocation", text):
         return f"needed more than {memory / 2**30:g} GiB"
     if isinstance(error, Image.DecompressionBombError):
         found = re.search(r"\((\d+) pixels\)", text)
