@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 from ilk.errors import MissingDependency
 from ilk.vectors import neighbors
 
-__all__ = ["Graph", "map_2d", "neighbor_graph", "umap_embedding", "warm_up"]
+__all__ = ["Graph", "map_2d", "neighbor_graph", "umap_embedding", "warming_up"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -120,14 +122,22 @@ def _principal(x: Floats) -> Floats:
     return plane
 
 
-def warm_up() -> threading.Thread:
-    """Import umap-learn and compile its kernels in a background thread, while images are still being read.
+@contextmanager
+def warming_up(wanted: bool = True) -> Iterator[None]:
+    """Import umap-learn and compile its kernels in a background thread, while the block reads images.
 
-    The thread never raises: what is wrong shows, by name, where UMAP is needed.
+    Numba and umap change the warning filters of the whole process for a while, from that thread: the block ends when
+    the thread does, and puts the filters back. The thread never raises: what is wrong shows, by name, where UMAP is
+    needed.
     """
+    if not wanted:
+        yield
+        return
     thread = threading.Thread(target=_compile, name="ilk-umap", daemon=True)
-    thread.start()
-    return thread
+    with warnings.catch_warnings():
+        thread.start()
+        yield
+        thread.join()
 
 
 def _compile() -> None:

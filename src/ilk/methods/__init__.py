@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from ilk.errors import ArgumentError, nearest
+from ilk.methods._base import ImageClusterer as ImageClusterer
 from ilk.methods.transfer import TransferClustering
 
 __all__ = ["TransferClustering"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
-from ilk.errors import ArgumentError, nearest
+from ilk.errors import ArgumentError, NotEnoughImages, nearest
 from ilk.layout import Graph, neighbor_graph, umap_embedding
 from ilk.vectors import kmeans, neighbors
 
@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 REDUCERS = ("umap", "pca", "none")
 CLUSTERERS = ("gmm", "kmeans", "hdbscan", "agglomerative")
 FEWEST_FOR_UMAP = 30
+FEWEST_FOR_HDBSCAN = 5
 
 
 class Grouping(NamedTuple):
@@ -90,9 +91,7 @@ def group(
         fit = kmeans(torch.from_numpy(x), k, n_init=max(n_init, 3), generator=compute.generator(seed))
         labels = fit.labels.numpy()
     elif name == "hdbscan":
-        from sklearn.cluster import HDBSCAN
-
-        labels = HDBSCAN(min_cluster_size=max(5, len(x) // 200), copy=True).fit_predict(x)
+        labels = _hdbscan(x)
     elif name == "agglomerative":
         labels = _agglomerative(x, k, graph)
     elif not isinstance(clusterer, str):
@@ -123,23 +122,30 @@ def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tup
         random_state=seed,
         max_iter=200,
     )
+    collapsed = "K-means instead of a Gaussian mixture: a component collapsed"
     with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             model.fit(x)
-        except ConvergenceWarning:
-            warnings.simplefilter("ignore")
-            model.fit(x)
-            notes.append("the Gaussian mixture did not converge in 200 steps; its best start is used")
         except ValueError:  # an ill-conditioned covariance
-            notes.append("K-means instead of a Gaussian mixture: a component collapsed")
+            notes.append(collapsed)
             return None
     proba = model.predict_proba(x).astype(np.float32)
     labels = proba.argmax(1)
     if np.bincount(labels, minlength=k).min() < 2:
-        notes.append("K-means instead of a Gaussian mixture: a component collapsed")
+        notes.append(collapsed)
         return None
+    if not model.converged_:
+        notes.append(f"the Gaussian mixture did not converge in {model.max_iter} steps; its best start is used")
     return labels, proba
+
+
+def _hdbscan(x: Floats) -> npt.NDArray[Any]:
+    from sklearn.cluster import HDBSCAN
+
+    if len(x) < FEWEST_FOR_HDBSCAN:
+        raise NotEnoughImages(f"{len(x)} distinct images: HDBSCAN needs at least {FEWEST_FOR_HDBSCAN}. Use kmeans.")
+    return np.asarray(HDBSCAN(min_cluster_size=max(FEWEST_FOR_HDBSCAN, len(x) // 200), copy=True).fit_predict(x))
 
 
 def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray[Any]:
@@ -172,7 +178,8 @@ def _by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
 def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) -> Floats:
     """Share of each group among the nearest neighbours of every row, itself included: (m, k) float32.
 
-    The label of a row is kept as its best group, so that labels and probabilities never disagree.
+    The label of a row is kept as its best group, so that labels and probabilities never disagree. Rows that belong to a
+    group sum to 1, rows of noise are 0.
     """
     k = int(labels.max()) + 1
     index = (graph or neighbor_graph(torch.from_numpy(x), votes)).index
@@ -184,7 +191,7 @@ def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) 
     rows_own = np.flatnonzero(own)
     proba[rows_own, labels[own]] = np.maximum(proba[rows_own, labels[own]], proba[own].max(1, initial=0.0) + 1e-3)
     proba[~own] = 0.0
-    return proba / np.maximum(proba.sum(1, keepdims=True), 1.0)
+    return proba / np.where(own, proba.sum(1), 1.0)[:, None].astype(np.float32)
 
 
 def reach(space: Floats, labels: Ints, k: int, votes: int) -> tuple[Floats, Floats]:
@@ -225,3 +232,16 @@ def vote(queries: Floats, space: Floats, proba: npt.NDArray[Any], radius: Floats
     beyond = (away.mean(1) - radius[best]) / spread[best]
     typical = np.where(twin.any(1), 1.0, np.exp(-np.clip(beyond, 0.0, 50.0)))
     return result * typical[:, None].astype(np.float32)
+
+
+def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
+    """Mean feature of each group, (k, d) float32, in chunks that never hold more than 64 MiB of float32."""
+    sums = torch.zeros((k, features.shape[1]), dtype=torch.float64)
+    step = max(1, (64 << 20) // (4 * features.shape[1]))
+    for start in range(0, len(features), step):
+        mine = labels[start : start + step]
+        keep = np.flatnonzero(mine >= 0)
+        rows = torch.from_numpy(np.asarray(features[start : start + step][keep], np.float64))
+        sums.index_add_(0, torch.from_numpy(mine[keep]), rows)
+    counts = np.bincount(labels[labels >= 0], minlength=k)
+    return (sums.numpy() / np.maximum(counts, 1)[:, None]).astype(np.float32)

@@ -25,6 +25,9 @@ __all__ = ["TransferClustering"]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_LEAST = {"pca": 1, "components": 1, "n_neighbors": 2, "epochs": 1, "n_init": 1, "k_max": 2, "votes": 1}
+_OWN_CHOICE = ("epochs", None)  # UMAP's
+
 
 class TransferClustering(ImageClusterer):
     """Group images by the features of a frozen encoder.
@@ -48,8 +51,9 @@ class TransferClustering(ImageClusterer):
     settings : dict, optional
         Single keys of the preset's table, and encoder settings (image_size, pool, pad_type, resize).
     threshold : float
-        In [0, 1]: `predict` answers -1, "none of these", below this confidence.
+        In [0, 1]: `predict` answers -1, "none of these", where the probabilities of all groups sum to less.
     random_state : int
+        From 0 to 2**32 - 1.
     device, precision : str
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16".
     cache : path, optional
@@ -145,18 +149,17 @@ class TransferClustering(ImageClusterer):
         k = self.n_clusters
         if k != "auto" and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2):
             raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2, or 'auto'.")
-        if not 0 <= self.threshold <= 1:
-            raise ArgumentError(f"threshold={self.threshold!r}: a confidence lies between 0 and 1.")
-        for key, least in [
-            ("pca", 1),
-            ("components", 1),
-            ("n_neighbors", 2),
-            ("n_init", 1),
-            ("k_max", 2),
-            ("votes", 1),
-        ]:
-            if isinstance(table[key], bool) or not isinstance(table[key], int) or table[key] < least:
-                raise ArgumentError(f"{key}={table[key]!r}: give a whole number of at least {least}.")
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
+            raise ArgumentError(f"threshold={self.threshold!r}: give a number from 0 to 1.")
+        seed = self.random_state
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+            raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
+        for key, least in _LEAST.items():
+            given = table[key]
+            if (isinstance(given, bool) or not isinstance(given, int) or given < least) and (key, given) != _OWN_CHOICE:
+                raise ArgumentError(f"{key}={given!r}: give a whole number of at least {least}.")
+        if not isinstance(table["min_dist"], int | float) or not 0 <= table["min_dist"] <= 1:
+            raise ArgumentError(f"min_dist={table['min_dist']!r}: give a number from 0 to 1.")
         return table
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
@@ -183,18 +186,18 @@ class TransferClustering(ImageClusterer):
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
         tell = _Teller(self.history_, on_epoch)
-        if table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP:
-            layout.warm_up()
-        self._load_encoder(source, table)
-        tell({"stage": "encoder", "encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]})
-        with tell.stage("encode"):
-            self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
-        self.notes_ += getattr(self.encoded_, "notes", [])
-        self._check_count(self.encoded_.features)
+        with layout.warming_up(table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP):
+            self._load_encoder(source, table)
+            tell({"stage": "encoder", "encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]})
+            with tell.stage("encode"):
+                self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
+        self.notes_ += self.encoded_.notes
+        features = self.encoded_.features
+        self._check_count(features)
         with tell.stage("reduce"):
-            features = self.encoded_.features
             self.pca_ = fit_pca(features, min(int(table["pca"]), *features.shape), normalize=True)
-            self.space_ = _numpy(self.pca_.transform(features))
+            self.space_ = self._place(features)
+            self._check_count(self.space_)
             self.embedding_, self.graph_, notes = steps.reduce_space(
                 self.space_, features, table["reducer"], table, self.random_state
             )
@@ -216,20 +219,22 @@ class TransferClustering(ImageClusterer):
         )
         self.notes_ += self.encoder_.notes
 
-    def _check_count(self, features: npt.NDArray[Any]) -> None:
-        distinct = len({row.tobytes() for row in features})
-        wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)
-        n = len(self.encoded_.status)
-        if len(features) == 0:
-            raise DataError(f"none of the {n} files could be read as an image (the first: {self._first_reason()}).")
-        if distinct < wanted:
-            seen = (
-                "all images look the same" if distinct == 1 and len(features) > 1 else f"{distinct} distinct image(s)"
-            )
-            raise NotEnoughImages(f"{seen}: too few for {wanted} groups. Ask for fewer groups or give more images.")
+    def _place(self, features: npt.NDArray[Any]) -> Floats:
+        """Return PCA coordinates (m, p), free of rounding noise: images that look the same stand on the same spot."""
+        return np.round(_numpy(self.pca_.transform(features)), 6) + np.float32(0)  # no negative zeros
 
-    def _first_reason(self) -> str:
-        return next((reason for reason in self.encoded_.reasons if reason), "no reason given")
+    def _check_count(self, features: npt.NDArray[Any]) -> None:
+        n, wanted = len(self.encoded_.status), 2 if self.n_clusters == "auto" else int(self.n_clusters)
+        if n == 0:
+            raise NotEnoughImages("there are no images.")
+        if len(features) == 0:
+            first = next((reason for reason in self.encoded_.reasons if reason), "no reason given")
+            raise DataError(f"none of the {n} files could be read as an image (the first: {first}).")
+        distinct = len({row.tobytes() for row in features})
+        if distinct < wanted:
+            alike = distinct == 1 and n > 1
+            seen = "all images look the same" if alike else f"{distinct} distinct image(s)"
+            raise NotEnoughImages(f"{seen}: too few for {wanted} groups. Ask for fewer groups or give more images.")
 
     def _group(self, table: Mapping[str, Any], tell: _Teller) -> None:
         self.k_choice_ = None
@@ -249,7 +254,7 @@ class TransferClustering(ImageClusterer):
             raise DataError("no group was found: every image is noise. Use another clusterer, or give K with -k.")
         self._row_labels, self._row_proba = found.labels, found.proba
         self._radius, self._spread = steps.reach(self.space_, found.labels, self.n_clusters_, votes)
-        self.cluster_centers_ = _centers(self.encoded_.features, found.labels, self.n_clusters_)
+        self.cluster_centers_ = steps.centers(self.encoded_.features, found.labels, self.n_clusters_)
         at = self.encoded_.position
         self.labels_ = np.where(at >= 0, found.labels[at], -1)
         self.probabilities_ = np.where(at[:, None] >= 0, found.proba[at], np.float32(0))
@@ -264,9 +269,9 @@ class TransferClustering(ImageClusterer):
         return self.decide(self.predict_proba(X))
 
     def decide(self, proba: Floats) -> Ints:
-        """Return the group of each row of `proba` (n, k), -1 where its confidence is below the threshold."""
-        best = proba.argmax(1)
-        return np.where(proba.max(1) >= max(self.threshold, 1e-9), best, -1).astype(np.int64)
+        """Return the best group of each row of `proba` (n, k), -1 where the row sums to less than the threshold."""
+        belongs = proba.sum(1) >= max(self.threshold - 1e-6, 1e-9)
+        return np.where(belongs, proba.argmax(1), -1).astype(np.int64)
 
     def predict_proba(self, X: Any) -> Floats:
         """Return (n, k) float32 group probabilities; what is missing to a sum of 1 is "none of these"."""
@@ -274,10 +279,10 @@ class TransferClustering(ImageClusterer):
 
     def proba_of(self, encoded: Any) -> Floats:
         """Return (n, k) float32 group probabilities of what `encode` returned."""
-        rows = _numpy(self.pca_.transform(encoded.features)) if len(encoded.features) else np.empty((0, 1), np.float32)
         proba = np.zeros((len(encoded.position), self.n_clusters_), np.float32)
-        if len(rows):
+        if len(encoded.features):
             votes = int(self.resolved()["votes"])
+            rows = self._place(encoded.features)
             voted = steps.vote(rows, self.space_, self._row_proba, self._radius, self._spread, votes)
             seen = encoded.position >= 0
             proba[seen] = voted[encoded.position[seen]]
@@ -318,7 +323,7 @@ class TransferClustering(ImageClusterer):
             "pca_variance": _numpy(self.pca_.explained_variance),
             "pca_ratio": _numpy(self.pca_.explained_variance_ratio),
             "space": self.space_,
-            "proba": self._row_proba.astype(np.float16),
+            "proba": self._row_proba,
             "radius": self._radius,
             "spread": self._spread,
             "centers": self.cluster_centers_,
@@ -390,16 +395,3 @@ class _Teller:
 
 def _numpy(tensor: torch.Tensor) -> Floats:
     return np.ascontiguousarray(tensor.cpu().numpy(), np.float32)
-
-
-def _centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
-    """Mean feature of each group, (k, d) float32, in chunks that never hold more than 64 MiB of float32."""
-    sums = torch.zeros((k, features.shape[1]), dtype=torch.float64)
-    step = max(1, (64 << 20) // (4 * features.shape[1]))
-    for start in range(0, len(features), step):
-        mine = labels[start : start + step]
-        keep = np.flatnonzero(mine >= 0)
-        rows = torch.from_numpy(np.asarray(features[start : start + step][keep], np.float64))
-        sums.index_add_(0, torch.from_numpy(mine[keep]), rows)
-    counts = np.bincount(labels[labels >= 0], minlength=k)
-    return (sums.numpy() / np.maximum(counts, 1)[:, None]).astype(np.float32)

@@ -1,0 +1,154 @@
+"""docs/architecture.md, enforced: who may import whom, how large a room may be, and what is done in one place only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ilk
+
+ROOT = Path(ilk.__file__).parent
+FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
+LINES, FUNCTION, OPTIONS = 400, 60, 12
+
+# room -> rooms it may import; its own and `errors` are always allowed
+ALLOWED = {
+    "errors": "",
+    "files": "",
+    "runs": "",
+    "metrics": "",
+    "compute": "",
+    "evaluate": "runs metrics files",
+    "report": "runs files",
+    "data": "files compute",
+    "vectors": "compute",
+    "encoders": "data compute files",
+    "choose": "vectors compute",
+    "layout": "vectors",
+    "describe": "vectors",
+    "methods": "encoders vectors choose layout data compute metrics",
+    "_record": "files layout describe report runs",
+    "jobs": "_record methods data encoders runs report evaluate files",
+    "cli": "jobs runs evaluate methods encoders report files",
+    "__main__": "cli",
+    "__init__": "methods choose jobs evaluate runs data",  # for the type checker: at run time it imports lazily
+}
+TORCH_FREE = "ilk ilk.errors ilk.files ilk.runs ilk.metrics ilk.evaluate ilk.report ilk.cli ilk.cli.commands"
+
+
+def room(module: str) -> str:
+    return module.split(".")[0]
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Full dotted names of everything `tree` imports, wherever the statement stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def nodes(kind: type | tuple[type, ...]) -> Iterator[tuple[str, ast.AST]]:
+    yield from ((name, node) for name, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, kind))
+
+
+def names(tree: ast.AST) -> set[str]:
+    """Names and dotted names (two parts) that are used in `tree`."""
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    dotted = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return found | {f"{node.value.id}.{node.attr}" for node in dotted} | set(imports(tree))
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_room_imports_only_what_it_may(module: str) -> None:
+    may = {room(module), "errors", "__version__", *ALLOWED[room(module)].split()}
+    ours = {name.split(".")[1] for name in imports(TREES[module]) if name.startswith("ilk.")}
+    assert ours <= may, f"{module} imports {sorted(ours - may)}"
+
+
+def test_rooms_fit_on_a_few_screens() -> None:
+    assert {name: n for name, path in FILES.items() if (n := len(path.read_text("utf-8").splitlines())) > LINES} == {}
+    functions = list(nodes((ast.FunctionDef, ast.AsyncFunctionDef)))
+    long = {f"{name}:{f.name}": f.end_lineno - f.lineno + 1 for name, f in functions}
+    assert {name: n for name, n in long.items() if n > FUNCTION} == {}
+    options = {f"{name}:{f.lineno}": f.args for name, f in functions if f.name == "__init__"}
+    counts = {at: len(a.posonlyargs) + len(a.args) + len(a.kwonlyargs) - 1 for at, a in options.items()}
+    assert {at: n for at, n in counts.items() if n > OPTIONS} == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "where"),
+    [
+        ({"print", "sys.exit", "os.environ", "os.getenv"}, {"cli", "__main__"}),
+        ({"torch.distributed"}, {"compute"}),
+        ({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}, set()),
+        ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "evaluate", "cli.options"}),
+    ],
+    ids=["talking to the process", "the process group", "pickle", "the labels' door"],
+)
+def test_done_in_one_place_only(what: set[str], where: set[str]) -> None:
+    users = {name for name, tree in TREES.items() if names(tree) & what}
+    assert {name for name in users if name not in where and room(name) not in where} == set()
+
+
+def test_nothing_loads_pickles_or_catches_everything_silently() -> None:
+    calls = ((name, keyword) for name, node in nodes(ast.Call) for keyword in node.keywords)
+    loud = {"allow_pickle": False, "weights_only": True}
+    for name, keyword in calls:
+        if keyword.arg in loud:
+            assert isinstance(keyword.value, ast.Constant), name
+            assert keyword.value.value is loud[keyword.arg], f"{name}:{keyword.value.lineno}"
+    loads = [(name, node) for name, node in nodes(ast.Call) if ast.unparse(node.func) in ("np.load", "torch.load")]
+    assert [name for name, node in loads if not loud.keys() & {keyword.arg for keyword in node.keywords}] == []
+    assert [f"{name}:{node.lineno}" for name, node in nodes(ast.ExceptHandler) if node.type is None] == []
+
+
+# -- the same, seen from outside ---------------------------------------------------------------------------------------
+
+
+def python(code: str) -> str:
+    """Standard output of `code` in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_lower_floors_need_no_torch() -> None:
+    python(f"import sys; sys.modules['torch'] = None\nimport {TORCH_FREE.replace(' ', ', ')}")
+    with pytest.raises(AssertionError, match="torch"):  # the guard works
+        python("import sys; sys.modules['torch'] = None\nimport ilk.vectors")
+
+
+def test_import_ilk_costs_nothing() -> None:
+    heavy = {"torch", "numpy", "scipy", "sklearn", "PIL", "pyarrow", "pandas", "matplotlib", "typer", "rich", "umap"}
+    code = "import sys; before = set(sys.modules); import ilk; print(*sorted(set(sys.modules) - before))"
+    loaded = python(code).split()
+    assert heavy.isdisjoint(loaded)
+    assert [name for name in loaded if name.startswith("ilk")] == ["ilk"]
+
+
+def test_labels_never_reach_the_groups(tmp_path: Path) -> None:
+    """The same images with other labels: the same groups to the byte, other scores."""
+    rng = np.random.default_rng(0)
+    x = (np.repeat(rng.integers(0, 200, (3, 6, 6)), 20, 0) + rng.integers(0, 50, (60, 6, 6))).astype(np.uint8)
+    y = np.repeat(np.arange(3), 20)
+    runs = []
+    for name, labels in (("straight", y), ("shuffled", rng.permutation(y))):
+        (tmp_path / name).mkdir()
+        np.savez(tmp_path / name / "set.npz", x=x, y=labels)
+        options = {"n_clusters": 3, "encoder": "pixels", "preset": "tiny"}
+        runs.append(ilk.cluster(tmp_path / name / "set.npz", tmp_path / name / "run", options=options))
+    for file in ("assignments.parquet", "images.parquet", "model/state.safetensors", "map.npy", "features.npy"):
+        straight, shuffled = ((run.path / file).read_bytes() for run in runs)
+        assert straight == shuffled, file
+    straight, shuffled = (run.scores() for run in runs)
+    assert straight["acc"] == 1 > 0.7 > shuffled["acc"]
