@@ -117,7 +117,7 @@ def test_says_what_the_run_says(make_run: Make) -> None:
             "0.820",
             "weights given",
         ),
-        *("<u>cat</u> (75.0 %)", "58 labelled images", "2026-11-23 15:40:00 UTC"),
+        *("<u>cat</u> (75.0 %)", "58 labelled images", "2026-11-23 15:40 UTC"),
     ):
         assert text in page.text, text
     assert page.text.count("2 files could not be <read>") == 1

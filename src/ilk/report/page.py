@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from ilk.report import words
 from ilk.report.facts import Facts, gather
 from ilk.report.gallery import group_views, map_views
+from ilk.report.map import MAX_LABELS
 from ilk.report.pictures import Pictures, Source
 from ilk.report.sections import choice_view, how_view, scores_view
 from ilk.runs import Run
@@ -98,6 +100,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "groups": views,
         "pixelated": pictures.small,
         "pictures_note": pictures.note,
+        "labelled": MAX_LABELS if facts.n_groups > MAX_LABELS else 0,
         "maps": map_views(facts, run.map()),
         "choice": choice_view(run, facts),
         "scores": scores,
@@ -120,7 +123,7 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
         "method": str(facts.header.get("method") or "unknown method"),
         "spec": words.shortened(str(source.get("spec") or ""), 300),
         "kind": str(source.get("kind") or ""),
-        "created": str(facts.header.get("created") or "").replace("T", " ").replace("+00:00", " UTC"),
+        "created": re.sub(r"^(\S{10})T(\S{5}).*\+00:00$", r"\1 \2 UTC", str(facts.header.get("created") or "")),
         "run": words.shortened(run.path.name.removesuffix(".partial"), 200),
         "n": facts.n_readable,
         "n_groups": facts.n_groups,
