@@ -53,20 +53,21 @@ def write(
         encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
     )
     _summarise(writer, model, seconds, choice, begin)
-    opened = getattr(images, "opened", None)
-    run = runs.Run(writer.folder, writer.header)
-    report.write_plots(run, opened)
-    report.write_report(run, source=opened)
+    run, listing = runs.Run(writer.folder, writer.header), getattr(images, "listing", None)
+    report.write_plots(run, listing)
+    seconds["report"] = time.perf_counter() - started
+    _summarise(writer, model, seconds, choice, begin)  # the page itself shows these seconds
+    report.write_report(run, source=listing)
     seconds["report"] = time.perf_counter() - started
     _summarise(writer, model, seconds, choice, begin)
 
 
-def add_scores(run: runs.Run, scores: Mapping[str, Any]) -> None:
+def add_scores(run: runs.Run, scores: Mapping[str, Any], images: Any) -> None:
     """Put the five scores into the summary, and the report."""
     five = ("acc", "nmi", "nmi_geometric", "ari", "purity")
     run.header["summary"]["scores"] = {name: scores[name] for name in five}
     runs.write_json(run.path / "run.json", run.header)
-    report.write_report(run, source=None)
+    report.write_report(run, source=getattr(images, "listing", None))
 
 
 def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:

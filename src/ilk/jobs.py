@@ -107,7 +107,7 @@ def cluster(
         raise
     evaluated = evaluate.evaluate(run)
     if evaluated is not None:
-        _record.add_scores(run, evaluated)
+        _record.add_scores(run, evaluated, images)
     tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": evaluated})
     return run
 
