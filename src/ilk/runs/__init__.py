@@ -1,0 +1,11 @@
+"""The run folder: everything one job leaves behind, and the only thing reports, exports and predictions read.
+
+A run is written into ``<RUN>.partial`` and renamed to ``<RUN>`` when it is complete, so a folder without that ending is
+always whole. A lock file keeps two processes off one run. Nothing here is ever pickled.
+"""
+
+from ilk.runs.reading import SCHEMA, Run, load_run
+from ilk.runs.state import load_state, save_state, write_json
+from ilk.runs.writing import RunWriter, begin, difference
+
+__all__ = ["SCHEMA", "Run", "RunWriter", "begin", "difference", "load_run", "load_state", "save_state", "write_json"]

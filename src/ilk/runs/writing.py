@@ -1,0 +1,243 @@
+"""A run being written: ``<RUN>.partial``, locked, renamed to ``<RUN>`` when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.errors import RunError
+from ilk.runs.reading import SCHEMA, read_header
+from ilk.runs.state import plain, replacing, save_state, write_json
+
+__all__ = ["RunWriter", "begin", "difference"]
+
+
+class RunWriter:
+    """A run being written: ``<RUN>.partial``, locked until `finish` or `close`."""
+
+    def __init__(
+        self, path: Path, folder: Path, lock: int, header: dict[str, Any], resumed: bool, made: Sequence[Path] = ()
+    ) -> None:
+        self.path = path
+        self.folder = folder
+        self.header = header
+        self.resumed = resumed
+        self._lock = lock
+        self._made = made
+
+    def update(self, **entries: Any) -> None:
+        """Add `entries` to run.json and write it."""
+        self.header.update(entries)
+        write_json(self.folder / "run.json", self.header)
+
+    def json(self, name: str, value: Any) -> None:
+        """Write one JSON file of the run."""
+        write_json(self.folder / name, value)
+
+    def array(self, name: str, value: npt.NDArray[Any]) -> None:
+        """Write one ``.npy`` file of the run, without a second copy in memory."""
+        with replacing(self.folder / name) as target, open(target, "wb") as file:
+            np.save(file, value, allow_pickle=False)
+
+    def table(self, name: str, columns: Mapping[str, Any]) -> None:
+        """Write one Parquet file of the run from columns of equal length."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with replacing(self.folder / name) as target:
+            pq.write_table(pa.table(dict(columns)), target, compression="zstd")
+
+    def state(self, state: Mapping[str, Any]) -> None:
+        """Write the fitted model: ``model/state.safetensors`` and ``model/state.json``."""
+        save_state(self.folder / "model", state)
+
+    def finish(self) -> Path:
+        """Mark the run as done and give it its final name; an older run of that name is replaced in one step."""
+        self.update(status="done")
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        old = self.path.with_name(f".{self.path.name}.old-{os.getpid()}")
+        if self.path.exists():
+            self.path.rename(old)
+        (self.folder / ".lock").unlink(missing_ok=True)  # still held: nobody comes between this and the new name
+        self.folder.rename(self.path)
+        self._unlock()
+        shutil.rmtree(old, ignore_errors=True)
+        return self.path
+
+    def close(self) -> None:
+        """Release the lock and leave the partial run for a later resume."""
+        self._unlock()
+
+    def discard(self) -> None:
+        """Remove the partial run, and the folders that were made for it: nothing of worth was in it."""
+        _remove(self.folder, self._made)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            (self.folder / ".lock").unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = False) -> RunWriter:
+    """Start the run `path`, or go on with its unfinished part.
+
+    Parameters
+    ----------
+    path
+        Where the finished run will stand. Its parent is created.
+    header
+        First entries of run.json. ``header["identity"]`` says which job this is (settings and source); an unfinished
+        run is only resumed by the same job.
+    overwrite
+        Start anew whatever stands there. The old finished run stays until the new one is complete.
+
+    Raises
+    ------
+    RunError
+        `path` holds a finished run, something that is not a run, an unfinished run of another job, or is locked by
+        another process; or it cannot be written.
+    """
+    path = Path(path).expanduser()
+    if not path.name or path.name == "..":
+        raise RunError(f"{path} cannot be a run: give the name of a folder that ilk may make, with -o.")
+    folder = path.with_name(path.name + ".partial")
+    _check_free(path, overwrite)
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+    except OSError as error:
+        raise RunError(f"cannot write to {folder.parent}: {error.strerror}. Choose another place with -o.") from None
+    try:
+        _check_free(path, overwrite)  # another process may have finished the run meanwhile
+        resumed = _unfinished(folder) and not overwrite
+        if resumed:
+            _same_job(folder, header)
+        else:
+            _empty(folder)
+        writer = RunWriter(path, folder, lock, {"ilk_run": SCHEMA, **header, "status": "running"}, resumed, made[1:])
+        writer.update()
+    except BaseException as error:
+        if folder in made:
+            _remove(folder, made[1:])
+        if lock >= 0:
+            (folder / ".lock").unlink(missing_ok=True)
+            os.close(lock)
+        if isinstance(error, OSError):
+            raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another place with -o.") from None
+        raise
+    return writer
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    """Raise unless a run may take the place of `path`. A folder that ilk did not write is never replaced."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if not (path / "run.json").is_file():
+        raise RunError(f"{path} exists and is not an ilk run; nothing was written. Choose another place with -o.")
+    if not overwrite:
+        raise RunError(f"{path} holds a finished run. Look at it with `ilk info {path}`, or add --overwrite.")
+    try:
+        read_header(path)
+    except RunError as error:
+        raise RunError(f"{error} It is not overwritten: remove it by hand, or choose another place with -o.") from None
+
+
+def _remove(folder: Path, made: Sequence[Path]) -> None:
+    """Remove `folder`, and those parents of it that were `made` for it, as far as they are empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for parent in made:
+            parent.rmdir()
+
+
+def _lock(folder: Path) -> int:
+    """Take the folder's lock for this process; the kernel frees it when the process dies, however it dies.
+
+    Returns -1 where the system knows no such locks (Windows, some network drives): there the partial folder itself is
+    the only guard.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return -1
+    path = folder / ".lock"
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):  # removed by its holder between our opening and locking it
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise RunError(
+                f"{folder} is being written by another process. Wait for it, or choose another place with -o."
+            ) from None
+        except OSError:
+            os.close(descriptor)
+            return -1
+        os.close(descriptor)
+
+
+def _unfinished(folder: Path) -> bool:
+    """Whether `folder` holds an unfinished run, without what a killed process left half written in it.
+
+    Raises
+    ------
+    RunError
+        It holds something that ilk did not write.
+    """
+    for path in (*folder.glob(".*"), *folder.glob("model/.*")):
+        if path.suffix[1:].isdigit():
+            path.unlink(missing_ok=True)
+    if (folder / "run.json").is_file():
+        read_header(folder)
+        return True
+    if any(entry.name != ".lock" for entry in folder.iterdir()):
+        raise RunError(f"{folder} holds files that are not ilk's; nothing was written. Choose another place with -o.")
+    return False
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != ".lock":
+            entry.unlink()
+
+
+def _same_job(folder: Path, header: Mapping[str, Any]) -> None:
+    """Raise unless the unfinished run in `folder` is the job that `header` describes."""
+    other = difference(read_header(folder), header)
+    if other:
+        raise RunError(
+            f"{folder} holds an unfinished run of {other}. Choose another place with -o, or add --overwrite to start "
+            "anew; what was encoded is kept in the cache."
+        )
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Say in a few words what sets the job `old` apart from the job `new`, two headers; empty where nothing does."""
+    theirs, ours = old.get("identity", {}), json.loads(json.dumps(new.get("identity", {}), default=plain))
+    if theirs == ours:
+        return ""
+    then, now = theirs.get("source") or {}, ours.get("source") or {}
+    if then != now:
+        same_place = all(then.get(key) == now.get(key) for key in ("spec", "split"))
+        changed = "the same source as it was before its files changed"
+        return changed if same_place else f"other images ({then.get('spec')}, {then.get('n')} files)"
+    then, now = {**theirs, **(theirs.get("params") or {})}, {**ours, **(ours.get("params") or {})}
+    keys = sorted(key for key in {*then, *now} - {"params"} if then.get(key) != now.get(key))
+    return f"other settings ({', '.join(f'{key} was {then.get(key)!r}, not {now.get(key)!r}' for key in keys)})"
