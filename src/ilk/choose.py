@@ -90,7 +90,7 @@ def choose_k(
     >>> choose_k(blobs).natural
     4
     """
-    x = torch.as_tensor(np.asarray(features, np.float32))
+    x = torch.from_numpy(np.require(features, np.float32, ["C", "W"]))
     distinct = len(torch.unique(x, dim=0))
     grid = candidates(distinct, k_max) if k_grid is None else [k for k in k_grid if 2 <= k < distinct]
     if not grid:

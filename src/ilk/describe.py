@@ -59,7 +59,7 @@ def describe(space: Floats, labels: Ints, confidence: Floats, *, n_shown: int = 
     silhouette = np.zeros(n, np.float32)
     nearest: dict[int, int] = {}
     if len(real):
-        x = torch.from_numpy(np.ascontiguousarray(space, np.float32))
+        x = torch.from_numpy(np.require(space, np.float32, ["C", "W"]))
         dense = np.searchsorted(real, labels)
         mine = labels >= 0
         centers = _means(space, dense, mine, len(real))

@@ -92,14 +92,14 @@ def map_2d(
     graph
         Neighbour graph of `x`, used where all rows are laid out.
     """
-    n = len(x)
+    n, x = len(x), np.require(x, np.float32, ["C", "W"])
     if n < 12:
         return _principal(x)
     if n <= limit:
         graph = graph or neighbor_graph(torch.from_numpy(x), n_neighbors)
         return umap_embedding(x, graph, n_components=2, min_dist=0.1, seed=seed)
     chosen = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
-    anchors = torch.from_numpy(np.ascontiguousarray(x[chosen]))
+    anchors = torch.from_numpy(x[chosen])
     placed = umap_embedding(
         anchors.numpy(), neighbor_graph(anchors, n_neighbors), n_components=2, min_dist=0.1, epochs=200, seed=seed
     )

@@ -21,6 +21,7 @@ REDUCERS = ("umap", "pca", "none")
 CLUSTERERS = ("gmm", "kmeans", "hdbscan", "agglomerative")
 FEWEST_FOR_UMAP = 30
 FEWEST_FOR_HDBSCAN = 5
+MOST_FOR_A_FULL_TREE = 5000
 
 
 class Grouping(NamedTuple):
@@ -54,7 +55,7 @@ def reduce_space(
         (m, d) as encoded; used by ``reducer="none"`` alone.
     """
     if not isinstance(reducer, str):
-        return np.asarray(reducer.fit_transform(space), np.float32), None, []
+        return np.require(reducer.fit_transform(space), np.float32, ["C", "W"]), None, []
     if reducer == "none":
         x = np.asarray(features, np.float32)
         return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), None, []
@@ -153,7 +154,7 @@ def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray
     from sklearn.cluster import AgglomerativeClustering
 
     connectivity = None
-    if len(x) > 5000:  # the full tree needs m² distances; on the neighbour graph it needs m k
+    if len(x) > MOST_FOR_A_FULL_TREE:  # the full tree needs m² distances; on the neighbour graph it needs m k
         graph = graph or neighbor_graph(torch.from_numpy(x), 15)
         m, width = graph.index.shape
         rows = np.repeat(np.arange(m), width)

@@ -37,7 +37,7 @@ class TransferClustering(ImageClusterer):
     Parameters
     ----------
     n_clusters : int or "auto"
-        At least 2. Ignored by ``clusterer="hdbscan"``, which finds its own number.
+        At least 2. Ignored by ``clusterer="hdbscan"`` and by objects, which bring their own number.
     encoder : str
         "auto", "pixels", "classic" or any timm model name.
     weights : path, optional
@@ -239,7 +239,7 @@ class TransferClustering(ImageClusterer):
     def _group(self, table: Mapping[str, Any], tell: _Teller) -> None:
         self.k_choice_ = None
         k: int | None = None
-        if table["clusterer"] != "hdbscan":
+        if isinstance(table["clusterer"], str) and table["clusterer"] != "hdbscan":
             if self.n_clusters == "auto":
                 self.k_choice_ = choose_k(self.embedding_, k_max=int(table["k_max"]), random_state=self.random_state)
                 tell({"stage": "choose", "k_table": self.k_choice_.table, "suggested": self.k_choice_.suggested()})
