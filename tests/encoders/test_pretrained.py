@@ -253,14 +253,7 @@ def test_fallback_to_torch(
 
 def test_forced_bf16_agrees_roughly(weights: Path, tmp_path: Path, network: encoders.FrozenEncoder) -> None:
     options = {"weights": weights, "settings": {"image_size": 32}, "device": "cpu", "cache": tmp_path}
-    half = encoders.build(
-        "test_efficientnet",
-        weights=weights,
-        settings={"image_size": 32},
-        device="cpu",
-        cache=tmp_path,
-        precision="bf16",
-    )
+    half = encoders.build("test_efficientnet", precision="bf16", **options)  # type: ignore[arg-type]
     assert half.precision == "bf16"
     assert half.key != network.key
     pixels = backend.synthetic(8, 32, 32)

@@ -1,7 +1,7 @@
 """The two ways to run a network: torch, and OpenVINO on the CPU.
 
-A runner takes uint8 (b, 3, h, w) of its own size with b up to its batch size and returns float32 (b, d). Batches are
-padded to one fixed size, so the features of an image do not depend on its company. Several threads may call it at once.
+A runner takes uint8 (b, 3, h, w) of its own size and returns float32 (b, d). Batches are cut and padded to one fixed
+size, so the features of an image do not depend on its company. Several threads may call it at once.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ class TorchRunner:
         self._lock: Any = contextlib.nullcontext() if device.type == "cpu" else threading.Lock()
 
     def __call__(self, pixels: Tensor) -> Floats:
-        rows = _rows(pixels, self.batch)
+        found = []
         with self._lock, torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
-            found = self._graph(rows.to(self._device))
-        result: Floats = found[: len(pixels)].float().cpu().numpy()
+            for part in torch.split(pixels, self.batch):
+                rows = _rows(part, self.batch).to(self._device)
+                found.append(self._graph(rows)[: len(part)].float().cpu())
+        result: Floats = torch.cat(found).numpy()
         return result
 
 
@@ -91,7 +93,8 @@ def convert(graph: nn.Module, shape: tuple[int, int, int, int], path: Path) -> N
     example = torch.zeros(shape, dtype=torch.uint8)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch.jit.trace is deprecated, yet it is what the decoder uses
-        traced = decoder(graph, example_input=(example,))
+        # the check of a trace runs the network three times more; our own check compares results
+        traced = decoder(graph, example_input=(example,), trace_kwargs={"check_trace": False})
         front_end = ov.frontend.FrontEndManager().load_by_framework("pytorch")
         model = front_end.convert(front_end.load(traced))
     model.reshape(list(shape))
@@ -121,10 +124,13 @@ class OpenVinoRunner:
             self._requests.put(compiled.create_infer_request())
 
     def __call__(self, pixels: Tensor) -> Floats:
-        rows = _rows(pixels, self.batch).numpy()
         request = self._requests.get()
+        found = []
         try:
-            found: Floats = np.array(request.infer([rows], share_inputs=True, share_outputs=True)[0][: len(pixels)])
+            for start in range(0, len(pixels), self.batch):
+                part = pixels[start : start + self.batch]
+                rows = _rows(part, self.batch).numpy()
+                found.append(request.infer([rows], share_inputs=True, share_outputs=True)[0][: len(part)].copy())
         finally:
             self._requests.put(request)
-        return found
+        return np.concatenate(found)
