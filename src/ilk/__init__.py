@@ -20,7 +20,7 @@ _HOMES = {
     "choose_k": "ilk.choose",
     "cluster": "ilk.jobs",
     "predict": "ilk.jobs",
-    "evaluate": "ilk.evaluate",
+    "evaluate": "ilk.scoring",
     "load_run": "ilk.runs",
     "open_images": "ilk.data",
 }
@@ -30,11 +30,11 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from ilk.choose import choose_k as choose_k
     from ilk.data import open_images as open_images
-    from ilk.evaluate import evaluate as evaluate
     from ilk.jobs import cluster as cluster
     from ilk.jobs import predict as predict
     from ilk.methods import TransferClustering as TransferClustering
     from ilk.runs import load_run as load_run
+    from ilk.scoring import evaluate as evaluate
 
 
 def __getattr__(name: str) -> Any:

@@ -70,6 +70,12 @@ def add_scores(run: runs.Run, scores: Mapping[str, Any], images: Any) -> None:
     report.write_report(run, source=getattr(images, "listing", None))
 
 
+def add_warning(run: runs.Run, warning: str) -> None:
+    """Put a warning into the summary of a finished run."""
+    run.header["summary"]["warnings"].append(warning)
+    runs.write_json(run.path / "run.json", run.header)
+
+
 def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
     position, rows = encoded.position, encoded.rows
     twin = [
@@ -132,17 +138,21 @@ def _clusters(
 
 
 def _features(writer: runs.RunWriter, encoded: Any) -> None:
-    """Write (n, d) float16 features, a slice at a time; NaN rows are unreadable images."""
+    """Write (n, d) float16 features, a slice at a time; NaN rows are unreadable images.
+
+    Not through a memory map: on a full disk that is a bus error, and this an OSError.
+    """
     position, features = encoded.position, encoded.features
-    target = writer.folder / "features.npy"
-    full = np.lib.format.open_memmap(target, mode="w+", dtype=features.dtype, shape=(len(position), features.shape[1]))
-    step = max(1, (64 << 20) // max(1, full.itemsize * full.shape[1]))
-    for start in range(0, len(position), step):
-        at = position[start : start + step]
-        block = features[np.maximum(at, 0)]
-        block[at < 0] = np.nan
-        full[start : start + step] = block
-    full.flush()
+    n, d = len(position), features.shape[1]
+    step = max(1, (64 << 20) // max(1, features.itemsize * d))
+    with open(writer.folder / "features.npy", "wb") as file:
+        kind = np.lib.format.dtype_to_descr(features.dtype)
+        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (n, d)})
+        for start in range(0, n, step):
+            at = position[start : start + step]
+            block = features[np.maximum(at, 0)]
+            block[at < 0] = np.nan
+            file.write(block.tobytes())
 
 
 def _map(model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

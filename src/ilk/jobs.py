@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _record, evaluate, methods, runs
+from ilk import _record, methods, runs, scoring
 from ilk.data import open_images
-from ilk.errors import DataError, NotEnoughImages, RunError
+from ilk.encoders.encoded import Interrupted
+from ilk.errors import ArgumentError, DataError, IlkError, NotEnoughImages, RunError, nearest
 
 __all__ = ["Prediction", "cluster", "default_run", "predict"]
 
@@ -71,51 +73,69 @@ def cluster(
     """
     begin = time.perf_counter()
     tell: OnEvent = on_event or (lambda event: None)
-    options = dict(options or {})
-    model = methods.find(method).from_options(options)
+    model = methods.find(method).from_options(dict(options or {}))
     model.resolved()
-    _check_labels(labels)
     images = open_images(source, split)
+    labels = _checked_labels(labels, getattr(images, "kind", "array"))
+    _check_count(len(images), getattr(model, "n_clusters", "auto"))
     seconds = {"list": time.perf_counter() - begin}
     header = _header(images, source, split, method, model, labels, command)
-    path = Path(out) if out is not None else default_run(source, method, header["identity"])
-    tell({"event": "found", "n": len(images), "notes": _notes(images), "seconds": seconds["list"], "run": str(path)})
-    finished = _finished(path, header) if not overwrite else None
-    if finished is not None:
+    path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
+    notes = _notes(images, source)
+    tell({"event": "found", "n": len(images), "notes": notes, "seconds": seconds["list"], "run": str(path)})
+    run = _finished(path, header) if not overwrite else None
+    if run is not None:
         tell({"event": "already", "run": str(path)})
-        return finished
+        return run if labels in ("auto", "none", run.header.get("labels")) else _scored(run, labels, images)
     writer = runs.begin(path, header, overwrite=overwrite)
     try:
-        if (
-            getattr(model, "cache", "none") is None
-        ):  # without a cache, the unfinished run itself is where a kill resumes
-            model.cache = writer.folder / "cache"
+        if getattr(model, "cache", "none") is None:
+            model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
         model.fit(images, on_epoch=lambda record, _: tell({"event": "stage", **record}))
         tell({"event": "write", "run": str(path)})
         _record.write(writer, model, images, source, seconds, begin)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
-    except (NotEnoughImages, DataError) as error:
-        (writer.close if writer.resumed else writer.discard)()
-        _drop_empty(path.parent if out is None else None)
-        raise error
     except OSError as error:
         writer.close()
         raise RunError(f"cannot write {path}: {error.strerror or error}. The same command goes on from here.") from None
+    except IlkError as error:
+        (writer.close if writer.resumed or _goes_on(error) else writer.discard)()
+        raise
     except BaseException:
         writer.close()
         raise
-    evaluated = evaluate.evaluate(run)
-    if evaluated is not None:
-        _record.add_scores(run, evaluated, images)
-    tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": evaluated})
+    run = _scored(run, labels, images)
+    tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
+    return run
+
+
+def _goes_on(error: IlkError) -> bool:
+    """Whether the same command may go on from where `error` stopped it: it was interrupted, or the disk refused."""
+    return isinstance(error, Interrupted) or isinstance(error.__context__, OSError)
+
+
+def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
+    """Score the finished `run`. Labels that were asked for and cannot be used are an error, found ones only a note."""
+    try:
+        scores = scoring.evaluate(run, labels)
+    except DataError as error:
+        if labels != "auto":
+            raise DataError(
+                f"the run is finished and kept in {run.path}, but not scored: {error} "
+                f"Score it with: ilk evaluate {shlex.quote(str(run.path))} --labels …"
+            ) from None
+        _record.add_warning(run, f"not scored: {error}")
+    else:
+        if scores is not None:
+            _record.add_scores(run, scores, images)
     return run
 
 
 def default_run(source: Any, method: str, identity: Mapping[str, Any]) -> Path:
     """Return ``ilk-runs/<source>-<method>-<8 hex digits of everything that makes this job this job>``."""
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
-    stem = Path(source).expanduser().resolve().stem if isinstance(source, str | Path) else "array"
+    stem = _place(source).stem if isinstance(source, str | Path) else "array"
     clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "images"
     return Path("ilk-runs") / f"{clean[:60]}-{method.rpartition(':')[2].lower()}-{digest}"
 
@@ -124,7 +144,8 @@ def _header(
     images: Any, source: Any, split: str, method: str, model: Any, labels: str, command: str | None
 ) -> dict[str, Any]:
     params = {key: _plain(value) for key, value in model.get_params(deep=False).items() if key != "cache"}
-    spec = str(Path(source).expanduser().resolve()) if _is_path(source) else source if source == "digits" else None
+    built_in = source if isinstance(source, str) else None
+    spec = str(_place(source)) if _is_path(source) else built_in
     described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
     return {
         "method": method,
@@ -143,21 +164,54 @@ def _header(
 
 
 def _is_path(source: Any) -> bool:
-    return isinstance(source, str | Path) and str(source) != "digits"
+    return isinstance(source, Path) or (isinstance(source, str) and source != "digits")
 
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
 
 
-def _notes(images: Any) -> list[str]:
-    return list(getattr(images, "notes", []))
+def _place(source: str | Path) -> Path:
+    path = Path(source)
+    return (path if path.exists() else path.expanduser()).resolve()
 
 
-def _check_labels(labels: str) -> None:
-    """A labels file that is not there should be said before an hour of work, without opening it."""
-    if labels.lower().endswith(".csv") and not Path(labels).expanduser().is_file():
-        raise DataError(f"--labels: no file {labels}.")
+def _notes(images: Any, source: Any = None) -> list[str]:
+    notes = list(getattr(images, "notes", []))
+    if isinstance(source, str) and source == "digits" and Path(source).exists():
+        notes.append("these are the built-in handwritten digits; for the folder of that name say ./digits")
+    return notes
+
+
+_NAMED_LABELS = ("folder", "prefix")
+
+
+def _checked_labels(labels: str, kind: str) -> str:
+    """Return `labels`, a file with its whole path. What cannot be right is said before an hour of work, unopened.
+
+    >>> _checked_labels("prefix", "folder")
+    'prefix'
+    """
+    if Path(labels).suffix.lower() in (".csv", ".tsv"):
+        file = _place(labels)
+        if not file.is_file():
+            raise DataError(f"--labels {labels}: there is no such file.")
+        return str(file)
+    arrays = kind in ("npz", "npy", "digits", "array")
+    if arrays and labels in _NAMED_LABELS:
+        raise ArgumentError(f"--labels {labels} reads file names; images of {kind} have none. Use auto or none.")
+    known = ("auto", "none", *_NAMED_LABELS)
+    if not arrays and kind != "parquet" and labels not in known:
+        raise ArgumentError(f"--labels {labels}: allowed are {', '.join(known)} and FILE.csv.{nearest(labels, known)}")
+    return labels
+
+
+def _check_count(n: int, k: Any) -> None:
+    """Raise where `n` files can never make `k` groups; how many of them are distinct shows later."""
+    least = 2 if isinstance(k, str) else int(k)
+    if n < least:
+        what = "1 image is" if n == 1 else f"{n} images are"
+        raise NotEnoughImages(f"{what} too few for {least} groups. Ask for fewer groups (-k) or give more images.")
 
 
 def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
@@ -165,16 +219,10 @@ def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
     if not (path / "run.json").is_file():
         return None
     run = runs.load_run(path)
-    theirs, ours = run.header.get("identity", {}), json.loads(json.dumps(header["identity"], default=str))
-    if theirs == ours:
-        return run
-    what = "other images" if theirs.get("source") != ours["source"] else "other settings"
-    raise RunError(f"{path} holds a finished run of {what}. Choose another place with -o, or add --overwrite.")
-
-
-def _drop_empty(folder: Path | None) -> None:
-    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    other = runs.difference(run.header, header)
+    if other:
+        raise RunError(f"{path} holds a finished run of {other}. Choose another place with -o, or add --overwrite.")
+    return run
 
 
 # -- predict ----------------------------------------------------------------------------------------------------------

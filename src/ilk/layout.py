@@ -136,8 +136,10 @@ def warming_up(wanted: bool = True) -> Iterator[None]:
     thread = threading.Thread(target=_compile, name="ilk-umap", daemon=True)
     with warnings.catch_warnings():
         thread.start()
-        yield
-        thread.join()
+        try:
+            yield
+        finally:
+            thread.join()  # always: an interpreter that ends under a compiling thread aborts the process
 
 
 def _compile() -> None:

@@ -113,13 +113,13 @@ def scores_of(
     run: Path, source: str | None, labels: str, split: str, on_event: Callable[[dict[str, Any]], Any]
 ) -> dict[str, Any]:
     """Score `run` itself, or its predictions for `source`."""
-    from ilk import evaluate, runs
+    from ilk import runs, scoring
     from ilk.errors import DataError
 
     opened = runs.load_run(run)
     nothing = DataError(f"no labels for {source or run}: name them with --labels folder, prefix, KEY or FILE.csv.")
     if source is None:
-        scores = evaluate.evaluate(opened, None if labels == "auto" else labels)
+        scores = scoring.evaluate(opened, None if labels == "auto" else labels)
         if scores is None:
             raise nothing
         return scores
@@ -130,4 +130,4 @@ def scores_of(
         raise nothing
     found = jobs.predict(opened, source, split=split, cache=cache(None, False), on_event=on_event)
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
-    return evaluate.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)
+    return scoring.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)

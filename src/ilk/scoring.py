@@ -42,6 +42,8 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     if spec == "none":
         return None
     if source.get("spec") is None:
+        if spec == "auto":
+            return None
         raise DataError("this run was made from an array in memory: there are no labels to read.")
     truth = files.truth(spec, source["spec"], split=source.get("split", "all"))
     if not truth:
