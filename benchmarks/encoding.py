@@ -5,12 +5,12 @@
 The photos are written repeatedly into a temporary folder, each copy with its own bytes at the end, so that every file
 has another hash and is decoded. Per round, one after the other: the plain script, then `ilk.encoders.encode` with an
 empty feature cache in a process of its own (model conversion apart), which also measures e (images/s of the encoder
-alone, all cores) and d (seconds of one core to read, hash, decode and thumbnail one image), before and after. The bound
-on c cores is 1 / (1/e + d/c).
+alone, all cores) and d (seconds of one core to read, hash, decode and thumbnail one image), before and after. The
+bound on c cores is 1 / (1/e + d/c).
 
 Prints one JSON object: medians over the rounds, and the rounds themselves. Ratios are taken within a round, because
-other work on the machine slows both. `cpu_share` is the same share of the bound in CPU seconds, which such work disturbs
-less.
+other work on the machine slows both. `cpu_share` is the same share of the bound in CPU seconds, which such work
+disturbs less.
 """
 
 from __future__ import annotations

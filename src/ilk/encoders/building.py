@@ -225,7 +225,6 @@ def _runner(
             cache.path,
             key=key,
             size=size,
-            batch=_BATCH_CPU,
             precision=precision,
             workers=compute.threads(),
         )
