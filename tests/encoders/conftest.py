@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
-import torch
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -47,14 +46,13 @@ def weights(home: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _network(home: Path, weights: Path) -> FrozenEncoder:
-    torch.set_num_threads(2)
     return encoders.build("test_efficientnet", weights=weights, settings=SMALL, device="cpu", cache=home)
 
 
 @pytest.fixture
 def network(_network: FrozenEncoder) -> FrozenEncoder:
     """test_efficientnet at 32 pixels with random weights, on the default back end."""
-    return replace(_network)
+    return replace(_network, workers=2)
 
 
 @pytest.fixture

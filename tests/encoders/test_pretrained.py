@@ -77,22 +77,27 @@ def test_padding_of_tensorflow_changes_features(weights: Path) -> None:
         graph("test_resnet", {}, pad_type="same")
 
 
-def test_dinov2_takes_224_with_interpolated_positions() -> None:
-    model = timm.create_model("vit_small_patch14_dinov2.lvd142m", num_classes=0)
-    state = model.state_dict()
-    assert state["pos_embed"].shape[1] == 1 + 37**2
-    what = pretrained.recipe("vit_small_patch14_dinov2.lvd142m")
-    assert what.image_size == 224
-    module = pretrained.network(what, pretrained.trimmed(state, what), "test")
-    assert what.pool == "cls"
-    positions = module.model.pos_embed  # type: ignore[union-attr]
-    assert positions.shape == (1, 1 + 16**2, 384)
-    grid = state["pos_embed"][:, 1:].reshape(1, 37, 37, 384).permute(0, 3, 1, 2)
-    small = torch.nn.functional.interpolate(grid, (16, 16), mode="bicubic", antialias=True, align_corners=False)
-    assert torch.allclose(positions[:, 1:], small.permute(0, 2, 3, 1).reshape(1, 256, 384), atol=1e-5)
-    assert torch.equal(positions[:, :1], state["pos_embed"][:, :1])
+def test_dinov2_takes_224() -> None:
+    name = "vit_small_patch14_dinov2.lvd142m"
+    what = pretrained.recipe(name)
+    assert (what.image_size, what.pool) == (224, "cls")
+    with torch.device("meta"):
+        assert pretrained._model(what, {}).pos_embed.shape == (1, 1 + 16**2, 384)
+    assert pretrained.recipe(name, {"image_size": 518}).image_size == 518
     with pytest.raises(ArgumentError, match="no classifier"):
-        graph("vit_small_patch14_dinov2.lvd142m", state, pool="logits")
+        pretrained.recipe(name, {"pool": "logits"})
+
+
+@pytest.mark.parametrize("side", [96, 224])
+def test_positions_are_interpolated(side: int, tmp_path: Path, save_random: Callable[..., Path]) -> None:
+    state = load_file(save_random("test_vit", tmp_path / "vit.safetensors"))
+    state["pos_embed"] = torch.randn(state["pos_embed"].shape, generator=torch.Generator().manual_seed(0))
+    positions = graph("test_vit", state, image_size=side).model.pos_embed  # type: ignore[union-attr]
+    grid = state["pos_embed"][:, 1:].reshape(1, 10, 10, 64).permute(0, 3, 1, 2)
+    cells = side // 16
+    truth = torch.nn.functional.interpolate(grid, (cells, cells), mode="bicubic", antialias=True, align_corners=False)
+    assert torch.allclose(positions[:, 1:], truth.permute(0, 2, 3, 1).reshape(1, cells**2, 64), atol=1e-5)
+    assert torch.equal(positions[:, :1], state["pos_embed"][:, :1])
 
 
 def test_pools_of_a_transformer(tmp_path: Path, save_random: Callable[..., Path]) -> None:
