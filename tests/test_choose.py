@@ -50,6 +50,13 @@ def test_coarse_and_fine_lie_a_factor_away() -> None:
     assert found.suggested() == {"coarse": found.coarse, "natural": found.natural, "fine": found.fine}
 
 
+def test_neighbours_of_the_best_number_are_neither_coarse_nor_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {2: 0.3, 3: 0.5, 4: 0.4, 5: 0.8, 6: 0.9, 7: 0.85, 8: 0.7, 9: 0.6, 10: 0.2}
+    monkeypatch.setattr(choose, "silhouette_score", lambda x, labels, **_: given[len(labels.unique())])
+    found = choose_k(blobs(), k_max=10)
+    assert (found.coarse, found.natural, found.fine) == (3, 6, 9)
+
+
 def test_smaller_number_wins_a_tie() -> None:
     rows = [{"k": 4, "silhouette": 0.5}, {"k": 2, "silhouette": 0.5}, {"k": 3, "silhouette": 0.1}]
     assert choose._best(rows) == 2

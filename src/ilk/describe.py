@@ -64,8 +64,7 @@ def describe(space: Floats, labels: Ints, confidence: Floats, *, n_shown: int = 
         mine = labels >= 0
         centers = _means(space, dense, mine, len(real))
         c = torch.from_numpy(centers)
-        index, away = neighbors(x, c, min(2, len(real)))
-        index, away = index.numpy(), away.numpy()
+        index = neighbors(x, c, min(2, len(real)))[0].numpy()
         other = np.where(index[:, 0] == dense, index[:, -1], index[:, 0])
         distance[mine] = np.linalg.norm(space[mine] - centers[dense[mine]], axis=1)
         if len(real) > 1:

@@ -29,7 +29,7 @@ class Graph(NamedTuple):
     distance : (n, k) float32
     """
 
-    index: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.index, which nobody wants here
     distance: Floats
 
 

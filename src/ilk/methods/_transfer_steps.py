@@ -192,7 +192,7 @@ def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) 
     rows_own = np.flatnonzero(own)
     proba[rows_own, labels[own]] = np.maximum(proba[rows_own, labels[own]], proba[own].max(1, initial=0.0) + 1e-3)
     proba[~own] = 0.0
-    return proba / np.where(own, proba.sum(1), 1.0)[:, None].astype(np.float32)
+    return np.asarray(proba / np.where(own, proba.sum(1), 1.0)[:, None], np.float32)
 
 
 def reach(space: Floats, labels: Ints, k: int, votes: int) -> tuple[Floats, Floats]:
