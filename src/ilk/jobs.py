@@ -88,6 +88,8 @@ def cluster(
         tell({"event": "already", "run": str(path)})
         return run if labels in ("auto", "none", run.header.get("labels")) else _scored(run, labels, images)
     writer = runs.begin(path, header, overwrite=overwrite)
+    if writer.resumed:
+        tell({"event": "resumed", "run": str(path)})
     try:
         if getattr(model, "cache", "none") is None:
             model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -13,6 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     0 done; 1 our error, one line on stderr; 2 wrong usage; 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):  # a name that this terminal cannot show is no reason to fail
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     from ilk.cli.commands import app
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -21,8 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = app(arguments, standalone_mode=False, prog_name="ilk")
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _say("\ninterrupted. The same command goes on from here.")
-        return 130
+        return _interrupted(arguments)
     except BrokenPipeError:
         # whoever read our output has left: nothing to say, and nothing to say it to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -30,8 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        return _explain(error)
+        return _interrupted(arguments) if type(error).__name__ == "Abort" else _explain(error)
     return int(code) if isinstance(code, int) else 0
+
+
+def _interrupted(arguments: list[str]) -> int:
+    _say("\ninterrupted." + (" The same command goes on from here." if arguments[:1] == ["cluster"] else ""))
+    return 130
 
 
 def _explain(error: Exception) -> int:
@@ -39,9 +47,6 @@ def _explain(error: Exception) -> int:
     from ilk.errors import IlkError
 
     name = type(error).__name__
-    if name == "Abort":
-        _say("\ninterrupted. The same command goes on from here.")
-        return 130
     if hasattr(error, "exit_code"):  # typer's own: wrong usage, or a plain exit
         if hasattr(error, "show"):
             error.show()
@@ -59,6 +64,5 @@ def _explain(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    # a file name may hold what the terminal cannot show; saying something beats failing while saying it
-    encoding = sys.stderr.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)

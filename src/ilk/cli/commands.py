@@ -17,12 +17,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Source = Annotated[
-    str, typer.Argument(help="Folder, .tar, .zip, list of paths (.txt), .npz, .npy, .parquet or digits.")
+    str,
+    typer.Argument(metavar="SOURCE", help="Folder, .tar, .zip, list of paths (.txt), .npz, .npy, .parquet or digits."),
 ]
-RunPath = Annotated[Path, typer.Argument(help="A run folder made by `ilk cluster`.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `ilk cluster`.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Split = Annotated[Literal["all", "train", "test"], typer.Option(help="Part of a source that has train and test parts.")]
@@ -60,17 +62,17 @@ def cluster(
     """Group the images of SOURCE and write a run folder with pictures, tables, a report and a model."""
     from ilk.cli.show import Screen
 
-    screen = Screen(json)
     chosen = parse.method_options(
         k, encoder, weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache)
     )
     from ilk import jobs
 
-    run = jobs.cluster(
-        source, out, method=method, options=chosen, split=split, labels=labels, overwrite=overwrite,
-        command=parse.command_line(), on_event=screen.event,
-    )  # fmt: skip
-    screen.clustered(run)
+    with Screen(json) as screen:
+        run = jobs.cluster(
+            source, out, method=method, options=chosen, split=split, labels=labels, overwrite=overwrite,
+            command=parse.command_line(), on_event=screen.event,
+        )  # fmt: skip
+        screen.clustered(run)
 
 
 @app.command()
@@ -88,22 +90,24 @@ def predict(
     """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
     from ilk.cli.show import Screen
 
-    screen = Screen(json)
-    parse.table_path(out)
+    out = parse.table_path(out)
     from ilk import jobs
 
-    found = jobs.predict(
-        run, source, split=split, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event
-    )
-    if out is not None:
-        found.write(out)
-    screen.predicted(found, run, out)
+    with Screen(json) as screen:
+        found = jobs.predict(
+            run, source, split=split, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event
+        )
+        if out is not None:
+            found.write(out)
+        screen.predicted(found, run, out)
 
 
 @app.command()
 def evaluate(
     run: RunPath,
-    source: Annotated[Optional[str], typer.Argument(help="New images to predict first, then to score.")] = None,
+    source: Annotated[
+        Optional[str], typer.Argument(metavar="[SOURCE]", help="New images to predict first, then to score.")
+    ] = None,
     labels: Labels = "auto",
     split: Split = "all",
     json: Json = False,
@@ -112,8 +116,8 @@ def evaluate(
     """Score a run, or its predictions for SOURCE, against true labels."""
     from ilk.cli.show import Screen
 
-    screen = Screen(json)
-    screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
+    with Screen(json) as screen:
+        screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
 
 
 @app.command()
@@ -134,7 +138,7 @@ def report(
 
 @app.command()
 def info(
-    run: Annotated[Optional[Path], typer.Argument(help="A run folder.")] = None,
+    run: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="With --cache: empty it.")] = False,
     json: Json = False,

@@ -85,7 +85,7 @@ def cache(given: Path | None, none: bool) -> Path | None:
 
 
 def cache_state(clear: bool) -> dict[str, Any]:
-    """Return path, bytes and whether the default cache was just emptied."""
+    """Return path, bytes (in all, and by kind) and whether the default cache was just emptied."""
     from ilk import encoders
 
     folder = cache(None, False)
@@ -93,15 +93,21 @@ def cache_state(clear: bool) -> dict[str, Any]:
     before = encoders.cache_size(folder)
     if clear:
         encoders.clear_cache(folder)
-    return {"path": str(folder), "bytes": before, "cleared": clear}
+    return {"path": str(folder), "bytes": sum(before.values()), "kinds": before, "cleared": clear}
 
 
-def table_path(path: Path | None) -> None:
-    """Raise unless `path` ends in .csv or .parquet: before the work, not after it."""
-    if path is not None and path.suffix.lower() not in (".csv", ".parquet"):
+def table_path(path: Path | None) -> Path | None:
+    """Return where to write a table; raise unless that can be: before the work, not after it."""
+    if path is None:
+        return None
+    path = path.expanduser()
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise ArgumentError(f"-o {path}: give a name that ends in .csv or .parquet.")
-    if path is not None and not path.parent.is_dir():
+    if not path.parent.is_dir():
         raise ArgumentError(f"-o {path}: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise ArgumentError(f"-o {path} is a folder: give the name of a file.")
+    return path
 
 
 def command_line() -> str:

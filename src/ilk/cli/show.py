@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.status import Status
+from rich.text import Text
+
+from ilk.files.listing import printable
 
 if TYPE_CHECKING:
     from ilk.jobs import Prediction
@@ -20,27 +25,65 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_STAGES = {"encode": "reading and encoding", "reduce": "reducing", "cluster": "grouping"}
+_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping"}
+_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped"}
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read our output has left (``| head``): the work goes on in silence."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
 
 
 class Screen:
-    """Prints what happens. Everything but the JSON object goes to stderr when `as_json` is set."""
+    """Prints what happens. Everything but the JSON object goes to stderr when `as_json` is set.
+
+    A context manager: what moves on the screen stops when the block ends, however it ends.
+    """
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
-        self._progress: Progress | None = None
+        # file names are data: no markup, no emoji codes, no colours of their own
+        self.console = _Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._moving: Progress | Status | None = None
         self._begin = 0.0
         self._told = 0.0
+        self._noted: set[str] = set()
 
-    def line(self, text: str = "") -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def line(self, text: str = "", style: str = "") -> None:
         """Print one plain line."""
-        self.console.print(escape(text))
+        self.console.print(Text(printable(text), style))
+
+    def note(self, text: str) -> None:
+        """Print something to know, once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.console.print(Text.assemble(("note     ", "bold yellow"), printable(text)))
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> None:
+        """Print columns of the width they need; those whose header is a word of `right` end at the right."""
+        cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
+        widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+        for n, row in enumerate(cells):
+            parts = [
+                " " * gap + cell if name in right.split() else cell + " " * gap
+                for name, cell, width in zip(header, row, widths, strict=True)
+                for gap in (width - cell_len(cell),)
+            ]
+            self.console.print(Text("  ".join(parts).rstrip(), "" if n else "bold"))
 
     def json(self, value: Mapping[str, Any]) -> None:
         """Print the one JSON object, if it was asked for."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=True) + "\n")
+            sys.stdout.write(json.dumps(_strict(value), ensure_ascii=True, allow_nan=False) + "\n")
             sys.stdout.flush()
 
     # -- while it runs -------------------------------------------------------------------------------------------------
@@ -50,13 +93,17 @@ class Screen:
         kind = event.get("event")
         if kind == "found":
             took = f" ({event['seconds']:.1f} s)" if "seconds" in event else ""
-            self.line(f"found    {event['n']:,} image files{took}")
+            self.line(f"found    {_count(event['n'], 'image file')}{took}")
             for note in event["notes"]:
-                self.line(f"         {note}")
+                self.note(note)
         elif kind == "already":
-            self.line("this run is finished already; add --overwrite to make it anew")
+            self.line(f"done     already: {event['run']} is this very run. Add --overwrite to make it anew.")
+        elif kind == "resumed":
+            self.line(f"resumed  {event['run']}: what was encoded before is not encoded again")
         elif kind == "write":
-            self.line("         writing pictures, tables, model and report")
+            self._start("writing pictures, tables, model and report")
+        elif kind == "done":
+            self._stop()
         elif kind == "stage":
             self._stage(event)
         return None
@@ -66,94 +113,106 @@ class Screen:
         if "done" in event:
             self._advance(event["done"], event["total"])
         elif stage == "encoder":
-            self.line(f"encoder  {event['encoder']}: {event['why']}")
+            self.line(f"encoder  {event['encoder']}: {event['why'].removeprefix(event['encoder']).lstrip(', ')}")
             for note in event["notes"]:
-                self.console.print(f"[bold yellow]note[/]     {escape(note)}")
+                self.note(note)
         elif stage == "choose":
             self._k_table(event["k_table"], event["suggested"])
         elif "begin" in event:
             self._begin, self._told = time.monotonic(), time.monotonic()
             if stage != "encode":
-                self.line(f"         {_STAGES.get(stage, stage)}")
+                self._start(_DOING.get(stage, stage))
         elif "seconds" in event:
-            self._stop_bar()
-            self.line(f"         {_STAGES.get(stage, stage)}: {event['seconds']:.1f} s")
+            self._stop()
+            self.line(f"{_DONE.get(stage, stage):<8} in {event['seconds']:.1f} s")
+
+    def _start(self, what: str) -> None:
+        """Say what is being done: on a terminal by something that moves, elsewhere by a line if it follows a wait."""
+        self._stop()
+        if self.console.is_terminal:
+            self._moving = Status(Text(what), console=self.console)
+            self._moving.start()
+
+    def _stop(self) -> None:
+        if self._moving is not None:
+            self._moving.stop()
+            self._moving = None
 
     def _advance(self, done: int, total: int) -> None:
         now = time.monotonic()
+        if not self._begin:
+            self._begin = self._told = now
         rate = done / max(now - self._begin, 1e-9)
         if self.console.is_terminal:
-            if self._progress is None:
+            if not isinstance(self._moving, Progress):
+                self._stop()
                 columns = (TextColumn("encoding"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"))
-                self._progress = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
-                self._progress.add_task("encoding", total=total, rate="")
-                self._progress.start()
-            self._progress.update(self._progress.task_ids[0], completed=done, rate=f"{rate:,.0f} images/s")
-        elif now - self._told >= 5 and done < total:
+                self._moving = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+                self._moving.add_task("encoding", total=total, rate="")
+                self._moving.start()
+            self._moving.update(self._moving.task_ids[0], completed=done, rate=f"{rate:,.0f} images/s")
+        elif now - self._told >= 5 and 0 < done < total:
             self._told = now
             left = (total - done) / max(rate, 1e-9)
-            self.line(f"         encoded {done:,} of {total:,}, {rate:,.0f} images/s, {_clock(left)} left")
-
-    def _stop_bar(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+            self.line(f"         {done:,} of {total:,}, {rate:,.0f} images/s, {_clock(left)} left")
 
     def _k_table(self, rows: list[dict[str, Any]], suggested: Mapping[str, Any]) -> None:
-        table = Table("groups", "silhouette", "", box=None, pad_edge=False, header_style="bold")
+        self._stop()
         best = max(row["silhouette"] for row in rows)
         names = {number: name for name, number in suggested.items() if number}
         shown = {row["k"] for row in sorted(rows, key=lambda row: -row["silhouette"])[:8]} | set(names)
+        block = "█" if self.console.encoding.startswith("utf") else "#"
+        lines = []
         for row in rows:
             if row["k"] in shown:
-                bar = "█" * round(20 * max(row["silhouette"], 0) / max(best, 1e-9))
-                name = f" {names[row['k']]}" if row["k"] in names else ""
-                table.add_row(f"{row['k']:>6}", f"{row['silhouette']:>10.3f}", bar + name)
-        self.console.print(table)
+                bar = block * round(20 * max(row["silhouette"], 0) / max(best, 1e-9))
+                lines.append((str(row["k"]), f"{row['silhouette']:.3f}", f"{bar} {names.get(row['k'], '')}"))
+        self.table(("groups", "silhouette", ""), lines, right="groups silhouette")
+        others = " or ".join(f"-k {number} ({name})" for number, name in names.items() if name != "natural")
+        self.line(f"taking   {suggested['natural']} groups" + (f"; also worth a look: {others}" if others else ""))
 
     # -- when it is done -----------------------------------------------------------------------------------------------
 
     def clustered(self, run: Run) -> None:
         """Show a finished run."""
+        self._stop()
         summary = run.header["summary"]
         self.json(summary)
         self.line()
-        counts = f"{summary['n_images']:,} images in {summary['n_clusters']} groups"
+        counts = f"{_count(summary['n_images'], 'image')} in {_count(summary['n_clusters'], 'group')}"
         if summary["n_duplicates"]:
-            counts += f", {summary['n_duplicates']:,} exact duplicates"
+            counts += f", {_count(summary['n_duplicates'], 'exact duplicate')} among them"
         self.line(counts)
-        if summary["n_unreadable"]:
-            self.line(f"{summary['n_unreadable']:,} files could not be read: the list with reasons is in the report")
         self._groups(run)
         if summary["scores"]:
             self._five(summary["scores"])
+        if summary["n_unreadable"]:
+            lost = _count(summary["n_unreadable"], "file")
+            self.note(f"{lost} could not be read; the report lists them with the reasons")
         for warning in summary["warnings"]:
-            self.console.print(f"[bold yellow]note[/]     {escape(warning)}")
+            self.note(warning)
         seconds = summary["seconds"]
         parts = ", ".join(f"{name} {took:.1f}" for name, took in seconds.items() if name != "total")
-        speed = f" · {summary['images_per_second']:,.0f} images/s" if summary["images_per_second"] else ""
+        speed = f"; {summary['images_per_second']:,.0f} images/s" if summary["images_per_second"] else ""
         self.line(f"seconds  {seconds['total']:.1f} in all ({parts}){speed}")
         self.line(f"report   {run.path / 'report.html'}")
 
     def _groups(self, run: Run) -> None:
-        table = Table("group", "images", "share", "silhouette", "most central", box=None, pad_edge=False)
-        table.header_style = "bold"  # type: ignore[assignment]
         groups = run.clusters()
         names = run.images()["path"]
         total = max(1, sum(group["size"] for group in groups))
+        rows = []
         for group in groups[:30]:
             central = names[group["exemplars"][0]] if group["exemplars"] else ""
-            quality = group["quality"]
-            table.add_row(
-                escape(str(group["name"])),
-                f"{group['size']:,}",
-                f"{100 * group['size'] / total:.1f} %",
-                f"{quality['silhouette']:.2f}" if quality else "",
-                escape(central if len(central) < 60 else "…" + central[-58:]),
-            )
-        self.console.print(table)
+            quality = f"{group['quality']['silhouette']:.2f}" if group["quality"] else ""
+            share = f"{100 * group['size'] / total:.1f} %"
+            short = central if len(central) < 60 else ".." + central[-58:]
+            rows.append((str(group["name"]), f"{group['size']:,}", share, quality, short))
+        header = ("group", "images", "share", "silhouette", "most typical image")
+        self.table(header, rows, right="images share silhouette")
         if len(groups) > 30:
-            self.line(f"… and {len(groups) - 30} more groups, in the report")
+            self.line(f"and {len(groups) - 30} more groups, in the report")
+        self.line("silhouette: 1 = far from all other groups, 0 = no border between them", "dim")
 
     def _five(self, scores: Mapping[str, Any]) -> None:
         self.line(
@@ -180,11 +239,8 @@ class Screen:
                 "mean_confidence": float(found.confidence.mean()),
             }
         )
-        self.line(f"{n:,} images placed" + (f", {n_unreadable:,} could not be read" if n_unreadable else ""))
-        table = Table("group", "images", box=None, pad_edge=False)
-        for name, size in sizes.items():
-            table.add_row(escape(name), f"{size:,}")
-        self.console.print(table)
+        self.line(f"placed   {_count(n, 'image')}" + (f"; {n_unreadable:,} could not be read" if n_unreadable else ""))
+        self.table(("group", "images"), [(name, f"{size:,}") for name, size in sizes.items()], right="images")
         if out is not None:
             self.line(f"table    {out}")
         elif not self.as_json:
@@ -200,10 +256,11 @@ class Screen:
             }
         )
         self._five(scores)
-        table = Table("group", "images", "majority", "share", box=None, pad_edge=False)
-        for group, told in scores["clusters"].items():
-            table.add_row(group, f"{told['size']:,}", escape(str(told["class"])), f"{told['share']:.2f}")
-        self.console.print(table)
+        rows = [
+            (group, f"{told['size']:,}", str(told["class"]), f"{100 * told['share']:.0f} %")
+            for group, told in scores["clusters"].items()
+        ]
+        self.table(("group", "images", "most frequent label", "share"), rows, right="images share")
         if scores["n_unlabelled"]:
             self.line(f"{scores['n_unlabelled']:,} images have no label and were left out")
 
@@ -235,8 +292,9 @@ class Screen:
     def cache(self, state: Mapping[str, Any]) -> None:
         """Show the cache."""
         self.json(state)
-        verb = "freed" if state["cleared"] else "holds"
-        self.line(f"{state['path']} {verb} {state['bytes'] / 1e6:,.1f} MB")
+        what = ", ".join(f"{kind} {size / 1e6:,.1f}" for kind, size in state["kinds"].items() if size)
+        size = f"{state['bytes'] / 1e6:,.1f} MB" + (f" ({what})" if what else "")
+        self.line(f"cache    {state['path']}: {size + ' freed' if state['cleared'] else size}")
 
     def methods(self, classes: Mapping[str, Any]) -> None:
         """List methods."""
@@ -258,10 +316,27 @@ class Screen:
     def encoders(self, rows: list[dict[str, Any]]) -> None:
         """List encoders."""
         self.json({"encoders": rows})
-        table = Table("encoder", "what", "ready", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(escape(row["name"]), escape(row["what"]), "yes" if row["cached"] else "needs a download")
-        self.console.print(table)
+        shown = [(row["name"], "yes" if row["cached"] else "needs a download", row["what"]) for row in rows]
+        self.table(("encoder", "ready", "what"), shown)
+        self.line("Any other model of timm works too: --encoder NAME, with --weights FILE where there is no network.")
+
+
+def _count(n: int, what: str) -> str:
+    """Return `n` and the word for it.
+
+    >>> _count(1, "image"), _count(2000, "image")
+    ('1 image', '2,000 images')
+    """
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+def _strict(value: Any) -> Any:
+    """Return `value` without what JSON has no word for: NaN and infinity become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _strict(one) for key, one in value.items()}
+    return [_strict(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _clock(seconds: float) -> str:
