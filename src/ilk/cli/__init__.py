@@ -14,8 +14,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     0 done; 1 our error, one line on stderr; 2 wrong usage; 130 interrupted.
     """
-    for stream in (sys.stdout, sys.stderr):  # a name that this terminal cannot show is no reason to fail
-        if hasattr(stream, "reconfigure"):
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - closed by whoever started us: ilk … >&-
+    sys.stderr = sys.stderr or sys.stdout
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that this terminal cannot show is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     from ilk.cli.commands import app
 

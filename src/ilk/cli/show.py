@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -32,9 +32,13 @@ _DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped"}
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Whoever read our output has left (``| head``): the work goes on in silence."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+        _silence(self.file)
+
+
+def _silence(stream: IO[str]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 class Screen:
@@ -83,8 +87,11 @@ class Screen:
     def json(self, value: Mapping[str, Any]) -> None:
         """Print the one JSON object, if it was asked for."""
         if self.as_json:
-            sys.stdout.write(json.dumps(_strict(value), ensure_ascii=True, allow_nan=False) + "\n")
-            sys.stdout.flush()
+            text = json.dumps(_strict(value), ensure_ascii=True, allow_nan=False)
+            try:
+                print(text, flush=True)
+            except BrokenPipeError:
+                _silence(sys.stdout)
 
     # -- while it runs -------------------------------------------------------------------------------------------------
 

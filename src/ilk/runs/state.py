@@ -82,7 +82,12 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON; a reader sees the old file or the new one, never half of it."""
     with replacing(path) as target:
-        target.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=plain) + "\n", "utf-8")
+        text = json.dumps(value, indent=1, ensure_ascii=False, default=plain) + "\n"
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:  # a path with bytes that are no text
+            data = json.dumps(value, indent=1, default=plain).encode() + b"\n"
+        target.write_bytes(data)
 
 
 def plain(value: Any) -> Any:
