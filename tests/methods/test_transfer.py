@@ -301,25 +301,21 @@ def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array([[np.sqrt(((a - b) ** 2).sum()) for b in y.astype(float)] for a in x.astype(float)])
 
 
-def voter_of(space: np.ndarray, labels: np.ndarray, proba: np.ndarray, votes: int) -> Voter:
-    return Voter.fit(space, neighbor_graph(torch.from_numpy(space), votes + 1), labels, proba, votes)
-
-
 def test_reach_of_every_group_by_hand() -> None:
     x, labels = blobs(60, 2, 3)
     labels[0] = -1
     labels[labels == 2] = np.where(np.arange((labels == 2).sum()) < 5, 2, 1)  # five images say little of a tail
-    voter = voter_of(x, labels, np.zeros((60, 3), np.float32), 4)
+    radius, spread = steps.reach(x, labels, 3, 4)
     away = np.sort(distances(x, x), 1)[:, 1:5].mean(1)
     for group in range(3):
         mine = away[labels == group] if group < 2 else away
-        assert voter.radius[group] == pytest.approx(np.quantile(mine, 0.99), rel=1e-4)
-        assert voter.spread[group] == pytest.approx(np.quantile(mine, 0.99) - np.median(mine), rel=1e-3)
+        assert radius[group] == pytest.approx(np.quantile(mine, 0.99), rel=1e-4)
+        assert spread[group] == pytest.approx(np.quantile(mine, 0.99) - np.median(mine), rel=1e-3)
 
 
 def test_reach_of_one_image_is_positive_enough_to_divide_by() -> None:
-    voter = voter_of(np.zeros((1, 2), np.float32), np.zeros(1, np.int64), np.ones((1, 1), np.float32), 15)
-    assert voter.radius[0] == 0 < voter.spread[0]
+    radius, spread = steps.reach(np.zeros((1, 2), np.float32), np.zeros(1, np.int64), 1, 15)
+    assert radius[0] == 0 < spread[0]
 
 
 def vote_by_loops(queries: np.ndarray, space: np.ndarray, proba: np.ndarray, radius, spread, votes: int) -> np.ndarray:
@@ -341,13 +337,12 @@ def vote_by_loops(queries: np.ndarray, space: np.ndarray, proba: np.ndarray, rad
 def test_vote_equals_a_double_loop(votes: int) -> None:
     space, labels = blobs(80, 3, 3)
     proba = np.random.default_rng(0).dirichlet(np.ones(3), 80).astype(np.float32)
-    voter = voter_of(space, labels, proba, votes)
+    radius, spread = steps.reach(space, labels, 3, votes)
     rng = np.random.default_rng(1)
     queries = np.concatenate([space[:10], space[10:40] + rng.normal(0, 1, (30, 3)), rng.normal(0, 30, (10, 3))])
     queries = queries.astype(np.float32)
     space[3] = space[0] + np.float32([6e-5, 0, 0])  # twins, but for rounding, that disagree
-    voter = Voter(space, proba, voter.radius, voter.spread, votes)
-    found = voter(queries)
+    found = steps.vote(queries, space, proba, radius, spread, votes)
     expected = vote_by_loops(queries, space, proba, radius, spread, min(votes, 80))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert np.isfinite(found).all()
