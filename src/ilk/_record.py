@@ -33,7 +33,8 @@ def write(
     encoded = model.encoded_
     rows = encoded.rows  # the source's index of every row of the features
     labels = model.labels_
-    confidence = model.probabilities_.max(1)
+    confidence = getattr(model, "confidence_", None)
+    confidence = model.probabilities_.max(1) if confidence is None else confidence
     told = describe(model.embedding_, labels[rows], confidence[rows])
     _images(writer, encoded, images.names())
     _assignments(writer, encoded, labels, confidence, told)

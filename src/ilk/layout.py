@@ -32,6 +32,10 @@ class Graph(NamedTuple):
     index: npt.NDArray[np.int64]  # type: ignore[assignment]  # hides tuple.index, which nobody wants here
     distance: Floats
 
+    def nearest(self, n_neighbors: int) -> Graph:
+        """Return the graph of the first `n_neighbors` columns, the row itself included."""
+        return Graph(self.index[:, :n_neighbors], self.distance[:, :n_neighbors])
+
 
 def neighbor_graph(x: torch.Tensor, n_neighbors: int) -> Graph:
     """Exact Euclidean neighbour graph of the rows of `x` (n, d); every row is its own first neighbour.
@@ -96,7 +100,7 @@ def map_2d(
     if n < 12:
         return _principal(x)
     if n <= limit:
-        graph = graph or neighbor_graph(torch.from_numpy(x), n_neighbors)
+        graph = graph.nearest(n_neighbors) if graph else neighbor_graph(torch.from_numpy(x), n_neighbors)
         return umap_embedding(x, graph, n_components=2, min_dist=0.1, seed=seed)
     chosen = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
     anchors = torch.from_numpy(x[chosen])

@@ -17,6 +17,7 @@ from ilk.errors import ArgumentError, DataError, IlkError, NotEnoughImages
 from ilk.layout import neighbor_graph
 from ilk.methods import TransferClustering
 from ilk.methods import _transfer_steps as steps
+from ilk.methods._voting import Voter
 from ilk.metrics import scores
 from ilk.vectors import neighbors
 
@@ -301,21 +302,25 @@ def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array([[np.sqrt(((a - b) ** 2).sum()) for b in y.astype(float)] for a in x.astype(float)])
 
 
+def voter_of(space: np.ndarray, labels: np.ndarray, proba: np.ndarray, votes: int) -> Voter:
+    return Voter.fit(space, neighbor_graph(torch.from_numpy(space), votes + 1), labels, proba, votes)
+
+
 def test_reach_of_every_group_by_hand() -> None:
     x, labels = blobs(60, 2, 3)
     labels[0] = -1
     labels[labels == 2] = np.where(np.arange((labels == 2).sum()) < 5, 2, 1)  # five images say little of a tail
-    radius, spread = steps.reach(x, labels, 3, 4)
+    voter = voter_of(x, labels, np.zeros((60, 3), np.float32), 4)
     away = np.sort(distances(x, x), 1)[:, 1:5].mean(1)
     for group in range(3):
         mine = away[labels == group] if group < 2 else away
-        assert radius[group] == pytest.approx(np.quantile(mine, 0.99), rel=1e-4)
-        assert spread[group] == pytest.approx(np.quantile(mine, 0.99) - np.median(mine), rel=1e-3)
+        assert voter.radius[group] == pytest.approx(np.quantile(mine, 0.99), rel=1e-4)
+        assert voter.spread[group] == pytest.approx(np.quantile(mine, 0.99) - np.median(mine), rel=1e-3)
 
 
 def test_reach_of_one_image_is_positive_enough_to_divide_by() -> None:
-    radius, spread = steps.reach(np.zeros((1, 2), np.float32), np.zeros(1, np.int64), 1, 15)
-    assert radius[0] == 0 < spread[0]
+    voter = voter_of(np.zeros((1, 2), np.float32), np.zeros(1, np.int64), np.ones((1, 1), np.float32), 15)
+    assert voter.radius[0] == 0 < voter.spread[0]
 
 
 def vote_by_loops(queries: np.ndarray, space: np.ndarray, proba: np.ndarray, radius, spread, votes: int) -> np.ndarray:
@@ -337,15 +342,31 @@ def vote_by_loops(queries: np.ndarray, space: np.ndarray, proba: np.ndarray, rad
 def test_vote_equals_a_double_loop(votes: int) -> None:
     space, labels = blobs(80, 3, 3)
     proba = np.random.default_rng(0).dirichlet(np.ones(3), 80).astype(np.float32)
-    radius, spread = steps.reach(space, labels, 3, votes)
+    voter = voter_of(space, labels, proba, votes)
     rng = np.random.default_rng(1)
     queries = np.concatenate([space[:10], space[10:40] + rng.normal(0, 1, (30, 3)), rng.normal(0, 30, (10, 3))])
     queries = queries.astype(np.float32)
     space[3] = space[0] + np.float32([6e-5, 0, 0])  # twins, but for rounding, that disagree
-    found = steps.vote(queries, space, proba, radius, spread, votes)
-    expected = vote_by_loops(queries, space, proba, radius, spread, min(votes, 80))
+    voter = Voter(space, proba, voter.radius, voter.spread, votes)
+    found = voter(queries)
+    expected = vote_by_loops(queries, space, proba, voter.radius, voter.spread, min(votes, 80))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert np.isfinite(found).all()
+
+
+def test_confidence_is_what_the_vote_would_say_without_the_image() -> None:
+    space, labels = blobs(60, 3, 3)
+    labels[7] = -1
+    proba = np.random.default_rng(0).dirichlet(np.ones(3), 60).astype(np.float32)
+    graph = neighbor_graph(torch.from_numpy(space), 6)
+    voter = Voter.fit(space, graph, labels, proba, 5)
+    found = voter.confidence(graph, labels)
+    for i in range(60):
+        others = Voter(np.delete(space, i, 0), np.delete(proba, i, 0), voter.radius, voter.spread, 5)
+        row, own = others(space[i : i + 1])[0], max(labels[i], 0)
+        # the vote scales by the reach of its best group, the confidence by that of the image's own
+        if row.argmax() == own:
+            assert found[i] == pytest.approx(row[own] if labels[i] >= 0 else 0, rel=1e-3, abs=1e-5)
 
 
 def test_graph_of_the_neighbours_starts_with_the_row_itself() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,6 +16,8 @@ from ilk.data import open_images
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
+from ilk.methods._stages import Stages
+from ilk.methods._voting import Voter
 from ilk.methods.transfer_presets import PRESETS
 from ilk.vectors import PCA, fit_pca
 
@@ -64,6 +65,8 @@ class TransferClustering(ImageClusterer):
     labels_ : (n,) int64
         Groups from the largest (0) to the smallest; -1 = not assigned (noise, or not readable).
     probabilities_ : (n, k) float32
+    confidence_ : (n,) float32
+        What `predict` would give an image's own group if the image were new; 0 where it is not assigned.
     cluster_centers_ : (k, d) float32
         Means of the groups' features.
     n_clusters_ : int
@@ -185,7 +188,7 @@ class TransferClustering(ImageClusterer):
         source = open_images(X)
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
-        tell = _Teller(self.history_, on_epoch)
+        tell = Stages(self.history_, on_epoch)
         with layout.warming_up(table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP):
             self._load_encoder(source, table)
             tell({"stage": "encoder", "encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]})
@@ -198,8 +201,10 @@ class TransferClustering(ImageClusterer):
             self.pca_ = fit_pca(features, min(int(table["pca"]), *features.shape), normalize=True)
             self.space_ = self._place(features)
             self._check_count(self.space_)
-            self.embedding_, self.graph_, notes = steps.reduce_space(
-                self.space_, features, table["reducer"], table, self.random_state
+            width = max(int(table["n_neighbors"]), int(table["votes"]) + 1)
+            self.graph_ = layout.neighbor_graph(torch.from_numpy(self.space_), width)
+            self.embedding_, notes = steps.reduce_space(
+                self.space_, features, self.graph_, table["reducer"], table, self.random_state
             )
             self.notes_ += notes
         with tell.stage("cluster"):
@@ -236,7 +241,7 @@ class TransferClustering(ImageClusterer):
             seen = "all images look the same" if alike else f"{distinct} distinct image(s)"
             raise NotEnoughImages(f"{seen}: too few for {wanted} groups. Ask for fewer groups or give more images.")
 
-    def _group(self, table: Mapping[str, Any], tell: _Teller) -> None:
+    def _group(self, table: Mapping[str, Any], tell: Stages) -> None:
         self.k_choice_ = None
         k: int | None = None
         if isinstance(table["clusterer"], str) and table["clusterer"] != "hdbscan":
@@ -245,19 +250,20 @@ class TransferClustering(ImageClusterer):
                 tell({"stage": "choose", "k_table": self.k_choice_.table, "suggested": self.k_choice_.suggested()})
             k = self.k_choice_.natural if self.k_choice_ else int(self.n_clusters)
         votes = int(table["votes"])
+        graph = self.graph_.nearest(votes)
         found = steps.group(
-            self.embedding_, k, table["clusterer"], int(table["n_init"]), self.random_state, self.graph_, votes
+            self.embedding_, k, table["clusterer"], int(table["n_init"]), self.random_state, graph, votes
         )
         self.notes_ += found.notes
         self.n_clusters_ = found.proba.shape[1]
         if self.n_clusters_ == 0:
             raise DataError("no group was found: every image is noise. Use another clusterer, or give K with -k.")
-        self._row_labels, self._row_proba = found.labels, found.proba
-        self._radius, self._spread = steps.reach(self.space_, found.labels, self.n_clusters_, votes)
+        self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes)
         self.cluster_centers_ = steps.centers(self.encoded_.features, found.labels, self.n_clusters_)
         at = self.encoded_.position
         self.labels_ = np.where(at >= 0, found.labels[at], -1)
         self.probabilities_ = np.where(at[:, None] >= 0, found.proba[at], np.float32(0))
+        self.confidence_ = np.where(at >= 0, self.voter_.confidence(self.graph_, found.labels)[at], np.float32(0))
 
     def _cache(self) -> Path | None:
         return None if self.cache is None else Path(self.cache)
@@ -281,9 +287,7 @@ class TransferClustering(ImageClusterer):
         """Return (n, k) float32 group probabilities of what `encode` returned."""
         proba = np.zeros((len(encoded.position), self.n_clusters_), np.float32)
         if len(encoded.features):
-            votes = int(self.resolved()["votes"])
-            rows = self._place(encoded.features)
-            voted = steps.vote(rows, self.space_, self._row_proba, self._radius, self._spread, votes)
+            voted = self.voter_(self._place(encoded.features))
             seen = encoded.position >= 0
             proba[seen] = voted[encoded.position[seen]]
         return proba
@@ -317,16 +321,13 @@ class TransferClustering(ImageClusterer):
         """
         return {
             "encoder": self.encoder_.spec(),
-            "settings": {"votes": int(self.resolved()["votes"]), "threshold": float(self.threshold)},
+            "threshold": float(self.threshold),
             "pca_mean": _numpy(self.pca_.mean),
             "pca_components": _numpy(self.pca_.components),
             "pca_variance": _numpy(self.pca_.explained_variance),
             "pca_ratio": _numpy(self.pca_.explained_variance_ratio),
-            "space": self.space_,
-            "proba": self._row_proba,
-            "radius": self._radius,
-            "spread": self._spread,
             "centers": self.cluster_centers_,
+            **self.voter_.state(),
         }
 
     @classmethod
@@ -341,8 +342,7 @@ class TransferClustering(ImageClusterer):
             ``weights_file`` of the encoder, ``device``, ``precision``, ``cache``.
         """
         weights_file = options.pop("weights_file", None)
-        kept = state["settings"]
-        model = cls(settings={"votes": int(kept["votes"])}, threshold=float(kept["threshold"]), **options)
+        model = cls(threshold=float(state["threshold"]), **options)
         model.encoder_ = encoders.rebuild(
             state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
         )
@@ -355,42 +355,11 @@ class TransferClustering(ImageClusterer):
             whiten=False,
             normalize=True,
         )
-        model.space_ = np.asarray(state["space"], np.float32)
-        model._row_proba = np.asarray(state["proba"], np.float32)
-        model._radius, model._spread = np.asarray(state["radius"]), np.asarray(state["spread"])
+        model.voter_ = Voter.from_state(state)
+        model.space_ = model.voter_.space
         model.cluster_centers_ = np.asarray(state["centers"])
-        model.n_clusters_ = model._row_proba.shape[1]
+        model.n_clusters_ = model.voter_.proba.shape[1]
         return model
-
-
-class _Teller:
-    """Passes records to the caller's hook, and keeps those of finished stages with their seconds."""
-
-    def __init__(self, history: list[dict[str, Any]], on_epoch: OnEpoch | None) -> None:
-        self.history = history
-        self.on_epoch = on_epoch
-        self._stage = ""
-        self._begin = 0.0
-
-    def __call__(self, record: dict[str, Any]) -> bool:
-        return bool(self.on_epoch(record, dict)) if self.on_epoch else False
-
-    def progress(self, done: int, total: int) -> bool:
-        return self({"stage": self._stage, "done": done, "total": total})
-
-    def stage(self, name: str) -> _Teller:
-        self._stage = name
-        return self
-
-    def __enter__(self) -> None:
-        self._begin = time.perf_counter()
-        self({"stage": self._stage, "begin": True})
-
-    def __exit__(self, kind: Any, *_: object) -> None:
-        if kind is None:
-            record = {"stage": self._stage, "seconds": round(time.perf_counter() - self._begin, 3)}
-            self.history.append(record)
-            self(record)
 
 
 def _numpy(tensor: torch.Tensor) -> Floats:
