@@ -295,7 +295,7 @@ def predict(
             run.state(), weights_file=_record.weights_of(run), device=device, cache=cache
         )
     except (KeyError, TypeError) as error:
-        raise RunError(f"the model in {run.path} is damaged ({error}). Run the command that made it again.") from None
+        raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None
     encoded = model.encode(
         images,
         on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),

@@ -5,7 +5,18 @@ always whole. A lock file keeps two processes off one run. Nothing here is ever 
 """
 
 from ilk.runs.reading import SCHEMA, Run, load_run
-from ilk.runs.state import load_state, save_state, write_json
+from ilk.runs.state import AGAIN, load_state, save_state, write_json
 from ilk.runs.writing import RunWriter, begin, difference
 
-__all__ = ["SCHEMA", "Run", "RunWriter", "begin", "difference", "load_run", "load_state", "save_state", "write_json"]
+__all__ = [
+    "AGAIN",
+    "SCHEMA",
+    "Run",
+    "RunWriter",
+    "begin",
+    "difference",
+    "load_run",
+    "load_state",
+    "save_state",
+    "write_json",
+]

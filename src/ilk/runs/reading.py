@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import RunError
-from ilk.runs.state import load_state
+from ilk.runs.state import AGAIN, load_state, short
 
 __all__ = ["SCHEMA", "Run", "load_run", "read_header"]
 
 SCHEMA = 1
+_IMAGES = ("index", "path", "bytes", "width", "height", "status", "reason", "twin")
+_ASSIGNMENTS = ("index", "cluster", "confidence", "distance", "second", "silhouette")
 
 
 def read_header(folder: Path) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise RunError(f"{folder} is not an ilk run: it has no run.json.") from None
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise RunError(f"{folder / 'run.json'} is damaged ({type(error).__name__}: {error}).") from None
+        raise RunError(f"{folder / 'run.json'} is damaged ({short(error)}).") from None
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RunError(
             f"{folder} was written by a newer ilk (run format {schema}, this one reads up to {SCHEMA}). Upgrade ilk."
@@ -49,19 +51,19 @@ class Run:
 
     def images(self) -> dict[str, list[Any]]:
         """Columns of images.parquet: index, path, bytes, width, height, status, reason, twin."""
-        return self._table("images.parquet")
+        return self._table("images.parquet", _IMAGES)
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, cluster, confidence, distance, second, silhouette."""
-        return self._table("assignments.parquet")
+        return self._table("assignments.parquet", _ASSIGNMENTS)
 
     def clusters(self) -> list[dict[str, Any]]:
         """Groups by id: id, name, size, exemplars, borderline, quality."""
-        return list(self._json("clusters.json"))
+        return self._rows("clusters.json")
 
     def k_table(self) -> list[dict[str, Any]]:
         """One row of criteria per number of groups that was tried; empty when K was given."""
-        return list(self._json("k_table.json")) if (self.path / "k_table.json").exists() else []
+        return self._rows("k_table.json") if (self.path / "k_table.json").exists() else []
 
     def scores(self) -> dict[str, Any] | None:
         """What `ilk evaluate` wrote, or None."""
@@ -86,14 +88,23 @@ class Run:
         labels[np.asarray(table["index"], np.int64)] = np.asarray(table["cluster"], np.int64)
         return labels
 
-    def _table(self, name: str) -> dict[str, list[Any]]:
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        rows = self._json(name)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._damaged(name, ValueError("not a list of objects"))
+        return rows
+
+    def _table(self, name: str, needed: tuple[str, ...]) -> dict[str, list[Any]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            columns: dict[str, list[Any]] = pq.read_table(self.path / name).to_pydict()
+            table = pq.read_table(self.path / name)
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(name, error) from None
+        if missing := [column for column in needed if column not in table.column_names]:
+            raise self._damaged(name, ValueError(f"no column {', '.join(missing)}"))
+        columns: dict[str, list[Any]] = table.to_pydict()
         return columns
 
     def _json(self, name: str) -> Any:
@@ -110,7 +121,7 @@ class Run:
         return array
 
     def _damaged(self, name: str, error: Exception) -> RunError:
-        return RunError(f"{self.path / name} is missing or damaged ({error}). Run the command that made it again.")
+        return RunError(f"{self.path / name} is missing or damaged ({short(error)}). {AGAIN}")
 
 
 def load_run(path: str | Path) -> Run:
@@ -127,10 +138,11 @@ def load_run(path: str | Path) -> Run:
         hint = " It is unfinished: give the command that started it again." if partial.exists() else ""
         raise RunError(f"no run at {path}.{hint}")
     header = read_header(path)
-    if header.get("status") != "done":
+    if header.get("status") != "done" and path.name.endswith(".partial"):
         raise RunError(f"{path} is unfinished. Give the command that started it again, and it goes on from there.")
     shape = {"method": str, "params": dict, "source": dict, "summary": dict}
     wrong = [key for key, kind in shape.items() if not isinstance(header.get(key), kind)]
+    wrong += ["status done"] if header.get("status") != "done" else []
     if wrong:
-        raise RunError(f"{path / 'run.json'} is damaged (no {', '.join(wrong)}). Run the command that made it again.")
+        raise RunError(f"{path / 'run.json'} is damaged (no {', '.join(wrong)}). {AGAIN}")
     return Run(path, header)

@@ -16,6 +16,7 @@ from ilk.errors import RunError
 
 __all__ = ["load_state", "plain", "replacing", "save_state", "write_json"]
 
+AGAIN = "Run the command that made it again, with --overwrite."
 _STATE = ("state.safetensors", "state.json")
 
 
@@ -56,13 +57,14 @@ def load_state(folder: Path) -> dict[str, Any]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    for name in _STATE:
+        if not (folder / name).is_file():
+            raise RunError(f"{folder} holds no whole model: {name} is missing. {AGAIN}")
     try:
         state: dict[str, Any] = json.loads((folder / _STATE[1]).read_text("utf-8"))
         state.update(load_file(folder / _STATE[0]))
-    except FileNotFoundError as error:
-        raise RunError(f"{folder} holds no model: {Path(str(error.filename)).name} is missing.") from None
     except (SafetensorError, ValueError, AttributeError, OSError) as error:
-        raise RunError(f"the model in {folder} is damaged ({error}). Run the command that made it again.") from None
+        raise RunError(f"the model in {folder} is damaged ({short(error)}). {AGAIN}") from None
     return state
 
 
@@ -99,3 +101,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written to a run")
+
+
+def short(error: BaseException) -> str:
+    """Return what `error` says, in one line that leaves room for what to do about it.
+
+    >>> short(ValueError("two\\nlines"))
+    'two lines'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 100 else text[:99] + "…"
