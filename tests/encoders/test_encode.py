@@ -209,6 +209,18 @@ def test_few_blocks_are_in_flight(network: FrozenEncoder, photos: Photos) -> Non
     assert torch.get_num_threads() == before
 
 
+def test_slow_caller_holds_the_workers_back(network: FrozenEncoder, photos: Photos) -> None:
+    encoder, calls = counted(network)
+    ahead: list[int] = []
+
+    def slow(done: int, total: int) -> None:
+        time.sleep(0.05)
+        ahead.append(sum(calls) - done)
+
+    encode(open_images(photos(200)), encoder, on_progress=slow)
+    assert max(ahead) <= encoder.batch_size * (encoder.workers + 2)
+
+
 def test_stopping_keeps_what_was_done(network: FrozenEncoder, photos: Photos, tmp_path: Path) -> None:
     source = open_images(photos(60))
     encoder, calls = counted(network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def run(code: str, weights: Path, tmp_path: Path) -> None:
     home.mkdir()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WATCH + code, str(weights), str(tmp_path / "cache")],
-        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=120,
