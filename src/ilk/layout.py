@@ -43,8 +43,10 @@ def neighbor_graph(x: torch.Tensor, n_neighbors: int) -> Graph:
     The number of neighbours is cut to n. Cost: 2 n² d FLOPs, O(n k) memory.
     """
     n = len(x)
-    index, distance = neighbors(x, x, min(n_neighbors, n) - 1, exclude_self=True)
     own = np.arange(n, dtype=np.int64)[:, None]
+    if min(n_neighbors, n) < 2:
+        return Graph(own, np.zeros((n, 1), np.float32))
+    index, distance = neighbors(x, x, min(n_neighbors, n) - 1, exclude_self=True)
     return Graph(
         np.hstack([own, index.cpu().numpy()]),
         np.hstack([np.zeros((n, 1), np.float32), distance.cpu().numpy()]),
