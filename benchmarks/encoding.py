@@ -9,7 +9,7 @@ alone, all cores) and d (seconds of one core to read, hash, decode and thumbnail
 bound on c cores is 1 / (1/e + d/c).
 
 Prints one JSON object: medians over the rounds, and the rounds themselves. Ratios are taken within a round, because
-other work on the machine slows both. `cpu_share` is the same share of the bound in CPU seconds, which such work
+other work on the machine slows both. `cpu_share` and `cpu_ratio` are the same in CPU seconds, which such work
 disturbs less.
 """
 
@@ -92,6 +92,7 @@ def ours(folder: Path, model: str, weights: Path, cache: Path) -> dict[str, floa
         "bound": bound,
         "share_of_bound": speed / bound,
         "cpu_share": least * len(source) / cpu,
+        "cpu_ms": 1000 * cpu / len(source),
         "backend": encoder.backend,
         "precision": encoder.precision,
         "threads": torch.get_num_threads(),
@@ -134,6 +135,7 @@ def main() -> None:
             found = run(str(here), "--photos", "-", *same, "--cache", str(cache), "--ours", str(folder))
             found["plain"] = plain["images_per_second"]
             found["ratio"] = found["images_per_second"] / found["plain"]
+            found["cpu_ratio"] = plain["cpu_ms"] / found["cpu_ms"]
             found["load"] = os.getloadavg()[0]
             rounds.append(found)
             print(json.dumps(found), file=sys.stderr)
