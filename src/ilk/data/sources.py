@@ -210,11 +210,17 @@ def bring(pixels: Tensor, size: tuple[int, int], resize: Resize = "stretch", cro
 
 
 def thumbnails(pixels: Tensor) -> Pixels:
-    """Return uint8 (b, 48, 48, 3): the central squares of a uint8 (b, c, h, w) batch, c = 1 or 3, box-filtered."""
+    """Return uint8 (b, 48, 48, 3): the central squares of a uint8 (b, c, h, w) batch, c = 1 or 3.
+
+    Large ones are averaged, small ones enlarged in crisp blocks.
+    """
     side = min(pixels.shape[-2:])
     top, left = (pixels.shape[-2] - side) // 2, (pixels.shape[-1] - side) // 2
-    middle = pixels[..., top : top + side, left : left + side].float()
-    small = torch.nn.functional.interpolate(middle, size=(THUMB, THUMB), mode="area").round().to(torch.uint8)
+    small = pixels[..., top : top + side, left : left + side]
+    if side > THUMB:
+        small = torch.nn.functional.interpolate(small.float(), size=(THUMB, THUMB), mode="area").round().to(torch.uint8)
+    elif side < THUMB and len(small):
+        small = torch.nn.functional.interpolate(small, size=(THUMB, THUMB), mode="nearest-exact")
     colour = small.expand(-1, 3, -1, -1) if small.shape[1] == 1 else small
     result: Pixels = colour.permute(0, 2, 3, 1).cpu().contiguous().numpy()
     return result

@@ -76,10 +76,7 @@ def build(
     -----
     The first time a model is used on a CPU it is converted for OpenVINO (2 to 10 s).
     """
-    if precision not in _PRECISIONS:
-        raise ArgumentError(f"precision={precision!r}: must be one of {', '.join(_PRECISIONS)}")
-    if weights is not None and name in ("pixels", "classic", "auto"):
-        raise ArgumentError(f"weights={str(weights)!r}: encoder {name!r} takes none; name the model they belong to")
+    _check(name, weights, precision)
     place = compute.device(device)
     found = choose(source, hub, settings) if name == "auto" else Choice(name, _reason(name, weights))
     if found.name == "pixels":
@@ -96,6 +93,13 @@ def build(
             "hand-made features (HOG + colour) say little about photos; a pretrained encoder says far more"
         )
     return encoder
+
+
+def _check(name: str, weights: str | Path | None, precision: str) -> None:
+    if precision not in _PRECISIONS:
+        raise ArgumentError(f"precision={precision!r}: must be one of {', '.join(_PRECISIONS)}")
+    if weights is not None and name in ("pixels", "classic", "auto"):
+        raise ArgumentError(f"weights={str(weights)!r}: encoder {name!r} takes none; name the model they belong to")
 
 
 def _reason(name: str, weights: str | Path | None) -> str:
