@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from ilk import cli
+
+SMALL = ("--encoder", "pixels", "--set", "preset=tiny")
+"""Options that group a few small images in a fraction of a second."""
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +28,106 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the measuring data is not at {folder}")
     return folder
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+class Said(NamedTuple):
+    """What one command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON object on stdout."""
+        assert self.out.count("\n") == 1, self.out
+        return json.loads(self.out)
+
+
+Ilk = Callable[..., Said]
+
+
+def write_images(folder: Path, n: int, groups: int = 3, side: int = 12, seed: int = 0) -> Path:
+    """Write `n` small images of `groups` patterns under noise: ``<pattern>_<number>.png``."""
+    rng = np.random.default_rng(seed)
+    patterns = np.random.default_rng(5).integers(0, 256, (groups, side, side))
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        pixels = np.clip(patterns[i % groups] + rng.normal(0, 12, (side, side)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i % groups}_{i:04}.png")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, with the cache elsewhere; nothing of the user's own is read or written."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("COLUMNS", "100")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def ilk(home: Path, capsys: pytest.CaptureFixture[str]) -> Ilk:
+    """The command line, in this process and in the folder `home`."""
+
+    def run(*arguments: object) -> Said:
+        capsys.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def ilk_process(home: Path) -> Ilk:
+    """The command line, in a process of its own; `first` is code to run in it before."""
+
+    def run(*arguments: object, first: str = "", env: dict[str, str] | None = None) -> Said:
+        code = f"import sys\n{first}\nfrom ilk.cli import main\nsys.exit(main())"
+        command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, timeout=120, env={**os.environ, **(env or {})})
+        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """36 readable images of 3 patterns, named by pattern; not to be changed."""
+    return write_images(tmp_path_factory.mktemp("photos") / "photos", 36)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Path:
+    """A finished run of `photos` with 3 groups; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "xdg"))
+        assert cli.main(["cluster", str(photos), "-o", str(folder / "run"), "-k", "3", *SMALL]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def finished_copy(home: Path, finished: Path) -> Path:
+    """The finished run, to be damaged: ``home/run``."""
+    return shutil.copytree(finished, home / "run")
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report, which takes most of the time of a small run."""
+    monkeypatch.setattr("ilk.report.write_plots", lambda run, source=None: [])
+    monkeypatch.setattr("ilk.report.write_report", lambda run, out=None, source=None: run.path / "report.html")
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """Everything below `folder`, with sizes and times of change: equal before and after = nothing changed."""
+    found = ((path, path.lstat()) for path in sorted(folder.rglob("*")))
+    return {str(path): (0, 0) if path.is_dir() else (stat.st_size, stat.st_mtime_ns) for path, stat in found}

@@ -8,6 +8,8 @@ import sys
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``ilk`` with `arguments` (default: those of the process) and return its exit code.
@@ -36,17 +38,20 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         return _interrupted(arguments) if type(error).__name__ == "Abort" else _explain(error)
+    if code == _INTERRUPTED:  # typer's answer to Ctrl-C
+        return _interrupted(arguments)
     return int(code) if isinstance(code, int) else 0
 
 
 def _interrupted(arguments: list[str]) -> int:
     _say("\ninterrupted." + (" The same command goes on from here." if arguments[:1] == ["cluster"] else ""))
-    return 130
+    return _INTERRUPTED
 
 
 def _explain(error: Exception) -> int:
     """Print one line for `error` and return the exit code it stands for."""
     from ilk.errors import IlkError
+    from ilk.files.listing import printable
 
     name = type(error).__name__
     if hasattr(error, "exit_code"):  # typer's own: wrong usage, or a plain exit
@@ -54,7 +59,7 @@ def _explain(error: Exception) -> int:
             error.show()
         return int(error.exit_code)
     if isinstance(error, IlkError):
-        _say(f"ilk: {error}")
+        _say(f"ilk: {printable(str(error))}")
     elif isinstance(error, MemoryError):
         _say("ilk: out of memory. Close other programs, or group fewer images at once.")
     elif isinstance(error, OSError):

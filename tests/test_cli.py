@@ -1,0 +1,443 @@
+"""The command line as a stranger meets it: what it prints, where, and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import SMALL, Ilk, tree, write_images
+
+import ilk as package
+from ilk import runs
+from ilk.cli import options
+
+KEYS = [
+    "run", "method", "encoder", "n_images", "n_unreadable", "n_duplicates", "n_clusters", "sizes", "k_table",
+    "suggested", "scores", "seconds", "images_per_second", "warnings",
+]  # fmt: skip
+SECONDS = ["list", "encode", "reduce", "cluster", "report", "total"]
+FIVE = ["acc", "nmi", "nmi_geometric", "ari", "purity"]
+
+# -- what it prints ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_in_a_pipe(ilk: Ilk, home: Path, photos: Path) -> None:
+    said = ilk("cluster", photos, "-o", "run", *SMALL, "--labels", "prefix")
+    assert (said.code, said.err) == (0, "")
+    for line in ("found    36 image files", "encoder  pixels: as asked", "encoded  in", "taking   3 groups",
+                 "36 images in 3 groups", "scores   ACC 1.000", "report   run/report.html"):  # fmt: skip
+        assert f"\n{line}" in f"\n{said.out}"
+    assert "\x1b" not in said.out
+    assert not re.search(r"[ \t]\n", said.out)
+    assert sorted(path.name for path in home.iterdir()) == ["run"]
+
+
+def test_json_is_one_object_with_the_promised_keys(ilk: Ilk, photos: Path) -> None:
+    said = ilk("cluster", photos, "-o", "run", *SMALL, "--labels", "prefix", "--json")
+    found = said.json
+    assert list(found) == KEYS
+    assert list(found["seconds"]) == SECONDS
+    assert list(found["scores"]) == FIVE
+    assert list(found["suggested"]) == ["coarse", "natural", "fine"]
+    assert (found["run"], found["method"], found["encoder"]) == ("run", "transfer", "pixels")
+    assert (found["n_images"], found["n_unreadable"], found["n_duplicates"]) == (36, 0, 0)
+    assert (found["n_clusters"], found["sizes"]) == (3, [12, 12, 12])
+    assert {"k", "silhouette"} <= found["k_table"][0].keys()
+    assert "36 images in 3 groups" in said.err
+    assert runs.load_run("run").header["summary"] == found
+
+
+def test_every_json_is_one_object(ilk: Ilk, photos: Path, finished: Path) -> None:
+    predicted = ilk("predict", finished, photos, "--json").json
+    assert (predicted["n_images"], sum(predicted["sizes"].values())) == (36, 36)
+    assert list(ilk("evaluate", finished, photos, "--labels", "prefix", "--json").json["scores"])[:5] == FIVE
+    assert ilk("info", finished, "--json").json["summary"]["n_images"] == 36
+    assert "presets" in ilk("methods", "--json").json["transfer"]
+    assert {"name", "what", "cached"} <= ilk("encoders", "--json").json["encoders"][0].keys()
+    assert ilk("info", "--cache", "--json").json.keys() == {"path", "bytes", "kinds", "cleared"}
+
+
+def test_an_error_leaves_stdout_empty_with_json(ilk: Ilk) -> None:
+    said = ilk("cluster", "nowhere", "--json")
+    assert (said.code, said.out) == (1, "")
+
+
+def test_json_knows_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    from ilk.cli.show import Screen
+
+    Screen(True).json({"a": [float("nan"), 1.5, float("inf")], 2: {"b": float("-inf")}})
+    assert json.loads(capsys.readouterr().out) == {"a": [None, 1.5, None], "2": {"b": None}}
+
+
+def test_debug_shows_the_traceback(ilk: Ilk) -> None:
+    with pytest.raises(package.errors.DataError, match="there is no nowhere"):
+        ilk("cluster", "nowhere", "--debug")
+
+
+def test_a_bug_is_said_in_one_line(ilk: Ilk, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.jobs.open_images", lambda *_: 1 / 0)
+    said = ilk("cluster", photos)
+    assert said.code == 1
+    assert "ilk: unexpected ZeroDivisionError" in said.err
+    assert said.err.count("\n") == 1
+    monkeypatch.setattr("ilk.jobs.open_images", lambda *_: (_ for _ in ()).throw(MemoryError))
+    assert "out of memory" in ilk("cluster", photos).err
+
+
+def test_help_version_and_lists(ilk: Ilk) -> None:
+    assert ilk("--version").out == f"ilk {package.__version__}\n"
+    for said in (ilk("-h"), ilk("--help")):
+        assert said.code == 0
+        assert {"cluster", "predict", "evaluate", "report", "info", "methods", "encoders"} <= set(said.out.split())
+    assert "SOURCE" in ilk("cluster", "-h").out
+    assert "transfer" in ilk("methods").out
+    assert "needs a download" in ilk("encoders").out
+
+
+def test_values_of_settings() -> None:
+    texts = ("3", "0.5", "true", "False", "none", "None", "crop", "2,4", "1e-3", "")
+    assert [options.value(text) for text in texts] == [3, 0.5, True, False, None, "None", "crop", [2, 4], 0.001, ""]
+
+
+# -- hostile names and odd terminals -----------------------------------------------------------------------------------
+
+NAMES = ["a\nb.png", "[red]x.png", "<script>alert(1)<!--.png", ":smile:.png", "日本語.png", "\x1b[31mred.png",
+         "-rf.png", "$(touch pwned).png", "x\\[y].png", "=1+1.png"]  # fmt: skip
+
+
+def test_hostile_names(ilk: Ilk, ilk_process: Ilk, home: Path, photos: Path) -> None:
+    folder = home / "[bold]photos\n2"
+    (folder / "directory.png").mkdir(parents=True)
+    for name, path in zip([*NAMES, "bad\udcff.png"], sorted(photos.iterdir()), strict=False):
+        shutil.copy(path, folder / name)
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    said = ilk("cluster", folder, "-o", "run", "-k", "9", *SMALL)
+    assert (said.code, said.err) == (0, "")
+    assert "\x1b" not in said.out
+    shown = {line.split("  ")[-1] for line in said.out.splitlines() if line.startswith("group ")}
+    assert shown & {"a\\x0ab.png", "[red]x.png", ":smile:.png", "\\x1b[31mred.png", "x\\[y].png"}
+    assert "<script>alert" not in (home / "run" / "report.html").read_text("utf-8")
+    assert ilk("predict", "run", folder, "-o", "table.csv").code == 0
+    table = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
+    assert {row["path"] for row in table} >= {"a\\x0ab.png", "[red]x.png", "日本語.png", "bad\\xff.png", "=1+1.png"}
+    plain = ilk_process("info", "run", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert (plain.code, plain.err) == (0, "")
+    assert plain.out.isascii()
+    assert sorted(path.name for path in home.iterdir()) == sorted([folder.name, "run", "table.csv"])
+
+
+def test_a_source_whose_name_is_no_text(ilk: Ilk, home: Path) -> None:
+    write_images(home / "bad\udcff", 6)
+    said = ilk("cluster", "bad\udcff", "-k", "3", *SMALL)
+    assert (said.code, said.err) == (0, "")
+    run = next((home / "ilk-runs").iterdir())
+    assert run.name.startswith("bad-transfer-")
+    assert ilk("evaluate", run, "--labels", "prefix").code == 0
+
+
+# -- pipes, terminals, signals -----------------------------------------------------------------------------------------
+
+NO_REPORT = """
+import ilk.report
+ilk.report.write_plots = lambda run, source=None: []
+ilk.report.write_report = lambda run, out=None, source=None: run.path / "report.html"
+"""
+
+
+def test_a_reader_that_leaves_does_not_stop_the_run(home: Path, photos: Path) -> None:
+    code = f"import sys\n{NO_REPORT}\nfrom ilk.cli import main\nsys.exit(main())"
+    command = [sys.executable, "-c", code, "cluster", str(photos), "-o", "run", "-k", "3", *SMALL]
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=120)
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert runs.load_run(home / "run").header["status"] == "done"
+
+
+def test_nobody_reads_the_json(ilk_process: Ilk, finished: Path) -> None:
+    first = "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1)"
+    assert ilk_process("info", finished, "--json", first=first).code == 0
+    assert ilk_process("info", finished, first="import sys; sys.stdout = None; sys.stderr = None").code == 0
+
+
+def on_a_terminal(command: list[str], **env: str) -> tuple[int, str]:
+    """Exit code and output of `command`, run on a terminal of its own."""
+    main, other = pty.openpty()
+    process = subprocess.Popen(command, stdout=other, stderr=other, stdin=other, env={**os.environ, **env})
+    os.close(other)
+    output = b""
+    try:
+        while block := os.read(main, 4096):
+            output += block
+    except OSError:  # the other end is closed
+        pass
+    os.close(main)
+    return process.wait(60), output.decode()
+
+
+# the process interrupts itself in the middle of the encoding: as Ctrl-C would, without any waiting
+STOP_AT = """
+import os, signal
+from ilk.cli.show import Screen
+seen = Screen._advance
+def advance(self, done, total):
+    seen(self, done, total)
+    if done >= {at}:
+        os.kill(os.getpid(), signal.{name})
+Screen._advance = advance
+"""
+
+
+def many(home: Path) -> Path:
+    """300 images, more than a shard, with copies and a file that is none."""
+    folder = write_images(home / "many", 300)
+    shutil.copy(folder / "0_0000.png", folder / "copy.png")
+    (folder / "broken.png").write_bytes(b"nonsense")
+    return folder
+
+
+CLASSIC = ("-k", "3", "--encoder", "classic", "--set", "preset=tiny")
+
+
+@pytest.mark.parametrize("cache", [(), ("--no-cache",)])
+def test_killed_and_resumed(ilk: Ilk, ilk_process: Ilk, home: Path, cache: tuple[str, ...], no_report: None) -> None:
+    folder = many(home)
+    command = ("cluster", folder, "-o", "run", *CLASSIC, *cache)
+    killed = ilk_process(*command, first=STOP_AT.format(at=280, name="SIGKILL"))
+    assert killed.code == -signal.SIGKILL
+    assert sorted(path.name for path in home.iterdir()) == ["many", "run.partial"]
+    place = home / "run.partial" / "cache" if cache else home.parent / "xdg" / "ilk"
+    assert list(place.glob("features/*/*.safetensors"))
+    said = ilk(*command)
+    assert said.code == 0, said
+    assert "resumed  run" in said.out
+    assert sorted(path.name for path in home.iterdir()) == ["many", "run"]
+    assert not [path for path in (home / "run").rglob("*") if path.name.startswith(".") or path.name == "cache"]
+    assert ilk("cluster", folder, "-o", "whole", *CLASSIC, "--cache", home / "other").code == 0
+    for name in ("assignments.parquet", "images.parquet", "features.npy", "model/state.safetensors"):
+        assert (home / "run" / name).read_bytes() == (home / "whole" / name).read_bytes(), name
+
+
+def test_interrupted_on_a_terminal(ilk: Ilk, home: Path) -> None:
+    folder = many(home)
+    command = ["cluster", str(folder), "-o", "run", *CLASSIC]
+    first = STOP_AT.format(at=200, name="SIGINT")
+    code, output = on_a_terminal(
+        [sys.executable, "-c", f"import sys\n{first}\nfrom ilk.cli import main\nsys.exit(main())", *command],
+        NO_COLOR="1",
+    )
+    assert code == 130, output
+    assert "interrupted. The same command goes on from here." in output
+    assert "Traceback" not in output
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", output)  # NO_COLOR: no colours; bars may move
+    assert output.rfind("\x1b[?25h") > output.rfind("\x1b[?25l")  # and the cursor is back
+    assert sorted(path.name for path in home.iterdir()) == ["many", "run.partial"]
+    said = ilk(*command)
+    assert said.code == 0, said
+    assert "resumed  run" in said.out
+
+
+def test_interrupting_other_commands_promises_nothing(
+    ilk: Ilk, photos: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ilk.jobs.predict", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    said = ilk("predict", finished, photos)
+    assert (said.code, said.err.strip()) == (130, "interrupted.")
+
+
+# -- the same run again ------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_again(ilk: Ilk, home: Path, photos: Path, finished_copy: Path) -> None:
+    before = tree(home)
+    command = ("cluster", photos, "-o", "run", "-k", "3", *SMALL)
+    said = ilk(*command)
+    assert (said.code, said.err) == (0, "")
+    assert "done     already" in said.out
+    assert "--overwrite" in said.out
+    assert "36 images in 3 groups" in said.out
+    assert ilk(*command, "--json").json["n_images"] == 36
+    assert ilk("cluster", f"{photos}/", "-o", "run/", "-k", "3", *SMALL).code == 0
+    assert tree(home) == before
+    assert ilk(*command, "--labels", "prefix", "--json").json["scores"]["acc"] == 1  # asked for later
+    assert ilk("info", "run", "--json").json["summary"]["scores"]["acc"] == 1
+
+
+@pytest.mark.usefixtures("no_report")
+def test_overwrite(ilk: Ilk, home: Path, photos: Path, finished_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree(finished_copy)
+    with monkeypatch.context() as patch:
+        patch.setattr("ilk._record.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert ilk("cluster", photos, "-o", "run", "-k", "2", *SMALL, "--overwrite").code == 130
+    assert tree(finished_copy) == before  # the old one stays until the new one is whole
+    said = ilk("cluster", photos, "-o", "run", "-k", "2", *SMALL, "--overwrite", "--json")
+    assert said.json["n_clusters"] == 2
+    assert [path.name for path in home.iterdir()] == ["run"]
+    assert ilk("info", "run", "--json").json["summary"]["n_clusters"] == 2
+
+
+@pytest.mark.usefixtures("no_report")
+def test_paths(ilk: Ilk, home: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    shutil.copytree(photos, home / "my photos")
+    shutil.copytree(photos, home / "digits")
+    first = ilk("cluster", "~/my photos", "-k", "3", *SMALL, "--json")
+    again = ilk("cluster", "./my photos/", "-k", "3", *SMALL, "--json")
+    assert first.json == again.json  # the same job, however its source is written
+    assert Path(first.json["run"]).parent == Path("ilk-runs")
+    assert Path(first.json["run"]).name.startswith("my-photos-transfer-")
+    assert ilk("cluster", "my photos", "-o", "new/folders/run/", "-k", "3", *SMALL).code == 0
+    assert ilk("cluster", "my photos", "-o", "~/at-home", "-k", "3", *SMALL).code == 0
+    assert (home / "new" / "folders" / "run" / "run.json").is_file()
+    assert (home / "at-home" / "run.json").is_file()
+    assert ilk("predict", "~/at-home", "~/my photos", "-o", "~/table.csv").code == 0
+    assert (home / "table.csv").is_file()
+    inside = ilk("cluster", "my photos", "-o", "my photos/run", "-k", "3", *SMALL, "--json").json
+    assert inside["n_images"] == 36
+    assert ilk("cluster", "my photos", "-o", "my photos/run", "-k", "3", *SMALL, "--json").json == inside
+    assert ilk("cluster", "./digits", "-o", "d", "-k", "3", *SMALL, "--json").json["n_images"] == 36
+    built_in = ilk("cluster", "digits", "-k", "1800", *SMALL)
+    assert "1797 images are too few" in built_in.err
+
+
+def test_the_built_in_digits_beside_a_folder_of_that_name(
+    ilk: Ilk, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "digits").mkdir()
+    monkeypatch.setattr("ilk.runs.begin", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    said = ilk("cluster", "digits", "-k", "10", *SMALL)
+    assert said.code == 130
+    assert "for the folder of that name say ./digits" in said.out
+
+
+# -- sources and labels ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def npz(home: Path) -> Path:
+    """30 + 10 images of 2 patterns, with labels of two kinds."""
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    x = np.clip(rng.integers(0, 256, (2, 9, 9))[y] + rng.normal(0, 9, (40, 9, 9)), 0, 255).astype(np.uint8)
+    parts = {"x_train": x[:30], "x_test": x[30:], "y_train": y[:30], "y_test": y[30:]}
+    np.savez(home / "set.npz", **parts, other_train=y[:30] // 2, other_test=y[30:] // 2)
+    return home / "set.npz"
+
+
+@pytest.mark.usefixtures("no_report")
+def test_split_of_an_npz(ilk: Ilk, npz: Path) -> None:
+    both = ilk("cluster", npz, "-o", "both", "-k", "2", *SMALL)
+    assert re.search("note +.*train.*test", both.out)
+    for split, n in (("all", 40), ("train", 30), ("test", 10)):
+        found = ilk("cluster", npz, "-o", f"r-{split}", "-k", "2", *SMALL, "--split", split, "--json").json
+        assert (found["n_images"], found["scores"]["acc"]) == (n, 1)
+    assert ilk("evaluate", "r-train", npz, "--split", "test", "--json").json["scores"]["acc"] == 1
+    assert ilk("evaluate", "r-train", "--labels", "other", "--json").json["scores"]["acc"] < 1
+    said = ilk("evaluate", "r-train", "--labels", "othr")
+    assert (said.code, "othr" in said.err, "other" in said.err) == (1, True, True)
+
+
+@pytest.mark.usefixtures("no_report")
+def test_split_of_folders(ilk: Ilk, home: Path) -> None:
+    for part, n in (("train", 20), ("test", 8)):
+        write_images(home / "set" / part, n, 2)
+    for split, n in (("all", 28), ("train", 20), ("test", 8)):
+        said = ilk("cluster", "set", "-o", f"r-{split}", "-k", "2", *SMALL, "--split", split, "--json")
+        assert said.json["n_images"] == n
+        assert bool(re.search("note +.*train/", said.err)) == (split == "all")
+
+
+@pytest.mark.usefixtures("no_report")
+def test_labels(ilk: Ilk, home: Path, photos: Path) -> None:
+    for path in photos.iterdir():
+        target = home / "set" / f"class {path.name[0]}" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    with open(home / "labels.csv", "w") as file:
+        csv.writer(file).writerows([("name", "label"), *((path.name, path.name[0]) for path in photos.iterdir())])
+    for labels in ("folder", "prefix", "labels.csv"):
+        command = ("cluster", "set", "-o", f"r-{labels}", "-k", "3", *SMALL, "--labels", labels, "--json")
+        assert ilk(*command).json["scores"]["acc"] == 1, labels
+    for labels in ("auto", "none"):
+        command = ("cluster", "set", "-o", f"r-{labels}", "-k", "3", *SMALL, "--labels", labels, "--json")
+        assert ilk(*command).json["scores"] is None
+        said = ilk("evaluate", f"r-{labels}")
+        assert (said.code, "--labels" in said.err) == (1, True)
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)  # the run remembers where its labels are
+    assert ilk("evaluate", "../r-labels.csv", "--json").json["scores"]["acc"] == 1
+
+
+# -- the other commands ------------------------------------------------------------------------------------------------
+
+
+def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Path) -> None:
+    new = shutil.copytree(photos, home / "new")
+    (new / "broken.png").write_bytes(b"nonsense")
+    shutil.copy(new / "0_0000.png", new / "twin.png")
+    said = ilk("predict", finished, "new", "-o", "table.csv")
+    assert (said.code, said.err) == (0, "")
+    assert "placed   37 images; 1 could not be read" in said.out
+    assert ilk("predict", finished, "new", "-o", "table.parquet", "--json").json["n_unreadable"] == 1
+    rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
+    assert list(rows[0]) == ["path", "cluster", "group", "confidence", "second", "status", "reason"]
+    by_name = {row["path"]: row for row in rows}
+    assert by_name["broken.png"]["cluster"] == "-1"
+    assert by_name["broken.png"]["status"] == "unreadable"
+    assert by_name["broken.png"]["reason"]
+    assert by_name["twin.png"]["cluster"] == by_name["0_0000.png"]["cluster"]
+    columns = pq.read_table(home / "table.parquet").to_pydict()
+    assert [str(c) for c in columns["cluster"]] == [row["cluster"] for row in rows]
+    assert not [path for path in home.iterdir() if path.name.startswith(".")]
+
+
+def test_evaluate_with_a_source(ilk: Ilk, home: Path, finished_copy: Path) -> None:
+    write_images(home / "new", 9, seed=4)
+    said = ilk("evaluate", "run", "new", "--labels", "prefix")
+    assert (said.code, said.err) == (0, "")
+    assert "scores   ACC 1.000" in said.out
+    assert not (home / "run" / "scores.json").exists()  # of other images: not the run's own
+    assert ilk("evaluate", "run", "--labels", "prefix", "--json").json["scores"]["n_scored"] == 36
+    assert runs.load_run("run").scores()["acc"] == 1
+
+
+def test_report_elsewhere(ilk: Ilk, home: Path, finished: Path) -> None:
+    said = ilk("report", finished, "-o", "page.html")
+    assert said.out == "report   page.html\n"
+    assert (home / "page.html").stat().st_size > 10_000
+
+
+def test_cache(ilk: Ilk, home: Path, photos: Path, no_report: None) -> None:
+    own = home.parent / "xdg" / "ilk"
+    assert ilk("cluster", photos, "-o", "run", *CLASSIC).code == 0
+    size = sum(path.stat().st_size for path in own.rglob("*") if path.is_file())
+    assert size > 0
+    (own / "mine.txt").write_text("not ilk's")
+    assert ilk("info", "--cache", "--json").json["bytes"] == size
+    said = ilk("info", "--cache")
+    assert str(own) in said.out
+    assert "MB" in said.out
+    assert "freed" in ilk("info", "--cache", "--clear").out
+    assert ilk("info", "--cache", "--json").json["bytes"] == 0
+    assert [path.name for path in own.rglob("*") if path.is_file()] == ["mine.txt"]
+    assert ilk("info", "run").code == 0
+
+
+def test_no_cache_writes_none(ilk: Ilk, home: Path, photos: Path, no_report: None) -> None:
+    assert ilk("cluster", photos, "-o", "run", *CLASSIC, "--no-cache").code == 0
+    assert not (home.parent / "xdg").exists()
+    assert not (home / "run" / "cache").exists()

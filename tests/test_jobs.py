@@ -1,0 +1,194 @@
+"""Whole jobs from Python: the same promises as the command line's."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import tree, write_images
+
+import ilk
+from ilk import jobs, runs
+from ilk.encoders.encoded import Interrupted
+from ilk.errors import ArgumentError, DataError, NotEnoughImages, RunError
+
+OPTIONS = {"n_clusters": 3, "encoder": "pixels", "preset": "tiny"}
+CLASSIC = {"n_clusters": 3, "encoder": "classic", "preset": "tiny"}
+
+pytestmark = pytest.mark.usefixtures("no_report")
+
+
+def test_events_in_their_order(home: Path, photos: Path) -> None:
+    events: list[dict[str, Any]] = []
+    run = ilk.cluster(photos, options=OPTIONS, labels="prefix", on_event=events.append)
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "found"
+    assert kinds[-3:] == ["write", "finishing", "done"]
+    assert (events[0]["n"], events[0]["run"]) == (36, str(run.path))
+    stages = [event["stage"] for event in events if event["event"] == "stage"]
+    assert list(dict.fromkeys(stages)) == ["encoder", "encode", "reduce", "cluster"]
+    assert events[-1]["scores"]["acc"] == run.header["summary"]["scores"]["acc"] == 1
+    events.clear()
+    again = ilk.cluster(photos, options=OPTIONS, labels="prefix", on_event=events.append)
+    assert [event["event"] for event in events] == ["found", "already"]
+    assert again.header == run.header
+
+
+def test_what_a_finished_run_holds(home: Path, photos: Path) -> None:
+    run = ilk.cluster(photos, "run", options=OPTIONS, command="the command")
+    names = {path.name for path in run.path.iterdir()}
+    assert names >= {"run.json", "images.parquet", "assignments.parquet", "clusters.json", "features.npy", "map.npy"}
+    header = run.header
+    assert header["identity"]["source"] == {
+        "spec": str(photos), "split": "all", "n": 36, "fingerprint": header["source"]["fingerprint"],
+    }  # fmt: skip
+    assert (header["command"], header["seed"], header["labels"]) == ("the command", 0, "auto")
+    assert header["resolved"]["clusterer"] == "kmeans"
+    features = run.features()
+    assert (features.shape, features.dtype) == ((36, features.shape[1]), np.float16)
+    assert isinstance(features, np.memmap)
+
+
+def test_unreadable_images_and_copies(home: Path) -> None:
+    folder = write_images(home / "photos", 12)
+    (folder / "copy.png").write_bytes((folder / "0_0000.png").read_bytes())
+    (folder / "broken.png").write_bytes(b"nonsense")
+    run = ilk.cluster(folder, options=OPTIONS)
+    summary = run.header["summary"]
+    assert (summary["n_images"], summary["n_unreadable"], summary["n_duplicates"]) == (13, 1, 1)
+    assert sum(summary["sizes"]) == 13
+    images = run.images()
+    at = images["path"].index("copy.png"), images["path"].index("0_0000.png"), images["path"].index("broken.png")
+    assert [images["status"][i] for i in at] == ["duplicate", "ok", "unreadable"]
+    assert images["twin"][at[1]] is None
+    assert run.labels()[at[0]] == run.labels()[at[1]]
+    assert run.labels()[at[2]] == -2
+    assert np.isnan(run.features()[at[2]]).all()
+    assert np.isfinite(run.features()[list(at[:2])]).all()
+
+
+def test_runs_of_other_jobs_have_other_names(home: Path, photos: Path) -> None:
+    paths = {jobs.default_run(photos, "transfer", {"a": a}) for a in range(3)}
+    assert len(paths) == 3
+    assert all(path.parent == Path("ilk-runs") and path.name.startswith("photos-transfer-") for path in paths)
+    for source in ("/", "..", "x" * 200, "a b/?*.tar", np.zeros(3), ["a", "b"]):
+        path = jobs.default_run(source, "my.module:Method", {})
+        assert len(path.parts) == 2
+        assert len(path.name) < 100
+        assert "-method-" in path.name
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"n_clusters": 99}, NotEnoughImages),
+        ({"n_clusters": 1}, ArgumentError),
+        ({"encoder": "none such"}, ArgumentError),
+        ({"nonsense": 1}, ArgumentError),
+        ({"image_size": -1}, ArgumentError),
+    ],
+)
+@pytest.mark.parametrize("cache", [None, "cache"])
+def test_what_cannot_work_leaves_nothing(
+    home: Path, photos: Path, change: dict[str, Any], error: type[Exception], cache: str | None
+) -> None:
+    with pytest.raises(error):
+        ilk.cluster(photos, options={**OPTIONS, **change, "cache": cache})
+    assert tree(home) == {}
+
+
+def test_a_stop_while_encoding_is_gone_on_with(home: Path, photos: Path) -> None:
+    def stop(event: dict[str, Any]) -> bool:
+        return event.get("done", 0) >= 8
+
+    with pytest.raises(Interrupted):
+        ilk.cluster(photos, "run", options=CLASSIC, on_event=stop)
+    assert [path.name for path in home.iterdir()] == ["run.partial"]
+    events: list[dict[str, Any]] = []
+    run = ilk.cluster(photos, "run", options=CLASSIC, on_event=events.append)
+    assert events[1] == {"event": "resumed", "run": "run"}
+    assert next(event for event in events if "done" in event)["done"] >= 8  # not from zero
+    assert not (run.path / "cache").exists()
+
+
+def test_a_wrong_setting_never_costs_an_unfinished_run(home: Path, photos: Path) -> None:
+    with pytest.raises(Interrupted):
+        ilk.cluster(photos, "run", options=CLASSIC, on_event=lambda event: event.get("done", 0) >= 8)
+    before = tree(home)
+    with pytest.raises(RunError, match="other settings"):
+        ilk.cluster(photos, "run", options={**CLASSIC, "image_size": -1})
+    assert tree(home) == before
+
+
+def test_arrays_and_lists(home: Path, photos: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 8, 8), np.uint8)
+    run = ilk.cluster(images, options={**OPTIONS, "n_clusters": 2})
+    assert run.path.name.startswith("array-transfer-")
+    assert ilk.cluster(images, options={**OPTIONS, "n_clusters": 2}).path == run.path
+    assert ilk.cluster(images + 1, options={**OPTIONS, "n_clusters": 2}).path != run.path
+    paths = sorted(photos.iterdir())
+    assert ilk.cluster(paths, options=OPTIONS).header["summary"]["n_images"] == 36
+
+
+def test_a_folder_called_digits(home: Path) -> None:
+    write_images(home / "digits", 9)
+    run = ilk.cluster(Path("digits"), "run", options=OPTIONS)
+    assert run.header["source"]["spec"] == str(home / "digits")
+    assert ilk.evaluate(run, "prefix")["acc"] == 1
+
+
+def test_predict(home: Path, photos: Path, finished: Path) -> None:
+    run = runs.load_run(finished)
+    found = ilk.predict(run, photos, cache=home / "cache")
+    assert found.cluster.tolist() == run.labels().tolist()
+    assert found.names == run.images()["path"]
+    assert set(found.columns()) == {"path", "cluster", "group", "confidence", "second", "status", "reason"}
+    new = write_images(home / "new", 9, seed=9)
+    (new / "broken.png").write_bytes(b"nonsense")
+    found = ilk.predict(finished, new)
+    assert found.status.count("unreadable") == 1
+    at = found.status.index("unreadable")
+    assert (found.cluster[at], found.second[at], found.confidence[at]) == (-1, -1, 0)
+    assert found.reasons[at]
+    assert ((found.cluster != found.second) | (found.cluster == -1)).all()
+
+
+def test_tables(home: Path, photos: Path, finished: Path) -> None:
+    found = ilk.predict(finished, photos)
+    found.write("a.csv")
+    found.write("a.PARQUET")
+    with open("a.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["cluster"]) for row in rows] == pq.read_table("a.PARQUET").to_pydict()["cluster"]
+    with pytest.raises(RunError, match=r"\.csv or \.parquet"):
+        found.write("a.xlsx")
+    with pytest.raises(RunError, match="cannot write"):
+        found.write("nowhere/a.csv")
+    assert sorted(path.name for path in home.iterdir()) == ["a.PARQUET", "a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "error"),
+    [
+        ("perfix", "folder", ArgumentError),
+        ("folder", "npz", ArgumentError),
+        ("prefix", "digits", ArgumentError),
+        ("gone.csv", "folder", DataError),
+        ("gone.TSV", "npz", DataError),
+    ],
+)
+def test_labels_that_can_never_be_right(home: Path, labels: str, kind: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match="--labels"):
+        jobs._checked_labels(labels, kind)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [("auto", "folder"), ("none", "npz"), ("any key", "npz"), ("any column", "parquet"), ("folder", "tar")],
+)
+def test_labels_that_may_be_right(labels: str, kind: str) -> None:
+    assert jobs._checked_labels(labels, kind) == labels
