@@ -88,6 +88,16 @@ def test_files_added_since_are_not_counted(finished_copy: Path, home: Path, phot
     assert (scores["n_scored"], scores["n_unlabelled"], scores["acc"]) == (35, 1, 1)
 
 
+def test_arrays_that_changed_since(home: Path, no_report: None) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (20, 8, 8), np.uint8)
+    np.savez(home / "set.npz", x=images, y=np.arange(20) % 2)
+    run = ilk.cluster(home / "set.npz", options={"n_clusters": 2, "encoder": "pixels", "preset": "tiny"})
+    assert scoring.evaluate(run) is not None
+    np.savez(home / "set.npz", x=images[::-1], y=np.arange(20) % 2)
+    with pytest.raises(DataError, match="not those of the run"):
+        scoring.evaluate(run)
+
+
 def test_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         scoring.evaluate(tmp_path / "nowhere")

@@ -45,7 +45,13 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
         if spec == "auto":
             return None
         raise DataError("this run was made from an array in memory: there are no labels to read.")
-    truth = files.truth(spec, source["spec"], split=source.get("split", "all"))
+    by_position = source.get("kind") in ("npz", "npy", "digits")
+    if spec == "auto" and not by_position:
+        return None
+    images = files.open_source(source["spec"], source.get("split", "all"))
+    if by_position and images.fingerprint() != source.get("fingerprint"):
+        raise DataError(f"the images in {source['spec']} are not those of the run any more: labels no longer fit them.")
+    truth = files.truth(spec, images)
     if not truth:
         return None
     table, names = run.assignments(), run.images()["path"]
