@@ -36,7 +36,7 @@ FIVE = ["acc", "nmi", "nmi_geometric", "ari", "purity"]
 def test_a_run_in_a_pipe(ilk: Ilk, home: Path, photos: Path) -> None:
     said = ilk("cluster", photos, "-o", "run", *SMALL, "--labels", "prefix")
     assert (said.code, said.err) == (0, "")
-    for line in ("found    36 image files", "encoder  pixels: as asked", "encoded  in", "taking   3 groups",
+    for line in ("found    36 image files", "encoder  pixels, as asked", "encoded  in", "taking   3 groups",
                  "36 images in 3 groups", "scores   ACC 1.000", "report   run/report.html"):  # fmt: skip
         assert f"\n{line}" in f"\n{said.out}"
     assert "\x1b" not in said.out

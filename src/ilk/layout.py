@@ -22,6 +22,11 @@ Floats = npt.NDArray[np.float32]
 LARGE = 4096
 """From this many rows on, the spectral start is computed here."""
 
+VERY_LARGE = 20_000
+SHORT = 120
+"""UMAP epochs above VERY_LARGE rows, where umap-learn takes 200. On MNIST the groups after 100 and after 200 epochs agree
+as well as those of two seeds of 200 do (ARI .996 and .997; no label was looked at); after 50 they do not (.86)."""
+
 
 class Graph(NamedTuple):
     """Nearest neighbours of every row, the row itself first.
@@ -61,7 +66,8 @@ def umap_embedding(
 ) -> Floats:
     """Lay `x` (n, d) out in `n_components` dimensions with umap-learn on the given graph.
 
-    One thread and a fixed seed: the same input gives the same output on the same machine.
+    One thread and a fixed seed: the same input gives the same output on the same machine. `epochs` None: umap-learn's
+    own number (500 up to 10,000 rows, 200 above), and 120 above 20,000 rows.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def umap_embedding(
         n_components=n_components,
         n_neighbors=graph.index.shape[1],
         min_dist=min_dist,
-        n_epochs=epochs,
+        n_epochs=epochs or (SHORT if len(x) > VERY_LARGE else None),
         random_state=seed,
         n_jobs=1,
         init=_start(umap, x, graph, n_components, seed),

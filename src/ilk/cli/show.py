@@ -120,7 +120,8 @@ class Screen:
         if "done" in event:
             self._advance(event["done"], event["total"])
         elif stage == "encoder":
-            self.line(f"encoder  {event['encoder']}: {event['why'].removeprefix(event['encoder']).lstrip(', ')}")
+            name, why = event["encoder"], event["why"]
+            self.line(f"encoder  {why if why.startswith(name) else f'{name}: {why}'}")
             for note in event["notes"]:
                 self.note(note)
         elif stage == "choose":
@@ -199,7 +200,9 @@ class Screen:
         for warning in summary["warnings"]:
             self.note(warning)
         seconds = summary["seconds"]
-        parts = ", ".join(f"{name} {took:.1f}" for name, took in seconds.items() if name != "total")
+        rest = 2 * seconds["total"] - sum(seconds.values())  # loading libraries and networks above all
+        named = {**{name: took for name, took in seconds.items() if name != "total"}, "start": max(rest, 0.0)}
+        parts = ", ".join(f"{name} {took:.1f}" for name, took in named.items())
         speed = f"; {summary['images_per_second']:,.0f} images/s" if summary["images_per_second"] else ""
         self.line(f"seconds  {seconds['total']:.1f} in all ({parts}){speed}")
         self.line(f"report   {run.path / 'report.html'}")

@@ -11,7 +11,7 @@ DEFAULT: dict[str, Any] = {
     "components": 10,  # dimensions of the UMAP space
     "n_neighbors": 15,  # of the UMAP graph, the image itself included
     "min_dist": 0.0,  # UMAP: groups may be as dense as they are
-    "epochs": None,  # UMAP epochs; None = its own choice (500 up to 10,000 images, 200 above)
+    "epochs": None,  # of UMAP; None = 500 up to 10,000 images, 200 up to 20,000, 120 above
     "n_init": 3,  # starts of the mixture or of K-means
     "k_max": 50,  # upper end of the K scan
     "votes": 15,  # neighbours that vote in `predict`
