@@ -156,9 +156,20 @@ ilk.report.write_report = lambda run, out=None, source=None: run.path / "report.
 """
 
 
-def test_a_reader_that_leaves_does_not_stop_the_run(home: Path, photos: Path) -> None:
+def test_a_reader_that_leaves_does_not_stop_the_run(home: Path) -> None:
     code = f"import sys\n{NO_REPORT}\nfrom ilk.cli import main\nsys.exit(main())"
-    command = [sys.executable, "-c", code, "cluster", str(photos), "-o", "run", "-k", "3", *SMALL]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "cluster",
+        str(write_images(home / "few", 9)),
+        "-o",
+        "run",
+        "-k",
+        "3",
+        *SMALL,
+    ]
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=120)
