@@ -82,7 +82,16 @@ def cluster(
     header = _header(images, source, split, method, model, labels, command)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
     notes = _notes(images, source)
-    tell({"event": "found", "n": len(images), "notes": notes, "seconds": seconds["list"], "run": str(path)})
+    tell(
+        {
+            "event": "found",
+            "n": len(images),
+            "what": _what(images),
+            "notes": notes,
+            "seconds": seconds["list"],
+            "run": str(path),
+        }
+    )
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         tell({"event": "already", "run": str(path)})
@@ -176,6 +185,10 @@ def _plain(value: Any) -> Any:
 def _place(source: str | Path) -> Path:
     path = Path(source)
     return (path if path.exists() else path.expanduser()).resolve()
+
+
+def _what(images: Any) -> str:
+    return "image file" if hasattr(images, "listing") else "image"
 
 
 def _notes(images: Any, source: Any = None) -> list[str]:
@@ -289,7 +302,7 @@ def predict(
     tell: OnEvent = on_event or (lambda event: None)
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     images = open_images(source, split)
-    tell({"event": "found", "n": len(images), "notes": _notes(images)})
+    tell({"event": "found", "n": len(images), "what": _what(images), "notes": _notes(images)})
     try:
         model = methods.find(run.header["method"]).from_state(
             run.state(), weights_file=_record.weights_of(run), device=device, cache=cache

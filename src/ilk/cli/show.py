@@ -100,7 +100,7 @@ class Screen:
         kind = event.get("event")
         if kind == "found":
             took = f" ({event['seconds']:.1f} s)" if "seconds" in event else ""
-            self.line(f"found    {_count(event['n'], 'image file')}{took}")
+            self.line(f"found    {_count(event['n'], event['what'])}{took}")
             for note in event["notes"]:
                 self.note(note)
         elif kind == "already":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.encoders.shards import SHARD
-from ilk.errors import IlkError
+from ilk.errors import DataError, IlkError
 
 __all__ = ["Encoded", "Halves", "Interrupted", "OnProgress", "ThumbSource", "room"]
 
@@ -81,8 +82,24 @@ class Encoded:
 
 
 def room(m: int, d: int) -> Halves:
-    """Return float16 (m, d), in memory, or in a file that vanishes with it."""
-    if m * d * 2 < _IN_MEMORY:
+    """Return float16 (m, d), in memory, or in a file that vanishes with it.
+
+    Raises
+    ------
+    DataError
+        The disk for temporary files is full.
+    """
+    size = m * d * 2
+    if size < _IN_MEMORY:
         return np.zeros((m, d), np.float16)
     with tempfile.TemporaryFile() as file:
+        try:  # a hole in a mapped file that cannot be filled later would end the process without a word
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise DataError(
+                f"{size / 1e9:.1f} GB for the features do not fit into {where} ({error.strerror}); "
+                "free some space, or set TMPDIR to another disk"
+            ) from None
         return np.memmap(file, np.float16, "w+", shape=(m, d))

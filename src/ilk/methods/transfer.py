@@ -249,6 +249,8 @@ class TransferClustering(ImageClusterer):
                 self.k_choice_ = choose_k(self.embedding_, k_max=int(table["k_max"]), random_state=self.random_state)
                 tell({"stage": "choose", "k_table": self.k_choice_.table, "suggested": self.k_choice_.suggested()})
             k = self.k_choice_.natural if self.k_choice_ else int(self.n_clusters)
+        if k is None and self.n_clusters != "auto":
+            self.notes_.append(f"n_clusters={self.n_clusters} was ignored: this clusterer finds its own number")
         votes = int(table["votes"])
         graph = self.graph_.nearest(votes)
         found = steps.group(
@@ -257,7 +259,7 @@ class TransferClustering(ImageClusterer):
         self.notes_ += found.notes
         self.n_clusters_ = found.proba.shape[1]
         if self.n_clusters_ == 0:
-            raise DataError("no group was found: every image is noise. Use another clusterer, or give K with -k.")
+            raise DataError("no group was found: every image is noise. Use another clusterer: gmm or kmeans.")
         self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes)
         self.cluster_centers_ = steps.centers(self.encoded_.features, found.labels, self.n_clusters_)
         at = self.encoded_.position

@@ -144,6 +144,8 @@ def _check_free(path: Path, overwrite: bool) -> None:
     """Raise unless a run may take the place of `path`. A folder that ilk did not write is never replaced."""
     if not path.exists() and not path.is_symlink():
         return
+    if path.is_dir() and not any(path.iterdir()):
+        return  # an empty folder that was made for the run
     if not (path / "run.json").is_file():
         raise RunError(f"{path} exists and is not an ilk run; nothing was written. Choose another place with -o.")
     if not overwrite:
