@@ -54,6 +54,22 @@ def test_same_seed_same_map_and_the_rows_are_not_changed(limit: int) -> None:
     assert np.array_equal(x, before)
 
 
+@pytest.mark.parametrize("large", [10**9, 64], ids=["own start of umap-learn", "ours"])
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_layout_is_the_same_whatever_the_global_random_numbers(
+    pieces: int, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LARGE", large)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 5)).astype(np.float32) + 1e3 * (np.arange(120) % pieces)[:, None]
+    graph = neighbor_graph(torch.from_numpy(x), 8)
+    found = []
+    for state in (1, 2):
+        np.random.seed(state)  # noqa: NPY002
+        found.append(umap_embedding(x, graph, n_components=3, epochs=20))
+    assert np.array_equal(*found)
+
+
 def test_given_graph_gives_the_same_map() -> None:
     x = blobs(60)[0]
     assert np.array_equal(map_2d(x), map_2d(x, graph=neighbor_graph(torch.from_numpy(x), 15)))

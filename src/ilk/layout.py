@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ilk.errors import MissingDependency
-from ilk.vectors import neighbors
+from ilk.vectors import fit_pca, neighbors
 
 __all__ = ["Graph", "map_2d", "neighbor_graph", "umap_embedding", "warming_up"]
 
@@ -96,37 +96,52 @@ def umap_embedding(
 def _start(umap: Any, x: Floats, graph: Graph, n_components: int, seed: int) -> Any:
     """Return where UMAP is to start: a name, or (n, n_components) float32 coordinates.
 
-    For large graphs these are the spectral coordinates that umap-learn would compute, found by Lanczos at the large end
-    of the normalised adjacency matrix instead of the small end of the Laplacian: 1 s instead of 12 s for 70,000 rows,
-    the same subspace.
+    A graph in several pieces starts from principal components: umap-learn places the pieces by the global random
+    numbers, so the same seed would not give the same layout. Small graphs get umap-learn's own spectral start, large
+    ones the same subspace from the large end of the normalised adjacency matrix instead of the small end of the
+    Laplacian: 1 s instead of 12 s for 70,000 rows.
     """
     n = len(x)
     if n <= n_components + 2:  # too few for a spectral start
         return "random"
-    if n < LARGE:
-        return "spectral"
-    from scipy.sparse import diags
     from scipy.sparse.csgraph import connected_components
-    from scipy.sparse.linalg import ArpackError, eigsh
 
     random = np.random.RandomState(seed)
     weights = umap.umap_.fuzzy_simplicial_set(
         x, graph.index.shape[1], random, "euclidean", knn_indices=graph.index.astype(np.int32), knn_dists=graph.distance
     )[0]
-    if connected_components(weights, directed=False, return_labels=False) > 1:
-        return "spectral"  # umap-learn lays the pieces out one by one
+    start = None
+    if connected_components(weights, directed=False, return_labels=False) == 1:
+        if n < LARGE:
+            return "spectral"
+        start = _spectral(weights, n_components)
+    if start is None:
+        start = _principal(x, n_components)
+    start *= 10 / max(float(np.abs(start).max()), 1e-12)
+    return (start + random.normal(scale=1e-4, size=start.shape)).astype(np.float32)
+
+
+def _spectral(weights: Any, n_components: int) -> npt.NDArray[np.float64] | None:
+    """Leading eigenvectors of the normalised adjacency matrix but the first, signs fixed; None if not converged."""
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import ArpackError, eigsh
+
     scale = diags(1 / np.sqrt(np.asarray(weights.sum(0)).ravel()))
     adjacency = (scale @ weights @ scale).tocsr().astype(np.float64)
     try:
         values, vectors = eigsh(
-            adjacency, n_components + 1, which="LA", ncv=max(32, 3 * n_components), tol=1e-3, v0=np.ones(n)
+            adjacency,
+            n_components + 1,
+            which="LA",
+            ncv=max(32, 3 * n_components),
+            tol=1e-3,
+            v0=np.ones(weights.shape[0]),
         )
-    except ArpackError:  # not converged
-        return "spectral"
-    vectors = vectors[:, np.argsort(-values)[1:]]
-    vectors *= np.sign(vectors[np.abs(vectors).argmax(0), np.arange(n_components)])
-    start = vectors * (10 / np.abs(vectors).max()) + random.normal(scale=1e-4, size=vectors.shape)
-    return start.astype(np.float32)
+    except ArpackError:
+        return None
+    found: npt.NDArray[np.float64] = vectors[:, np.argsort(-values)[1:]]
+    found *= np.sign(found[np.abs(found).argmax(0), np.arange(n_components)])
+    return found
 
 
 def map_2d(
@@ -144,7 +159,7 @@ def map_2d(
     """
     n, x = len(x), np.require(x, np.float32, ["C", "W"])
     if n < 12:
-        return _principal(x)
+        return _principal(x, 2).astype(np.float32)
     if n <= limit:
         graph = graph.nearest(n_neighbors) if graph else neighbor_graph(torch.from_numpy(x), n_neighbors)
         return umap_embedding(x, graph, n_components=2, min_dist=0.1, seed=seed)
@@ -163,13 +178,14 @@ def map_2d(
     return layout
 
 
-def _principal(x: Floats) -> Floats:
-    centred = x - x.mean(0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    plane = np.zeros((len(x), 2), np.float32)
-    rank = min(2, u.shape[1])
-    plane[:, :rank] = u[:, :rank] * s[:rank]
-    return plane
+def _principal(x: Floats, n_components: int) -> npt.NDArray[np.float64]:
+    """Principal components (n, n_components), zeros where there are fewer."""
+    found = np.zeros((len(x), n_components))
+    if len(x) < 2:
+        return found
+    pca = fit_pca(x, min(n_components, *x.shape))
+    found[:, : pca.components.shape[0]] = pca.transform(x).numpy()
+    return found
 
 
 @contextmanager
