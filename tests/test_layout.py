@@ -54,20 +54,42 @@ def test_same_seed_same_map_and_the_rows_are_not_changed(limit: int) -> None:
     assert np.array_equal(x, before)
 
 
-@pytest.mark.parametrize("large", [10**9, 64], ids=["own start of umap-learn", "ours"])
-@pytest.mark.parametrize("pieces", [1, 4])
+@pytest.mark.parametrize("dense", [0, 512])
+@pytest.mark.parametrize("copies", [1, 4], ids=["distinct", "coinciding"])
 def test_layout_is_the_same_whatever_the_global_random_numbers(
-    pieces: int, large: int, monkeypatch: pytest.MonkeyPatch
+    copies: int, dense: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout, "LARGE", large)
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(120, 5)).astype(np.float32) + 1e3 * (np.arange(120) % pieces)[:, None]
-    graph = neighbor_graph(torch.from_numpy(x), 8)
+    monkeypatch.setattr(layout, "DENSE", dense)
+    x = np.repeat(np.random.default_rng(0).normal(size=(160, 5)).astype(np.float32), copies, axis=0)
+    graph = neighbor_graph(torch.from_numpy(x), 15)
     found = []
     for state in (1, 2):
         np.random.seed(state)  # noqa: NPY002
         found.append(umap_embedding(x, graph, n_components=3, epochs=20))
     assert np.array_equal(*found)
+
+
+def start_of(x: np.ndarray, n_components: int) -> np.ndarray:
+    import umap
+
+    graph = neighbor_graph(torch.from_numpy(x), 8)
+    return layout._start(umap, x, graph, n_components, 0)
+
+
+def test_spectral_start_is_the_subspace_of_a_dense_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    dense = start_of(x, 4)
+    monkeypatch.setattr(layout, "DENSE", 0)
+    found = start_of(x, 4)
+    overlap = np.linalg.svd(np.linalg.qr(dense)[0].T @ np.linalg.qr(found)[0])[1]
+    assert overlap.min() > 0.99
+
+
+def test_pieces_of_a_graph_start_where_the_images_are() -> None:
+    x = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    x[40:, 0] += 1000
+    start = start_of(x, 2)
+    assert np.abs(start[:40].mean(0) - start[40:].mean(0)).max() == pytest.approx(20, rel=0.01)
 
 
 def test_given_graph_gives_the_same_map() -> None:
