@@ -205,7 +205,7 @@ def test_few_blocks_are_in_flight(network: FrozenEncoder, photos: Photos) -> Non
 
     before = torch.get_num_threads()
     encode(source, replace(network, workers=3, forward=slow))
-    assert most[0] == 3
+    assert most[0] == 4  # one thread more than cores
     assert torch.get_num_threads() == before
 
 
