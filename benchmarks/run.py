@@ -43,6 +43,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "encoding": {"encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --weights {WEIGHTS}"},
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
+    "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
     "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }

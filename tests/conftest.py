@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
+from trial import SMALL, Ilk, Said, write_images
 
 from ilk import cli
-
-SMALL = ("--encoder", "pixels", "--set", "preset=tiny")
-"""Options that group a few small images in a fraction of a second."""
 
 
 @pytest.fixture(scope="session")
@@ -31,34 +24,6 @@ def shared_data() -> Path:
 
 
 # -- the command line --------------------------------------------------------------------------------------------------
-
-
-class Said(NamedTuple):
-    """What one command answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON object on stdout."""
-        assert self.out.count("\n") == 1, self.out
-        return json.loads(self.out)
-
-
-Ilk = Callable[..., Said]
-
-
-def write_images(folder: Path, n: int, groups: int = 3, side: int = 12, seed: int = 0) -> Path:
-    """Write `n` small images of `groups` patterns under noise: ``<pattern>_<number>.png``."""
-    rng = np.random.default_rng(seed)
-    patterns = np.random.default_rng(5).integers(0, 256, (groups, side, side))
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(n):
-        pixels = np.clip(patterns[i % groups] + rng.normal(0, 12, (side, side)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i % groups}_{i:04}.png")
-    return folder
 
 
 @pytest.fixture
@@ -125,9 +90,3 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the report, which takes most of the time of a small run."""
     monkeypatch.setattr("ilk.report.write_plots", lambda run, source=None: [])
     monkeypatch.setattr("ilk.report.write_report", lambda run, out=None, source=None: run.path / "report.html")
-
-
-def tree(folder: Path) -> dict[str, tuple[int, int]]:
-    """Everything below `folder`, with sizes and times of change: equal before and after = nothing changed."""
-    found = ((path, path.lstat()) for path in sorted(folder.rglob("*")))
-    return {str(path): (0, 0) if path.is_dir() else (stat.st_size, stat.st_mtime_ns) for path, stat in found}

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import SMALL, Ilk, Said, tree, write_images
 from PIL import Image
+from trial import SMALL, Ilk, Said, tree, write_images
 
 from ilk import runs
 

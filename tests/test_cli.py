@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import SMALL, Ilk, tree, write_images
+from trial import SMALL, Ilk, tree, write_images
 
 import ilk as package
 from ilk import runs

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import tree, write_images
+from trial import tree, write_images
 
 import ilk
 from ilk import jobs, runs

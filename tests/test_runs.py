@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import tree
+from trial import tree
 
 from ilk import runs
 from ilk.errors import RunError

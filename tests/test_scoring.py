@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_images
+from trial import write_images
 
 import ilk
 from ilk import runs, scoring
