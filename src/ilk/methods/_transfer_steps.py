@@ -21,7 +21,8 @@ REDUCERS = ("umap", "pca", "none")
 CLUSTERERS = ("gmm", "kmeans", "hdbscan", "agglomerative")
 FEWEST_FOR_UMAP = 30
 # A full covariance has e (e + 1) / 2 free numbers. With fewer than ten images per group and dimension, the mixture's
-# groups change with the seed more than those of K-means (mean ARI between seeds on 500 photos, K = 10: .66, .84).
+# groups change with the seed more than those of K-means (mean ARI between seeds on 500 photos, K = 10: .70, .83;
+# benchmarks/seeds.py).
 PER_DIMENSION = 10
 FEWEST_FOR_HDBSCAN = 5
 MOST_FOR_A_FULL_TREE = 5000
