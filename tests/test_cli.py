@@ -202,6 +202,7 @@ def on_a_terminal(command: list[str], **env: str) -> tuple[int, str]:
 # the process interrupts itself in the middle of the encoding: as Ctrl-C would, without any waiting
 STOP_AT = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
 from ilk.cli.show import Screen
 seen = Screen._advance
 def advance(self, done, total):
