@@ -8,6 +8,7 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
              $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 UV      := $(shell command -v uv 2>/dev/null)
 DEMO    := ilk-demo
+INSTALL  = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
 
 .PHONY: help setup demo test check bench clean
 
@@ -21,12 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "== setting up in $(VENV) with $$($(PYTHON) --version): some GB of packages (torch above all), 2 to 15 minutes"
 ifneq ($(UV),)
 	@test -x $(BIN)/python || $(UV) venv --python $(PYTHON) $(VENV)
-	$(UV) pip install --python $(BIN)/python -c constraints.txt -e '.[dev]'
 else
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "Python lacks venv: on Debian and Ubuntu, apt install python3-venv"; rm -rf $(VENV); exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 endif
+	$(INSTALL) -c constraints.txt -e '.[dev]'
 	@echo "== warming up: numba compiles UMAP's kernels once"
 	@$(BIN)/python -W ignore -c "import umap"
 	@touch $(STAMP)
@@ -47,7 +47,7 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(INSTALL) -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/run.py short
 
 clean:
