@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.data import ArrayImages, thumbnails
-from ilk.encoders.encoded import Encoded, Interrupted, OnProgress, room
+from ilk.encoders.encoded import Encoded, First, Interrupted, OnProgress, room
 from ilk.encoders.frozen import FrozenEncoder
 from ilk.encoders.shards import SHARD
 
@@ -32,10 +32,16 @@ class _ArrayThumbs:
             yield self.read(range(start, min(start + size, len(self._source))))
 
 
-def encode_directly(source: ArrayImages, encoder: FrozenEncoder, tell: OnProgress, begin: float) -> Encoded:
+def encode_directly(
+    source: ArrayImages, encoder: FrozenEncoder, tell: OnProgress, begin: float, first: First | None = None
+) -> Encoded:
     """Features that are the pixels themselves need no cache: reading them is as fast."""
     n = len(source)
     sized = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
+    if first is not None and len(first.rows):
+        chosen = first.rows[np.unique(source.hashes(first.rows), return_index=True)[1]]
+        chosen.sort()
+        first(chosen, encoder(sized.read(chosen)).astype(np.float16), _ArrayThumbs(source).read)
     features = room(n, encoder.n_features)
     position = np.zeros(n, np.int64)
     rows: list[int] = []
@@ -56,14 +62,14 @@ def encode_directly(source: ArrayImages, encoder: FrozenEncoder, tell: OnProgres
             position[row] = seen[name]
         features[len(rows) - len(new) : len(rows)] = encoder(sized.read(new)) if new else 0
     tell(n, n)
-    first = np.array(rows, np.int64)
+    distinct = np.array(rows, np.int64)
     status = np.full(n, "duplicate", object)
-    status[first] = "ok"
+    status[distinct] = "ok"
     sides = source.sized(None).shape
     seconds = time.perf_counter() - begin
     return Encoded(
         features=features[: len(rows)],
-        rows=first,
+        rows=distinct,
         position=position,
         status=status.tolist(),
         reasons=[None] * n,

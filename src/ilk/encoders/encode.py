@@ -7,12 +7,13 @@ workers, the order in which they finished, or how often the process was killed.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ import torch
 
 from ilk.data import ArrayImages, Block, FolderImages, ImageSource
 from ilk.encoders.direct import encode_directly
-from ilk.encoders.encoded import Encoded, Halves, Interrupted, OnProgress, room
+from ilk.encoders.encoded import Encoded, First, Halves, Interrupted, OnProgress, room
 from ilk.encoders.frozen import FrozenEncoder, digest
 from ilk.encoders.shards import SHARD, Memo, Shard, Store, Thumbs
 from ilk.errors import DataError
@@ -40,6 +41,7 @@ def encode(
     *,
     cache: str | Path | None = None,
     on_progress: OnProgress | None = None,
+    first: First | None = None,
 ) -> Encoded:
     """Encode all images of a source.
 
@@ -52,6 +54,8 @@ def encode(
     on_progress : callable (done, total) -> bool or None
         Called from the calling thread as blocks finish. True stops: `Interrupted` is raised once all finished work is
         in the cache.
+    first : First, optional
+        Rows to encode before all others; it is called with their features as soon as they are there.
 
     Raises
     ------
@@ -68,12 +72,12 @@ def encode(
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
     if isinstance(source, ArrayImages) and encoder.name == "pixels":
-        return encode_directly(source, encoder, tell, begin)
+        return encode_directly(source, encoder, tell, begin, first)
     home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()
     store = Store(home / "features" / encoder.key, encoder.n_features)
     if cache is None:
         weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
-    job = _Job(source, encoder, store, home, tell)
+    job = _Job(source, encoder, store, home, tell, first)
     features = job.run()
     return job.result(features, begin)
 
@@ -85,11 +89,21 @@ class _Stopped(Exception):
 class _Job:
     """One pass over a source: which rows are known, which are in work, what was found."""
 
-    def __init__(self, source: ImageSource, encoder: FrozenEncoder, store: Store, home: Path, tell: OnProgress) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        encoder: FrozenEncoder,
+        store: Store,
+        home: Path,
+        tell: OnProgress,
+        first: First | None = None,
+    ) -> None:
         self.source = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
         self.encoder = encoder
         self.store = store
         self.tell = tell
+        self.first = first if first is not None and len(first.rows) else None
+        self.awaited: set[int] = set()  # rows of `first` that are not there yet
         n = len(source)
         self.hashes: list[bytes] = [b""] * n
         self.reasons: list[str | None] = [None] * n
@@ -113,6 +127,10 @@ class _Job:
         """Fill the store, then gather the features; a shard that turns out damaged is made again."""
         todo = self._unknown()
         self.done = len(self.hashes) - len(todo)
+        if self.first is not None:
+            ahead = np.isin(todo, self.first.rows)
+            self.awaited.update(todo[ahead].tolist())
+            todo = np.concatenate([todo[ahead], todo[~ahead]])
         for _ in range(3):
             self._scan(todo)
             features, lost = self._gather()
@@ -146,6 +164,7 @@ class _Job:
         try:
             if self.tell(self.done, total):
                 raise Interrupted("stopped before the first image")
+            self._show_first()
             with _pool(self.threads) as pool:
                 try:
                     self._drive(pool, blocks, running, total)
@@ -182,6 +201,7 @@ class _Job:
             for future in finished:
                 running.discard(future)
                 self._take(*future.result())
+            self._show_first()
             if self.tell(self.done, total):
                 raise Interrupted(f"stopped after {self.done} of {total} images; the same command goes on from here")
 
@@ -214,6 +234,7 @@ class _Job:
         """Take in one finished block: facts of its rows, and its new images into the shard in work."""
         at = 0
         blank = np.zeros(self.encoder.n_features, np.float16)
+        self.awaited.difference_update(block.index.tolist())
         for i, row in enumerate(block.index.tolist()):
             name = block.hashes[i]
             self.hashes[row], self.reasons[row] = name, block.reasons[i]
@@ -234,6 +255,38 @@ class _Job:
         self.done += len(block.index)
         if len(self.pending) >= self.flush_at:
             self._flush()
+
+    def _show_first(self) -> None:
+        """Hand over the rows that were to come first, once, when the last of them is there."""
+        if self.first is None or self.awaited:
+            return
+        first, self.first = self.first, None
+        rows: list[int] = []
+        features: list[npt.NDArray[np.float16]] = []
+        fresh = {name: at for at, name in enumerate(self.pending.hashes)}
+        read = functools.cache(self.store.features)
+        for name, row in {self.hashes[row]: row for row in reversed(first.rows.tolist())}.items():
+            place = self.store.place(name)
+            if (at := fresh.get(name)) is not None and self.pending.reasons[at] is None:
+                features.append(self.pending.features[at])
+            elif place is not None and self.store.facts(place)[2] is None and (found := read(place[0])) is not None:
+                features.append(found[place[1]])
+            else:  # unreadable, or its shard is damaged
+                continue
+            rows.append(row)
+        if rows:
+            order = np.argsort(rows)
+            first(np.array(rows)[order], np.stack(features)[order], self._thumbs_now)
+
+    def _thumbs_now(self, rows: Iterable[int]) -> npt.NDArray[np.uint8]:
+        """Return thumbnails of rows that were read already, from the shard in work or from the store."""
+        names = [self.hashes[row] for row in rows]
+        fresh = {name: at for at, name in enumerate(self.pending.hashes)}
+        thumbs = Thumbs(self.store, [self.store.place(name) for name in names]).read(range(len(names)))
+        for i, name in enumerate(names):
+            if name in fresh:
+                thumbs[i] = self.pending.thumbs[fresh[name]]
+        return thumbs
 
     def _flush(self) -> None:
         if len(self.pending):

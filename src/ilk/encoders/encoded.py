@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ilk.encoders.shards import SHARD
 from ilk.errors import DataError, IlkError
 
-__all__ = ["Encoded", "Halves", "Interrupted", "OnProgress", "ThumbSource", "room"]
+__all__ = ["Encoded", "First", "Halves", "Interrupted", "OnProgress", "ThumbSource", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
 Halves = npt.NDArray[np.float16]
@@ -24,6 +24,20 @@ _IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
 
 class Interrupted(IlkError):
     """Encoding was stopped on request; what was done by then is in the cache."""
+
+
+class First(Protocol):
+    """Rows of a source that are to be encoded before all others, and who wants to see them."""
+
+    rows: npt.NDArray[np.int64]
+
+    def __call__(
+        self,
+        rows: npt.NDArray[np.int64],
+        features: npt.NDArray[np.float16],
+        thumbs: Callable[[Iterable[int]], npt.NDArray[np.uint8]],
+    ) -> None:
+        """Take in the distinct readable ones among `rows`: their numbers (m,), features (m, d), thumbnails of rows."""
 
 
 class ThumbSource(Protocol):

@@ -104,7 +104,7 @@ def group(
         labels = np.asarray(clusterer.fit_predict(x))
         if labels.shape != (len(x),):
             raise ArgumentError(f"{name}.fit_predict gave shape {labels.shape}, expected ({len(x)},).")
-    labels, proba = _by_size(labels.astype(np.int64), proba)
+    labels, proba = by_size(labels.astype(np.int64), proba)
     if proba is None:
         proba = _neighbour_shares(x, labels, votes, graph)
     return Grouping(labels, proba, name, notes)
@@ -172,7 +172,7 @@ def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray
         return np.asarray(AgglomerativeClustering(k, linkage="ward", connectivity=connectivity).fit_predict(x))
 
 
-def _by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
+def by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
     """Number the groups from the largest to the smallest; ties by their first image. -1 stays."""
     ids, first, counts = np.unique(labels, return_index=True, return_counts=True)
     real = ids >= 0

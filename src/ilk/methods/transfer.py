@@ -16,6 +16,7 @@ from ilk.data import open_images
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
+from ilk.methods._first import FirstGroups
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
 from ilk.methods.transfer_presets import PRESETS
@@ -63,7 +64,8 @@ class TransferClustering(ImageClusterer):
     Attributes
     ----------
     labels_ : (n,) int64
-        Groups from the largest (0) to the smallest; -1 = not assigned (noise, or not readable).
+        -1 = not assigned (noise, or not readable). Groups are numbered from the largest (0) to the smallest; above 300
+        images they keep the numbers of the first groups, those of a sample of 300, which were numbered so.
     probabilities_ : (n, k) float32
     confidence_ : (n,) float32
         What `predict` would give an image's own group if the image were new; 0 where it is not assigned.
@@ -189,11 +191,15 @@ class TransferClustering(ImageClusterer):
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
-        with layout.warming_up(table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP):
+        umap = table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP
+        with layout.warming_up(umap) as warm_up:
+            first = FirstGroups(len(source), self.n_clusters, self.random_state, tell, source.names, warm_up)
             self._load_encoder(source, table)
             tell({"stage": "encoder", "encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]})
             with tell.stage("encode"):
-                self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
+                self.encoded_ = encoders.encode(
+                    source, self.encoder_, cache=self._cache(), on_progress=tell.progress, first=first
+                )
         self.notes_ += self.encoded_.notes
         features = self.encoded_.features
         self._check_count(features)
@@ -208,7 +214,7 @@ class TransferClustering(ImageClusterer):
             )
             self.notes_ += notes
         with tell.stage("cluster"):
-            self._group(table, tell)
+            self._group(table, tell, first)
         return self
 
     def _load_encoder(self, source: Any, table: Mapping[str, Any]) -> None:
@@ -241,7 +247,7 @@ class TransferClustering(ImageClusterer):
             seen = "all images look the same" if alike else f"{distinct} distinct image(s)"
             raise NotEnoughImages(f"{seen}: too few for {wanted} groups. Ask for fewer groups or give more images.")
 
-    def _group(self, table: Mapping[str, Any], tell: Stages) -> None:
+    def _group(self, table: Mapping[str, Any], tell: Stages, first: FirstGroups) -> None:
         self.k_choice_ = None
         k: int | None = None
         if isinstance(table["clusterer"], str) and table["clusterer"] != "hdbscan":
@@ -256,6 +262,7 @@ class TransferClustering(ImageClusterer):
         found = steps.group(
             self.embedding_, k, table["clusterer"], int(table["n_init"]), self.random_state, graph, votes
         )
+        found = first.keep(found, self.encoded_.rows)
         self.notes_ += found.notes
         self.n_clusters_ = found.proba.shape[1]
         if self.n_clusters_ == 0:
