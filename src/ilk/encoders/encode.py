@@ -25,7 +25,7 @@ import torch
 
 from ilk.data import ArrayImages, Block, FolderImages, ImageSource
 from ilk.encoders.direct import encode_directly
-from ilk.encoders.encoded import Encoded, First, Halves, Interrupted, OnProgress, room
+from ilk.encoders.encoded import Encoded, First, Halves, Interrupted, OnProgress, check_room, room
 from ilk.encoders.frozen import FrozenEncoder, digest
 from ilk.encoders.shards import SHARD, Memo, Shard, Store, Thumbs
 from ilk.errors import DataError
@@ -59,6 +59,8 @@ def encode(
 
     Raises
     ------
+    ArgumentError
+        More than 8 GiB of flattened maps.
     DataError
         The cache cannot be written (disk full), or the features are not finite.
     Interrupted
@@ -66,10 +68,11 @@ def encode(
 
     Notes
     -----
-    Memory: (workers + 3) blocks of ``encoder.batch_size`` images, one shard, and features beyond 256 MiB in a temporary
-    file. A process that is killed loses at most the one shard in work. An odd file never stops it.
+    Memory: (workers + 3) blocks of ``encoder.batch_size`` images, one shard, and features beyond 256 MiB in a nameless
+    file in the cache. A process that is killed loses at most the one shard in work. An odd file never stops it.
     """
     begin = time.perf_counter()
+    check_room(len(source), encoder.n_features, encoder.settings.get("pool"))
     tell: OnProgress = on_progress or (lambda done, total: None)
     if isinstance(source, ArrayImages) and encoder.name == "pixels":
         return encode_directly(source, encoder, tell, begin, first)
@@ -305,7 +308,7 @@ class _Job:
             elif place is not None and self.store.facts(place)[2] is None:
                 row = self.distinct[name] = len(self.distinct)
                 by_shard.setdefault(place[0], []).append((row, place[1]))
-        features = room(len(self.distinct), self.encoder.n_features)
+        features = room(len(self.distinct), self.encoder.n_features, self.store.folder)
         names = list(self.distinct)
         for shard, pairs in by_shard.items():
             found = self.store.features(shard)

@@ -6,20 +6,22 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ilk.encoders.shards import SHARD
-from ilk.errors import DataError, IlkError
+from ilk.errors import ArgumentError, DataError, IlkError
 
-__all__ = ["Encoded", "First", "Halves", "Interrupted", "OnProgress", "ThumbSource", "room"]
+__all__ = ["Encoded", "First", "Halves", "Interrupted", "OnProgress", "ThumbSource", "check_room", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
 Halves = npt.NDArray[np.float16]
 
 _IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
+MOST_FLATTENED = 8 * 2**30  # bytes of flattened maps
 
 
 class Interrupted(IlkError):
@@ -95,25 +97,39 @@ class Encoded:
     notes: list[str] = field(default_factory=list)
 
 
-def room(m: int, d: int) -> Halves:
-    """Return float16 (m, d), in memory, or in a file that vanishes with it.
+def check_room(n: int, d: int, pool: Any) -> None:
+    """Raise ArgumentError where the flattened maps of `n` images, of `d` numbers each, are too much to keep.
+
+    >>> check_room(45_000, 94_080, "flatten")
+    """
+    size = n * d * 2
+    if pool == "flatten" and size > MOST_FLATTENED:
+        raise ArgumentError(
+            f"pool='flatten': {n:,} images of {d:,} numbers each make {size / 2**30:.1f} GiB of features; "
+            f"{MOST_FLATTENED / 2**30:g} GiB are allowed. Use pool=gap (the mean over positions says nearly the same), "
+            f"or at most {MOST_FLATTENED // (2 * d):,} images."
+        )
+
+
+def room(m: int, d: int, folder: Path | None = None) -> Halves:
+    """Return float16 (m, d), in memory, or in a nameless file in `folder` that vanishes with it.
 
     Raises
     ------
     DataError
-        The disk for temporary files is full.
+        The disk is full.
     """
     size = m * d * 2
     if size < _IN_MEMORY:
         return np.zeros((m, d), np.float16)
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         try:  # a hole in a mapped file that cannot be filled later would end the process without a word
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            where = tempfile.gettempdir()
+            where = folder or tempfile.gettempdir()
             raise DataError(
                 f"{size / 1e9:.1f} GB for the features do not fit into {where} ({error.strerror}); "
-                "free some space, or set TMPDIR to another disk"
+                f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
             ) from None
         return np.memmap(file, np.float16, "w+", shape=(m, d))
