@@ -80,6 +80,9 @@ def predict(
     run: RunPath,
     source: Source,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
+    threshold: Annotated[
+        Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
+    ] = None,
     split: Split = "all",
     device: Device = "auto",
     cache: Cache = None,
@@ -95,8 +98,9 @@ def predict(
 
     with Screen(json) as screen:
         found = jobs.predict(
-            run, source, split=split, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event
-        )
+            run, source, split=split, threshold=threshold, device=device, cache=parse.cache(cache, no_cache),
+            on_event=screen.event,
+        )  # fmt: skip
         if out is not None:
             found.write(out)
         screen.predicted(found, run, out)
