@@ -75,10 +75,8 @@ def main() -> None:
         for name, (source, arguments, stop) in sources.items():
             for turn in ("convert", "measure"):
                 cache = home / f"cache-{name}"
-                seen = timed(
-                    [source, *arguments, "--cache", str(cache), "-o", str(home / f"{name}-{turn}")],
-                    stop or turn == "convert",
-                )
+                extra = ["--cache", str(cache), "-o", str(home / f"{name}-{turn}")]
+                seen = timed([source, *arguments, *extra], stop or turn == "convert")
                 for part in ("features", "files"):
                     subprocess.run(["rm", "-rf", str(cache / part)], check=True)
             result[name] = seen

@@ -45,6 +45,10 @@ RECIPES: dict[str, dict[str, str]] = {
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
     "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
     "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "first": {"first": f"python benchmarks/first.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "predict": {"predict": f"python benchmarks/predict.py {WEIGHTS}"},
+    "heldout": {f"heldout-{s}": f"python benchmarks/heldout.py {DATA}/mnist.npz --seed {s}" for s in range(3)},
+    "unknown": {"unknown": f"python benchmarks/unknown.py {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }
 SHORT = ["demo", "help", "clothing500", "kmeans", "bad_inputs"]

@@ -50,6 +50,39 @@ def quality_rows() -> list[Row]:
     return rows
 
 
+def placing_rows() -> list[Row]:
+    """Rows on first groups, and on images a run has not seen."""
+    rows: list[Row] = []
+    if found := load("first"):
+        r = found[0]
+        seen = [r["photos"]["first"], r["large"]["first"], r["slow_encoder"]["first"]]
+        text = f"{seen[0]:.0f} s, {seen[1]:.0f} s; {seen[2]:.0f} s with a 12 × slower network"
+        what = f"First groups shown: 500 photos, {r['n_large']:,} JPEGs"
+        rows.append((what, "≤ 20 s from start", text, max(seen) <= 20))
+    if found := load("predict"):
+        r = found[0]
+        text = f"{100 * r['over']:.1f} % ({r['seconds']:.0f} s in all)"
+        rows.append((f"`predict`, {r['n']:,} new JPEGs: on top of decode + encode", "≤ 10 %", text, r["over"] <= 0.1))
+    if found := load("heldout"):
+        for key, what in (("own_pipeline", "two pipelines"), ("same_layout", "on one layout")):
+            shares = [r[key]["agreement"] for r in found]
+            text = " ".join(f"{100 * share:.1f}" for share in shares) + " %"
+            goal = "≥ 97 % on 3 seeds"
+            rows.append(
+                (f"Held-out MNIST: same group as umap-learn + mixture, {what}", goal, text, min(shares) >= 0.97)
+            )
+        pairs = [(r["own_pipeline"]["acc_test"], r["own_pipeline"]["acc_train"]) for r in found]
+        text = ", ".join(f"{a:.3f} ({b:.3f})".replace("0.", ".") for a, b in pairs)
+        fine = all(abs(a - b) <= 0.01 for a, b in pairs)
+        rows.append(("… ACC of predicted images (of the run's own)", "within .01", text, fine))
+    if found := load("unknown"):
+        shares = found[0]["mnist"]
+        text = f"noise {100 * shares['uniform_noise']:.0f} %, letters {100 * shares['letters']:.0f} %, clothes "
+        text += f"{100 * shares['clothes']:.0f} %, test digits {100 * shares['known']:.1f} %"
+        rows.append(("… “none of these”", "letters or noise mostly", text, shares["uniform_noise"] > 0.5))
+    return rows
+
+
 def cost_rows() -> list[Row]:
     """Rows on time and memory."""
     rows: list[Row] = []
@@ -95,7 +128,7 @@ def cost_rows() -> list[Row]:
 
 def table() -> str:
     """Return the whole table as Markdown."""
-    rows = quality_rows() + cost_rows()
+    rows = quality_rows() + placing_rows() + cost_rows()
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
     records = [r for folder in sorted(RESULTS.iterdir()) for r in load(folder.name)]
