@@ -79,7 +79,8 @@ def build(
     """
     _check(name, weights, precision)
     place = compute.device(device)
-    found = choose(source, hub, settings) if name == "auto" else Choice(name, _reason(name, weights))
+    kept = None if cache is None else Path(cache).expanduser()
+    found = choose(source, hub, settings, kept) if name == "auto" else Choice(name, _reason(name, weights))
     if found.name == "pixels":
         encoder = build_pixels(settings, source)
     elif found.name == "classic":
@@ -176,7 +177,7 @@ def _pretrained(
     wanted: str | None = None,
     plain: bool = False,
 ) -> FrozenEncoder:
-    what = pretrained.recipe(name, settings)
+    what = pretrained.recipe(name, settings, cache.path)
     if source is not None and what.pool == "flatten":
         check_room(len(source), pretrained.flat_width(what), what.pool)  # before any weights are fetched or images read
     file = file or weights.locate(what.cfg, hub) or weights.fetch(name, what.cfg, hub)
