@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import math
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -22,6 +24,12 @@ PALETTE_DARK = (
     *("#44aa99", "#b5b54a", "#c2568c", "#b8674f", "#6699cc", "#ee7733"),
 )
 MARKERS = "o^sDvP*X<>"
+# for lines: dark first, and told apart by their dashes too
+STROKES = tuple(
+    (colour, dash)
+    for dash in ("-", (0, (5, 2)), (0, (1, 1.5)))
+    for colour in ("#332288", "#cc6677", "#117733", "#ee7733", "#6699cc", "#882255", "#999933", "#44aa99")
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,20 @@ def framed(width: float, height: float, ground: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set_facecolor(ground)
     return figure, axes
+
+
+def panelled(n: int, width: float, height: float, columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure with `n` pairs of axes of about `width` × `height` inches, up to `columns` beside each other."""
+    columns = min(n, columns if n <= 8 else columns + 1)
+    rows = math.ceil(n / columns)
+    figure = Figure(figsize=(width * columns, height * rows + 0.4), facecolor=LIGHT.ground)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for unused in axes[n:]:
+        unused.remove()
+    for used in axes[:n]:
+        used.set_facecolor(LIGHT.ground)
+    return figure, axes[:n]
 
 
 def fitting(text: str) -> str:
