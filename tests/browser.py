@@ -46,6 +46,7 @@ class Browser:
         self._buffer = b""
         target = self._ask("Target.createTarget", {"url": "about:blank"}, "")["targetId"]
         self._session = self._ask("Target.attachToTarget", {"targetId": target, "flatten": True}, "")["sessionId"]
+        self.version = str(self._ask("Browser.getVersion", {}, "")["product"])
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
 
@@ -74,6 +75,20 @@ class Browser:
     def mouse(self, x: float, y: float, kind: str = "mouseMoved", **more: Any) -> None:
         """Move the mouse to (x, y) of the window, or press (``mousePressed``) and release it there."""
         self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def show_map(self) -> None:
+        """Scroll to the map of a report and wait until it is drawn."""
+        self.run("document.documentElement.style.scrollBehavior = 'auto'; document.getElementById('map').scrollIntoView()")
+        self.wait("document.getElementById('map-live').dataset.ready === 'true'")
+
+    def hover(self, number: int) -> str:
+        """Move the mouse over point `number` of the map, and return the name that the page then shows."""
+        place = f"document.querySelectorAll('#map-live .point')[{number}].getBoundingClientRect()"
+        box = self.run(f"(() => {{ const b = {place}; return [b.x + b.width / 2, b.y + b.height / 2] }})()")
+        self.mouse(box[0] + 40, box[1] + 40)
+        self.mouse(*box)
+        self.wait("!document.getElementById('map-card').hidden")
+        return str(self.run("document.querySelector('#map-card .name').textContent"))
 
     def look(self, target: Path, *, whole: bool = False) -> Path:
         """Save a picture of the window, or of the whole page, as PNG."""

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_run import BAD, HOSTILE, SIDE, TWINS, Make, N, cluster_record, header, pixels_of
+from report_run import (
+    BAD,
+    HOSTILE,
+    SIDE,
+    TWINS,
+    Make,
+    N,
+    cluster_record,
+    figures_of_all_kinds,
+    header,
+    history_of,
+    pixels_of,
+)
 
 from ilk import runs
 from ilk.files.thumbs import make_thumb, write_sheets
@@ -50,6 +62,12 @@ def make_run(tmp_path: Path) -> Make:
             layout = rng.normal(size=(n, 2)).astype(np.float32)
             layout[list(bad)] = np.nan
             writer.array("map.npy", layout)
+        if without.get("rich"):
+            features = rng.random((n, 5)).astype(np.float16) + 2 * np.eye(5, dtype=np.float16)[np.arange(n) % k % 5]
+            features[list(bad)] = np.nan
+            writer.array("features.npy", features)
+            writer.figures([runs.checked_figure(figure) for figure in figures_of_all_kinds()])
+            writer.update(history=history_of(12), choice={"clear": False, "why": "Criteria <b>disagree</b>."})
         if not without.get("no_thumbs"):
             write_sheets(writer.folder / "thumbs", [np.stack([make_thumb(p) for p in pixels_of(n, side)])])
         if without.get("scored"):

@@ -60,3 +60,27 @@ def cluster_record(k: int, mine: np.ndarray) -> dict[str, Any]:
         "quality": {} if k < 0 else {"silhouette": 0.42, "confidence": 0.8},
         "nearest": None if k < 0 else (k + 1) % 3,
     }
+
+
+def history_of(epochs: int) -> list[dict[str, Any]]:
+    """What a method records that trains, and what belongs to no epoch."""
+    trained = [{"stage": "train", "epoch": i, "epochs": epochs, "loss": 1 / (1 + i), "ok": True} for i in range(epochs)]
+    later = [{"stage": "tune", "epoch": i, "loss": 0.1, "moved": None if i else 5} for i in range(3)]
+    return [{"stage": "encode", "seconds": 1.0}, *trained, *later, {"stage": "done", "loss": 99.0}]
+
+
+def figures_of_all_kinds() -> list[dict[str, Any]]:
+    """A figure of each kind, with texts that must stay texts."""
+    rng = np.random.default_rng(0)
+    hostile = "</script><img src=x onerror=alert(1)> $x^$ \u202e"
+    points = {"points": np.r_[rng.normal(size=(50, 2)), [[np.nan, 0]]], "labels": np.arange(51) % 4 - 1}
+    return [
+        {"name": "curves", "title": hostile, "caption": hostile, "kind": "lines", "x": [1, 2, 3],
+         "series": {"_a": [1, np.nan, 3.5], hostile: [3, 2, 1]}, "x_label": hostile, "y_label": "loss"},
+        {"name": "bars", "title": "Bars", "kind": "bars", "names": ["a", hostile], "values": [-2.5, 1e6]},
+        {"name": "matrix", "title": "Matrix", "kind": "matrix", "values": [[1, 2, np.nan]], "row_names": ["only"]},
+        {"name": "space", "title": "Space", "kind": "scatter", "panels": [{"title": "a", **points}, {"title": "b", **points}]},
+        {"name": "views", "title": "Views", "kind": "images", "rows": [
+            {"title": "grey", "images": rng.integers(0, 256, (3, 9, 7), dtype=np.uint8)},
+            {"title": hostile, "images": rng.integers(0, 256, (45, 20, 30, 3), dtype=np.uint8)}]},
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from ilk.report.facts import Facts
 from ilk.report.marks import LIGHT, STROKES, fitting, panelled
@@ -16,7 +17,7 @@ from ilk.report.words import counted, finite, shortened
 # criterion -> (name, what it says, whether more is better); in the order of the panels
 CRITERIA: dict[str, tuple[str, str, bool]] = {
     "silhouette": ("silhouette", "−1 to 1, higher is clearer", True),
-    "stability": ("stability", "agreement of fits on halves, 0 to 1, higher is better", True),
+    "stability": ("stability", "fits on halves agree, 0 to 1, higher is better", True),
     "calinski_harabasz": ("Calinski-Harabasz", "variance ratio, higher is better", True),
     "davies_bouldin": ("Davies-Bouldin", "overlap of groups, lower is better", False),
     "rank_sum": ("rank sum", "of all criteria, lower is better", False),
@@ -85,7 +86,7 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
         title, unit, _ = CRITERIA.get(name, (name.replace("_", " "), "", True))
         _criterion(axes, points, places, best(name, points), names, first=number == 0)
         axes.set_title(fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=LIGHT.ink)
-        axes.set_ylabel(fitting(unit), color=LIGHT.quiet, fontsize=8)
+        axes.set_title(fitting(unit), loc="right", fontsize=8, color=LIGHT.quiet)
         axes.set_xlabel("number of groups K", color=LIGHT.quiet, fontsize=9)
     figure.suptitle(f"Evidence for the number of groups; ▲ best of its panel, ring: K = {facts.n_groups}, taken",
                     x=0.02, ha="left", fontsize=11, color=LIGHT.ink)  # fmt: skip
@@ -114,7 +115,8 @@ def _criterion(
         if first:
             colour, late = LIGHT.chosen if "taken" in told else LIGHT.ink, x > 0.72 * len(places)
             text = f" {', '.join(told)}: {k} "
-            axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8, fontweight="bold")
+            told_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
+            told_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
     step = math.ceil(len(places) / 12)
     axes.set_xticks([i for i in places.values() if i % step == 0], [str(int(k)) for k, i in places.items() if i % step == 0])
     axes.set_ylim(min(values) - 0.25 * room, max(values) + 0.28 * room)

@@ -59,9 +59,9 @@ def framed(width: float, height: float, ground: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def panelled(n: int, width: float, height: float, columns: int = 2) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure with `n` pairs of axes of about `width` × `height` inches, up to `columns` beside each other."""
-    columns = min(n, columns if n <= 8 else columns + 1)
+def panelled(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure with `n` pairs of axes of about `width` × `height` inches, up to four beside each other."""
+    columns = min(n, 2 if n in (2, 4) else 3 if n <= 9 else 4)
     rows = math.ceil(n / columns)
     figure = Figure(figsize=(width * columns, height * rows + 0.4), facecolor=LIGHT.ground)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)

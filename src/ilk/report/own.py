@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ilk.report.facts import NOISE
 from ilk.report.marks import LIGHT, MARKERS, STROKES, fitting, framed, panelled
 from ilk.report.sheets import COLUMNS, contact_sheet
-from ilk.report.words import counted, decimal, shortened
+from ilk.report.words import counted, shortened
 
 MAX_SERIES = 24
 MAX_BARS = 60
@@ -46,6 +48,8 @@ def _lines(own: Own) -> Figure:
     more = f"{len(series) - MAX_SERIES} more series are not drawn" if len(series) > MAX_SERIES else ""
     _finish(axes, own, more)
     axes.grid(axis="y", color=LIGHT.line, lw=0.8)
+    if (own["x"] == np.round(own["x"])).all():
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -54,7 +58,7 @@ def _bars(own: Own) -> Figure:
     figure, axes = framed(8, 1.5 + 0.27 * len(names), LIGHT.ground)
     axes.barh(range(len(names)), values, color=LIGHT.bar, height=0.74)
     for y, value in enumerate(values.tolist()):
-        axes.text(max(value, 0), y, f" {decimal(_whole(value))}", va="center", fontsize=8, color=LIGHT.ink)
+        axes.text(max(value, 0), y, f" {_short(value)}", va="center", fontsize=8, color=LIGHT.ink)
     axes.set_yticks(range(len(names)), [fitting(shortened(n, 40)) for n in names], fontsize=8.5, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
@@ -66,8 +70,8 @@ def _bars(own: Own) -> Figure:
     return figure
 
 
-def _whole(value: float) -> float | int:
-    return int(value) if float(value).is_integer() else value
+def _short(value: float) -> str:
+    return f"{value:,.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:,.3g}" if abs(value) >= 1e9 else f"{value:,.0f}"
 
 
 def _matrix(own: Own) -> Figure:
@@ -86,7 +90,7 @@ def _matrix(own: Own) -> Figure:
         middle = (np.nanmin(values) + np.nanmax(values)) / 2
         for (row, column), value in np.ndenumerate(values):
             ink = "black" if not value <= middle else "white"
-            text = decimal(_whole(value), 2) if np.isfinite(value) else "–"
+            text = _short(value) if np.isfinite(value) else "–"
             axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=ink)
     figure.colorbar(image, ax=axes, shrink=0.8).outline.set_visible(False)
     _finish(axes, own)
@@ -97,7 +101,7 @@ def _matrix(own: Own) -> Figure:
 
 def _scatter(own: Own) -> Figure:
     shown = own["panels"][:MAX_PANELS]
-    figure, panels = panelled(len(shown), width=5.2 if len(shown) < 3 else 4, height=4.2 if len(shown) < 3 else 3.4, columns=3)
+    figure, panels = panelled(len(shown), width=5.2 if len(shown) < 3 else 4, height=4.2 if len(shown) < 3 else 3.4)
     rng = np.random.default_rng(0)
     for axes, panel in zip(panels, shown, strict=True):
         kept = np.flatnonzero(np.isfinite(panel["points"]).all(axis=1))
@@ -111,7 +115,8 @@ def _scatter(own: Own) -> Figure:
             mine = points[labels == label]
             axes.plot(*mine.T, marker=marker, ls="none", ms=size, mew=0, alpha=0.75, color=colour)
             if label >= 0 and number < 40:
-                axes.text(*np.median(mine, axis=0), str(label), fontsize=9, fontweight="bold", ha="center", color=LIGHT.ink)
+                told = axes.text(*np.median(mine, axis=0), str(label), fontsize=9, ha="center", color=LIGHT.ink)
+                told.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=LIGHT.ground)])
         _finish(axes, {**own, "title": panel["title"]}, size=10)
         axes.tick_params(labelsize=7)
     rest = len(own["panels"]) - len(shown)

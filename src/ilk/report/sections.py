@@ -42,19 +42,20 @@ def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
     criteria = curves.criteria(table)
     best = {name: curves.best(name, points) for name, points in criteria.items()}
     columns = ["k", *criteria]
+    whole = {name for name, points in criteria.items() if all(float(y).is_integer() for _, y in points)} | {"k"}
     told = facts.header.get("choice") or {}
     clear = told.get("clear")
     return {
         "k": k,
         "given": isinstance(asked, int) and not isinstance(asked, bool),
         "asked": asked if isinstance(asked, int) else None,
-        "clear": clear if isinstance(clear, bool) else None,
+        "is_clear": clear if isinstance(clear, bool) else None,
         "why": words.plain(told.get("why") or "", 600),
         "columns": [_heading(c) for c in columns],
         "rows": [
             {
                 "k": int(row["k"]),
-                "cells": [(words.decimal(row.get(c)), best.get(c) == int(row["k"])) for c in columns],
+                "cells": [(_cell(row.get(c), c in whole), best.get(c) == int(row["k"])) for c in columns],
                 "names": [name for name in names.get(int(row["k"]), []) if name != "taken"],
             }
             for row in table[:MAX_K_ROWS]
@@ -64,6 +65,10 @@ def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
         "best": [(CRITERIA[name][0], value) for name, value in best.items() if value is not None and name in CRITERIA],
         "curves": [c for name, points in criteria.items() if (c := _curve(name, points, k, names, best[name]))],
     }
+
+
+def _cell(value: Any, whole: bool) -> str:
+    return words.count(value) if whole and words.finite(value) is not None else words.decimal(value)
 
 
 def _heading(column: str) -> str:
@@ -91,14 +96,15 @@ def _curve(
             "value": words.decimal(y),
             "taken": x == k,
             "best": x == best,
-            "name": ", ".join([*names.get(int(x), []), *(["best"] if x == best else [])]),
+            "name": ", ".join(names.get(int(x), [])),
             "anchor": "start" if i < 2 else "end" if i > len(points) - 3 else "middle",
             "tick": i % (len(points) // 14 + 1) == 0,
         }
         for i, (x, y) in enumerate(points)
     ]
     name, unit, _ = CRITERIA.get(criterion, (criterion.replace("_", " "), "", True))
-    limits = {"low": words.decimal(low), "high": words.decimal(high)}
+    whole = all(float(y).is_integer() for _, y in points)
+    limits = {"low": _cell(low, whole), "high": _cell(high, whole)}
     return {"name": name, "unit": unit, "points": drawn, "first": drawn[0]["k"], "last": drawn[-1]["k"], **limits}
 
 

@@ -61,6 +61,7 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
     axes.set_xlim(left, 1)
     axes.set_ylim(y, -0.12)
     axes.set_yticks([])
+    axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9, labelpad=26)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     title = f"Silhouette of every image, by group (mean {mean:.2f}, dashed)"
@@ -105,6 +106,7 @@ def draw_similarity(run: Run, facts: Facts) -> Figure | None:
                 size = 7 if n <= 12 else 5.5
                 told = axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=ink)
                 told.set_in_layout(False)  # inside of its cell: measuring it would only cost time
+    axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.7)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib
@@ -33,15 +35,16 @@ def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
     first = [central(facts, g, total - EDGE) for g in groups]
     last = [borderline(facts, g, EDGE, shown) for g, shown in zip(groups, first, strict=True)]
     pixels = pictures.rows([*first, *last], CELL if sharp else 0)
-    written = []
-    for group, inner, outer in zip(groups, pixels, pixels[len(groups) :], strict=False):
+
+    def write(group: Group, inner: list[Pixels], outer: list[Pixels]) -> Path:
         label = "Some of them" if group.id == NOISE else "Most central"
         rows = [(name, shown) for name, shown in ((label, inner), ("Borderline", outer)) if shown]
-        sheet = contact_sheet(_heading(facts, group), rows, pictures.small)
         path = folder / f"contact-{group.id}.png"
-        sheet.save(path, compress_level=4)
-        written.append(path)
-    return written
+        contact_sheet(_heading(facts, group), rows, pictures.small).save(path, compress_level=4)
+        return path
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # packing a PNG leaves the interpreter free
+        return list(pool.map(write, groups, pixels[: len(groups)], pixels[len(groups) :]))
 
 
 def _heading(facts: Facts, group: Group) -> str:

@@ -8,8 +8,11 @@
     "circle": "●", "triangle-up": "▲", "square": "■", "diamond": "◆", "triangle-down": "▼",
     "cross": "✚", "star": "★", "x": "✖", "triangle-left": "◀", "triangle-right": "▶",
   };
-  // dark to pale, equal steps of lightness: told apart by colour-blind eyes and in grey
-  const RAMP = [[0, 32, 77], [66, 78, 108], [124, 123, 120], [187, 173, 108], [250, 226, 92]];
+  // from doubtful to sure, in equal steps of lightness: told apart by colour-blind eyes and in grey
+  const RAMPS = {
+    light: [[0, 32, 77], [66, 78, 108], [124, 123, 120], [187, 173, 108], [236, 208, 80]],
+    dark: [[255, 234, 120], [214, 198, 118], [170, 163, 126], [130, 134, 137], [92, 108, 142]],
+  };
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const state = { by: "group", lit: null };
   let map = null, starting = null;
@@ -25,8 +28,8 @@
   const colourOf = (group) => (group.colour < 0 ? map.greys[theme()] : map.palettes[theme()][group.colour]);
 
   function shade(sure) {
-    const at = (dark.matches ? 1 - sure : sure) * (RAMP.length - 1), low = Math.min(Math.floor(at), RAMP.length - 2);
-    return "rgb(" + RAMP[low].map((v, i) => Math.round(v + (RAMP[low + 1][i] - v) * (at - low))).join(",") + ")";
+    const ramp = RAMPS[theme()], at = sure * (ramp.length - 1), low = Math.min(Math.floor(at), ramp.length - 2);
+    return "rgb(" + ramp[low].map((v, i) => Math.round(v + (ramp[low + 1][i] - v) * (at - low))).join(",") + ")";
   }
 
   function marker() {
