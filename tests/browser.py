@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,9 @@ class Browser:
 
     def show_map(self) -> None:
         """Scroll to the map of a report and wait until it is drawn."""
-        self.run("document.documentElement.style.scrollBehavior = 'auto'; document.getElementById('map').scrollIntoView()")
+        self.run(
+            "document.documentElement.style.scrollBehavior = 'auto'; document.getElementById('map').scrollIntoView()"
+        )
         self.wait("document.getElementById('map-live').dataset.ready === 'true'")
 
     def hover(self, number: int) -> str:
@@ -143,7 +145,8 @@ class Browser:
         while not done():
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {seconds} s for {what}; the console said {self.problems}")
-            self.ask("Runtime.evaluate", expression="new Promise(r => setTimeout(r, 20))", awaitPromise=True)
+            with suppress(TimeoutError):
+                self._note(self._next(0.02))
 
 
 @contextmanager

@@ -32,7 +32,10 @@ WRONG = [
     ({**LINES, "series": {"s": [[1, 2]]}}, "shape"),
     ({**LINES, "series": {}}, "at least one name"),
     ({**LINES, "series": {"s": [1, [2]]}}, "cannot be read as numbers"),
-    ({"name": "a", "title": "A", "kind": "bars", "names": "ab", "values": [1, 2]}, "names must be a list of names, got str"),
+    (
+        {"name": "a", "title": "A", "kind": "bars", "names": "ab", "values": [1, 2]},
+        "names must be a list of names, got str",
+    ),
     ({"name": "a", "title": "A", "kind": "bars", "names": [], "values": []}, "names is empty"),
     ({"name": "a", "title": "A", "kind": "bars", "names": ["b"]}, "values is missing"),
     ({**MATRIX, "values": [1, 2]}, r"\(n, n\) is needed"),
@@ -88,7 +91,7 @@ def test_damage_is_named(tmp_path: Path, damage: str, text: str | None) -> None:
         (tmp_path / damage).unlink()
     else:
         (tmp_path / damage).write_text(text)
-    with pytest.raises(RunError, match="figures in .* missing or damaged"):
+    with pytest.raises(RunError, match=r"figures in .* missing or damaged"):
         load_figures(tmp_path)
 
 
@@ -101,7 +104,9 @@ def stored(tmp_path: Path, figures: Any) -> tuple[list[str], list[str]]:
 
 
 def test_a_wrong_figure_becomes_a_warning(tmp_path: Path) -> None:
-    names, warnings = stored(tmp_path, lambda: [LINES, {**MATRIX, "name": "b", "values": 3}, {**LINES}, {**MATRIX, "name": "c"}])
+    names, warnings = stored(
+        tmp_path, lambda: [LINES, {**MATRIX, "name": "b", "values": 3}, {**LINES}, {**MATRIX, "name": "c"}]
+    )
     assert names == ["a", "c"]
     assert warnings[0] == "old"
     assert "'b': values has shape ()" in warnings[1]

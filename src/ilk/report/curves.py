@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from ilk.report.facts import Facts
 from ilk.report.marks import LIGHT, STROKES, fitting, panelled
@@ -81,11 +82,15 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
     names = suggestions(facts, facts.n_groups)
     every = sorted({k for points in curves.values() for k, _ in points})
     places = {k: i for i, k in enumerate(every)}
-    figure, panels = panelled(len(curves), width=8 if len(curves) == 1 else 5.2, height=4.4 if len(curves) == 1 else 3.3)
+    figure, panels = panelled(
+        len(curves), width=8 if len(curves) == 1 else 5.2, height=4.4 if len(curves) == 1 else 3.3
+    )
     for number, (axes, (name, points)) in enumerate(zip(panels, curves.items(), strict=True)):
         title, unit, _ = CRITERIA.get(name, (name.replace("_", " "), "", True))
         _criterion(axes, points, places, best(name, points), names, first=number == 0)
-        axes.set_title(fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=LIGHT.ink)
+        axes.set_title(
+            fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=LIGHT.ink
+        )
         axes.set_title(fitting(unit), loc="right", fontsize=8, color=LIGHT.quiet)
         axes.set_xlabel("number of groups K", color=LIGHT.quiet, fontsize=9)
     figure.suptitle(f"Evidence for the number of groups; ▲ best of its panel, ring: K = {facts.n_groups}, taken",
@@ -94,7 +99,12 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
 
 
 def _criterion(
-    axes: Axes, points: Points, places: Mapping[float, int], top: int | None, names: Mapping[int, list[str]], first: bool
+    axes: Axes,
+    points: Points,
+    places: Mapping[float, int],
+    top: int | None,
+    names: Mapping[int, list[str]],
+    first: bool,
 ) -> None:
     """Draw one curve at even steps: candidates lie denser among small numbers, where the choice is made."""
     at = {int(k): (places[k], v) for k, v in points}
@@ -118,7 +128,9 @@ def _criterion(
             told_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
             told_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
     step = math.ceil(len(places) / 12)
-    axes.set_xticks([i for i in places.values() if i % step == 0], [str(int(k)) for k, i in places.items() if i % step == 0])
+    axes.set_xticks(
+        [i for i in places.values() if i % step == 0], [str(int(k)) for k, i in places.items() if i % step == 0]
+    )
     axes.set_ylim(min(values) - 0.25 * room, max(values) + 0.28 * room)
     _plain(axes)
 
@@ -134,16 +146,20 @@ def draw_history(history: Sequence[Any]) -> Figure | None:
             colour, dash = STROKES[number % len(STROKES)]
             alone = "o" if len(points) < 3 else None
             x, y = zip(*points, strict=True)
-            axes.plot(x, y, color=colour, ls=dash, lw=1.6, marker=alone, ms=4, label=fitting(shortened(stage or "fit", 24)))
+            axes.plot(
+                x, y, color=colour, ls=dash, lw=1.6, marker=alone, ms=4, label=fitting(shortened(stage or "fit", 24))
+            )
         if len(stages) > 1:
             axes.legend(fontsize=7.5, frameon=False)
         title = fitting(shortened(key.replace("_", " "), 32))
         axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=LIGHT.ink, parse_math=False)
         axes.set_xlabel("epoch", color=LIGHT.quiet, fontsize=8.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes)
     epochs = max(len(points) for stages in curves.values() for points in stages.values())
-    figure.suptitle(f"What the method recorded over {counted(epochs, 'epoch')}", x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
+    figure.suptitle(
+        f"What the method recorded over {counted(epochs, 'epoch')}", x=0.02, ha="left", fontsize=11, color=LIGHT.ink
+    )
     return figure
 
 

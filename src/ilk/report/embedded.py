@@ -21,12 +21,12 @@ HEAVY = 200_000  # bytes from which a plot is packed more tightly
 APART = {
     "silhouettes": (
         "Silhouette of every image",
-        "One block per group, as high as the group is large. What reaches far to the right is far from all other groups.",
+        "One block per group, as high as the group is large; what reaches far to the right is far from other groups.",
     ),
     "similarity": (
         "Which groups are alike",
-        "The lighter a square, the more alike are two groups on average. Neighbours in the list are the first candidates "
-        "for a merge.",
+        "The lighter a square, the more alike two groups are on average; light squares are the first candidates for a "
+        "merge.",
     ),
 }
 
@@ -34,7 +34,7 @@ View = dict[str, Any]
 
 
 def plot_views(run: Run, facts: Facts) -> dict[str, Any]:
-    """Return the plots of two parts of the page: how far the groups are apart, and what the method itself has to show."""
+    """Return the plots of two parts of the page: how far groups are apart, and what the method itself has to show."""
     history = {}
     if histories(facts.header.get("history") or []):
         caption = "Each figure that the method recorded, by epoch."
@@ -53,7 +53,7 @@ def plot_views(run: Run, facts: Facts) -> dict[str, Any]:
 
 
 def _view(run: Run, name: str, draws: Mapping[str, Any], room: int) -> View | None:
-    """Return one plot as a ``data:`` address; without one where it is larger than `room`; None where there is nothing."""
+    """Return one plot as a ``data:`` address, or without where that exceeds `room`; None where there is nothing."""
     png = _existing(run, name)
     if png is None:
         drawn = draws[name]()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from ilk.files.thumbs import CELLS, encode_sheet
-from ilk.report.facts import NOISE, Facts, Group, Indices
+from ilk.report.facts import NOISE, Facts, Group
 from ilk.report.map import MAX_LABELS
 from ilk.report.marks import DARK, LIGHT
 from ilk.report.pictures import Pictures
@@ -182,7 +182,7 @@ def chosen_thumbs(facts: Facts, placed: npt.NDArray[np.bool_], limit: int = MAX_
         first |= dict.fromkeys(far[: int(DOUBTFUL * quota)].tolist())
         first |= dict.fromkeys(rng.permutation(members).tolist())
         chosen += list(first)[:quota]
-    return rng.permutation(chosen).astype(int).tolist()  # where the page has no room for all, every group loses some
+    return [int(i) for i in rng.permutation(chosen)]  # where the page has no room for all, every group loses some
 
 
 def chosen_points(facts: Facts, placed: npt.NDArray[np.bool_], thumbs: list[int], limit: int = MAX_POINTS) -> list[int]:
@@ -224,7 +224,7 @@ def fair_shares(sizes: list[int], limit: int) -> list[int]:
 def _sheets(pictures: Pictures, thumbs: list[int]) -> tuple[list[str], int]:
     """Return sprite sheets of `thumbs` within the page's budget, and how many thumbnails they hold."""
     sheets: list[str] = []
-    pixels: Indices | Any = pictures.pixels(thumbs)
+    pixels = pictures.pixels(thumbs)
     for start in range(0, len(pixels), CELLS):
         sheet = base64.b64encode(encode_sheet(np.stack(pixels[start : start + CELLS]))).decode()
         if sum(map(len, sheets)) + len(sheet) > MAX_BYTES:

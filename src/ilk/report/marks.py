@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import math
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,7 +59,7 @@ def framed(width: float, height: float, ground: str) -> tuple[Figure, Axes]:
 
 
 def panelled(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure with `n` pairs of axes of about `width` × `height` inches, up to four beside each other."""
+    """Return an empty figure with `n` pairs of axes of `width` × `height` inches, up to four beside each other."""
     columns = min(n, 2 if n in (2, 4) else 3 if n <= 9 else 4)
     rows = math.ceil(n / columns)
     figure = Figure(figsize=(width * columns, height * rows + 0.4), facecolor=LIGHT.ground)

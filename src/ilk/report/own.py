@@ -71,7 +71,13 @@ def _bars(own: Own) -> Figure:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.4g}".replace("-", "−") if abs(value) < 1e4 else f"{value:,.3g}" if abs(value) >= 1e9 else f"{value:,.0f}"
+    return (
+        f"{value:,.4g}".replace("-", "−")
+        if abs(value) < 1e4
+        else f"{value:,.3g}"
+        if abs(value) >= 1e9
+        else f"{value:,.0f}"
+    )
 
 
 def _matrix(own: Own) -> Figure:
@@ -79,13 +85,17 @@ def _matrix(own: Own) -> Figure:
     rows, columns = values.shape
     width, height = (float(np.clip(0.34 * n + 2.4, 4.2, 11)) for n in (columns, rows))
     figure, axes = framed(width + 1.2, height, LIGHT.ground)
-    image = axes.imshow(np.where(np.isfinite(values), values, np.nan), cmap="cividis", aspect="auto", interpolation="nearest")
+    image = axes.imshow(
+        np.where(np.isfinite(values), values, np.nan), cmap="cividis", aspect="auto", interpolation="nearest"
+    )
     axes.set_facecolor("#d9dde2")  # what is not known
     if own["column_names"] and columns <= MAX_NAMES:
         names = [fitting(shortened(n, 20)) for n in own["column_names"]]
         axes.set_xticks(range(columns), names, rotation=90 if columns > 6 else 0, fontsize=8, parse_math=False)
     if own["row_names"] and rows <= MAX_NAMES:
-        axes.set_yticks(range(rows), [fitting(shortened(n, 20)) for n in own["row_names"]], fontsize=8, parse_math=False)
+        axes.set_yticks(
+            range(rows), [fitting(shortened(n, 20)) for n in own["row_names"]], fontsize=8, parse_math=False
+        )
     if rows <= 12 and columns <= 12 and np.isfinite(values).any():
         middle = (np.nanmin(values) + np.nanmax(values)) / 2
         for (row, column), value in np.ndenumerate(values):
@@ -115,13 +125,16 @@ def _scatter(own: Own) -> Figure:
             mine = points[labels == label]
             axes.plot(*mine.T, marker=marker, ls="none", ms=size, mew=0, alpha=0.75, color=colour)
             if label >= 0 and number < 40:
-                told = axes.text(*np.median(mine, axis=0), str(label), fontsize=9, ha="center", color=LIGHT.ink)
+                x, y = np.median(mine, axis=0).tolist()
+                told = axes.text(x, y, str(label), fontsize=9, ha="center", color=LIGHT.ink)
                 told.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=LIGHT.ground)])
         _finish(axes, {**own, "title": panel["title"]}, size=10)
         axes.tick_params(labelsize=7)
     rest = len(own["panels"]) - len(shown)
     title = own["title"] + (f" ({counted(rest, 'more panel')} not drawn)" if rest else "")
-    told = figure.suptitle(fitting(shortened(title, 110)), x=0.02, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
+    told = figure.suptitle(
+        fitting(shortened(title, 110)), x=0.02, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink
+    )
     told.set_parse_math(False)
     return figure
 
@@ -144,7 +157,9 @@ def _finish(axes: Axes, own: Own, more: str = "", size: float = 12) -> None:
     title = axes.set_title(
         fitting(shortened(own["title"], 80)), loc="left", fontsize=size, fontweight="bold", color=LIGHT.ink
     )
-    x = axes.set_xlabel(" · ".join(filter(None, [fitting(shortened(own.get("x_label", ""), 80)), more])), color=LIGHT.quiet)
+    x = axes.set_xlabel(
+        " · ".join(filter(None, [fitting(shortened(own.get("x_label", ""), 80)), more])), color=LIGHT.quiet
+    )
     y = axes.set_ylabel(fitting(shortened(own.get("y_label", ""), 80)), color=LIGHT.quiet)
     for text in (title, x, y):
         text.set_parse_math(False)

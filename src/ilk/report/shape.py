@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 
 from ilk.errors import RunError
 from ilk.report.facts import NOISE, Facts, Group
-from ilk.report.marks import LIGHT, fitting, framed, labelled
+from ilk.report.marks import LIGHT, framed, labelled
 from ilk.report.words import counted, share
 from ilk.runs import Run
 
@@ -116,14 +116,18 @@ def draw_similarity(run: Run, facts: Facts) -> Figure | None:
     axes.set_title("Which groups are alike", loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
     rest = facts.n_groups - n
     note = "Alike groups stand side by side; 1 = same direction of mean features."
-    axes.set_xlabel(note + (f"\nThe {n} largest groups; {rest:,} more are not drawn." if rest > 0 else ""), fontsize=8, color=LIGHT.quiet)
+    axes.set_xlabel(
+        note + (f"\nThe {n} largest groups; {rest:,} more are not drawn." if rest > 0 else ""),
+        fontsize=8,
+        color=LIGHT.quiet,
+    )
     return figure
 
 
 def centres(run: Run, facts: Facts) -> tuple[list[Group], Floats] | None:
     """Return the 60 largest groups and the unit centres (g, d) of their L2-normalised features; None below two.
 
-    Reads the features in blocks of 16 MiB; of more than 150 million values a fixed sample, the same share of each group.
+    Reads the features in blocks of 16 MiB; of more than 150 million values a sample, the same share of each group.
     """
     groups = [g for g in facts.groups if g.id != NOISE and g.size][:MAX_CENTRES]
     try:
@@ -136,7 +140,10 @@ def centres(run: Run, facts: Facts) -> tuple[list[Group], Floats] | None:
     total = sum(g.size for g in groups)
     part = min(1.0, MAX_VALUES / width / total)
     rng = np.random.default_rng(0)
-    taken = [rng.permutation(g.members)[: max(1, min(g.size, round(part * g.size) + 20))] if part < 1 else g.members for g in groups]
+    taken = [
+        rng.permutation(g.members)[: max(1, min(g.size, round(part * g.size) + 20))] if part < 1 else g.members
+        for g in groups
+    ]
     rows = np.concatenate(taken)
     owner = np.repeat(np.arange(len(groups)), [len(t) for t in taken])
     order = np.argsort(rows, kind="stable")

@@ -230,7 +230,9 @@ def _numbers(
             raise ValueError(f"{array.dtype} is no number")
     except (ValueError, TypeError) as error:
         raise ArgumentError(f"{what} cannot be read as numbers ({short(error)}).") from None
-    fits = array.ndim == len(shape) and all(w == s if w is not None else s for w, s in zip(shape, array.shape, strict=False))
+    fits = array.ndim == len(shape) and all(
+        w == s if w is not None else s for w, s in zip(shape, array.shape, strict=False)
+    )
     if not fits:
         wanted = ", ".join("n" if w is None else str(w) for w in shape) + ("," if len(shape) == 1 else "")
         raise ArgumentError(f"{what} has shape {array.shape}; ({wanted}) is needed.")
