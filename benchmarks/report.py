@@ -168,12 +168,14 @@ def written(run: Path) -> dict[str, Any]:
     middle = time.perf_counter()
     page = report.write_report(loaded)
     end = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "plots": len(plots),
         "plots_seconds": round(middle - begin, 2),
         "page_seconds": round(end - middle, 2),
         "report_seconds": round(end - begin, 2),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         "peak_rss_mib": round(peak),
         "page_mb": round(page.stat().st_size / 1e6, 2),
     }
