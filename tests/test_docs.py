@@ -18,7 +18,10 @@ from ilk.cli import main
 from ilk.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/guide.md", "docs/encoders.md", "docs/run-folder.md", "docs/report.md", "docs/methods/transfer.md"]
+PAGES = [
+    *("README.md", "docs/guide.md", "docs/encoders.md", "docs/run-folder.md", "docs/report.md"),
+    "docs/methods/transfer.md",
+]
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
