@@ -84,10 +84,11 @@ class Browser:
         self.wait("document.getElementById('map-live').dataset.ready === 'true'")
 
     def hover(self, number: int) -> str:
-        """Move the mouse over point `number` of the map, and return the name that the page then shows."""
+        """Move the mouse onto point `number` of the map from elsewhere; return the name that the page then shows."""
+        self.mouse(2, 2)
+        self.wait("document.getElementById('map-card').hidden")
         place = f"document.querySelectorAll('#map-live .point')[{number}].getBoundingClientRect()"
         box = self.run(f"(() => {{ const b = {place}; return [b.x + b.width / 2, b.y + b.height / 2] }})()")
-        self.mouse(box[0] + 40, box[1] + 40)
         self.mouse(*box)
         self.wait("!document.getElementById('map-card').hidden")
         return str(self.run("document.querySelector('#map-card .name').textContent"))

@@ -80,9 +80,9 @@ def _known(values: Floats) -> Floats:
 
 
 def draw_similarity(run: Run, facts: Facts) -> Figure | None:
-    """Return the cosine between the centres of the groups, alike ones side by side; None below two groups."""
+    """Return the cosine between the centres of the groups, alike ones side by side; None below three groups."""
     found = centres(run, facts)
-    if found is None:
+    if found is None or len(found[0]) < 3:
         return None
     groups, middle = found
     cosine = np.clip(middle @ middle.T, -1, 1)
