@@ -28,7 +28,8 @@ FEWEST_FOR_UMAP = 30
 # benchmarks/seeds.py).
 PER_DIMENSION = 10
 FEWEST_FOR_HDBSCAN = 5
-MOST_FOR_PCA = 2048  # rows that a PCA of wider features is fitted on
+WIDE = 16_384  # columns from which on features count as flattened maps
+MOST_FOR_PCA = 1024  # rows that a PCA of such features is fitted on
 MOST_IN_MEMORY = 8 * 2**30
 MOST_FOR_A_FULL_TREE = 5000
 
@@ -136,7 +137,7 @@ def group(
 
 def _single(x: npt.NDArray[Any]) -> Floats:
     """Return raw features in single precision and in memory, which all clusterers but K-means need."""
-    if x.size * 4 > MOST_IN_MEMORY:
+    if x.dtype != np.float32 and x.size * 4 > MOST_IN_MEMORY:
         raise DataError(
             f"{x.size * 4 / 2**30:.1f} GiB of features do not go into this clusterer: "
             "use clusterer=kmeans, reducer=pca, or pool=gap."
@@ -259,12 +260,12 @@ def n_distinct(features: npt.NDArray[Any]) -> int:
 
 
 def rows_for_pca(features: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
-    """Return the rows to fit a PCA on: all, or 2,048 drawn at random where the features are wider than that.
+    """Return the rows to fit a PCA on: all, or 1,024 drawn at random of flattened maps.
 
-    The eigenvectors of a larger matrix of inner products take minutes, and 50 directions do not need them.
+    Their PCA goes through the inner products of the rows; 50 directions do not need those of all.
     """
     m, d = features.shape
-    if m <= MOST_FOR_PCA or d <= m:
+    if m <= MOST_FOR_PCA or d <= max(m, WIDE):
         return features
     chosen = np.sort(np.random.default_rng(seed).choice(m, MOST_FOR_PCA, replace=False))
     return np.ascontiguousarray(features[chosen])

@@ -12,7 +12,7 @@ from ilk.vectors.rows import Matrix, Rows, check_count
 
 __all__ = ["PCA", "fit_pca"]
 
-_COLUMN_BYTES = 64 * 2**20  # columns of all rows that are held at a time
+_COLUMN_BYTES = 32 * 2**20  # columns of all rows that are held at a time
 
 
 @dataclass(frozen=True)
