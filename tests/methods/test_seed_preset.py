@@ -201,7 +201,7 @@ def test_more_groups_than_images_less_one_are_refused_before_any_work(grid: Any)
         seed(settings={"k_grid": grid}).fit(images, on_epoch=lambda record, state: said.append(record))
     assert said == []
     twice = np.concatenate([images, images])  # 120 files, 60 of them distinct
-    with pytest.raises(ArgumentError, match="too many for (60|120) images"):
+    with pytest.raises(ArgumentError, match=r"too many for (60|120) images"):
         seed(settings={"k_grid": grid}).fit(twice)
     assert seed(settings={"k_grid": 59}).fit(images).n_clusters_ == 59
 
