@@ -44,6 +44,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
     "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "seed_experiment": {"seed_experiment": f"python benchmarks/seed_experiment.py {DATA}/clothing500.tar {WEIGHTS}"},
     "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
     "first": {"first": f"python benchmarks/first.py {DATA}/clothing500.tar {WEIGHTS}"},
     "predict": {"predict": f"python benchmarks/predict.py {WEIGHTS}"},
