@@ -231,6 +231,9 @@ class _Huge:
     def __len__(self) -> int:
         return 46_000
 
+    def names(self, index: Any = None) -> list[str]:
+        raise AssertionError("names were asked for")
+
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} was asked for")
 
