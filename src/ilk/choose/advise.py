@@ -14,7 +14,7 @@ from ilk.choose import ranking
 from ilk.choose.criteria import Silhouettes, calinski_harabasz, davies_bouldin, stratified
 from ilk.choose.ranking import CRITERIA, KChoice
 from ilk.choose.scan import Scan
-from ilk.choose.spaces import Space, open_space
+from ilk.choose.spaces import Fit, Space, open_space
 from ilk.choose.stability import Halves, silhouette_of_a_cloud
 from ilk.errors import ArgumentError, NotEnoughImages, nearest
 from ilk.vectors import Rows, check_count
@@ -70,9 +70,9 @@ def choose_k(
     Silhouette, Calinski-Harabasz and Davies-Bouldin equal scikit-learn's. Stability is the mean adjusted Rand index of
     K-means fits to halves of the rows (three splits; 8,000 rows at most) that label the same 2,000 rows.
 
-    Cost: distances of the (sampled) rows once, m² d FLOPs and at most 256 MiB, then m² additions per K. Rows wider than
-    128 and up to 8,192 of them are used through their inner products: n² d FLOPs once, and an iteration of K-means costs
-    n·K. Other rows are copied once as float32.
+    Cost: distances of the (sampled) rows once, 2·m²·d FLOPs and at most 256 MiB, then m² additions per K. Rows wider
+    than 128, if there are at most 8,192 of them, are used through their inner products: 2·n²·d FLOPs once, and after
+    that an iteration of K-means costs n·K. Other rows are copied once as float32.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class _Advisor:
         if self.silhouettes is None and "silhouette" in self.criteria:
             self.silhouettes = self._open_silhouettes(fits[-1])
         scores = self.silhouettes(fits) if self.silhouettes else [0.0] * len(fits)
-        total = self._total()
+        total = self.space.total()
         for k, fit, score in zip(grid, fits, scores, strict=True):
             row: dict[str, Any] = {"k": k}
             for name in self.criteria:
@@ -163,15 +163,12 @@ class _Advisor:
                     row[name] = round(self.halves.stability(k), 2)  # more digits would rank noise
             self.rows[k] = row
 
-    def _open_silhouettes(self, finest: Any) -> Silhouettes:
+    def _open_silhouettes(self, finest: Fit) -> Silhouettes:
         n = len(self.space)
         if self.sample_size is None or n <= self.sample_size:
             index = torch.arange(n, device=finest.labels.device)
             return Silhouettes(self.space, index, torch.ones(n, device=index.device))
         return Silhouettes(self.space, *stratified(finest, self.sample_size, compute.generator(self.seed)))
-
-    def _total(self) -> float:
-        return float(self.space.total())
 
     def ranked(self) -> list[dict[str, Any]]:
         """Return the rows by K, with their rank sums."""

@@ -53,10 +53,10 @@ class KChoice:
 
 
 def candidates(n: int, k_max: int = 50) -> list[int]:
-    """Return the numbers of groups to try first for `n` distinct rows: from 2 to the largest, in steps of 25 % or less.
+    """Return the numbers of groups to try first for `n` distinct rows: from 2 to the largest, in steps of about 25 %.
 
     >>> candidates(1000)
-    [2, 3, 4, 5, 6, 7, 9, 11, 13, 17, 21, 26, 32, 40, 50]
+    [2, 3, 4, 5, 6, 7, 9, 11, 14, 17, 21, 26, 33, 40, 50]
     >>> candidates(5)
     [2, 3, 4]
     """
@@ -82,7 +82,7 @@ def between(known: Sequence[int], at: Iterable[int]) -> list[int]:
 
 
 def rank(table: list[Row], criteria: Sequence[str]) -> list[Row]:
-    """Return the rows with their rank_sum: 1 for the best of each criterion, equal values share the mean of their ranks.
+    """Return the rows with their rank_sum: the best of a criterion is 1, equal values share the mean of their ranks.
 
     >>> [row["rank_sum"] for row in rank([{"k": 2, "silhouette": 0.5}, {"k": 3, "silhouette": 0.7}], ["silhouette"])]
     [2.0, 1.0]
@@ -150,5 +150,6 @@ def verdict(ranked: list[Row], natural: int, best: dict[str, int], cloud: float 
         return False, f"no clear number of groups: the criteria disagree (best: {told})"
     if natural == max(row["k"] for row in ranked) and len(ranked) > 1:
         return False, f"no clear number of groups: {natural} is the largest number tried, more may be better"
-    agree = ", ".join(NAMES[name] for name in near)
-    return True, f"{agree} are best at {natural} or near it, and halves of the images agree"
+    agree = "all four criteria" if len(near) == len(CRITERIA) else ", ".join(NAMES[name] for name in near)
+    halves = f"; halves of the images agree ({row['stability']:.2f})" if "stability" in row else ""
+    return True, f"{agree} are best at or close to {natural}{halves}"
