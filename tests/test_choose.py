@@ -118,10 +118,11 @@ def test_halves_agree_on_groups_that_are_there(d: int) -> None:
 def test_a_half_labels_all_rows_by_its_nearest_means(d: int) -> None:
     x = blobs(4, 120, d=d, spread=9)
     where, half, rows = space(x), torch.arange(60), torch.arange(50, 120)
-    labels = where.take(half).fresh(4, torch.Generator().manual_seed(0)).labels
+    few = where.take(half)
+    labels = few.fresh(4, torch.Generator().manual_seed(0)).labels
     means = np.stack([x[:60][labels.numpy() == k].mean(0) for k in range(4)])
     expected = ((x[50:, None] - means) ** 2).sum(2).argmin(1)
-    assert where.place(half, labels, 4, rows).tolist() == expected.tolist()
+    assert few.place(labels, 4, where.seen(half, rows)).tolist() == expected.tolist()
 
 
 # -- the scan ----------------------------------------------------------------------------------------------------------

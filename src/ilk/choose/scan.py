@@ -48,7 +48,7 @@ def split(space: Space, fit: Fit, k: int) -> Tensor | None:
         side = (group.axis() > 0).long()
         if not 0 < int(side.sum()) < len(rows):
             return None
-        two = group.lloyd(side, 2)
+        two = group.lloyd(side, 2, max_iter=10)
         labels[rows[two.labels == 1]] = new
         own[rows] = two.own
     return labels

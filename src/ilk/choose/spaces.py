@@ -57,9 +57,9 @@ class Coordinates:
         wide = x.shape[1] > WIDE and len(x) <= MOST_PAIRS
         return Pairs(x @ x.T, ids) if wide else Coordinates(x, ids)
 
-    def lloyd(self, labels: Tensor, k: int) -> Fit:
+    def lloyd(self, labels: Tensor, k: int, max_iter: int = _MAX_ITER) -> Fit:
         """Iterate from the means of a partition until they rest."""
-        return self._fit(kmeans(self.x, k, init=self._means(self.x, labels, k), max_iter=_MAX_ITER).labels, k)
+        return self._fit(kmeans(self.x, k, init=self._means(self.x, labels, k), max_iter=max_iter).labels, k)
 
     def fresh(self, k: int, generator: torch.Generator) -> Fit:
         """Iterate from a k-means++ start; of many rows, a sample comes to rest first."""
@@ -104,10 +104,14 @@ class Coordinates:
         apart: Tensor = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
         return apart.square_()
 
-    def place(self, half: Tensor, labels: Tensor, k: int, rows: Tensor) -> Tensor:
-        """Return the nearest mean (len(rows),) of the partition `labels` of the rows `half`."""
-        means, x = self._means(self.x[half], labels, k), self.x[rows]
-        return ((means * means).sum(1) - 2 * x @ means.T).argmin(1)
+    def seen(self, index: Tensor, rows: Tensor) -> Tensor:
+        """Return what the space of the rows `index` needs to `place` the rows `rows`."""
+        return self.x[rows]
+
+    def place(self, labels: Tensor, k: int, seen: Tensor) -> Tensor:
+        """Return for each seen row the nearest mean of a partition of these rows."""
+        means = self._means(self.x, labels, k)
+        return ((means * means).sum(1) - 2 * seen @ means.T).argmin(1)
 
     def spread(self, rows: Tensor) -> Tensor:
         """Return the variances of `rows` along their principal axes."""
@@ -139,12 +143,14 @@ class Pairs:
         """Return the space of the rows at `index`."""
         return Pairs(self.gram[index][:, index], self.ids[index])
 
-    def lloyd(self, labels: Tensor, k: int) -> Fit:
+    def lloyd(self, labels: Tensor, k: int, max_iter: int = _MAX_ITER) -> Fit:
         """Iterate from the means of a partition until they rest."""
         labels, every = labels.clone(), torch.arange(len(labels), device=labels.device)
         sums = group_sums(self.gram, labels, k)
-        for _ in range(_MAX_ITER):
-            offset = self._offset(sums, labels, k, every)
+        for _ in range(max_iter):
+            counts = torch.bincount(labels, minlength=k)
+            inner = (self._inner(sums[labels, every], labels, k) / counts**2).float()
+            offset = torch.addcmul(inner[:, None], sums, (-2 / counts).float()[:, None])  # ‖x − mean‖² less ‖x‖²
             found = offset.min(0).indices  # argmin(0) takes five times as long
             _fill_empty(found, offset[found, every] + self.square, k)
             moved = (found != labels).nonzero()[:, 0]
@@ -156,7 +162,11 @@ class Pairs:
             else:
                 sums = group_sums(self.gram, found, k)
             labels = found
-        return self._fit(labels, k)
+        counts = torch.bincount(labels, minlength=k)
+        own = sums[labels, every].double()
+        square = self.square.double() - 2 * own / counts[labels] + (self._inner(own, labels, k) / counts**2)[labels]
+        square[(counts == 1)[labels]] = 0.0
+        return Fit(labels, square.clamp_(min=0).float(), k)
 
     def fresh(self, k: int, generator: torch.Generator) -> Fit:
         """Iterate from a greedy k-means++ start: each time the best of 2 + log k draws ∝ squared distance."""
@@ -181,22 +191,6 @@ class Pairs:
         distance[torch.arange(len(picked), device=picked.device), picked] = 0.0
         return distance
 
-    @staticmethod
-    def _offset(sums: Tensor, labels: Tensor, k: int, every: Tensor) -> Tensor:
-        """Return squared distances (k, n) to the means, less ‖x‖² of the row."""
-        counts = torch.bincount(labels, minlength=k)
-        inner = torch.zeros(k, dtype=torch.float64, device=sums.device)
-        inner.index_add_(0, labels, sums[labels, every].double())
-        return torch.addcmul((inner / counts**2).float()[:, None], sums, (-2 / counts).float()[:, None])
-
-    def _fit(self, labels: Tensor, k: int) -> Fit:
-        counts, every = torch.bincount(labels, minlength=k), torch.arange(len(labels), device=labels.device)
-        own = group_sums(self.gram, labels, k)[labels, every].double()
-        inner = torch.zeros(k, dtype=torch.float64, device=own.device).index_add_(0, labels, own)
-        square = self.square.double() - 2 * own / counts[labels] + (inner / counts**2)[labels]
-        square[(counts == 1)[labels]] = 0.0
-        return Fit(labels, square.clamp_(min=0).float(), k)
-
     def axis(self) -> Tensor:
         """Return the positions (n,) of the rows along their first principal axis, up to a factor."""
         middle = self.gram.mean(0)
@@ -220,14 +214,22 @@ class Pairs:
         apart: Tensor = square + square[:, None] - 2 * inner
         return apart.clamp_(min=0).fill_diagonal_(0)
 
-    def place(self, half: Tensor, labels: Tensor, k: int, rows: Tensor) -> Tensor:
-        """Return the nearest mean (len(rows),) of the partition `labels` of the rows `half`."""
-        both = torch.cat([half, rows])
-        sums = group_sums(self.gram[half][:, both], labels, k)
+    def seen(self, index: Tensor, rows: Tensor) -> Tensor:
+        """Return what the space of the rows `index` needs to `place` the rows `rows`."""
+        return self.gram[index][:, rows]
+
+    def place(self, labels: Tensor, k: int, seen: Tensor) -> Tensor:
+        """Return for each seen row the nearest mean of a partition of these rows."""
         counts = torch.bincount(labels, minlength=k)
-        inner = torch.zeros(k, dtype=torch.float64, device=sums.device)
-        inner.index_add_(0, labels, sums[labels, torch.arange(len(half), device=sums.device)].double())
-        return ((inner / counts**2)[:, None] - 2 * sums[:, len(half) :] / counts[:, None]).argmin(0)
+        own = group_sums(self.gram, labels, k)[labels, torch.arange(len(labels), device=labels.device)]
+        inner = self._inner(own, labels, k)
+        offset = (inner / counts**2).float()[:, None] - group_sums(seen, labels, k) * (2 / counts)[:, None]
+        return offset.min(0).indices
+
+    @staticmethod
+    def _inner(own: Tensor, labels: Tensor, k: int) -> Tensor:
+        """Return the sum (k,), float64, of all inner products inside each group, from the sum in its own by row."""
+        return torch.zeros(k, dtype=torch.float64, device=own.device).index_add_(0, labels, own.double())
 
     def spread(self, rows: Tensor) -> Tensor:
         """Return the variances of `rows` along their principal axes."""

@@ -37,20 +37,20 @@ class Halves:
         self.judged = torch.arange(min(most, _JUDGED), device=device)
         if most == len(space):
             self.judged = chosen[: len(self.judged)]
-        self.halves: list[Tensor] = []
+        halves: list[Tensor] = []
         for _ in range(_SPLITS):
             order = torch.randperm(most, generator=generator, device=generator.device).to(device)
-            self.halves += [order[: most // 2], order[most // 2 :]]
-        self.scans = [Scan(self.space.take(half), 1, seed) for half in self.halves]
-        self.distinct = min(len(torch.unique(self.space.ids[half])) for half in self.halves)
+            halves += [order[: most // 2], order[most // 2 :]]
+        self.scans = [Scan(self.space.take(half), 1, seed) for half in halves]
+        self.seen = [self.space.seen(half, self.judged) for half in halves]
+        self.distinct = min(len(torch.unique(scan.space.ids)) for scan in self.scans)
 
     def stability(self, k: int) -> float:
         """Return the mean adjusted Rand index of all pairs of halves; 0 where a half cannot make `k` groups."""
         if k >= self.distinct:
             return 0.0
         labels = [
-            self.space.place(half, scan.fit(k).labels, k, self.judged)
-            for half, scan in zip(self.halves, self.scans, strict=True)
+            scan.space.place(scan.fit(k).labels, k, seen) for scan, seen in zip(self.scans, self.seen, strict=True)
         ]
         return statistics.mean(agreement(one, other) for one, other in itertools.combinations(labels, 2))
 
