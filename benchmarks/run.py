@@ -42,6 +42,8 @@ RECIPES: dict[str, dict[str, str]] = {
     "fashion": {f"fashion-transfer-{s}": f"ilk cluster {DATA}/fashion_mnist.npz -k 10 --seed {s}" for s in range(3)},
     "encoding": {"encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --weights {WEIGHTS}"},
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
+    "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
+    "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
     "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
     "seed_experiment": {"seed_experiment": f"python benchmarks/seed_experiment.py {DATA}/clothing500.tar {WEIGHTS}"},

@@ -251,9 +251,11 @@ class TransferClustering(ImageClusterer):
             elif k is None:
                 grid, k_max = table["k_grid"], int(table["k_max"])
                 self.k_choice_ = choose_k(self.embedding_, k_grid=grid, k_max=k_max, random_state=self.random_state)
-            if self.k_choice_:
-                tell({"stage": "choose", "k_table": self.k_choice_.table, "suggested": self.k_choice_.suggested()})
-                k = self.k_choice_.natural
+                self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
+            if choice := self.k_choice_:
+                told = {"k_table": choice.table, "suggested": choice.suggested(), "clear": choice.clear}
+                tell({"stage": "choose", **told, "why": choice.why})
+                k = choice.natural
         elif k is not None:
             self.notes_.append(f"n_clusters={self.n_clusters} was ignored: this clusterer finds its own number")
         votes = int(table["votes"])
