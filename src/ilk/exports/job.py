@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,9 @@ def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str]
 
         def write(path: Path) -> None:
             done.n_images, near = write_atlas(path, run, rows, tell)
+            near_too = " --neighbors neighbors" if near else ""
+            table = shlex.quote(str(manifest.folder / rel))
+            done.opened_by = f"uvx embedding-atlas {table} --x x --y y{near_too}"
             if not near:
                 done.notes.append("neighbours are left out: for so many images they would take minutes")
 

@@ -30,6 +30,8 @@ class Exported:
         Files of a former export that were changed by hand: kept as they are.
     left : list of str
         Copies of images that are neither in the run nor in the source any more: kept.
+    opened_by : str
+        The command that opens it in the tool it is for; empty for folders and plain tables.
     notes : list of str
     seconds : float
     """
@@ -50,6 +52,7 @@ class Exported:
     missing: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    opened_by: str = ""
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -70,6 +73,7 @@ class Exported:
             "n_missing": len(self.missing),
             **lists,
             "table": str(self.table),
+            "opened_by": self.opened_by,
             "notes": self.notes,
             "seconds": round(self.seconds, 2),
         }
