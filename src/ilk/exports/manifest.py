@@ -18,7 +18,7 @@ from ilk.runs import write_json
 __all__ = ["Made", "Manifest", "load", "look", "verified"]
 
 _VERSION = 1
-_COARSE = 2 * 10**9  # ns; what the coarsest file systems keep of a time
+_GRAINS = (1, 100, 10**3, 10**6, 10**9, 2 * 10**9)  # ns; what file systems keep of a time
 _TEMPORARY = re.compile(r"\.ilk-\d+-\d+\.tmp")
 
 
@@ -111,9 +111,7 @@ def look(folder: Path, part: str) -> dict[str, os.stat_result] | None:
         return None
     if part and not stat.S_ISDIR(kind):
         what = "a link" if stat.S_ISLNK(kind) else "a file"
-        raise DataError(
-            f"{place} is in the way: it is {what}, not a folder. Move it away, or export to another folder."
-        )
+        raise DataError(f"{place} is in the way: it is {what}, no folder. Move it away, or export to another folder.")
     found = {}
     with os.scandir(place) as entries:
         for entry in entries:
@@ -131,5 +129,14 @@ def verified(place: str, state: os.stat_result, made: Made) -> bool:
     if not stat.S_ISREG(state.st_mode):
         return False
     stamps = (made.stamp, made.before or made.stamp)
-    right_time = any(abs(state.st_mtime_ns - stamp) <= _COARSE for stamp in stamps)
+    right_time = any(_kept(stamp, state.st_mtime_ns) for stamp in stamps)
     return right_time and (made.size is None or made.size == state.st_size)
+
+
+def _kept(stamp: int, found: int) -> bool:
+    """Whether `found` is what a disk makes of the time `stamp`.
+
+    >>> _kept(1_700_000_001_123_456_789, 1_700_000_001_123_456_000), _kept(10**9 + 5, 10**9 + 6)
+    (True, False)
+    """
+    return any(found in (stamp // grain * grain, -(-stamp // grain) * grain) for grain in _GRAINS)

@@ -144,9 +144,8 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
             raise DataError(f"the images are not at {given} any more. Say where they are now with --source.") from None
         raise error
     if isinstance(images, ArraySet) and images.fingerprint() != told.get("fingerprint"):
-        raise DataError(
-            f"{given if images.root else 'the array'} does not hold the images of the run: nothing is exported."
-        )
+        where = given if images.root else "the array"
+        raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
     origin = Origin(images, rows, str(run.header.get("created", "")))
     wanted = rows.group != UNREADABLE
     if wanted.any() and not (wanted & (origin.at >= 0)).any():

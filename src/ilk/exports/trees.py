@@ -128,10 +128,10 @@ def _count(done: Exported, plan: Plan, placer: Placer, n_images: int, origin: Or
     done.unchanged = len(plan.unchanged)
     done.removed = sum(rel not in made for rel in plan.remove)
     done.changed.extend(plan.kept)
-    folder = shlex.quote(str(done.folder))
+    view = f"fiftyone app view --dataset-dir {shlex.quote(str(done.folder))}"
     done.opened_by = {
         "imagefolder": f"torchvision.datasets.ImageFolder({str(done.folder)!r})",
-        "fiftyone": f"fiftyone app view --dataset-dir {folder} --type fiftyone.types.FiftyOneImageClassificationDataset",
+        "fiftyone": f"{view} --type fiftyone.types.FiftyOneImageClassificationDataset",
     }.get(done.layout, "")
     done.left = list(plan.left)
     if placer.kind != "symlink":
