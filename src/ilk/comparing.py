@@ -199,17 +199,6 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     ----------
     H. Kuhn, The Hungarian method for the assignment problem, Naval Research Logistics Quarterly 2, 1955. L. Hubert and
     P. Arabie, Comparing partitions, Journal of Classification 2, 1985.
-
-    Examples
-    --------
-    >>> import tempfile, ilk
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     quick = {"preset": "tiny", "encoder": "pixels"}
-    ...     few = ilk.cluster("digits", f"{place}/few", options={"n_clusters": 5, **quick})
-    ...     many = ilk.cluster("digits", f"{place}/many", options={"n_clusters": 10, **quick})
-    ...     found = ilk.compare([few, many])
-    >>> found.n_common, len(found.steps[0].matched)
-    (1797, 5)
     """
     opened = [run if isinstance(run, Run) else load_run(run) for run in runs]
     if len(opened) < 2:

@@ -70,15 +70,6 @@ def export(
     -----
     A source file is never changed, moved or deleted. A second export adds what is new, moves the files of images whose
     group has changed, and leaves everything alone that an export did not make. Links take about 25 µs each.
-
-    Examples
-    --------
-    >>> import tempfile, ilk
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     quick = {"n_clusters": 10, "preset": "tiny", "encoder": "pixels"}
-    ...     run = ilk.cluster("digits", f"{place}/run", options=quick)
-    ...     ilk.export(run, f"{place}/table", layout="csv").n_images
-    1797
     """
     begin = time.perf_counter()
     for name, value, allowed in (("layout", layout, LAYOUTS), ("mode", mode, MODES)):
