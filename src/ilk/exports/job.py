@@ -69,8 +69,8 @@ def export(
     Notes
     -----
     A source file is never changed, moved or deleted. A second export adds what is new, moves the files of images whose
-    group has changed, and leaves everything alone that an export did not make. 100,000 links took 14 s and 330 MiB on two
-    busy cores.
+    group has changed, and leaves everything alone that an export did not make. 100,000 links took 14 s and 330 MiB on
+    two busy cores.
     """
     begin = time.perf_counter()
     for name, value, allowed in (("layout", layout, LAYOUTS), ("mode", mode, MODES)):
