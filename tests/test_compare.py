@@ -145,7 +145,9 @@ def test_no_other_match_keeps_more_images(make: Make) -> None:
         )
         assert kept == best
     # of two matches that keep as many images, the one with the better overlap: 1 is the smaller group
-    assert comparing.match(np.array([0] * 4 + [-1] * 8), np.array([0, 0, 1, 1] + [0] * 8)) == {0: 1}
+    a = np.array([0] * 4 + [-1] * 8)
+    assert comparing.match(a, np.array([0, 0, 1, 1] + [0] * 8)) == {0: 1}
+    assert comparing.match(a, np.array([0, 0, 1, 1] + [1] * 8)) == {0: 0}
 
 
 # -- which images are the same -----------------------------------------------------------------------------------------
