@@ -53,6 +53,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "heldout": {f"heldout-{s}": f"python benchmarks/heldout.py {DATA}/mnist.npz --seed {s}" for s in range(3)},
     "unknown": {"unknown": f"python benchmarks/unknown.py {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
     "report": {"report-100000": "python benchmarks/report.py 100000"},
+    "export": {"export": "python benchmarks/export.py 100000"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }
 SHORT = ["demo", "help", "clothing500", "kmeans", "bad_inputs"]
