@@ -247,8 +247,6 @@ def test_too_much_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyP
             seed(encoder=name, weights=tmp_path / "none", settings={"pool": "gap"}).fit(_Huge())
     # facts of timm alone
     assert not [path for path in tmp_path.rglob("*") if path.suffix != ".json" and path.is_file()]
-        path for path in tmp_path.rglob("*") if path.suffix != ".json" and path.is_file()
-    ]  # facts of timm alone
 
 
 def test_too_much_to_predict_is_refused_as_well(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
