@@ -132,6 +132,22 @@ def cost_rows() -> list[Row]:
     return rows
 
 
+def report_rows() -> list[Row]:
+    """Rows on what is looked at and taken away."""
+    rows: list[Row] = []
+    if found := load("report"):
+        r = found[0]
+        size, took, peak = r["page_mb"], r["report_seconds"], r["peak_rss_mib"]
+        text = f"{size:.1f} MB, {took:.0f} s, {peak:.0f} MiB; {r['console_errors']} errors, {r['requests']} requests"
+        fine = size <= 15 and took < 30 and peak < 1024 and not r["console_errors"] and not r["requests"]
+        rows.append((f"Report and plots for {r['n_images']:,} images", "≤ 15 MB, < 30 s, < 1 GiB", text, fine))
+    if found := load("export"):
+        r = found[0]["exports"]
+        text = ", ".join(f"{name} {r[name]['seconds']:.0f} s" for name in ("link", "copy", "csv"))
+        rows.append((f"Export of {found[0]['n_images']:,} images", "(reported)", text, True))
+    return rows
+
+
 def k_rows() -> list[Row]:
     """Rows on the number of groups."""
     rows: list[Row] = []
@@ -172,7 +188,7 @@ def k_table() -> str:
 
 def table() -> str:
     """Return the whole table as Markdown."""
-    rows = quality_rows() + k_rows() + placing_rows() + cost_rows()
+    rows = quality_rows() + k_rows() + report_rows() + placing_rows() + cost_rows()
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
     records = [r for folder in sorted(RESULTS.iterdir()) for r in load(folder.name)]
