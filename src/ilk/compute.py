@@ -5,9 +5,12 @@ Every function of the process group is the identity when the process is alone, s
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ __all__ = [
     "average_gradients",
     "broadcast",
     "device",
+    "free_memory",
     "generator",
     "rank",
     "seeded",
@@ -107,6 +111,47 @@ def seeded(seed: int) -> Iterator[None]:
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002
             random.setstate(python_state)
+
+
+def free_memory(device: str | torch.device = "cpu") -> int:
+    """Return how many bytes `device` can still give to this process.
+
+    On Linux the CPU's answer is what the kernel calls available, or what is left of the memory that the process's
+    control group may use; elsewhere it is the whole memory.
+
+    Examples
+    --------
+    >>> free_memory("cpu") > 2**20
+    True
+    """
+    place = torch.device(device)
+    if place.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(place)
+        return int(free) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
+    found = [_number(Path("/proc/meminfo"), "MemAvailable:", 1024)]
+    for limit, usage, stat in _GROUPS:
+        most, taken = _number(_CGROUP / limit), _number(_CGROUP / usage)
+        if most is not None and taken is not None:
+            found.append(max(0, most - taken + (_number(_CGROUP / stat, "inactive_file") or 0)))
+    known = [number for number in found if number is not None]
+    return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+# limit, usage and statistics of a control group, versions 2 and 1
+_CGROUP = Path("/sys/fs/cgroup")
+_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
+    """Return the number in a file of the kernel, behind `key` where it has several; None where it has none."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        text = path.read_text("ascii")
+        line = next(line for line in text.splitlines() if line.startswith(key))
+        return int(line.removeprefix(key).split()[0]) * unit
+    return None
 
 
 def threads() -> int:

@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from ilk import _record, methods, runs, scoring
 from ilk.data import open_images
-from ilk.encoders.encoded import Interrupted
-from ilk.errors import ArgumentError, DataError, IlkError, NotEnoughImages, RunError, nearest
+from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, NotEnoughImages, RunError, nearest
 
 __all__ = ["Prediction", "cluster", "default_run", "predict"]
 

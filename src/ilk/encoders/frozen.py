@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +13,11 @@ import torch
 from torch import Tensor
 
 from ilk.data import Resize, Size, square
+from ilk.data.shards import DECODE_VERSION, digest
 from ilk.data.sources import bring
 from ilk.errors import ArgumentError, nearest
 
 __all__ = ["DECODE_VERSION", "SETTINGS", "FrozenEncoder", "check_settings", "digest"]
-
-DECODE_VERSION = 1
-"""Raised when the way files become pixels changes, so that old cached features are not mixed with new ones."""
 
 SETTINGS: Mapping[str, str] = {
     "image_size": "side in pixels to which images are brought",
@@ -139,18 +135,6 @@ def _channels(pixels: Tensor, wanted: int) -> Tensor:
         return pixels.expand(-1, 3, -1, -1)
     weights = torch.tensor([299, 587, 114], dtype=torch.int32, device=pixels.device).view(1, 3, 1, 1)
     return ((pixels.to(torch.int32) * weights).sum(1, keepdim=True) // 1000).to(torch.uint8)
-
-
-def digest(*parts: Any) -> str:
-    """Return 32 hex digits that stand for the JSON of `parts`.
-
-    Examples
-    --------
-    >>> digest("a", {"b": 1}) == digest("a", {"b": 1}), len(digest())
-    (True, 32)
-    """
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def check_settings(settings: Mapping[str, Any] | None, allowed: tuple[str, ...], encoder: str) -> dict[str, Any]:

@@ -1,29 +1,26 @@
-"""What encoding gives: features, and what became of every image."""
+"""What going through all images of a source gives: a row for each, and what became of every file."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ilk.encoders.shards import SHARD
-from ilk.errors import DataError, IlkError
+from ilk.data.shards import SHARD
+from ilk.errors import DataError, Interrupted
 
-__all__ = ["Encoded", "Halves", "Interrupted", "OnProgress", "ThumbSource", "room"]
+__all__ = ["Encoded", "Interrupted", "OnProgress", "ThumbSource", "release", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
-Halves = npt.NDArray[np.float16]
 
 _IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
-
-
-class Interrupted(IlkError):
-    """Encoding was stopped on request; what was done by then is in the cache."""
 
 
 class ThumbSource(Protocol):
@@ -44,6 +41,7 @@ class Encoded:
     ----------
     features : ndarray float16 (m, d)
         One row per distinct readable image, in the order of the source. A memory-mapped temporary file if large.
+        `ilk.data.pack` keeps the pixels here, uint8.
     rows : ndarray (m,) int64
         Row of the source for each row of `features`.
     position : ndarray (n,) int64
@@ -64,7 +62,7 @@ class Encoded:
     notes : list of str
     """
 
-    features: Halves
+    features: npt.NDArray[Any]
     rows: npt.NDArray[np.int64]
     position: npt.NDArray[np.int64]
     status: list[str]
@@ -81,25 +79,37 @@ class Encoded:
     notes: list[str] = field(default_factory=list)
 
 
-def room(m: int, d: int) -> Halves:
-    """Return float16 (m, d), in memory, or in a file that vanishes with it.
+def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None = None) -> npt.NDArray[Any]:
+    """Return (m, d) of `dtype`, in memory, or in a file that vanishes with it.
+
+    Parameters
+    ----------
+    folder
+        Where such a file lies; the system's place for temporary files otherwise.
 
     Raises
     ------
     DataError
         The disk for temporary files is full.
     """
-    size = m * d * 2
+    size = m * d * np.dtype(dtype).itemsize
     if size < _IN_MEMORY:
-        return np.zeros((m, d), np.float16)
-    with tempfile.TemporaryFile() as file:
+        return np.zeros((m, d), dtype)
+    with tempfile.TemporaryFile(dir=folder) as file:
         try:  # a hole in a mapped file that cannot be filled later would end the process without a word
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            where = tempfile.gettempdir()
+            where = folder or tempfile.gettempdir()
             raise DataError(
-                f"{size / 1e9:.1f} GB for the features do not fit into {where} ({error.strerror}); "
-                "free some space, or set TMPDIR to another disk"
+                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); free some space, or choose another "
+                "disk with --cache or TMPDIR"
             ) from None
-        return np.memmap(file, np.float16, "w+", shape=(m, d))
+        return np.memmap(file, dtype, "w+", shape=(m, d))
+
+
+def release(array: npt.NDArray[Any]) -> None:
+    """Let go of the memory that a mapped file took while it was filled; what was written stays in the file."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
