@@ -148,9 +148,13 @@ def test_warming_up_ends_with_its_block_and_leaves_the_filters(monkeypatch: pyte
 
     monkeypatch.setattr(layout, "_compile", meddle)
     before = list(warnings.filters)
-    with warming_up(wanted=False):
+    with warming_up(wanted=False) as start:
+        start()
         assert not _warming()
-    with warming_up():
+    with warming_up() as start:
+        assert not _warming()
+        start()
+        start()
         assert _warming()
     assert not _warming()
     assert list(warnings.filters) == before
@@ -158,8 +162,8 @@ def test_warming_up_ends_with_its_block_and_leaves_the_filters(monkeypatch: pyte
 
 def test_warming_up_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    with warming_up():
-        pass
+    with warming_up() as start:
+        start()
 
 
 def _warming() -> bool:

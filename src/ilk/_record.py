@@ -23,6 +23,7 @@ from ilk.errors import RunError
 
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 _WEIGHTS = "encoder.safetensors"
+FIRST = "first-groups.png"  # only as long as the job runs
 
 
 def write(
@@ -47,6 +48,7 @@ def write(
     writer.state(model.state())
     _keep_weights(writer, model)
     files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
+    (writer.folder / FIRST).unlink(missing_ok=True)
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
     seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
     seconds["encode"] = encoded.seconds

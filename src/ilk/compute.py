@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,7 @@ __all__ = [
     "device",
     "free_memory",
     "generator",
+    "pool",
     "rank",
     "seeded",
     "threads",
@@ -163,6 +165,18 @@ def threads() -> int:
     True
     """
     return torch.get_num_threads()
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool whose threads use one core each, and leave torch's number of threads as it was."""
+    before = torch.get_num_threads()
+    limit: Callable[[], object] = (lambda: torch.set_num_threads(1)) if workers > 1 else (lambda: None)
+    try:
+        with ThreadPoolExecutor(workers, thread_name_prefix="ilk-encode", initializer=limit) as threads:
+            yield threads
+    finally:
+        torch.set_num_threads(before)
 
 
 # the process group ----------------------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
+_BLOCK = 16 * 2**20
+
+
 @dataclass(frozen=True)
 class Description:
     """Per row: distance to the own centre, next-best group, silhouette; per group: a plain dict.
@@ -36,11 +39,13 @@ class Description:
     groups: list[dict[str, Any]]
 
 
-def describe(space: Floats, labels: Ints, confidence: Floats, *, n_shown: int = 12) -> Description:
+def describe(space: npt.NDArray[Any], labels: Ints, confidence: Floats, *, n_shown: int = 12) -> Description:
     """Describe the groups `labels` (n,) of the rows of `space` (n, d).
 
     Parameters
     ----------
+    space
+        float32, or float16, which may be a memmap and is read block by block.
     labels
         -1 = not assigned. Such rows are a group of their own in the answer, without quality.
     confidence
@@ -59,18 +64,20 @@ def describe(space: Floats, labels: Ints, confidence: Floats, *, n_shown: int = 
     silhouette = np.zeros(n, np.float32)
     nearest: dict[int, int] = {}
     if len(real):
-        x = torch.from_numpy(np.require(space, np.float32, ["C", "W"]))
+        x = space if space.dtype == np.float16 else np.require(space, np.float32, ["C", "W"])
         dense = np.searchsorted(real, labels)
         mine = labels >= 0
-        centers = _means(space, dense, mine, len(real))
+        dense[~mine] = -1
+        centers = _means(x, dense, len(real))
         c = torch.from_numpy(centers)
         index = neighbors(x, c, min(2, len(real)))[0].numpy()
         other = np.where(index[:, 0] == dense, index[:, -1], index[:, 0])
-        distance[mine] = np.linalg.norm(space[mine] - centers[dense[mine]], axis=1)
+        for start, stop in _slices(x):
+            offset = np.asarray(x[start:stop], np.float32) - centers[dense[start:stop]]
+            distance[start:stop] = np.where(mine[start:stop], np.linalg.norm(offset, axis=1), np.nan)
         if len(real) > 1:
             second[mine] = real[other[mine]]
-            rows = torch.from_numpy(np.flatnonzero(mine))
-            silhouette[mine] = simplified_silhouette(x[rows], torch.from_numpy(dense[mine]), c).numpy()
+            silhouette[:] = simplified_silhouette(x, dense, c).numpy()
             between, _ = neighbors(c, c, 1, exclude_self=True)
             nearest = {int(g): int(real[b]) for g, b in zip(real, between[:, 0].tolist(), strict=True)}
     groups = [
@@ -80,11 +87,20 @@ def describe(space: Floats, labels: Ints, confidence: Floats, *, n_shown: int = 
     return Description(distance, second, silhouette, groups)
 
 
-def _means(space: Floats, dense: Ints, mine: npt.NDArray[np.bool_], k: int) -> Floats:
-    sums = np.zeros((k, space.shape[1]))
-    np.add.at(sums, dense[mine], space[mine])
-    counts = np.bincount(dense[mine], minlength=k)
-    return (sums / counts[:, None]).astype(np.float32)
+def _slices(x: npt.NDArray[Any]) -> list[tuple[int, int]]:
+    """Return (start, stop) of blocks of at most 16 MiB in single precision: rows may be long, and in a file."""
+    step = max(1, _BLOCK // (4 * x.shape[1]))
+    return [(start, min(start + step, len(x))) for start in range(0, len(x), step)]
+
+
+def _means(x: npt.NDArray[Any], dense: Ints, k: int) -> Floats:
+    sums = torch.zeros((k, x.shape[1]), dtype=torch.float64)
+    for start, stop in _slices(x):
+        kept = np.flatnonzero(dense[start:stop] >= 0)
+        block = torch.from_numpy(np.asarray(x[start:stop][kept], np.float64))
+        sums.index_add_(0, torch.from_numpy(dense[start:stop][kept]), block)
+    counts = np.bincount(dense[dense >= 0], minlength=k)
+    return (sums.numpy() / counts[:, None]).astype(np.float32)
 
 
 def _group(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _record, methods, runs, scoring
+from ilk import _record, methods, report, runs, scoring
 from ilk.data import open_images
 from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, NotEnoughImages, RunError, nearest
 
@@ -101,7 +102,7 @@ def cluster(
     try:
         if getattr(model, "cache", "none") is None:
             model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
-        model.fit(images, on_epoch=lambda record, _: tell({"event": "stage", **record}))
+        model.fit(images, on_epoch=lambda record, _: tell({"event": "stage", **_pictured(record, writer.folder)}))
         tell({"event": "write", "run": str(path)})
         _record.write(writer, model, images, source, seconds, begin)
         tell({"event": "finishing", "run": str(path)})
@@ -118,6 +119,19 @@ def cluster(
     run = _scored(run, labels, images)
     tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
+
+
+def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Turn the thumbnails of first groups into a picture that can be opened while the job goes on."""
+    if "thumbs" not in record:
+        return record
+    record = dict(record)
+    thumbs, groups = record.pop("thumbs"), record["groups"]
+    path = folder / _record.FIRST
+    with contextlib.suppress(OSError):  # a full disk will be told by what matters more
+        report.write_first(path, [f"{group['id']}: {group['size']} of {record['n']}" for group in groups], thumbs)
+        record["picture"] = str(path)
+    return record
 
 
 def _goes_on(error: IlkError) -> bool:

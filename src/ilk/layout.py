@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -186,23 +186,27 @@ def _principal(x: Floats, n_components: int) -> npt.NDArray[np.float64]:
 
 
 @contextmanager
-def warming_up(wanted: bool = True) -> Iterator[None]:
+def warming_up(wanted: bool = True) -> Iterator[Callable[[], None]]:
     """Import umap-learn and compile its kernels in a background thread, while the block reads images.
+
+    The block gets a function that starts the thread, where `wanted`, and does nothing more when called again.
 
     Numba and umap change the warning filters of the whole process for a while, from that thread: the block ends when
     the thread does, and puts the filters back. The thread never raises: what is wrong shows, by name, where UMAP is
     needed.
     """
-    if not wanted:
-        yield
-        return
     thread = threading.Thread(target=_compile, name="ilk-umap", daemon=True)
+
+    def start() -> None:
+        if wanted and thread.ident is None:
+            thread.start()
+
     with warnings.catch_warnings():
-        thread.start()
         try:
-            yield
+            yield start
         finally:
-            thread.join()  # always: an interpreter that ends under a compiling thread aborts the process
+            if thread.ident is not None:
+                thread.join()  # always: an interpreter that ends under a compiling thread aborts the process
 
 
 def _compile() -> None:

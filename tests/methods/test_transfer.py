@@ -274,13 +274,13 @@ def test_hdbscan_of_four_images_is_a_named_error() -> None:
     ],
 )
 def test_groups_are_renamed_by_size_and_noise_stays(labels: list[int], renamed: list[int]) -> None:
-    assert steps._by_size(np.array(labels), None)[0].tolist() == renamed
+    assert steps.by_size(np.array(labels), None)[0].tolist() == renamed
 
 
 def test_probabilities_move_with_their_groups() -> None:
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.ones(4), 40).astype(np.float32)
-    labels, moved = steps._by_size(proba.argmax(1), proba)
+    labels, moved = steps.by_size(proba.argmax(1), proba)
     assert np.array_equal(moved.argmax(1), labels)
     assert np.array_equal(np.sort(moved, 1), np.sort(proba, 1))
 

@@ -124,6 +124,8 @@ class Screen:
             self.line(f"encoder  {why if why.startswith(name) else f'{name}: {why}'}")
             for note in event["notes"]:
                 self.note(note)
+        elif stage == "first":
+            self._first(event)
         elif stage == "choose":
             self._k_table(event["k_table"], event["suggested"])
         elif "begin" in event:
@@ -163,6 +165,22 @@ class Screen:
             self._told = now
             left = (total - done) / max(rate, 1e-9)
             self.line(f"         {done:,} of {total:,}, {rate:,.0f} images/s, {_clock(left)} left")
+
+    def _first(self, event: Mapping[str, Any]) -> None:
+        """Show the groups of a sample; the bar goes on below them."""
+        self._stop()
+        self.line(f"first    groups of {event['n']} images, spread over all of them; the others join these")
+        if not event["k_given"]:
+            self.line("         (how many groups there are is decided when all images are encoded)")
+        rows = []
+        for group in event["groups"][:20]:
+            share = f"{100 * group['size'] / event['n']:.0f} %"
+            rows.append((f"group {group['id']}", share, ", ".join(map(_tail, group["examples"]))))
+        self.table(("group", "share", "most typical images"), rows, right="share")
+        if len(event["groups"]) > 20:
+            self.line(f"and {len(event['groups']) - 20} more")
+        if "picture" in event:
+            self.line(f"look at  {event['picture']} (until the run is finished)")
 
     def _k_table(self, rows: list[dict[str, Any]], suggested: Mapping[str, Any]) -> None:
         self._stop()
@@ -212,7 +230,7 @@ class Screen:
         names = run.images()["path"]
         total = max(1, sum(group["size"] for group in groups))
         rows = []
-        for group in groups[:30]:
+        for group in sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:30]:
             central = names[group["exemplars"][0]] if group["exemplars"] else ""
             quality = f"{group['quality']['silhouette']:.2f}" if group["quality"] else ""
             share = f"{100 * group['size'] / total:.1f} %"
@@ -329,6 +347,11 @@ class Screen:
         shown = [(row["name"], "yes" if row["cached"] else "needs a download", row["what"]) for row in rows]
         self.table(("encoder", "ready", "what"), shown)
         self.line("Any other model of timm works too: --encoder NAME, with --weights FILE where there is no network.")
+
+
+def _tail(name: str) -> str:
+    """Return the end of a long name, which is what tells names apart."""
+    return name if len(name) <= 28 else ".." + name[-26:]
 
 
 def _count(n: int, what: str) -> str:

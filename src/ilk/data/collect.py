@@ -8,14 +8,14 @@ order in which they finished, or how often the process was killed. `ilk.encoders
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ilk.data.encoded import Encoded, OnProgress, release, room
+from ilk import compute
+from ilk.data.encoded import Encoded, First, OnProgress, release, room
 from ilk.data.folder import FolderImages
 from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
 from ilk.data.sources import Block, ImageSource
@@ -70,6 +71,7 @@ def collect(
     cache: str | Path | None = None,
     on_progress: OnProgress | None = None,
     before: Callable[[int], object] | None = None,
+    first: First | None = None,
 ) -> Encoded:
     """Make a row of numbers of every distinct readable image of `source`.
 
@@ -85,6 +87,8 @@ def collect(
         in the cache.
     before : callable (number of images not known yet)
         Called before the first is read.
+    first : First, optional
+        Rows to read before all others; it is called with their rows of numbers as soon as they are there.
 
     Raises
     ------
@@ -96,8 +100,8 @@ def collect(
     Notes
     -----
     Memory: (workers + 3) blocks of ``work.batch_size`` images, one shard (at most 16 MiB, or one image), and rows
-    beyond 256 MiB in a temporary file. A process that is killed loses at most the one shard in work. An odd file never
-    stops it.
+    beyond 256 MiB in a nameless file in the cache. A process that is killed loses at most the one shard in work. An odd
+    file never stops it.
     """
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
@@ -105,7 +109,7 @@ def collect(
     store = Store(home / work.place, work.width, work.dtype)
     if cache is None:
         weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
-    job = _Job(source, work, store, home, tell)
+    job = _Job(source, work, store, home, tell, first)
     rows = job.run(before or (lambda n: None))
     return job.result(rows, begin)
 
@@ -117,12 +121,22 @@ class _Stopped(Exception):
 class _Job:
     """One pass over a source: which rows are known, which are in work, what was found."""
 
-    def __init__(self, source: ImageSource, work: Work, store: Store, home: Path, tell: OnProgress) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        work: Work,
+        store: Store,
+        home: Path,
+        tell: OnProgress,
+        first: First | None = None,
+    ) -> None:
         self.source = source
         self.work = work
         self.store = store
         self.home = home
         self.tell = tell
+        self.first = first if first is not None and len(first.rows) else None
+        self.awaited: set[int] = set()  # rows of `first` that are not there yet
         n = len(source)
         self.hashes: list[bytes] = [b""] * n
         self.reasons: list[str | None] = [None] * n
@@ -148,6 +162,10 @@ class _Job:
         todo = self._unknown()
         before(len(todo))
         self.done = len(self.hashes) - len(todo)
+        if self.first is not None:
+            ahead = np.isin(todo, self.first.rows)
+            self.awaited.update(todo[ahead].tolist())
+            todo = np.concatenate([todo[ahead], todo[~ahead]])
         for _ in range(3):
             self._scan(todo)
             features, lost = self._gather()
@@ -179,7 +197,8 @@ class _Job:
         try:
             if self.tell(self.done, total):
                 raise Interrupted("stopped before the first image")
-            with _pool(self.threads) as pool:
+            self._show_first()
+            with compute.pool(self.threads) as pool:
                 try:
                     self._drive(pool, blocks, running, total)
                 except BaseException:
@@ -215,6 +234,7 @@ class _Job:
             for future in finished:
                 running.discard(future)
                 self._take(*future.result())
+            self._show_first()
             if self.tell(self.done, total):
                 raise Interrupted(f"stopped after {self.done} of {total} images; the same command goes on from here")
 
@@ -247,6 +267,7 @@ class _Job:
         """Take in one finished block: facts of its rows, and its new images into the shard in work."""
         at = 0
         blank = np.zeros(self.work.width, self.work.dtype)
+        self.awaited.difference_update(block.index.tolist())
         for i, row in enumerate(block.index.tolist()):
             name = block.hashes[i]
             self.hashes[row], self.reasons[row] = name, block.reasons[i]
@@ -267,6 +288,38 @@ class _Job:
         self.done += len(block.index)
         if len(self.pending) >= self.flush_at:
             self._flush()
+
+    def _show_first(self) -> None:
+        """Hand over the rows that were to come first, once, when the last of them is there."""
+        if self.first is None or self.awaited:
+            return
+        first, self.first = self.first, None
+        rows: list[int] = []
+        features: list[Rows] = []
+        fresh = {name: at for at, name in enumerate(self.pending.hashes)}
+        read = functools.cache(self.store.features)
+        for name, row in {self.hashes[row]: row for row in reversed(first.rows.tolist())}.items():
+            place = self.store.place(name)
+            if (at := fresh.get(name)) is not None and self.pending.reasons[at] is None:
+                features.append(self.pending.features[at])
+            elif place is not None and self.store.facts(place)[2] is None and (found := read(place[0])) is not None:
+                features.append(found[place[1]])
+            else:  # unreadable, or its shard is damaged
+                continue
+            rows.append(row)
+        if rows:
+            order = np.argsort(rows)
+            first(np.array(rows)[order], np.stack(features)[order], self._thumbs_now)
+
+    def _thumbs_now(self, rows: Iterable[int]) -> npt.NDArray[np.uint8]:
+        """Return thumbnails of rows that were read already, from the shard in work or from the store."""
+        names = [self.hashes[row] for row in rows]
+        fresh = {name: at for at, name in enumerate(self.pending.hashes)}
+        thumbs = Thumbs(self.store, [self.store.place(name) for name in names]).read(range(len(names)))
+        for i, name in enumerate(names):
+            if name in fresh:
+                thumbs[i] = self.pending.thumbs[fresh[name]]
+        return thumbs
 
     def _flush(self) -> None:
         if len(self.pending):
@@ -335,15 +388,3 @@ class _Job:
             thumbs=Thumbs(self.store, shown),
             notes=list(self.store.notes),
         )
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield a pool whose threads use one core each, and leave torch's number of threads as it was."""
-    before = torch.get_num_threads()
-    limit: Callable[[], Any] = (lambda: torch.set_num_threads(1)) if workers > 1 else (lambda: None)
-    try:
-        with ThreadPoolExecutor(workers, thread_name_prefix="ilk-encode", initializer=limit) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(before)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from ilk.data.arrays import ArrayImages
-from ilk.data.encoded import Encoded, OnProgress, release, room
+from ilk.data.encoded import Encoded, First, OnProgress, release, room
 from ilk.data.shards import SHARD
 from ilk.data.sources import thumbnails
 from ilk.errors import Interrupted
@@ -44,6 +44,7 @@ def collect_directly(
     *,
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
+    first: First | None = None,
 ) -> Encoded:
     """Make a row of `width` numbers of every distinct image of an array.
 
@@ -56,12 +57,17 @@ def collect_directly(
     apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
     folder : Path, optional
         Where rows beyond 256 MiB lie.
-    on_progress
+    on_progress, first
         As in `ilk.data.collect`.
     """
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
     n = len(source)
+    thumbs = _ArrayThumbs(source.sized(None))
+    if first is not None and len(first.rows):
+        chosen = first.rows[np.unique(source.hashes(first.rows), return_index=True)[1]]
+        chosen.sort()
+        first(chosen, apply(source.read(chosen)), thumbs.read)
     features = room(n, width, dtype, folder)
     position = np.zeros(n, np.int64)
     rows: list[int] = []
@@ -84,14 +90,14 @@ def collect_directly(
             features[len(rows) - len(new) : len(rows)] = apply(source.read(new))
             release(features)
     tell(n, n)
-    first = np.array(rows, np.int64)
+    distinct = np.array(rows, np.int64)
     status = np.full(n, "duplicate", object)
-    status[first] = "ok"
+    status[distinct] = "ok"
     c, h, w = source.sized(None).shape
     seconds = time.perf_counter() - begin
     return Encoded(
         features=features[: len(rows)],
-        rows=first,
+        rows=distinct,
         position=position,
         status=status.tolist(),
         reasons=[None] * n,
@@ -103,5 +109,5 @@ def collect_directly(
         seconds=seconds,
         n_encoded=len(rows),
         n_cached=0,
-        thumbs=_ArrayThumbs(source.sized(None)),
+        thumbs=thumbs,
     )

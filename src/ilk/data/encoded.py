@@ -16,11 +16,25 @@ import numpy.typing as npt
 from ilk.data.shards import SHARD
 from ilk.errors import DataError, Interrupted
 
-__all__ = ["Encoded", "Interrupted", "OnProgress", "ThumbSource", "release", "room"]
+__all__ = ["Encoded", "First", "Interrupted", "OnProgress", "ThumbSource", "release", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
 
 _IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
+
+
+class First(Protocol):
+    """Rows of a source that are to be encoded before all others, and who wants to see them."""
+
+    rows: npt.NDArray[np.int64]
+
+    def __call__(
+        self,
+        rows: npt.NDArray[np.int64],
+        features: npt.NDArray[np.float16],
+        thumbs: Callable[[Iterable[int]], npt.NDArray[np.uint8]],
+    ) -> None:
+        """Take in the distinct readable ones among `rows`: their numbers (m,), features (m, d), thumbnails of rows."""
 
 
 class ThumbSource(Protocol):
@@ -80,17 +94,12 @@ class Encoded:
 
 
 def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None = None) -> npt.NDArray[Any]:
-    """Return (m, d) of `dtype`, in memory, or in a file that vanishes with it.
-
-    Parameters
-    ----------
-    folder
-        Where such a file lies; the system's place for temporary files otherwise.
+    """Return (m, d) of `dtype`, in memory, or in a nameless file in `folder` that vanishes with it.
 
     Raises
     ------
     DataError
-        The disk for temporary files is full.
+        The disk is full.
     """
     size = m * d * np.dtype(dtype).itemsize
     if size < _IN_MEMORY:
@@ -102,8 +111,8 @@ def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None 
         except OSError as error:
             where = folder or tempfile.gettempdir()
             raise DataError(
-                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); free some space, or choose another "
-                "disk with --cache or TMPDIR"
+                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); "
+                f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
             ) from None
         return np.memmap(file, dtype, "w+", shape=(m, d))
 

@@ -20,7 +20,7 @@ from ilk.data.sources import evenly
 from ilk.encoders import backend, pretrained, runners, weights
 from ilk.encoders.auto import Choice, choose
 from ilk.encoders.classic import build_classic
-from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, digest
+from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
 from ilk.encoders.pixels import build_pixels
 from ilk.errors import ArgumentError, RunError
 
@@ -66,7 +66,7 @@ def build(
     Raises
     ------
     ArgumentError
-        Unknown name, setting, device or precision.
+        Unknown name, setting, device or precision; more than 8 GiB of flattened maps for the images of `source`.
     DataError
         Weights that are missing, damaged, or of another model.
     MissingDependency
@@ -176,6 +176,8 @@ def _pretrained(
     plain: bool = False,
 ) -> FrozenEncoder:
     what = pretrained.recipe(name, settings)
+    if source is not None and what.pool == "flatten":
+        check_room(len(source), pretrained.flat_width(what), what.pool)  # before any weights are fetched or images read
     file = file or weights.locate(what.cfg, hub) or weights.fetch(name, what.cfg, hub)
     state = pretrained.trimmed(weights.read(file), what)
     content = weights.content(state)

@@ -11,7 +11,8 @@ from torch import Tensor
 from ilk.data import ArrayImages, Encoded, ImageSource, OnProgress
 from ilk.data.collect import Work, collect
 from ilk.data.direct import collect_directly
-from ilk.encoders.frozen import FrozenEncoder
+from ilk.data.encoded import First
+from ilk.encoders.frozen import FrozenEncoder, check_room
 from ilk.errors import DataError
 
 __all__ = ["encode"]
@@ -27,6 +28,7 @@ def encode(
     *,
     cache: str | Path | None = None,
     on_progress: OnProgress | None = None,
+    first: First | None = None,
 ) -> Encoded:
     """Encode all images of a source.
 
@@ -39,9 +41,13 @@ def encode(
     on_progress : callable (done, total) -> bool or None
         Called from the calling thread as blocks finish. True stops: `Interrupted` is raised once all finished work is
         in the cache.
+    first : First, optional
+        Rows to encode before all others; it is called with their features as soon as they are there.
 
     Raises
     ------
+    ArgumentError
+        More than 8 GiB of flattened maps.
     DataError
         The cache cannot be written (disk full), or the features are not finite.
     Interrupted
@@ -49,9 +55,11 @@ def encode(
 
     Notes
     -----
-    Memory: (workers + 3) blocks of ``encoder.batch_size`` images, one shard, and features beyond 256 MiB in a temporary
-    file. A process that is killed loses at most the one shard in work. An odd file never stops it.
+    Memory: (workers + 3) blocks of ``encoder.batch_size`` images, one shard, and features beyond 256 MiB in a nameless
+    file in the cache. A process that is killed loses at most the one shard in work. An odd file never stops it.
     """
+
+    check_room(len(source), encoder.n_features, encoder.settings.get("pool"))
 
     def halves(pixels: Tensor) -> Halves:
         features = encoder(pixels)
@@ -64,5 +72,5 @@ def encode(
     work = Work(f"features/{encoder.key}", encoder.n_features, np.float16, halves, encoder.batch_size, encoder.workers)
     sized = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
     if isinstance(sized, ArrayImages) and encoder.name == "pixels":  # reading them is as fast as any cache
-        return collect_directly(sized, encoder.n_features, np.float16, halves, on_progress=on_progress)
-    return collect(sized, work, cache=cache, on_progress=on_progress)
+        return collect_directly(sized, encoder.n_features, np.float16, halves, on_progress=on_progress, first=first)
+    return collect(sized, work, cache=cache, on_progress=on_progress, first=first)

@@ -17,7 +17,7 @@ from ilk.data.shards import DECODE_VERSION, digest
 from ilk.data.sources import bring
 from ilk.errors import ArgumentError, nearest
 
-__all__ = ["DECODE_VERSION", "SETTINGS", "FrozenEncoder", "check_settings", "digest"]
+__all__ = ["DECODE_VERSION", "SETTINGS", "FrozenEncoder", "check_room", "check_settings", "digest"]
 
 SETTINGS: Mapping[str, str] = {
     "image_size": "side in pixels to which images are brought",
@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, str] = {
 }
 """What may be set for an encoder, and what it means."""
 
+MOST_FLATTENED = 8 * 2**30  # bytes of flattened maps
 POOLS = ("gap", "flatten", "logits", "softmax", "cls")
 
 Forward = Callable[[Tensor], npt.NDArray[np.float32]]
@@ -135,6 +136,20 @@ def _channels(pixels: Tensor, wanted: int) -> Tensor:
         return pixels.expand(-1, 3, -1, -1)
     weights = torch.tensor([299, 587, 114], dtype=torch.int32, device=pixels.device).view(1, 3, 1, 1)
     return ((pixels.to(torch.int32) * weights).sum(1, keepdim=True) // 1000).to(torch.uint8)
+
+
+def check_room(n: int, d: int, pool: Any) -> None:
+    """Raise ArgumentError where the flattened maps of `n` images, of `d` numbers each, are too much to keep.
+
+    >>> check_room(45_000, 94_080, "flatten")
+    """
+    size = n * d * 2
+    if pool == "flatten" and size > MOST_FLATTENED:
+        raise ArgumentError(
+            f"pool='flatten': {n:,} images of {d:,} numbers each make {size / 2**30:.1f} GiB of features; "
+            f"{MOST_FLATTENED / 2**30:g} GiB are allowed. Use pool=gap (the mean over positions says nearly the same), "
+            f"or at most {MOST_FLATTENED // (2 * d):,} images."
+        )
 
 
 def check_settings(settings: Mapping[str, Any] | None, allowed: tuple[str, ...], encoder: str) -> dict[str, Any]:

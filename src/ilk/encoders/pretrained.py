@@ -18,7 +18,7 @@ from ilk.encoders.frozen import check_settings
 from ilk.encoders.weights import State
 from ilk.errors import ArgumentError, DataError, MissingDependency, nearest
 
-__all__ = ["Recipe", "network", "recipe", "timm", "trimmed"]
+__all__ = ["Recipe", "flat_width", "network", "recipe", "timm", "trimmed"]
 
 _VIT_SIDE = 224
 _ALLOWED = ("image_size", "pool", "pad_type", "resize")
@@ -98,6 +98,13 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
     )
     with torch.device("meta"):  # the shape of the network without its memory: 0.1 s
         return replace(asked, pool=_pool(asked, _model(asked, {})))
+
+
+def flat_width(what: Recipe) -> int:
+    """Return how many numbers the flattened map of `what` has, from shapes alone: no weights, no memory, 0.5 s."""
+    with torch.device("meta"), torch.inference_mode():
+        images = torch.zeros(1, 3, *square(what.image_size))
+        return int(_model(what, {}).eval().forward_features(images).numel())
 
 
 def trimmed(state: State, what: Recipe) -> State:

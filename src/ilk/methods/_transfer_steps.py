@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from typing import Any, NamedTuple
 
@@ -10,14 +11,14 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
-from ilk.errors import ArgumentError, NotEnoughImages, nearest
+from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 from ilk.layout import Graph, neighbor_graph, umap_embedding
 from ilk.vectors import kmeans
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-REDUCERS = ("umap", "pca", "none")
+REDUCERS = ("umap", "pca", "none", "raw")
 CLUSTERERS = ("gmm", "kmeans", "hdbscan", "agglomerative")
 FEWEST_FOR_UMAP = 30
 # A full covariance has e (e + 1) / 2 free numbers. With fewer than ten images per group and dimension, the mixture's
@@ -25,6 +26,8 @@ FEWEST_FOR_UMAP = 30
 # benchmarks/seeds.py).
 PER_DIMENSION = 10
 FEWEST_FOR_HDBSCAN = 5
+MOST_FOR_PCA = 2048  # rows that a PCA of wider features is fitted on
+MOST_IN_MEMORY = 8 * 2**30
 MOST_FOR_A_FULL_TREE = 5000
 
 
@@ -56,12 +59,14 @@ def reduce_space(
     space
         (m, p) principal components of the L2-normalised features.
     features
-        (m, d) as encoded; used by ``reducer="none"`` alone.
+        (m, d) as encoded; used by ``reducer="none"``, and given back as they are by ``"raw"``.
     graph
         Neighbour graph of `space`; UMAP takes its first `n_neighbors` columns.
     """
     if not isinstance(reducer, str):
         return np.require(reducer.fit_transform(space), np.float32, ["C", "W"]), []
+    if reducer == "raw":
+        return features, []
     if reducer == "none":
         x = np.asarray(features, np.float32)
         return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), []
@@ -101,13 +106,23 @@ def group(
     elif name == "agglomerative":
         labels = _agglomerative(x, k, graph)
     elif not isinstance(clusterer, str):
-        labels = np.asarray(clusterer.fit_predict(x))
+        labels = np.asarray(clusterer.fit_predict(_single(x)))
         if labels.shape != (len(x),):
             raise ArgumentError(f"{name}.fit_predict gave shape {labels.shape}, expected ({len(x)},).")
-    labels, proba = _by_size(labels.astype(np.int64), proba)
+    labels, proba = by_size(labels.astype(np.int64), proba)
     if proba is None:
         proba = _neighbour_shares(x, labels, votes, graph)
     return Grouping(labels, proba, name, notes)
+
+
+def _single(x: npt.NDArray[Any]) -> Floats:
+    """Return raw features in single precision and in memory, which all clusterers but K-means need."""
+    if x.size * 4 > MOST_IN_MEMORY:
+        raise DataError(
+            f"{x.size * 4 / 2**30:.1f} GiB of features do not go into this clusterer: "
+            "use clusterer=kmeans, reducer=pca, or pool=gap."
+        )
+    return np.asarray(x, np.float32)
 
 
 def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tuple[Ints, Floats] | None:
@@ -122,6 +137,7 @@ def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tup
             f"(it takes {PER_DIMENSION * k * e})"
         )
         return None
+    x = _single(x)
     model = GaussianMixture(
         k,
         covariance_type="full",
@@ -154,7 +170,9 @@ def _hdbscan(x: Floats) -> npt.NDArray[Any]:
 
     if len(x) < FEWEST_FOR_HDBSCAN:
         raise NotEnoughImages(f"{len(x)} distinct images: HDBSCAN needs at least {FEWEST_FOR_HDBSCAN}. Use kmeans.")
-    return np.asarray(HDBSCAN(min_cluster_size=max(FEWEST_FOR_HDBSCAN, len(x) // 200), copy=True).fit_predict(x))
+    return np.asarray(
+        HDBSCAN(min_cluster_size=max(FEWEST_FOR_HDBSCAN, len(x) // 200), copy=True).fit_predict(_single(x))
+    )
 
 
 def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray[Any]:
@@ -169,10 +187,10 @@ def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray
         connectivity = csr_matrix((np.ones(m * width, np.float32), (rows, graph.index.ravel())), shape=(m, m))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "the graph has several components: completing it"
-        return np.asarray(AgglomerativeClustering(k, linkage="ward", connectivity=connectivity).fit_predict(x))
+        return np.asarray(AgglomerativeClustering(k, linkage="ward", connectivity=connectivity).fit_predict(_single(x)))
 
 
-def _by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
+def by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
     """Number the groups from the largest to the smallest; ties by their first image. -1 stays."""
     ids, first, counts = np.unique(labels, return_index=True, return_counts=True)
     real = ids >= 0
@@ -214,3 +232,20 @@ def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
         sums.index_add_(0, torch.from_numpy(mine[keep]), rows)
     counts = np.bincount(labels[labels >= 0], minlength=k)
     return (sums.numpy() / np.maximum(counts, 1)[:, None]).astype(np.float32)
+
+
+def n_distinct(features: npt.NDArray[Any]) -> int:
+    """Return how many different rows there are, without holding them: a row may be long."""
+    return len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features})
+
+
+def rows_for_pca(features: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
+    """Return the rows to fit a PCA on: all, or 2,048 drawn at random where the features are wider than that.
+
+    The eigenvectors of a larger matrix of inner products take minutes, and 50 directions do not need them.
+    """
+    m, d = features.shape
+    if m <= MOST_FOR_PCA or d <= m:
+        return features
+    chosen = np.sort(np.random.default_rng(seed).choice(m, MOST_FOR_PCA, replace=False))
+    return np.ascontiguousarray(features[chosen])

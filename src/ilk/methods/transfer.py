@@ -14,8 +14,10 @@ from ilk import encoders, layout
 from ilk.choose import choose_k
 from ilk.data import open_images
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
+from ilk.methods import _seed_steps as raw
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
+from ilk.methods._first import FirstGroups
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
 from ilk.methods.transfer_presets import PRESETS
@@ -43,7 +45,7 @@ class TransferClustering(ImageClusterer):
         "auto", "pixels", "classic" or any timm model name.
     weights : path, optional
         Weights of the encoder: safetensors or a state dict.
-    reducer : {"umap", "pca", "none"} or object with ``fit_transform``, optional
+    reducer : {"umap", "pca", "none", "raw"} or object with ``fit_transform``, optional
         None: what the preset says.
     clusterer : {"gmm", "kmeans", "hdbscan", "agglomerative"} or object with ``fit_predict``, optional
         None: what the preset says.
@@ -63,7 +65,8 @@ class TransferClustering(ImageClusterer):
     Attributes
     ----------
     labels_ : (n,) int64
-        Groups from the largest (0) to the smallest; -1 = not assigned (noise, or not readable).
+        -1 = not assigned (noise, or not readable). Groups are numbered from the largest (0) to the smallest; above 300
+        images they keep the numbers of the first groups, those of a sample of 300, which were numbered so.
     probabilities_ : (n, k) float32
     confidence_ : (n,) float32
         What `predict` would give an image's own group if the image were new; 0 where it is not assigned.
@@ -84,8 +87,8 @@ class TransferClustering(ImageClusterer):
     -----
     Cost for n images: one pass of the encoder, 2 n² p FLOPs for the exact neighbour graph, O(n) memory.
 
-    Fidelity: the fourth seed's experiment (raw flattened features, K-means, argmax of the raw silhouette) is what this
-    improves on; on raw features its silhouette picks far too few or far too many groups.
+    Fidelity: ``preset="seed"`` is the fourth seed's experiment (raw flattened features, K-means, the K of the highest
+    raw silhouette), which the other presets improve on: there it picks far too few or far too many groups.
 
     References
     ----------
@@ -157,6 +160,7 @@ class TransferClustering(ImageClusterer):
         seed = self.random_state
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
             raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
+        table["k_grid"] = raw.number_list(table["k_grid"])
         for key, least in _LEAST.items():
             given = table[key]
             if (isinstance(given, bool) or not isinstance(given, int) or given < least) and (key, given) != _OWN_CHOICE:
@@ -186,19 +190,25 @@ class TransferClustering(ImageClusterer):
         """
         table = self.resolved()
         source = open_images(X)
+        raw.check_grid(table, self.settings, len(source))
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
-        with layout.warming_up(table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP):
+        umap = table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP
+        with layout.warming_up(umap) as warm_up:
+            first = FirstGroups(len(source), self.n_clusters, self.random_state, tell, source.names, warm_up)
             self._load_encoder(source, table)
             tell({"stage": "encoder", "encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]})
             with tell.stage("encode"):
-                self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
+                self.encoded_ = encoders.encode(
+                    source, self.encoder_, cache=self._cache(), on_progress=tell.progress, first=first
+                )
         self.notes_ += self.encoded_.notes
         features = self.encoded_.features
         self._check_count(features)
         with tell.stage("reduce"):
-            self.pca_ = fit_pca(features, min(int(table["pca"]), *features.shape), normalize=True)
+            rows = steps.rows_for_pca(features, self.random_state)
+            self.pca_ = fit_pca(rows, min(int(table["pca"]), *rows.shape), normalize=True)
             self.space_ = self._place(features)
             self._check_count(self.space_)
             width = max(int(table["n_neighbors"]), int(table["votes"]) + 1)
@@ -208,13 +218,14 @@ class TransferClustering(ImageClusterer):
             )
             self.notes_ += notes
         with tell.stage("cluster"):
-            self._group(table, tell)
+            self._group(table, tell, first)
         return self
 
     def _load_encoder(self, source: Any, table: Mapping[str, Any]) -> None:
         inner = {key: value for key, value in table.items() if key in self.other_settings}
+        name, inner = raw.encoder_of(self.preset, self.encoder, inner)
         self.encoder_ = encoders.build(
-            self.encoder,
+            name,
             weights=self.weights,
             settings=inner,
             source=source,
@@ -235,28 +246,36 @@ class TransferClustering(ImageClusterer):
         if len(features) == 0:
             first = next((reason for reason in self.encoded_.reasons if reason), "no reason given")
             raise DataError(f"none of the {n} files could be read as an image (the first: {first}).")
-        distinct = len({row.tobytes() for row in features})
+        distinct = steps.n_distinct(features)
         if distinct < wanted:
             alike = distinct == 1 and n > 1
             seen = "all images look the same" if alike else f"{distinct} distinct image(s)"
             raise NotEnoughImages(f"{seen}: too few for {wanted} groups. Ask for fewer groups or give more images.")
 
-    def _group(self, table: Mapping[str, Any], tell: Stages) -> None:
-        self.k_choice_ = None
-        k: int | None = None
-        if isinstance(table["clusterer"], str) and table["clusterer"] != "hdbscan":
-            if self.n_clusters == "auto":
-                self.k_choice_ = choose_k(self.embedding_, k_max=int(table["k_max"]), random_state=self.random_state)
+    def _group(self, table: Mapping[str, Any], tell: Stages, first: FirstGroups) -> None:
+        self.k_choice_: Any = None
+        self.raw_: Any = None
+        k = None if self.n_clusters == "auto" else int(self.n_clusters)
+        clusterer = table["clusterer"]
+        if isinstance(clusterer, str) and clusterer != "hdbscan":
+            if table["reducer"] == "raw":
+                self.raw_ = raw.group_raw(self.embedding_, table, k, self.random_state)
+                self.k_choice_ = self.raw_.choice()
+                clusterer = self.raw_ if clusterer == "kmeans" else clusterer
+            elif k is None:
+                grid, k_max = table["k_grid"], int(table["k_max"])
+                self.k_choice_ = choose_k(self.embedding_, k_grid=grid, k_max=k_max, random_state=self.random_state)
+            if self.k_choice_:
                 tell({"stage": "choose", "k_table": self.k_choice_.table, "suggested": self.k_choice_.suggested()})
-            k = self.k_choice_.natural if self.k_choice_ else int(self.n_clusters)
-        if k is None and self.n_clusters != "auto":
+                k = self.k_choice_.natural
+        elif k is not None:
             self.notes_.append(f"n_clusters={self.n_clusters} was ignored: this clusterer finds its own number")
         votes = int(table["votes"])
         graph = self.graph_.nearest(votes)
-        found = steps.group(
-            self.embedding_, k, table["clusterer"], int(table["n_init"]), self.random_state, graph, votes
-        )
-        self.notes_ += found.notes
+        x = self.space_ if clusterer is self.raw_ else self.embedding_  # raw groups are there already
+        found = steps.group(x, k, clusterer, int(table["n_init"]), self.random_state, graph, votes)
+        found = first.keep(found, self.encoded_.rows)
+        self.notes_ += found.notes + (self.raw_.notes if self.raw_ else [])
         self.n_clusters_ = found.proba.shape[1]
         if self.n_clusters_ == 0:
             raise DataError("no group was found: every image is noise. Use another clusterer: gmm or kmeans.")
@@ -313,6 +332,12 @@ class TransferClustering(ImageClusterer):
 
         check_is_fitted(self, "pca_")
         return encoders.encode(open_images(X), self.encoder_, cache=self._cache(), on_progress=on_progress)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the figures of ``preset="seed"`` as plain data; none for the other presets."""
+        if getattr(self, "raw_", None) is None:
+            return []
+        return raw.figures(self.encoded_.features, self.labels_[self.encoded_.rows], self.raw_)
 
     # -- keep --------------------------------------------------------------------------------------------------------
 

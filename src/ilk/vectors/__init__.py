@@ -3,6 +3,7 @@
 Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no global randomness.
 """
 
+from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
 from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.neighbors import neighbors
 from ilk.vectors.pca import PCA, fit_pca
@@ -11,12 +12,16 @@ from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplif
 
 __all__ = [
     "PCA",
+    "Gram",
     "KMeansResult",
     "fit_pca",
+    "gram_kmeans",
+    "gram_matrix",
     "kmeans",
     "l2_normalize",
     "neighbors",
     "silhouette_samples",
     "silhouette_score",
+    "silhouettes",
     "simplified_silhouette",
 ]

@@ -12,6 +12,8 @@ from ilk.vectors.rows import Matrix, Rows, check_count
 
 __all__ = ["PCA", "fit_pca"]
 
+_COLUMN_BYTES = 64 * 2**20  # columns of all rows that are held at a time
+
 
 @dataclass(frozen=True)
 class PCA:
@@ -80,7 +82,7 @@ def fit_pca(
     Parameters
     ----------
     x : Tensor or ndarray (n, d), float16, float32 or float64
-        A memmap is read once, block by block, and never copied as a whole if n ≥ d.
+        A memmap is read block by block and never copied as a whole: once if n ≥ d, three or four times otherwise.
     n_components : int
         At most min(n, d).
     whiten : bool
@@ -108,8 +110,8 @@ def fit_pca(
     Notes
     -----
     n ≥ d: covariance in 2·n·d² FLOPs, products of blocks in the working precision, their sum in float64, then `eigh` of
-    (d, d) in float64. n < d: the Gram matrix (n, n) in float64, and one (n, d) copy. Components whose variance is below
-    about 1e-7 of the largest are noise in float32, as with any covariance method.
+    (d, d) in float64. n < d: the Gram matrix (n, n) in float64, from a few columns at a time. Components whose variance
+    is below about 1e-7 of the largest are noise in float32, as with any covariance method.
 
     References
     ----------
@@ -163,13 +165,21 @@ def _from_gram(rows: Rows, k: int, center: bool, chunk_bytes: int | None) -> tup
     mean = rows.moments()[0]
     if not center:
         mean = torch.zeros_like(mean)
-    step = rows.step(2 * rows.width, chunk_bytes)
-    data = torch.cat([block - mean.to(block.dtype) for _, _, block in rows.blocks(step)])
-    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    for first in range(0, rows.width, 4 * len(rows)):
-        wide = data[:, first : first + 4 * len(rows)].double()
-        gram += wide @ wide.T
+    n, step = len(rows), rows.step(2 * rows.width, chunk_bytes)
+    centre = mean.to(rows.dtype)
+    scale = torch.ones(n, 1, dtype=rows.dtype, device=rows.device)
+    if rows.normalize:
+        for start, stop, block in Rows(rows.x).blocks(step):
+            norm = torch.linalg.vector_norm(block, dim=1, keepdim=True)
+            scale[start:stop] = norm.clamp_min(torch.finfo(rows.dtype).tiny)
+    gram = torch.zeros(n, n, dtype=torch.float64, device=rows.device)
+    for first in range(0, rows.width, wide := max(1, min(4 * n, _COLUMN_BYTES // (8 * n)))):
+        part = (rows.columns(first, first + wide) / scale - centre[first : first + wide]).double()
+        gram += part @ part.T
     variance, vectors = torch.linalg.eigh(gram)
-    turned = data.T.double() @ vectors.flip(1)[:, :k]
+    turn = vectors.flip(1)[:, :k].contiguous()
+    turned = torch.zeros(rows.width, k, dtype=torch.float64, device=rows.device)
+    for start, stop, block in rows.blocks(step):
+        turned += (block - centre).double().T @ turn[start:stop]
     # the columns are orthogonal already; QR brings them to length 1 and completes those of length 0
     return mean, torch.linalg.qr(turned)[0].T, variance.flip(0)[:k], float(gram.trace())

@@ -58,13 +58,13 @@ def silhouette_samples(x: Matrix, labels: Matrix, *, chunk_bytes: int | None = N
     labels = check_labels(labels, rows)
     mean, _ = rows.moments()
     kept = (labels >= 0).nonzero()[:, 0]
-    own = _clusters(labels[kept])
+    own = cluster_numbers(labels[kept])
     out = torch.zeros(len(rows), dtype=rows.dtype, device=rows.device)
     out[kept] = _exact(rows.take(kept) - mean.to(rows.dtype), own, rows, chunk_bytes)
     return out
 
 
-def _clusters(labels: Tensor) -> Tensor:
+def cluster_numbers(labels: Tensor) -> Tensor:
     """Return `labels` renumbered from 0 without gaps, or raise ArgumentError where silhouettes make no sense."""
     found, own = torch.unique(labels, return_inverse=True)
     if len(found) < 2:
@@ -99,11 +99,11 @@ def _exact(data: Tensor, own: Tensor, rows: Rows, chunk_bytes: int | None) -> Te
             inside = here[(here >= first) & (here < first + len(block))]
             distance[inside - first, inside - start] = 0.0
             sums += group_sums(distance, own[first : first + height], k)
-        out[here] = _from_sums(sums, own[here], sizes)
+        out[here] = silhouettes_from_sums(sums, own[here], sizes)
     return out
 
 
-def _from_sums(sums: Tensor, own: Tensor, sizes: Tensor) -> Tensor:
+def silhouettes_from_sums(sums: Tensor, own: Tensor, sizes: Tensor) -> Tensor:
     """Return silhouettes (q,) from the sums of distances to each cluster (k, q)."""
     within = sums.gather(0, own[None])[0] / (sizes[own] - 1).clamp_min(1)
     others = (sums / sizes[:, None]).scatter_(0, own[None], torch.inf)
@@ -154,7 +154,7 @@ def silhouette_score(
     rows = Rows.of(x)
     labels = check_labels(labels, rows)
     kept = (labels >= 0).nonzero()[:, 0]
-    own = _clusters(labels[kept])
+    own = cluster_numbers(labels[kept])
     sizes = torch.bincount(own)
     if sample_size is not None and check_count(sample_size, "sample_size", 2) < len(kept):
         chosen = _stratified(own.cpu(), sizes.cpu(), sample_size, generator).to(rows.device)
