@@ -79,22 +79,21 @@ def collect_directly(
         index = np.arange(start, min(start + _ROWS, n))
         names = source.hashes(index)
         hashes += names
-        new = []
+        known = len(rows)
         for row, name in zip(index.tolist(), names, strict=True):
             if name not in seen:
                 seen[name] = len(rows)
                 rows.append(row)
-                new.append(row)
             position[row] = seen[name]
-        if width and new:
-            features[len(rows) - len(new) : len(rows)] = apply(source.read(new))
+        if width and len(rows) > known:
+            features[known : len(rows)] = apply(source.read(rows[known:]))
             release(features)
     tell(n, n)
     distinct = np.array(rows, np.int64)
     status = np.full(n, "duplicate", object)
     status[distinct] = "ok"
-    c, h, w = source.sized(None).shape
     seconds = time.perf_counter() - begin
+    c, h, w = source.sized(None).shape
     return Encoded(
         features=features[: len(rows)],
         rows=distinct,
