@@ -49,8 +49,7 @@ def write(
     _keep_weights(writer, model)
     files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
     (writer.folder / FIRST).unlink(missing_ok=True)
-    stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
-    seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
+    seconds |= _seconds(model.history_)
     seconds["encode"] = encoded.seconds
     writer.update(
         encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
@@ -63,6 +62,18 @@ def write(
     report.write_report(run, source=listing)
     seconds["report"] = time.perf_counter() - started
     _summarise(writer, model, seconds, choice, begin)
+
+
+def _seconds(history: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the seconds of the stages that every method has, and the sum over the epochs of each that has epochs."""
+    found = dict.fromkeys(("encode", "reduce", "cluster"), 0.0)
+    told = [record for record in history if "stage" in record and "seconds" in record]
+    found |= {record["stage"]: record["seconds"] for record in told if record["stage"] in found}
+    epochs = [record for record in told if "epoch" in record]
+    found |= dict.fromkeys((record["stage"] for record in epochs), 0.0)
+    for record in epochs:
+        found[record["stage"]] += record["seconds"]
+    return found
 
 
 def add_scores(run: runs.Run, scores: Mapping[str, Any], images: Any) -> None:
@@ -166,7 +177,7 @@ def _map(model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]
 
 def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
     """Give the run its own name for the encoder's weights: a hard link where possible, else a copy."""
-    weights = getattr(model.encoder_, "weights_file", None)
+    weights = getattr(getattr(model, "encoder_", None), "weights_file", None)
     if weights is None:
         return
     target = writer.folder / "model" / _WEIGHTS
@@ -183,8 +194,12 @@ def weights_of(run: runs.Run) -> Path | None:
     return path if path.exists() else None
 
 
-def _encoder(model: Any) -> dict[str, Any]:
-    encoder = model.encoder_
+def _encoder(model: Any) -> dict[str, Any] | None:
+    """Return what is said of the encoder: the frozen one, the network that was trained (its name alone), or None."""
+    encoder = getattr(model, "encoder_", None)
+    if encoder is None:
+        name = getattr(model, "network_name_", None)
+        return name and {"name": name, "why": "trained on these images", "backend": "torch", "notes": []}
     return {"name": encoder.name, "why": encoder.why, "backend": encoder.backend, "notes": list(encoder.notes)}
 
 
@@ -200,7 +215,7 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
     summary = {
         "run": str(writer.path),
         "method": writer.header["method"],
-        "encoder": model.encoder_.name,
+        "encoder": (_encoder(model) or {"name": None})["name"],
         "n_images": int(read.sum()),
         "n_unreadable": int((~read).sum()),
         "n_duplicates": sum(status == "duplicate" for status in encoded.status),

@@ -53,7 +53,7 @@ def _interrupted(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Print one line for `error` and return the exit code it stands for."""
-    from ilk.errors import IlkError
+    from ilk.errors import IlkError, Interrupted
     from ilk.files.listing import printable
 
     name = type(error).__name__
@@ -63,6 +63,7 @@ def _explain(error: Exception) -> int:
         return int(error.exit_code)
     if isinstance(error, IlkError):
         _say(f"ilk: {printable(str(error))}")
+        return _INTERRUPTED if isinstance(error, Interrupted) else 1
     elif isinstance(error, MemoryError):
         _say("ilk: out of memory. Close other programs, or group fewer images at once.")
     elif isinstance(error, OSError):

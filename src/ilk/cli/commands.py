@@ -55,6 +55,10 @@ def cluster(
     precision: Precision = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    slice_: Annotated[
+        Optional[float],
+        typer.Option("--slice", metavar="MINUTES", help="Stop a training after this; the same command goes on."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -70,7 +74,7 @@ def cluster(
     with Screen(json) as screen:
         run = jobs.cluster(
             source, out, method=method, options=chosen, split=split, labels=labels, overwrite=overwrite,
-            command=parse.command_line(), on_event=screen.event,
+            command=parse.command_line(), max_seconds=parse.seconds(slice_), on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)
 
