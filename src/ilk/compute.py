@@ -31,6 +31,7 @@ __all__ = [
     "rank",
     "seeded",
     "threads",
+    "wait",
     "world_size",
 ]
 
@@ -165,6 +166,12 @@ def threads() -> int:
     True
     """
     return torch.get_num_threads()
+
+
+def wait(device: str | torch.device) -> None:
+    """Wait until `device` has done what it was given; a CPU always has."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, IlkError):
         _say(f"ilk: {printable(str(error))}")
         return _INTERRUPTED if isinstance(error, Interrupted) else 1
-    elif isinstance(error, MemoryError):
+    if isinstance(error, MemoryError):
         _say("ilk: out of memory. Close other programs, or group fewer images at once.")
     elif isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
