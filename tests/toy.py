@@ -73,13 +73,12 @@ class Toy(ImageClusterer):
             train.restore(resume, **parts)
             start, self.history_ = resume["epoch"], resume["history"]
         for epoch in range(start, table["epochs"]):
-            begin = time.perf_counter()
             order = torch.randperm(len(packed), generator=draws).split(table["batch_size"])
             batches = ((rows, affine(packed.images.read(rows).float() / 255, draws, shift=0.1)) for rows in order)
             loss = train.train_epoch(self._loss, batches, optimizer, epoch=epoch)
             time.sleep(self.pause)
             record = {"stage": "train", "epoch": epoch + 1, "epochs": table["epochs"], "loss": loss}
-            self.history_.append({**record, "seconds": time.perf_counter() - begin})
+            self.history_.append(record)
             done = {"epoch": epoch + 1, "history": self.history_}
             if tell(record, lambda done=done: {**train.state_of(**parts), **done}):
                 self.stopped_ = True

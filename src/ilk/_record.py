@@ -49,7 +49,8 @@ def write(
     _keep_weights(writer, model)
     files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
     (writer.folder / FIRST).unlink(missing_ok=True)
-    seconds |= _seconds(model.history_)
+    stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
+    seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
     seconds["encode"] = encoded.seconds
     writer.update(
         encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
@@ -62,18 +63,6 @@ def write(
     report.write_report(run, source=listing)
     seconds["report"] = time.perf_counter() - started
     _summarise(writer, model, seconds, choice, begin)
-
-
-def _seconds(history: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the seconds of the stages that every method has, and the sum over the epochs of each that has epochs."""
-    found = dict.fromkeys(("encode", "reduce", "cluster"), 0.0)
-    told = [record for record in history if "stage" in record and "seconds" in record]
-    found |= {record["stage"]: record["seconds"] for record in told if record["stage"] in found}
-    epochs = [record for record in told if "epoch" in record]
-    found |= dict.fromkeys((record["stage"] for record in epochs), 0.0)
-    for record in epochs:
-        found[record["stage"]] += record["seconds"]
-    return found
 
 
 def add_scores(run: runs.Run, scores: Mapping[str, Any], images: Any) -> None:

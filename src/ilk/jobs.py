@@ -106,9 +106,10 @@ def cluster(
     if writer.resumed:
         tell({"event": "resumed", "run": str(path)})
     try:
-        earlier = _fit(model, images, writer, runs.Checkpoint(writer.folder, begin, max_seconds), tell)
+        checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds)
+        _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
-        _record.write(writer, model, images, source, seconds, begin - earlier)
+        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
     except OSError as error:
@@ -134,8 +135,8 @@ def _model(method: str, options: Mapping[str, Any]) -> Any:
     return model
 
 
-def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, tell: OnEvent) -> float:
-    """Fit `model`, from the checkpoint where there is one; return the seconds that earlier processes spent on it."""
+def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, tell: OnEvent) -> None:
+    """Fit `model`, from the checkpoint where there is one."""
     if getattr(model, "cache", "none") is None:
         model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
     resume = checkpoint.load()
@@ -150,7 +151,6 @@ def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Check
     if getattr(model, "stopped_", False):
         raise Interrupted(f"{checkpoint.where()}; the same command goes on from there")
     model.notes_ += checkpoint.notes
-    return checkpoint.seconds
 
 
 def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ilk.runs.state import load_state, save_state
 __all__ = ["Checkpoint"]
 
 _SECONDS = "checkpoint.seconds"
+_STAGES = "checkpoint.stages"
 
 
 class Checkpoint:
@@ -26,8 +27,7 @@ class Checkpoint:
     begin : float
         `time.perf_counter` at the start of the job.
     max_seconds : float, optional
-        The training is to stop at the end of the last epoch that fits into this time; one epoch is always trained.
-        Other work that is kept piece by piece stops after it.
+        The job is to stop at the last point that it reaches within this time; one piece of work is always done.
     share : float
         Of the time that saving may take. A stop and the last epoch are always saved.
 
@@ -35,17 +35,20 @@ class Checkpoint:
     ----------
     seconds : float
         What the job took in earlier processes.
+    stages : dict
+        Seconds of every stage that has epochs, earlier processes included.
     notes : list of str
         What the user should know.
 
     Notes
     -----
-    A kill loses the epoch in work. Where epochs are shorter than 1 / `share` times what saving takes, it loses the
-    epochs of that time.
+    A kill loses the work since the last point. Where these are nearer to each other than 1 / `share` times what saving
+    takes, it loses the work of that time.
     """
 
     def __init__(self, folder: Path, begin: float, max_seconds: float | None = None, share: float = 0.02) -> None:
         self.seconds = 0.0
+        self.stages: dict[str, float] = {}
         self.notes: list[str] = []
         self._folder = folder / "checkpoint"
         self._begin = begin
@@ -53,8 +56,8 @@ class Checkpoint:
         self._share = share
         self._saved = self._last = time.perf_counter()
         self._cost = self._longest = 0.0
-        self._found = 2**62  # what was done already when the job began
-        self._told: tuple[int, int] | None = None
+        self._stage = ""
+        self._epochs: tuple[int, int] | None = None
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest whole state, or None where there is none."""
@@ -64,8 +67,11 @@ class Checkpoint:
             try:
                 state = load_state(folder)
                 self.seconds = float(state.pop(_SECONDS))
+                self.stages = dict(state.pop(_STAGES))
             except (RunError, KeyError, TypeError, ValueError):
-                self.notes.append("a damaged checkpoint was passed over; epochs since the one before it are done again")
+                self.notes.append(
+                    "a damaged checkpoint was passed over; the work since the one before it is done again"
+                )
                 continue
             return state
         return None
@@ -76,51 +82,55 @@ class Checkpoint:
         Parameters
         ----------
         record
-            With "epoch", the number of epochs done, and "epochs", at the end of an epoch. With "done" and "total",
-            between pieces of work that are kept. Others are passed over.
+            A point where the fit may be left has "epoch" (number of epochs done) and "epochs", or "done" and "total".
+            Others are passed over.
         state
-            Gives what ``fit(..., resume=…)`` goes on from; called only when it is saved.
+            Gives what ``fit(..., resume=…)`` goes on from, empty where all is kept elsewhere. Called only to be saved.
         stop
             Somebody else wants to stop.
         """
-        now = time.perf_counter()
-        if "epoch" not in record or "epochs" not in record:
-            if "step" not in record:
-                self._last = now  # what is no step of an epoch is not part of its time
-            return stop or ("done" in record and self._late(record, now))
-        self._longest, self._last = max(self._longest, now - self._last), now
-        self._told = int(record["epoch"]), int(record["epochs"])
-        ends = self._told[0] >= self._told[1]
-        if self._most is not None and not ends and now - self._begin + self._longest + self._cost > self._most:
-            stop = True
-        if stop or ends or (now - self._saved) * self._share >= self._cost:
-            self._save(state())
-            self._last = self._saved = time.perf_counter()
-            self._cost = max(self._saved - now, 1e-9)
+        now, stage = time.perf_counter(), str(record.get("stage", ""))
+        in_epochs = "epoch" in record and "epochs" in record
+        if not in_epochs and "done" not in record:
+            if "step" not in record:  # a beginning or an end: what is between two stages belongs to none
+                self._last = now
+            return stop
+        done, total = (int(record[key]) for key in (("epoch", "epochs") if in_epochs else ("done", "total")))
+        if in_epochs:
+            self._epochs = done, total
+        fresh = stage != self._stage  # the first point of a stage may tell what was done before
+        self._longest = max(0.0 if fresh else self._longest, now - self._last)
+        if in_epochs or stage in self.stages:
+            self.stages[stage] = self.stages.get(stage, 0.0) + now - self._last
+        self._stage, self._last = stage, now
+        one_done = in_epochs or not fresh
+        if self._most is not None and one_done and done < total:
+            stop = stop or now - self._begin + self._longest + self._cost > self._most
+        if stop or (in_epochs and done >= total) or (now - self._saved) * self._share >= self._cost:
+            self._save(state)
         return stop
-
-    def _late(self, record: Mapping[str, Any], now: float) -> bool:
-        """Whether work that is kept piece by piece is to stop now: the time is over, and something was done in it."""
-        done, total = int(record["done"]), int(record["total"])
-        self._found = min(self._found, done)
-        return self._most is not None and now - self._begin > self._most and self._found < done < total
 
     def where(self) -> str:
         """Say how far the training is."""
-        if self._told is None:
+        if self._epochs is None:
             return "stopped"
-        return f"stopped after {self._told[0]:,} of {self._told[1]:,} epochs"
+        return f"stopped after {self._epochs[0]:,} of {self._epochs[1]:,} epochs"
 
     @property
     def _old(self) -> Path:
         return self._folder.with_name("checkpoint.old")
 
-    def _save(self, state: Mapping[str, Any]) -> None:
+    def _save(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        start = time.perf_counter()
+        kept = state()
+        if not kept:
+            return
         new = self._folder.with_name("checkpoint.new")
         shutil.rmtree(new, ignore_errors=True)
-        spent = self.seconds + time.perf_counter() - self._begin
-        save_state(new, {**state, _SECONDS: spent})
+        save_state(new, {**kept, _SECONDS: self.seconds + start - self._begin, _STAGES: self.stages})
         if self._folder.exists():  # between any two of these lines one whole state has its name
             shutil.rmtree(self._old, ignore_errors=True)
             self._folder.rename(self._old)
         new.rename(self._folder)
+        self._last = self._saved = time.perf_counter()
+        self._cost = max(self._saved - start, 1e-9)

@@ -187,7 +187,8 @@ def watched(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield `batches`, and tell about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
 
-    For epochs that take minutes. Never waits for the device.
+    For epochs that take minutes. Never waits for the device. Unlike a record with "done" and "total", this is no point
+    where a fit can be left.
 
     Examples
     --------
