@@ -40,7 +40,8 @@ ALLOWED = {
     "methods": "encoders vectors choose layout data compute metrics losses networks augment train",
     "_record": "files layout describe report runs",
     "jobs": "_record methods data encoders runs report scoring files",
-    "cli": "jobs runs scoring methods encoders report files",
+    "bench": "jobs runs scoring",
+    "cli": "jobs runs scoring methods encoders report files bench",
     "__main__": "cli",
     "__init__": "methods choose jobs scoring runs data",  # for the type checker: at run time it imports lazily
 }

@@ -20,7 +20,9 @@ from ilk import _record, methods, report, runs, scoring
 from ilk.data import open_images
 from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, NotEnoughImages, RunError, nearest
 
-__all__ = ["Prediction", "cluster", "default_run", "predict"]
+__all__ = ["Prediction", "cluster", "commit", "default_run", "predict"]
+
+commit = _record.commit
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
 

@@ -163,6 +163,32 @@ def info(
 
 
 @app.command()
+def bench(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see docs/benchmarks.md.")],
+    only: Annotated[
+        Optional[list[str]], typer.Option(help="A row, a data set or a cell; * = anything; repeat.")
+    ] = None,
+    budget: Annotated[Optional[float], typer.Option(metavar="MINUTES", help="The recipe's reduced rows.")] = None,
+    minutes: Annotated[Optional[float], typer.Option(help="Stop after this; the same command goes on.")] = None,
+    table: Annotated[bool, typer.Option("--table", help="Run nothing; show what there is.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Run anew what is there already.")] = False,
+    runs: Annotated[Optional[Path], typer.Option(help="Where runs are kept. [default: runs/ beside RECIPE]")] = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run a table of methods, data and seeds, and show it beside published figures."""
+    from ilk.cli import benching
+
+    code = benching.bench(
+        recipe, only or [], budget, parse.seconds(minutes, "--minutes"), table, again, runs, device,
+        parse.cache(cache, False), json,
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@app.command()
 def methods(json: Json = False, debug: Debug = False) -> None:
     """List the methods for -m, their presets and settings."""
     from ilk import methods as registry

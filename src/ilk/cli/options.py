@@ -73,10 +73,10 @@ def method_options(
     return chosen
 
 
-def seconds(minutes: float | None) -> float | None:
-    """Return the seconds of ``--slice``."""
+def seconds(minutes: float | None, option: str = "--slice") -> float | None:
+    """Return the seconds of an option that takes minutes."""
     if minutes is not None and not minutes > 0:
-        raise ArgumentError(f"--slice {minutes:g}: give minutes above 0.")
+        raise ArgumentError(f"{option} {minutes:g}: give minutes above 0.")
     return None if minutes is None else 60 * minutes
 
 
