@@ -54,11 +54,13 @@ def _worth(rows: Rows, data: Data, score: str) -> Rows:
 
 
 def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
+    from matplotlib.patches import Patch
+
     for place, (row, records) in enumerate(rows):
         values = [record["scores"][score] for record in records]
         if values:
             mean = statistics.mean(values)
-            axis.barh(place - 0.18, mean, 0.34, color=_OURS, label="ours, mean over seeds" if not place else None)
+            axis.barh(place - 0.18, mean, 0.34, color=_OURS)
             axis.plot(values, [place - 0.18] * len(values), "|", color="black", markersize=8)
             axis.text(max(values) + 0.012, place - 0.18, f"{mean:.3f}", va="center", fontsize=8)
         theirs = row.published.get(data.name, {}).get(score)
@@ -69,10 +71,9 @@ def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
     axis.set_xlim(0, 1.08)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlabel(f"{SCORES[score]} (1 = perfect)")
-    axis.barh([], [], color=_OURS, label="ours: mean; strokes: seeds")
-    axis.barh([], [], color=_THEIRS, hatch="///", edgecolor="white", label="published")
-    handles, labels = axis.get_legend_handles_labels()
-    axis.legend(handles[-2:], labels[-2:], fontsize=8, loc="lower right", framealpha=0.9)
+    ours = Patch(color=_OURS, label="ours: mean over seeds, a stroke each")
+    theirs = Patch(facecolor=_THEIRS, hatch="///", edgecolor="white", label="published")
+    axis.legend(handles=[ours, theirs], fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
 
 
 def _lines(axis: Any, data: Data, rows: Rows, score: str) -> None:
@@ -96,6 +97,7 @@ def _lines(axis: Any, data: Data, rows: Rows, score: str) -> None:
         if theirs:
             axis.plot(*zip(*theirs, strict=True), color=colour, linestyle="--", label=f"{name}, published")
     axis.set_xlabel(label)
+    axis.xaxis.set_major_formatter("{x:,g}")
     axis.set_ylabel(f"{SCORES[score]} (1 = perfect)")
     axis.set_ylim(0, 1)
     axis.grid(alpha=0.25)

@@ -297,11 +297,22 @@ def _rows(path: Path, entry: Any, data: Mapping[str, Data]) -> list[Row]:
     if "sweep" not in entry:
         return [row]
     _known(path, f"{what}, sweep", entry["sweep"], _SWEEP, needed=_SWEEP)
-    return [_swept(row, entry["sweep"]["key"], value) for value in entry["sweep"]["values"]]
+    values = entry["sweep"]["values"]
+    for figures in published.values():
+        for name, told in figures.items():
+            if isinstance(told, list) and len(told) != len(values):
+                raise ArgumentError(
+                    f"{path.name}: {what} has {len(told)} published figures of {name} for {len(values)} values."
+                )
+    return [_swept(row, entry["sweep"]["key"], value, at) for at, value in enumerate(values)]
 
 
-def _swept(row: Row, key: str, value: Any) -> Row:
-    """Return `row` with one setting, "images" or "clusters", at `value`."""
+def _swept(row: Row, key: str, value: Any, at: int) -> Row:
+    """Return `row` with one setting, "images" or "clusters", at `value`, and the published figures of that."""
     inner = {key: value} if key in ("images", "clusters") else {"settings": {**row.settings, key: value}}
     name = f"{row.key}_{key}{value}" if row.key else f"{key}{value}"
-    return Row(**{**vars(row), **inner, "key": name, "swept": (key, value)})
+    published = {
+        data: {score: told[at] if isinstance(told, list) else told for score, told in figures.items()}
+        for data, figures in row.published.items()
+    }
+    return Row(**{**vars(row), **inner, "key": name, "swept": (key, value), "published": published})

@@ -85,9 +85,9 @@ def _published(row: Row, data: Data, score: str) -> float | None:
 
 
 def _best_three(values: Sequence[float | None]) -> float:
-    """Return the least value that is still among the best three."""
+    """Return the least value that is still among the best three; infinity where there are no more than three."""
     known = sorted((round(value, 3) for value in values if value is not None), reverse=True)
-    return known[min(2, len(known) - 1)] if known else float("inf")
+    return known[2] if len(known) > 3 else float("inf")
 
 
 def _ours(records: Records, score: str, least: float) -> str:

@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupted(arguments: list[str]) -> int:
-    _say("\ninterrupted." + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["bench"]) else ""))
+    _say(
+        "\ninterrupted." + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["bench"]) else "")
+    )
     return _INTERRUPTED
 
 

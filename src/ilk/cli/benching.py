@@ -59,7 +59,7 @@ def bench(
 def _show(screen: Screen, event: dict[str, Any]) -> bool | None:
     """Show one event: of a cell, or of the run that it is."""
     if event["event"] != "cell":
-        return screen.event(event)
+        return None if event.get("stage") == "first" else screen.event(event)
     where, name = f"{event['number']}/{event['of']}", event["name"]
     if event["state"] == "run":
         screen.line(f"{where:<8} {name}", "bold")
