@@ -42,9 +42,18 @@ RECIPES: dict[str, dict[str, str]] = {
     "fashion": {f"fashion-transfer-{s}": f"ilk cluster {DATA}/fashion_mnist.npz -k 10 --seed {s}" for s in range(3)},
     "encoding": {"encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --weights {WEIGHTS}"},
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
+    "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
+    "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
     "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "seed_experiment": {"seed_experiment": f"python benchmarks/seed_experiment.py {DATA}/clothing500.tar {WEIGHTS}"},
     "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "first": {"first": f"python benchmarks/first.py {DATA}/clothing500.tar {WEIGHTS}"},
+    "predict": {"predict": f"python benchmarks/predict.py {WEIGHTS}"},
+    "heldout": {f"heldout-{s}": f"python benchmarks/heldout.py {DATA}/mnist.npz --seed {s}" for s in range(3)},
+    "unknown": {"unknown": f"python benchmarks/unknown.py {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
+    "report": {"report-100000": "python benchmarks/report.py 100000"},
+    "export": {"export": "python benchmarks/export.py 100000"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }
 SHORT = ["demo", "help", "clothing500", "kmeans", "bad_inputs"]

@@ -1,4 +1,7 @@
-"""The table of the README, made from the committed results: python benchmarks/table.py [--write]."""
+"""The tables of the README and of docs/how-many-groups.md, from the committed results.
+
+python benchmarks/table.py [--write]
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- results: made by benchmarks/table.py -->", "<!-- end of results -->"
+
+K_BEGIN, K_END = "<!-- natural k: made by benchmarks/table.py -->", "<!-- end of natural k -->"
+K_PAGE = ROOT / "docs" / "how-many-groups.md"
 
 Row = tuple[str, str, str, bool]
 
@@ -47,6 +53,39 @@ def quality_rows() -> list[Row]:
     if fashion := load("fashion"):
         text = f"ACC {scores(fashion, 'acc')}, NMI {scores(fashion, 'nmi')}"
         rows.append(("Fashion-MNIST, 70,000 images, K = 10", "(.58 to .62 expected)", text, True))
+    return rows
+
+
+def placing_rows() -> list[Row]:
+    """Rows on first groups, and on images a run has not seen."""
+    rows: list[Row] = []
+    if found := load("first"):
+        r = found[0]
+        seen = [r["photos"]["first"], r["large"]["first"], r["slow_encoder"]["first"]]
+        text = f"{seen[0]:.0f} s, {seen[1]:.0f} s; {seen[2]:.0f} s with a 12 × slower network"
+        what = f"First groups shown: 500 photos, {r['n_large']:,} JPEGs"
+        rows.append((what, "≤ 20 s from start", text, max(seen) <= 20))
+    if found := load("predict"):
+        r = found[0]
+        text = f"{100 * r['over']:.1f} % ({r['seconds']:.0f} s in all)"
+        rows.append((f"`predict`, {r['n']:,} new JPEGs: on top of decode + encode", "≤ 10 %", text, r["over"] <= 0.1))
+    if found := load("heldout"):
+        for key, what in (("own_pipeline", "two pipelines"), ("same_layout", "on one layout")):
+            shares = [r[key]["agreement"] for r in found]
+            text = " ".join(f"{100 * share:.1f}" for share in shares) + " %"
+            goal = "≥ 97 % on 3 seeds"
+            rows.append(
+                (f"Held-out MNIST: same group as umap-learn + mixture, {what}", goal, text, min(shares) >= 0.97)
+            )
+        pairs = [(r["own_pipeline"]["acc_test"], r["own_pipeline"]["acc_train"]) for r in found]
+        text = ", ".join(f"{a:.3f} ({b:.3f})".replace("0.", ".") for a, b in pairs)
+        fine = all(abs(a - b) <= 0.01 for a, b in pairs)
+        rows.append(("… ACC of predicted images (of the run's own)", "within .01", text, fine))
+    if found := load("unknown"):
+        shares = found[0]["mnist"]
+        text = f"noise {100 * shares['uniform_noise']:.0f} %, letters {100 * shares['letters']:.0f} %, clothes "
+        text += f"{100 * shares['clothes']:.0f} %, test digits {100 * shares['known']:.1f} %"
+        rows.append(("… “none of these”", "letters or noise mostly", text, shares["uniform_noise"] > 0.5))
     return rows
 
 
@@ -93,9 +132,47 @@ def cost_rows() -> list[Row]:
     return rows
 
 
+def k_rows() -> list[Row]:
+    """Rows on the number of groups."""
+    rows: list[Row] = []
+    if found := load("kscan"):
+        for r in found[0]["wide"]["races"]:
+            goal = 20 if r["n_init"] == 1 else 10
+            text = (
+                f"{r['ratio_silhouette_only']:.0f} × (with all four criteria {r['ratio_all_criteria']:.1f} ×), best K "
+            )
+            text += f"{r['best_k']['ilk']} (theirs {r['best_k']['scikit-learn']})"
+            fine = r["ratio_silhouette_only"] >= goal and r["best_k"]["ilk"] == r["best_k"]["scikit-learn"]
+            what = f"K = 2 … 30 on 1,500 × 1,280, against scikit-learn's loop, {r['n_init']} start(s)"
+            rows.append((what, f"≥ {goal} ×, same best K", text, fine))
+        slowest = found[0]["many"]["slowest_seconds"]
+        rows.append(("… 70,000 × 10, K up to 50, all four criteria", "< 60 s", f"{slowest:.0f} s", slowest < 60))
+    if found := load("natural_k"):
+        r = found[0]
+        off = [r["natural_off"][name] for name in ("digits", "MNIST")]
+        text = f"{10 + off[0]}, {10 + off[1]}"
+        rows.append(("Number of groups found: digits, MNIST", "10 ± 2 each", text, max(map(abs, off)) <= 2))
+        hits, n = r["photo_sets_with_one_within_30_percent"], r["photo_sets"]
+        text = f"{hits} of {n} ([all sets](docs/how-many-groups.md))"
+        rows.append(("… photo sets with the true number ± 30 % among three", "half of them", text, 2 * hits >= n))
+    return rows
+
+
+def k_table() -> str:
+    """Return suggested against true numbers of groups as Markdown, misses included."""
+    lines = ["| set | images | classes | coarse | **natural** | fine | within 30 % | clear | why |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for r in load("natural_k")[0]["sets"]:
+        three = " | ".join(str(r[name] or "–") for name in ("coarse", "natural", "fine"))
+        hit, clear = ("yes" if r[key] else "**no**" for key in ("one_within_30_percent", "clear"))
+        kind = f"{r['set']} (photos)" if r["photos"] else r["set"]
+        lines.append(f"| {kind} | {r['images']:,} | {r['classes']} | {three} | {hit} | {clear} | {r['why']} |")
+    return "\n".join(lines)
+
+
 def table() -> str:
     """Return the whole table as Markdown."""
-    rows = quality_rows() + cost_rows()
+    rows = quality_rows() + k_rows() + placing_rows() + cost_rows()
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
     records = [r for folder in sorted(RESULTS.iterdir()) for r in load(folder.name)]
@@ -106,15 +183,20 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def replace(page: Path, begin: str, end: str, text: str) -> None:
+    """Put `text` between two marks of a page."""
+    before, _, rest = page.read_text("utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}", "utf-8")
+
+
 def main() -> None:
-    """Print the table, or write it into the README."""
+    """Print the tables, or write them into their pages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     if parser.parse_args().write:
-        readme = ROOT / "README.md"
-        before, _, rest = readme.read_text("utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        readme.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}", "utf-8")
+        replace(ROOT / "README.md", BEGIN, END, table())
+        if load("natural_k"):
+            replace(K_PAGE, K_BEGIN, K_END, k_table())
     else:
         print(table())
 

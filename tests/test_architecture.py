@@ -26,6 +26,8 @@ ALLOWED = {
     "metrics": "",
     "compute": "",
     "scoring": "runs metrics files",
+    "exports": "runs files",
+    "comparing": "runs metrics report",
     "report": "runs files",
     "data": "files compute",
     "vectors": "compute",
@@ -41,11 +43,13 @@ ALLOWED = {
     "_record": "files layout describe report runs",
     "jobs": "_record methods data encoders runs report scoring files",
     "bench": "jobs runs scoring",
-    "cli": "jobs runs scoring methods encoders report files bench",
+    "cli": "jobs runs scoring exports comparing methods encoders report files bench",
     "__main__": "cli",
-    "__init__": "methods choose jobs scoring runs data",  # for the type checker: at run time it imports lazily
+    # for the type checker: at run time it imports lazily
+    "__init__": "methods choose jobs scoring exports comparing runs data",
 }
 TORCH_FREE = "ilk ilk.errors ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
+TORCH_FREE += " ilk.exports ilk.comparing"
 
 
 def room(module: str) -> str:

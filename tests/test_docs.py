@@ -18,7 +18,10 @@ from ilk.cli import main
 from ilk.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/guide.md", "docs/encoders.md", "docs/run-folder.md", "docs/methods/transfer.md"]
+PAGES = [
+    *("README.md", "docs/guide.md", "docs/encoders.md", "docs/run-folder.md", "docs/report.md"),
+    *("docs/how-many-groups.md", "docs/methods/transfer.md", "docs/export.md", "docs/compare.md"),
+]
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -93,6 +96,14 @@ def test_table_of_the_readme_is_that_of_the_results() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     shown = readme.partition(table["BEGIN"])[2].partition(table["END"])[0].strip()
     assert shown == table["table"]().strip(), "run: python benchmarks/table.py --write"
+
+
+def test_table_of_natural_numbers_is_that_of_the_results() -> None:
+    table = runpy.run_path(str(ROOT / "benchmarks" / "table.py"))
+    if table["load"]("natural_k"):
+        page = table["K_PAGE"].read_text("utf-8")
+        shown = page.partition(table["K_BEGIN"])[2].partition(table["K_END"])[0].strip()
+        assert shown == table["k_table"]().strip(), "run: python benchmarks/table.py --write"
 
 
 def test_example_writes_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

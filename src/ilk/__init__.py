@@ -22,6 +22,8 @@ _HOMES = {
     "cluster": "ilk.jobs",
     "predict": "ilk.jobs",
     "evaluate": "ilk.scoring",
+    "export": "ilk.exports",
+    "compare": "ilk.comparing",
     "load_run": "ilk.runs",
     "open_images": "ilk.data",
 }
@@ -30,7 +32,9 @@ __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
     from ilk.choose import choose_k as choose_k
+    from ilk.comparing import compare as compare
     from ilk.data import open_images as open_images
+    from ilk.exports import export as export
     from ilk.jobs import cluster as cluster
     from ilk.jobs import predict as predict
     from ilk.methods import DAC as DAC

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ilk import __version__, files, layout, report, runs
 from ilk.describe import Description, describe
-from ilk.errors import RunError
+from ilk.errors import ArgumentError, RunError
 
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 _WEIGHTS = "encoder.safetensors"
@@ -43,10 +43,13 @@ def write(
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
         writer.json("k_table.json", choice.table)
+        told_of_k = {name: getattr(choice, name) for name in ("clear", "why", "best") if hasattr(choice, name)}
+        writer.update(choice=told_of_k)
     _features(writer, encoded)
     writer.array("map.npy", _map(model, encoded.position))
     writer.state(model.state())
     _keep_weights(writer, model)
+    _figures(writer, model)
     files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
     (writer.folder / FIRST).unlink(missing_ok=True)
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
@@ -175,6 +178,26 @@ def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
         os.link(weights, target)
     except OSError:
         shutil.copyfile(weights, target)
+
+
+def _figures(writer: runs.RunWriter, model: Any) -> None:
+    """Store the method's own figures. What cannot be stored becomes a warning: it must not cost a finished fit."""
+    kept: dict[str, dict[str, Any]] = {}
+    wrong = []
+    try:
+        for figure in getattr(model, "figures", list)():
+            try:
+                figure = runs.checked_figure(figure)
+                if figure["name"] in kept:
+                    raise ArgumentError(f"figure {figure['name']!r}: another one has this name.")
+                kept[figure["name"]] = figure
+            except ArgumentError as error:
+                wrong.append(f"a picture of the method is left out: {error}")
+    except Exception as error:  # whatever a method's own code does wrong
+        wrong.append(f"pictures of the method are left out: {type(error).__name__}: {error}")
+    writer.figures(list(kept.values()))
+    if wrong:
+        writer.update(warnings=[*writer.header["warnings"], *wrong])
 
 
 def weights_of(run: runs.Run) -> Path | None:

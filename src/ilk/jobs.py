@@ -335,18 +335,40 @@ def predict(
     source: Any,
     *,
     split: str = "all",
+    threshold: float | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     on_event: OnEvent | None = None,
 ) -> Prediction:
     """Place the images of `source` into the groups of `run`.
 
+    Parameters
+    ----------
+    run
+        A run, or its folder; the images it was made from are not needed.
+    source
+        As in `cluster`.
+    split
+        "all", "train" or "test", where the source has such parts.
+    threshold
+        In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
+    device
+        "auto", "cpu" or "cuda".
+    cache
+        Where features are kept for the next time; None keeps nothing.
+    on_event
+        Called with what happens.
+
     Raises
     ------
+    ArgumentError
+        A threshold outside of [0, 1].
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
     tell: OnEvent = on_event or (lambda event: None)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     images = open_images(source, split)
     tell({"event": "found", "n": len(images), "what": _what(images), "notes": _notes(images)})
@@ -356,6 +378,8 @@ def predict(
         )
     except (KeyError, TypeError) as error:
         raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None
+    if threshold is not None and "threshold" in model.get_params():
+        model.set_params(threshold=threshold)
     encoded = model.encode(
         images,
         on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),

@@ -302,8 +302,11 @@ def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array([[np.sqrt(((a - b) ** 2).sum()) for b in y.astype(float)] for a in x.astype(float)])
 
 
-def voter_of(space: np.ndarray, labels: np.ndarray, proba: np.ndarray, votes: int) -> Voter:
-    return Voter.fit(space, neighbor_graph(torch.from_numpy(space), votes + 1), labels, proba, votes)
+NOTHING_LOST = (np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def voter_of(space: np.ndarray, labels: np.ndarray, proba: np.ndarray, votes: int, lost: Any = NOTHING_LOST) -> Voter:
+    return Voter.fit(space, neighbor_graph(torch.from_numpy(space), votes + 1), labels, proba, votes, lost)
 
 
 def test_reach_of_every_group_by_hand() -> None:
@@ -312,29 +315,34 @@ def test_reach_of_every_group_by_hand() -> None:
     labels[labels == 2] = np.where(np.arange((labels == 2).sum()) < 5, 2, 1)  # five images say little of a tail
     voter = voter_of(x, labels, np.zeros((60, 3), np.float32), 4)
     away = np.sort(distances(x, x), 1)[:, 1:5].mean(1)
-    for group in range(3):
-        mine = away[labels == group] if group < 2 else away
-        assert voter.radius[group] == pytest.approx(np.quantile(mine, 0.99), rel=1e-4)
-        assert voter.spread[group] == pytest.approx(np.quantile(mine, 0.99) - np.median(mine), rel=1e-3)
+    parts = [away[labels == 0], away[labels == 1], away]
+    usual = np.array([np.quantile(mine, 0.9) for mine in parts])
+    way = usual - [np.median(mine) for mine in parts]
+    ways = [(a - usual[group]) / way[group] for a, group in zip(away, labels, strict=True) if group >= 0]
+    np.testing.assert_allclose(voter.near.usual, usual, rtol=1e-4)
+    np.testing.assert_allclose(voter.near.spread, way * max(1, np.quantile(ways, 0.995)), rtol=1e-3)
+    assert np.isinf(voter.lost.usual).all()
 
 
 def test_reach_of_one_image_is_positive_enough_to_divide_by() -> None:
     voter = voter_of(np.zeros((1, 2), np.float32), np.zeros(1, np.int64), np.ones((1, 1), np.float32), 15)
-    assert voter.radius[0] == 0 < voter.spread[0]
+    assert voter.near.usual[0] == 0 < voter.near.spread[0]
 
 
-def vote_by_loops(queries: np.ndarray, space: np.ndarray, proba: np.ndarray, radius, spread, votes: int) -> np.ndarray:
-    result = []
-    for row in distances(queries, space):
+def vote_by_loops(queries: np.ndarray, lost: np.ndarray, voter: Voter, votes: int) -> np.ndarray:
+    result, proba = [], voter.proba
+    same = 1e-4 * np.median(voter.near.usual)
+    for row, off in zip(distances(queries, voter.space), lost, strict=True):
         near = np.argsort(row, kind="stable")[:votes]
-        if row[near[0]] <= 1e-4 * np.median(radius):
-            twins = [j for j in near if row[j] <= 1e-4 * np.median(radius)]
+        if row[near[0]] <= same:
+            twins = [j for j in near if row[j] <= same]
             result.append(np.mean([proba[j] for j in twins], axis=0))
             continue
         share = np.sum([proba[j] / row[j] for j in near], axis=0) / np.sum([1 / row[j] for j in near])
         best = share.argmax()
-        beyond = (row[near].mean() - radius[best]) / spread[best]
-        result.append(share * np.exp(-max(beyond, 0)))
+        beyond = (row[near].mean() - voter.near.usual[best]) / voter.near.spread[best]
+        outside = (off - voter.lost.usual[best]) / voter.lost.spread[best]
+        result.append(share * 0.2 ** min(max(beyond, outside, 0), 12))
     return np.array(result)
 
 
@@ -342,14 +350,15 @@ def vote_by_loops(queries: np.ndarray, space: np.ndarray, proba: np.ndarray, rad
 def test_vote_equals_a_double_loop(votes: int) -> None:
     space, labels = blobs(80, 3, 3)
     proba = np.random.default_rng(0).dirichlet(np.ones(3), 80).astype(np.float32)
-    voter = voter_of(space, labels, proba, votes)
     rng = np.random.default_rng(1)
+    voter = voter_of(space, labels, proba, votes, (np.arange(80), rng.random(80).astype(np.float32)))
     queries = np.concatenate([space[:10], space[10:40] + rng.normal(0, 1, (30, 3)), rng.normal(0, 30, (10, 3))])
     queries = queries.astype(np.float32)
     space[3] = space[0] + np.float32([6e-5, 0, 0])  # twins, but for rounding, that disagree
-    voter = Voter(space, proba, voter.radius, voter.spread, votes)
-    found = voter(queries)
-    expected = vote_by_loops(queries, space, proba, voter.radius, voter.spread, min(votes, 80))
+    voter = Voter(space, proba, voter.near, voter.lost, votes)
+    lost = rng.uniform(0, 2, len(queries)).astype(np.float32)
+    found = voter(queries, lost)
+    expected = vote_by_loops(queries, lost, voter, min(votes, 80))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert np.isfinite(found).all()
 
@@ -359,11 +368,12 @@ def test_confidence_is_what_the_vote_would_say_without_the_image() -> None:
     labels[7] = -1
     proba = np.random.default_rng(0).dirichlet(np.ones(3), 60).astype(np.float32)
     graph = neighbor_graph(torch.from_numpy(space), 6)
-    voter = Voter.fit(space, graph, labels, proba, 5)
-    found = voter.confidence(graph, labels)
+    lost = np.random.default_rng(2).random(60).astype(np.float32)
+    voter = Voter.fit(space, graph, labels, proba, 5, (np.arange(0, 60, 2), lost[::2]))
+    found = voter.confidence(graph, labels, lost)
     for i in range(60):
-        others = Voter(np.delete(space, i, 0), np.delete(proba, i, 0), voter.radius, voter.spread, 5)
-        row, own = others(space[i : i + 1])[0], max(labels[i], 0)
+        others = Voter(np.delete(space, i, 0), np.delete(proba, i, 0), voter.near, voter.lost, 5)
+        row, own = others(space[i : i + 1], lost[i : i + 1])[0], max(labels[i], 0)
         # the vote scales by the reach of its best group, the confidence by that of the image's own
         if row.argmax() == own:
             assert found[i] == pytest.approx(row[own] if labels[i] >= 0 else 0, rel=1e-3, abs=1e-5)

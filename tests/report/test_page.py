@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import re
 import subprocess
 import sys
@@ -13,7 +16,8 @@ import pytest
 from report_run import BAD, HOSTILE, Make, N, pixels_of
 
 from ilk import files
-from ilk.report import gallery, words, write_report
+from ilk.report import gallery, interactive, words, write_report
+from ilk.report import page as pages
 
 VOID = {"meta", "img", "br", "source", "link", "input", "hr"}
 
@@ -26,6 +30,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.styles = ""
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
         self._open: list[str] = []
         self.feed(text)
         self.close()
@@ -45,6 +50,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] == "style":
             self.styles += data
+        elif self._open and self._open[-1] == "script":
+            self.scripts.append((self.elements[-1][1], data))
         else:
             self.text += data
 
@@ -56,27 +63,62 @@ def read(path: Path) -> Page:
     return Page(path.read_text("utf-8"))
 
 
-def test_is_one_file_without_references_or_scripts(make_run: Make) -> None:
+def policy_of(page: Page) -> str:
+    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    return policy
+
+
+def test_is_one_file_without_references(make_run: Make) -> None:
     page = read(write_report(make_run(scored=True)))
     for tag, attributes in page.elements:
-        assert tag not in {"script", "link", "iframe", "object", "embed", "form", "base"}
+        assert tag not in {"link", "iframe", "object", "embed", "form", "base"}
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in {"src", "srcset", "href", "action", "data", "poster"}:
-                assert (value or "").startswith(("data:image/webp;base64,", "#")), (tag, name, value)
+                allowed = ("data:image/webp;base64,", "data:image/png;base64,", "#")
+                assert (value or "").startswith(allowed), (tag, name, value)
     assert not re.search(r"@import|url\(", page.styles)
     targets = {a.get("id") for _, a in page.elements}
     assert {(a["href"] or "#")[1:] for a in page.all("a")} <= targets
-    policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
-    assert policy is not None
-    assert policy.startswith("default-src 'none'")
+
+
+def test_the_policy_allows_two_scripts_by_their_very_text(make_run: Make) -> None:
+    page = read(write_report(make_run()))
+    policy = policy_of(page)
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "connect" not in policy
+    sources = policy.partition("script-src ")[2].partition(";")[0].split()
+    runs_at_once = [text for attributes, text in page.scripts if attributes.get("type") != "text/plain"]
+    packed = {str(a["id"]): text for a, text in page.scripts if a.get("type") == "text/plain"}
+    plotly = gzip.decompress(base64.b64decode(packed["map-plotly"])).decode()
+    assert "plotly.js v" in plotly[:200]
+    hashes = [base64.b64encode(hashlib.sha256(t.encode()).digest()).decode() for t in (*runs_at_once, plotly)]
+    assert sources == [f"'sha256-{h}'" for h in hashes]
+
+
+def test_a_page_without_map_runs_no_script(make_run: Make) -> None:
+    page = read(write_report(make_run(no_map=True)))
+    assert not page.scripts
+    assert "script-src" not in policy_of(page)
+    assert not page.all("button")
+
+
+def test_a_page_without_plotly_keeps_its_picture(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactive, "_plotly", lambda: None)
+    page = read(write_report(make_run()))
+    assert not page.scripts
+    assert any("width" in a and "Map of all" in (a["alt"] or "") for a in page.all("img"))
 
 
 def test_hostile_names_are_inert(make_run: Make) -> None:
     run = make_run(bad={i: f"reason {i}" for i in HOSTILE}, scored=True)
     path = write_report(run)
     raw, page = path.read_text("utf-8"), read(path)
-    assert not {"script", "i", "u", "b"} & {tag for tag, _ in page.elements}
+    assert not {"i", "u", "b"} & {tag for tag, _ in page.elements}
+    assert len(page.scripts) == 4
+    assert not [data for _, data in page.scripts if "alert(1)" in data]
+    assert not re.search(r"<script[^>]*>\s*alert", raw)
     assert "<script>alert(1)</script>.jpg" in page.text
     assert "“<b>sleeves</b>”" in page.text
     assert "\u202e" not in raw
@@ -147,12 +189,12 @@ def test_pictures_come_from_the_source_when_it_is_there(make_run: Make, tmp_path
     source = files.ArraySet("array", pixels_of(N), [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(N)])
     small = write_report(run, tmp_path / "small.html").stat().st_size
     sharp = write_report(run, tmp_path / "sharp.html", source).stat().st_size
-    assert sharp > 1.5 * small
+    assert sharp > small + 300_000
     other = files.ArraySet("array", pixels_of(N), [f"other/{i}" for i in range(N)])
     for gone, note in ((other, "holds other images"), (tmp_path / "gone", "could not be opened")):
         path = write_report(run, tmp_path / "gone.html", gone)
         assert note in read(path).text
-        assert path.stat().st_size < 1.1 * small
+        assert path.stat().st_size < small + 20_000
 
 
 def test_small_images_are_shown_by_pixels(make_run: Make, tmp_path: Path) -> None:
@@ -193,6 +235,16 @@ def test_worst_pictures_stay_far_below_the_cap() -> None:
 
     assert len(data_uri(noise)) * gallery.MAX_DECODED < gallery.BUDGET
     assert gallery.BUDGET < 15_000_000 - gallery.MAX_CARDS * 4_000
+
+
+def test_pictures_make_room_where_the_page_would_be_too_large(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(n=900, k=150, bad={}, noise=False)
+    whole = write_report(run).stat().st_size
+    monkeypatch.setattr(pages, "MAX_BYTES", whole - 100_000)
+    small = write_report(run)
+    assert whole - 400_000 < small.stat().st_size <= whole - 100_000
+    assert len(read(small).all("article")) == 150
+    assert any("width" not in a for a in read(small).all("img"))
 
 
 def test_importing_needs_no_torch() -> None:

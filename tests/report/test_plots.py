@@ -27,14 +27,14 @@ def test_names_and_content(make_run: Make) -> None:
     written = write_plots(run)
     assert {p.name for p in written} == {
         *(f"contact-{i}.png" for i in (0, 1, 2, -1)),
-        *("sizes.png", "silhouette-per-k.png", "map.png"),
+        *("sizes.png", "silhouette-per-k.png", "silhouettes.png", "map.png"),
     }
     assert all(p.parent == run.path / "plots" and ink(p) > 20 for p in written)
 
 
 def test_without_map_and_k_table(make_run: Make) -> None:
     names = {p.name for p in write_plots(make_run(no_map=True, no_k_table=True, noise=False))}
-    assert names == {"contact-0.png", "contact-1.png", "contact-2.png", "sizes.png"}
+    assert names == {"contact-0.png", "contact-1.png", "contact-2.png", "sizes.png", "silhouettes.png"}
 
 
 def test_source_sharpens_the_sheets(make_run: Make) -> None:

@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _interrupted(arguments: list[str]) -> int:
     _say(
-        "\ninterrupted." + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["bench"]) else "")
+        "\ninterrupted."
+        + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["bench"], ["export"]) else "")
     )
     return _INTERRUPTED
 

@@ -84,6 +84,9 @@ def predict(
     run: RunPath,
     source: Source,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
+    threshold: Annotated[
+        Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
+    ] = None,
     split: Split = "all",
     device: Device = "auto",
     cache: Cache = None,
@@ -99,8 +102,9 @@ def predict(
 
     with Screen(json) as screen:
         found = jobs.predict(
-            run, source, split=split, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event
-        )
+            run, source, split=split, threshold=threshold, device=device, cache=parse.cache(cache, no_cache),
+            on_event=screen.event,
+        )  # fmt: skip
         if out is not None:
             found.write(out)
         screen.predicted(found, run, out)
@@ -138,6 +142,50 @@ def report(
     from ilk.report import write_report
 
     Screen(False).line(f"report   {write_report(runs.load_run(run), out)}")
+
+
+@app.command()
+def export(
+    run: RunPath,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")],
+    mode: Annotated[Literal["link", "copy"], typer.Option(help="Links to the images, or copies of them.")] = "link",
+    layout: Annotated[
+        Literal["folders", "imagefolder", "csv", "parquet", "fiftyone", "embedding-atlas"],
+        typer.Option("--as", help="What it is for."),
+    ] = "folders",
+    source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Take the groups of RUN away: a folder per group and a table. Source files are never changed or moved."""
+    from ilk import exports
+    from ilk.cli import taking
+    from ilk.cli.show import Screen
+
+    with Screen(json) as screen:
+        done = exports.export(run, folder, layout=layout, mode=mode, source=source, on_progress=taking.progress(screen))
+        taking.exported(screen, done)
+    raise typer.Exit(int(bool(done.missing)))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Two runs or more of the same images.")],
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", help="A picture of the flow: .png, .svg or .pdf.")
+    ] = None,
+    moved: Annotated[Optional[Path], typer.Option(help="A .csv of the images that changed their group.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say how much runs of the same images agree, which groups match, and what moved."""
+    from ilk import comparing
+    from ilk.cli import taking
+    from ilk.cli.show import Screen
+
+    taking.check_outputs(out, moved)
+    found = comparing.compare(runs)
+    taking.compared(Screen(json), found, out, moved)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.status import Status
 from rich.text import Text
 
+from ilk.cli.ktable import k_table
 from ilk.cli.training import Training, clock
 from ilk.files.listing import printable
 
@@ -74,13 +75,14 @@ class Screen:
             self._noted.add(text)
             self.console.print(Text.assemble(("note     ", "bold yellow"), printable(text)))
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> None:
-        """Print columns of the width they need; those whose header is a word of `right` end at the right."""
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], right: str | Sequence[str] = "") -> None:
+        """Print columns of the width they need; those whose header is (a word) in `right` end at the right."""
+        right = right.split() if isinstance(right, str) else right
         cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
         widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
         for n, row in enumerate(cells):
             parts = [
-                " " * gap + cell if name in right.split() else cell + " " * gap
+                " " * gap + cell if name in right else cell + " " * gap
                 for name, cell, width in zip(header, row, widths, strict=True)
                 for gap in (width - cell_len(cell),)
             ]
@@ -131,7 +133,7 @@ class Screen:
         elif stage == "first":
             self._first(event)
         elif stage == "choose":
-            self._k_table(event["k_table"], event["suggested"])
+            self._k_table(event)
         elif "begin" in event:
             self._begin, self._told = time.monotonic(), time.monotonic()
             if stage != "encode":
@@ -187,20 +189,22 @@ class Screen:
         if "picture" in event:
             self.line(f"look at  {event['picture']} (until the run is finished)")
 
-    def _k_table(self, rows: list[dict[str, Any]], suggested: Mapping[str, Any]) -> None:
+    def _k_table(self, event: Mapping[str, Any]) -> None:
+        """Show the evidence for numbers of groups, what is taken, and how to take another."""
         self._stop()
-        best = max(row["silhouette"] for row in rows)
-        names = {number: name for name, number in suggested.items() if number}
-        shown = {row["k"] for row in sorted(rows, key=lambda row: -row["silhouette"])[:8]} | set(names)
-        block = "█" if self.console.encoding.startswith("utf") else "#"
-        lines = []
-        for row in rows:
-            if row["k"] in shown:
-                bar = block * round(20 * max(row["silhouette"], 0) / max(best, 1e-9))
-                lines.append((str(row["k"]), f"{row['silhouette']:.3f}", f"{bar} {names.get(row['k'], '')}"))
-        self.table(("groups", "silhouette", ""), lines, right="groups silhouette")
-        others = " or ".join(f"-k {number} ({name})" for number, name in names.items() if name != "natural")
-        self.line(f"taking   {suggested['natural']} groups" + (f"; also worth a look: {others}" if others else ""))
+        suggested = event["suggested"]
+        header, lines, n_hidden = k_table(event["k_table"], suggested)
+        self.table(header, lines, right=header[:-1])
+        self.line("* best of its column: the highest; of Davies-B. and of the rank sum the lowest", "dim")
+        if n_hidden:
+            self.line(f"  {_count(n_hidden, 'more number')} tried; all of them are in k_table.json", "dim")
+        self.line(f"taking   {suggested['natural']} groups")
+        if event["clear"]:
+            self.line(f"because  {event['why']}")
+        else:
+            self.note(event["why"])
+        others = [f"-k {k} ({name})" for name, k in suggested.items() if k and name != "natural"]
+        self.line(f"another  {' or '.join(others) or 'with -k NUMBER'}")
 
     # -- when it is done -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ilk.data import ImageSource, is_small
 from ilk.encoders import weights
-from ilk.encoders.pretrained import timm
+from ilk.encoders.facts import facts
 from ilk.errors import DataError, MissingDependency
 
 __all__ = ["KNOWN", "Choice", "available", "cache_size", "choose", "clear_cache"]
@@ -45,8 +45,13 @@ class Choice:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(source: ImageSource | None, hub: Path | None = None, settings: Mapping[str, Any] | None = None) -> Choice:
-    """Choose an encoder for the images of `source`.
+def choose(
+    source: ImageSource | None,
+    hub: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    kept: Path | None = None,
+) -> Choice:
+    """Choose an encoder for the images of `source`; `kept` is the cache, which remembers what timm knows.
 
     1. Uniform images up to 64 pixels a side: always "pixels". Networks made for photos see a blown-up blur in them, and
        the pixels do better (MNIST: accuracy .97 from pixels with the default pipeline) at no cost.
@@ -58,13 +63,13 @@ def choose(source: ImageSource | None, hub: Path | None = None, settings: Mappin
     if small is not None:
         return Choice("pixels", f"pixels, because the images are small and uniform ({small[1]} × {small[0]})")
     try:
-        cached = dict(_cached(hub))
+        cached = dict(_cached(hub, kept))
         if DEFAULT in cached:
             return Choice(
                 DEFAULT, "DINOv2-small, the best for photos of any kind; it is on this machine", cached[DEFAULT]
             )
         try:
-            file = weights.fetch(DEFAULT, timm().models.get_pretrained_cfg(DEFAULT), hub)
+            file = weights.fetch(DEFAULT, facts(DEFAULT, kept), hub)
             return Choice(DEFAULT, "DINOv2-small, the best for photos of any kind", file)
         except DataError as error:
             offline = str(error)
@@ -80,11 +85,10 @@ def choose(source: ImageSource | None, hub: Path | None = None, settings: Mappin
     return Choice("classic", "classic (HOG + colour), because no pretrained weights are at hand", None, [loud])
 
 
-def _cached(hub: Path | None) -> Iterator[tuple[str, Path]]:
+def _cached(hub: Path | None, kept: Path | None = None) -> Iterator[tuple[str, Path]]:
     """Yield the models of `KNOWN` whose weights are on this machine, best first."""
-    models = timm().models
     for name in KNOWN:
-        cfg = models.get_pretrained_cfg(name) if models.is_model(name) else None
+        cfg = facts(name, kept)
         file = None if cfg is None else weights.locate(cfg, hub)
         if file is not None:
             yield name, file

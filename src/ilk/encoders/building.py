@@ -27,6 +27,7 @@ from ilk.errors import ArgumentError, RunError
 __all__ = ["build", "rebuild"]
 
 _PROBE = 16
+_FEW = 2000  # images whose flattened maps hardly ever are too large: timm need not be asked for their size first
 _BATCH_CPU, _BATCH_GPU = 8, 64
 _PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -78,7 +79,8 @@ def build(
     """
     _check(name, weights, precision)
     place = compute.device(device)
-    found = choose(source, hub, settings) if name == "auto" else Choice(name, _reason(name, weights))
+    kept = None if cache is None else Path(cache).expanduser()
+    found = choose(source, hub, settings, kept) if name == "auto" else Choice(name, _reason(name, weights))
     if found.name == "pixels":
         encoder = build_pixels(settings, source)
     elif found.name == "classic":
@@ -175,8 +177,8 @@ def _pretrained(
     wanted: str | None = None,
     plain: bool = False,
 ) -> FrozenEncoder:
-    what = pretrained.recipe(name, settings)
-    if source is not None and what.pool == "flatten":
+    what = pretrained.recipe(name, settings, cache.path)
+    if what.pool == "flatten" and source is not None and len(source) > _FEW:  # few are checked when they are encoded
         check_room(len(source), pretrained.flat_width(what), what.pool)  # before any weights are fetched or images read
     file = file or weights.locate(what.cfg, hub) or weights.fetch(name, what.cfg, hub)
     state = pretrained.trimmed(weights.read(file), what)

@@ -147,7 +147,7 @@ def check_room(n: int, d: int, pool: Any) -> None:
     if pool == "flatten" and size > MOST_FLATTENED:
         raise ArgumentError(
             f"pool='flatten': {n:,} images of {d:,} numbers each make {size / 2**30:.1f} GiB of features; "
-            f"{MOST_FLATTENED / 2**30:g} GiB are allowed. Use pool=gap (the mean over positions says nearly the same), "
+            f"{MOST_FLATTENED / 2**30:g} GiB are allowed. Use pool=gap (the mean over positions, far smaller), "
             f"or at most {MOST_FLATTENED // (2 * d):,} images."
         )
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,28 +13,16 @@ from torch import Tensor, nn
 
 from ilk import compute
 from ilk.data import Resize, Size, square
+from ilk.encoders.facts import Facts, facts, remembered, timm
 from ilk.encoders.frozen import check_settings
 from ilk.encoders.weights import State
-from ilk.errors import ArgumentError, DataError, MissingDependency, nearest
+from ilk.errors import ArgumentError, DataError, nearest
 
-__all__ = ["Recipe", "flat_width", "network", "recipe", "timm", "trimmed"]
+__all__ = ["Recipe", "flat_width", "network", "recipe", "trimmed"]
 
 _VIT_SIDE = 224
 _ALLOWED = ("image_size", "pool", "pad_type", "resize")
 _NEEDS_HEAD = ("logits", "softmax")
-
-
-def timm() -> ModuleType:
-    """Import timm, or raise MissingDependency. Costs 2 s the first time, so nothing imports it at its top."""
-    try:
-        import timm as found
-    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision built for another torch
-        short = " ".join(str(error).split())[:120]
-        raise MissingDependency(
-            f"pretrained encoders need timm, which does not load ({short}); "
-            "install torch, torchvision and timm together, or use --encoder pixels | classic"
-        ) from None
-    return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -43,13 +30,12 @@ class Recipe:
     """Everything about a pretrained encoder but its weights."""
 
     name: str
-    cfg: Any
+    cfg: Facts
     image_size: Size
     pool: str
     pad_type: str
     resize: Resize
     crop_pct: float
-    classifier: tuple[str, ...]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,11 +45,11 @@ class Recipe:
     @property
     def transformer(self) -> bool:
         """Whether the network was made for one input size, its positions being learned."""
-        return bool(self.cfg.fixed_input_size)
+        return self.cfg.fixed_input_size
 
 
-def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
-    """Return what `name` and `settings` mean.
+def recipe(name: str, settings: Mapping[str, Any] | None = None, kept: Path | None = None) -> Recipe:
+    """Return what `name` and `settings` mean; with a cache `kept`, timm is asked once and not loaded again.
 
     Networks without a fixed input size take their own; transformers take 224 pixels with interpolated positions (timm's
     518 for DINOv2 costs five times as much).
@@ -73,8 +59,7 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
     ArgumentError
         An unknown model or setting, or a pool the model cannot give.
     """
-    models = timm().models
-    cfg = models.get_pretrained_cfg(name) if models.is_model(name) else None
+    cfg = facts(name, kept)
     if cfg is None:
         known = [*timm().list_models(), *timm().list_pretrained(), "pixels", "classic", "auto"]
         raise ArgumentError(
@@ -85,7 +70,6 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
     own = _VIT_SIDE if cfg.fixed_input_size and cfg.input_size[-1] > _VIT_SIDE else int(cfg.input_size[-1])
     size: Size = wanted.get("image_size", own)
     height, width = square(size)
-    classifier = cfg.classifier or ()
     asked = Recipe(
         name=name,
         cfg=cfg,
@@ -94,10 +78,9 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None) -> Recipe:
         pad_type=wanted.get("pad_type", "default"),
         resize=wanted.get("resize", "crop"),
         crop_pct=1.0 if wanted.get("resize") == "stretch" else float(cfg.crop_pct),
-        classifier=(classifier,) if isinstance(classifier, str) else tuple(classifier),
     )
-    with torch.device("meta"):  # the shape of the network without its memory: 0.1 s
-        return replace(asked, pool=_pool(asked, _model(asked, {})))
+    question = ("pool", name, asked.settings)
+    return replace(asked, pool=str(remembered(kept, question, lambda: _pool(asked))))
 
 
 def flat_width(what: Recipe) -> int:
@@ -116,7 +99,7 @@ def trimmed(state: State, what: Recipe) -> State:
 
 
 def _is_head(key: str, what: Recipe) -> bool:
-    return any(key.startswith(f"{classifier}.") for classifier in what.classifier)
+    return any(key.startswith(f"{classifier}.") for classifier in what.cfg.classifier)
 
 
 class _Graph(nn.Module):
@@ -169,12 +152,12 @@ def _model(what: Recipe, state: State) -> Any:
     options: dict[str, Any] = {}
     if what.pad_type == "same":
         options["pad_type"] = "same"
-    if what.transformer and square(what.image_size) != tuple(what.cfg.input_size[1:]):
+    if what.transformer and square(what.image_size) != what.cfg.input_size[1:]:
         options["img_size"] = square(what.image_size)
     if what.pool in _NEEDS_HEAD:
-        if not what.classifier or what.cfg.num_classes == 0:
+        if not what.cfg.classifier or what.cfg.num_classes == 0:
             raise ArgumentError(f"pool={what.pool!r}: {what.name} has no classifier; use gap, cls or flatten")
-        head = state.get(f"{what.classifier[0]}.weight")
+        head = state.get(f"{what.cfg.classifier[0]}.weight")
         options["num_classes"] = what.cfg.num_classes if head is None else len(head)
     else:
         options["num_classes"] = 0
@@ -187,7 +170,9 @@ def _model(what: Recipe, state: State) -> Any:
         raise ArgumentError(f"{what.name} cannot be made with {asked or 'these settings'} ({short})") from None
 
 
-def _pool(what: Recipe, model: Any) -> str:
+def _pool(what: Recipe) -> str:
+    with torch.device("meta"):  # the shape of the network without its memory: 0.1 s
+        model = _model(what, {})
     token = getattr(model, "cls_token", None) is not None and getattr(model, "num_prefix_tokens", 0) > 0
     if what.pool == "auto":
         return "cls" if token and getattr(model, "global_pool", "") == "token" else "gap"

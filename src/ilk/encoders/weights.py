@@ -30,7 +30,7 @@ def locate(cfg: Any, hub: Path | None = None) -> Path | None:
 
     Parameters
     ----------
-    cfg : timm PretrainedCfg
+    cfg : Facts, or timm's PretrainedCfg
     hub : Path, optional
         A folder laid out like ``HF_HOME`` (``hub/models--…``), with ``checkpoints/`` like torch's; the user's own
         caches otherwise.

@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ilk.errors import DataError
-from ilk.files.listing import MAX_BYTES, SKIPPED_FOLDERS, Listing, Row, build, is_run_folder, printable, wanted
+from ilk.files.listing import (
+    EXPORTED,
+    MAX_BYTES,
+    SKIPPED_FOLDERS,
+    Listing,
+    Row,
+    build,
+    is_run_folder,
+    printable,
+    wanted,
+)
 
 __all__ = ["list_folder", "list_paths", "read_paths"]
 
@@ -24,13 +34,19 @@ def list_folder(root: Path, split: str = "all") -> Listing:
     base = os.fspath(root)
     rows = list(_walk(base, ignored, notes))
 
+    odd: dict[int, str] = {}
+
+    def place(i: int) -> str:
+        return f"{base}/{odd.get(i) or listing.names[i]}"
+
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # two lists of 100,000 names would be one too many: the raw one is kept only where it differs
-        odd = {i: row.raw for i, row in enumerate(rows) if printable(row.raw) != row.raw}
-        return lambda i: _read_path(f"{base}/{odd.get(i) or listing.names[i]}")
+        odd.update({i: row.raw for i, row in enumerate(rows) if printable(row.raw) != row.raw})
+        return lambda i: _read_path(place(i))
 
     listing = build("folder", root, rows, reader, split=split, ignored=ignored, notes=notes)
-    return listing  # bound to a name because its reader asks it for names
+    listing._path = place
+    return listing
 
 
 def _walk(base: str, ignored: Counter[str], notes: list[str]) -> Iterator[Row]:
@@ -50,6 +66,8 @@ def _walk(base: str, ignored: Counter[str], notes: list[str]) -> Iterator[Row]:
             notes.append(f"passed over the folder {printable(prefix.rstrip('/'))!r}: {error.strerror}")
             continue
         if prefix and any(entry.name == "run.json" for entry in entries) and is_run_folder(path):
+            continue
+        if prefix and any(entry.name == EXPORTED for entry in entries):  # links to images that are listed already
             continue
         for entry in entries:
             if entry.name[0] == "." or entry.name in SKIPPED_FOLDERS:
@@ -129,12 +147,15 @@ def list_paths(paths: Sequence[str | os.PathLike[str]], folder: Path, split: str
         except ValueError as error:  # two drives
             raise DataError(f"the listed files have no folder in common: {error}") from error
     rows = [_path_row(path, os.path.relpath(path, root).replace(os.sep, "/")) for path in full]
+    places: list[str] = []
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        places = [str(row.where) for row in rows]
+        places.extend(str(row.where) for row in rows)
         return lambda i: _read_path(places[i])
 
-    return build("list", Path(root), rows, reader, split=split, ordered=True)
+    listing = build("list", Path(root), rows, reader, split=split, ordered=True)
+    listing._path = places.__getitem__
+    return listing
 
 
 def _path_row(path: str, raw: str) -> Row:

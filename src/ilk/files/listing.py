@@ -36,6 +36,7 @@ _OTHER_EXTENSIONS = frozenset(
     avi mkv mpg mpeg webm mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk
     ini exe dll so aae xmp mat pkl""".split()  # noqa: SIM905
 )
+EXPORTED = ".ilk-export.json"  # a folder that holds it was made by `ilk export`
 SKIPPED_FOLDERS = {"__MACOSX", "@eaDir", "ilk-runs"}  # the Mac's and Synology's shadows; ilk's own results
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -82,6 +83,7 @@ class Listing:
     notes: list[str]
     _reader: Callable[[int], bytes] = field(repr=False)
     _salt: str = field(default="", repr=False)  # for a container whose rows have neither size nor stamp
+    _path: Callable[[int], str] | None = field(default=None, repr=False)  # set where the images are files of their own
 
     def __len__(self) -> int:
         return len(self.names)
@@ -100,6 +102,10 @@ class Listing:
             return self._reader(i)
         except OSError as error:
             raise OSError(error.strerror or str(error) or "cannot be read") from error
+
+    def path(self, i: int) -> str | None:
+        """Where file `i` lies on the disk; None for what lies inside a container."""
+        return self._path(i) if self._path is not None else None
 
     def fingerprint(self) -> str:
         """32 hex digits that change when a name, a size or a stamp does."""

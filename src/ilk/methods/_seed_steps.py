@@ -210,8 +210,8 @@ def fit_grid(grid: list[int] | None, m: int) -> list[int]:
     grid = grid or USUAL
     if grid != USUAL and grid[-1] > m - 1:
         raise ArgumentError(
-            f"k_grid: {grid[-1]} groups are too many for {m} distinct images; a silhouette needs at most "
-            f"{m - 1} (the number of images less one). Give numbers from 2 to {m - 1}."
+            f"k_grid: {grid[-1]} groups are too many for {m} images (exact duplicates count once); "
+            f"a silhouette needs fewer groups than images. Give numbers from 2 to {m - 1}."
         )
     kept = [k for k in grid if k < m]
     if not kept:
@@ -230,7 +230,8 @@ def encoder_of(preset: str, encoder: str, settings: Mapping[str, Any]) -> tuple[
     (('auto', {}), ('pixels', {}))
     """
     own = dict(ENCODERS.get(preset, {}))
-    name = own.pop("encoder", encoder) if encoder == "auto" else encoder
+    usual = own.pop("encoder", "auto")
+    name = usual if encoder == "auto" else encoder
     return name, {**({} if name in ("auto", "pixels", "classic") else own), **settings}
 
 

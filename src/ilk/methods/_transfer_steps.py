@@ -20,13 +20,16 @@ Ints = npt.NDArray[np.int64]
 
 REDUCERS = ("umap", "pca", "none", "raw")
 CLUSTERERS = ("gmm", "kmeans", "hdbscan", "agglomerative")
+_LEAST = {"pca": 1, "components": 1, "n_neighbors": 2, "epochs": 1, "n_init": 1, "k_max": 2, "votes": 1}
+_OWN_CHOICE = ("epochs", None)  # UMAP's
 FEWEST_FOR_UMAP = 30
 # A full covariance has e (e + 1) / 2 free numbers. With fewer than ten images per group and dimension, the mixture's
 # groups change with the seed more than those of K-means (mean ARI between seeds on 500 photos, K = 10: .70, .83;
 # benchmarks/seeds.py).
 PER_DIMENSION = 10
 FEWEST_FOR_HDBSCAN = 5
-MOST_FOR_PCA = 2048  # rows that a PCA of wider features is fitted on
+WIDE = 16_384  # columns from which on features count as flattened maps
+MOST_FOR_PCA = 1024  # rows that a PCA of such features is fitted on
 MOST_IN_MEMORY = 8 * 2**30
 MOST_FOR_A_FULL_TREE = 5000
 
@@ -47,6 +50,23 @@ def check_choice(name: str, value: Any, allowed: tuple[str, ...], verb: str) -> 
             raise ArgumentError(f"{name}={value!r}: choose {', '.join(allowed)}." + nearest(value, allowed))
     elif not callable(getattr(value, verb, None)):
         raise ArgumentError(f"{name} must be one of {', '.join(allowed)} or an object with {verb}(), got {value!r}.")
+
+
+def check_numbers(n_clusters: Any, threshold: Any, seed: Any, table: dict[str, Any]) -> None:
+    """Raise where one of the numbers a user gave is out of its range."""
+    whole = int | np.integer
+    if n_clusters != "auto" and (isinstance(n_clusters, bool) or not isinstance(n_clusters, whole) or n_clusters < 2):
+        raise ArgumentError(f"n_clusters={n_clusters!r}: give a whole number of at least 2, or 'auto'.")
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise ArgumentError(f"threshold={threshold!r}: give a number from 0 to 1.")
+    if isinstance(seed, bool) or not isinstance(seed, whole) or not 0 <= seed < 2**32:
+        raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
+    for key, least in _LEAST.items():
+        given = table[key]
+        if (isinstance(given, bool) or not isinstance(given, int) or given < least) and (key, given) != _OWN_CHOICE:
+            raise ArgumentError(f"{key}={given!r}: give a whole number of at least {least}.")
+    if not isinstance(table["min_dist"], int | float) or not 0 <= table["min_dist"] <= 1:
+        raise ArgumentError(f"min_dist={table['min_dist']!r}: give a number from 0 to 1.")
 
 
 def reduce_space(
@@ -117,7 +137,7 @@ def group(
 
 def _single(x: npt.NDArray[Any]) -> Floats:
     """Return raw features in single precision and in memory, which all clusterers but K-means need."""
-    if x.size * 4 > MOST_IN_MEMORY:
+    if x.dtype != np.float32 and x.size * 4 > MOST_IN_MEMORY:
         raise DataError(
             f"{x.size * 4 / 2**30:.1f} GiB of features do not go into this clusterer: "
             "use clusterer=kmeans, reducer=pca, or pool=gap."
@@ -240,12 +260,12 @@ def n_distinct(features: npt.NDArray[Any]) -> int:
 
 
 def rows_for_pca(features: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
-    """Return the rows to fit a PCA on: all, or 2,048 drawn at random where the features are wider than that.
+    """Return the rows to fit a PCA on: all, or 1,024 drawn at random of flattened maps.
 
-    The eigenvectors of a larger matrix of inner products take minutes, and 50 directions do not need them.
+    Their PCA goes through the inner products of the rows; 50 directions do not need those of all.
     """
     m, d = features.shape
-    if m <= MOST_FOR_PCA or d <= m:
+    if m <= MOST_FOR_PCA or d <= max(m, WIDE):
         return features
     chosen = np.sort(np.random.default_rng(seed).choice(m, MOST_FOR_PCA, replace=False))
     return np.ascontiguousarray(features[chosen])

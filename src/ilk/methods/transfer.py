@@ -13,11 +13,12 @@ import torch
 from ilk import encoders, layout
 from ilk.choose import choose_k
 from ilk.data import open_images
-from ilk.errors import ArgumentError, DataError, NotEnoughImages
+from ilk.errors import DataError, NotEnoughImages
 from ilk.methods import _seed_steps as raw
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
+from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
 from ilk.methods.transfer_presets import PRESETS
@@ -27,9 +28,6 @@ __all__ = ["TransferClustering"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-
-_LEAST = {"pca": 1, "components": 1, "n_neighbors": 2, "epochs": 1, "n_init": 1, "k_max": 2, "votes": 1}
-_OWN_CHOICE = ("epochs", None)  # UMAP's
 
 
 class TransferClustering(ImageClusterer):
@@ -54,7 +52,8 @@ class TransferClustering(ImageClusterer):
     settings : dict, optional
         Single keys of the preset's table, and encoder settings (image_size, pool, pad_type, resize).
     threshold : float
-        In [0, 1]: `predict` answers -1, "none of these", where the probabilities of all groups sum to less.
+        In [0, 1]: `predict` answers -1, "none of these", where the probabilities of all groups sum to less. By default
+        about one in a hundred new images of the same kind is refused; a higher threshold refuses more.
     random_state : int
         From 0 to 2**32 - 1.
     device, precision : str
@@ -152,21 +151,8 @@ class TransferClustering(ImageClusterer):
         table["clusterer"] = table["clusterer"] if self.clusterer is None else self.clusterer
         steps.check_choice("reducer", table["reducer"], steps.REDUCERS, "fit_transform")
         steps.check_choice("clusterer", table["clusterer"], steps.CLUSTERERS, "fit_predict")
-        k = self.n_clusters
-        if k != "auto" and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2):
-            raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2, or 'auto'.")
-        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise ArgumentError(f"threshold={self.threshold!r}: give a number from 0 to 1.")
-        seed = self.random_state
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-            raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
+        steps.check_numbers(self.n_clusters, self.threshold, self.random_state, table)
         table["k_grid"] = raw.number_list(table["k_grid"])
-        for key, least in _LEAST.items():
-            given = table[key]
-            if (isinstance(given, bool) or not isinstance(given, int) or given < least) and (key, given) != _OWN_CHOICE:
-                raise ArgumentError(f"{key}={given!r}: give a whole number of at least {least}.")
-        if not isinstance(table["min_dist"], int | float) or not 0 <= table["min_dist"] <= 1:
-            raise ArgumentError(f"min_dist={table['min_dist']!r}: give a number from 0 to 1.")
         return table
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
@@ -265,9 +251,11 @@ class TransferClustering(ImageClusterer):
             elif k is None:
                 grid, k_max = table["k_grid"], int(table["k_max"])
                 self.k_choice_ = choose_k(self.embedding_, k_grid=grid, k_max=k_max, random_state=self.random_state)
-            if self.k_choice_:
-                tell({"stage": "choose", "k_table": self.k_choice_.table, "suggested": self.k_choice_.suggested()})
-                k = self.k_choice_.natural
+                self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
+            if choice := self.k_choice_:
+                told = {"k_table": choice.table, "suggested": choice.suggested(), "clear": choice.clear}
+                tell({"stage": "choose", **told, "why": choice.why})
+                k = choice.natural
         elif k is not None:
             self.notes_.append(f"n_clusters={self.n_clusters} was ignored: this clusterer finds its own number")
         votes = int(table["votes"])
@@ -279,12 +267,15 @@ class TransferClustering(ImageClusterer):
         self.n_clusters_ = found.proba.shape[1]
         if self.n_clusters_ == 0:
             raise DataError("no group was found: every image is noise. Use another clusterer: gmm or kmeans.")
-        self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes)
-        self.cluster_centers_ = steps.centers(self.encoded_.features, found.labels, self.n_clusters_)
+        features = self.encoded_.features
+        new = lost_when_new(features, len(self.pca_.components))
+        self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes, new)
+        confidence = self.voter_.confidence(self.graph_, found.labels, _numpy(self.pca_.lost(features)))
+        self.cluster_centers_ = steps.centers(features, found.labels, self.n_clusters_)
         at = self.encoded_.position
         self.labels_ = np.where(at >= 0, found.labels[at], -1)
         self.probabilities_ = np.where(at[:, None] >= 0, found.proba[at], np.float32(0))
-        self.confidence_ = np.where(at >= 0, self.voter_.confidence(self.graph_, found.labels)[at], np.float32(0))
+        self.confidence_ = np.where(at >= 0, confidence[at], np.float32(0))
 
     def _cache(self) -> Path | None:
         return None if self.cache is None else Path(self.cache)
@@ -308,7 +299,7 @@ class TransferClustering(ImageClusterer):
         """Return (n, k) float32 group probabilities of what `encode` returned."""
         proba = np.zeros((len(encoded.position), self.n_clusters_), np.float32)
         if len(encoded.features):
-            voted = self.voter_(self._place(encoded.features))
+            voted = self.voter_(self._place(encoded.features), _numpy(self.pca_.lost(encoded.features)))
             seen = encoded.position >= 0
             proba[seen] = voted[encoded.position[seen]]
         return proba

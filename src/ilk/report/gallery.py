@@ -23,7 +23,7 @@ EDGE = 8
 SIDE = 112  # px of a picture from the source
 MAX_DECODED = 480
 MAX_PICTURES = 4000
-BUDGET = 9_000_000  # bytes of pictures in the page
+BUDGET = 7_000_000  # bytes of pictures of groups in the page
 MAX_CARDS = 1000
 MAX_ROWS = 5000
 
@@ -57,6 +57,7 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
     for line, strips in zip(lines, _strips(facts, pictures, groups[:MAX_CARDS]), strict=False):
         line.update(strips)
     left = groups[MAX_ROWS:]
+    keep_within(lines[:MAX_CARDS], BUDGET)
     return {
         "cards": lines[:MAX_CARDS],
         "rows": lines[MAX_CARDS:],
@@ -83,9 +84,22 @@ def _strips(facts: Facts, pictures: Pictures, groups: list[Group]) -> list[dict[
         ]
         for row, shown in zip(rows, pixels, strict=True)
     ]
-    spent = np.cumsum([sum(len(cell["uri"]) for cell in row) for row in cells])
-    kept = [row if total <= BUDGET else [] for row, total in zip(cells, spent.tolist(), strict=True)]
-    return [{"central": inner, "edge": outer} for inner, outer in zip(kept[::2], kept[1::2], strict=True)]
+    return [{"central": inner, "edge": outer} for inner, outer in zip(cells[::2], cells[1::2], strict=True)]
+
+
+def keep_within(cards: list[dict[str, Any]], budget: int) -> int:
+    """Take the pictures from the smallest groups until those of `cards` fit `budget`; return their bytes.
+
+    Whole rows go, from the first one that does not fit: a group is shown by its pictures or not at all.
+    """
+    total, full = 0, False
+    for card in cards:
+        for row in ("central", "edge"):
+            size = sum(len(cell["uri"]) for cell in card[row])
+            full = full or total + size > budget
+            card[row] = [] if full else card[row]
+            total += 0 if full else size
+    return total
 
 
 def map_views(facts: Facts, layout: npt.NDArray[Any] | None) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -22,6 +23,12 @@ PALETTE_DARK = (
     *("#44aa99", "#b5b54a", "#c2568c", "#b8674f", "#6699cc", "#ee7733"),
 )
 MARKERS = "o^sDvP*X<>"
+# for lines: dark first, and told apart by their dashes too
+STROKES = tuple(
+    (colour, dash)
+    for dash in ("-", (0, (5, 2)), (0, (1, 1.5)))
+    for colour in ("#332288", "#cc6677", "#117733", "#ee7733", "#6699cc", "#882255", "#999933", "#44aa99")
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,20 @@ def framed(width: float, height: float, ground: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set_facecolor(ground)
     return figure, axes
+
+
+def panelled(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure with `n` pairs of axes of `width` × `height` inches, up to four beside each other."""
+    columns = min(n, 2 if n in (2, 4) else 3 if n <= 9 else 4)
+    rows = math.ceil(n / columns)
+    figure = Figure(figsize=(width * columns, height * rows + 0.4), facecolor=LIGHT.ground)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for unused in axes[n:]:
+        unused.remove()
+    for used in axes[:n]:
+        used.set_facecolor(LIGHT.ground)
+    return figure, axes[:n]
 
 
 def fitting(text: str) -> str:

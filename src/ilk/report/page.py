@@ -1,4 +1,4 @@
-"""The report: one HTML file that holds everything it shows, opens offline and runs no script."""
+"""The report: one HTML file that holds everything it shows, and opens offline; its two scripts only draw the map."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ilk.report import words
+from ilk.report.embedded import plot_views
 from ilk.report.facts import Facts, gather
-from ilk.report.gallery import group_views, map_views
+from ilk.report.gallery import BUDGET, group_views, keep_within, map_views
+from ilk.report.interactive import interactive
 from ilk.report.map import MAX_LABELS
 from ilk.report.pictures import Pictures, Source
 from ilk.report.sections import choice_view, how_view, scores_view
@@ -23,6 +25,7 @@ MAX_REASONS = 200
 MAX_TWINS = 100
 MAX_IN_SET = 6
 MAX_WARNINGS = 50
+MAX_BYTES = 14_900_000
 
 
 def write_report(run: Run, out: Path | None = None, source: Source = None) -> Path:
@@ -50,20 +53,31 @@ def write_report(run: Run, out: Path | None = None, source: Source = None) -> Pa
 
     Notes
     -----
-    The file stays below 15 MB whatever the run holds: pictures have a budget of 9 MB, lists have caps and say what
-    they left out. At most 480 images are decoded.
+    The file stays below 15 MB whatever the run holds: plotly takes 2 MB, the map at most 6, the pictures of the groups
+    at most 7 and less where the rest needs the room; lists have caps and say what they left out. At most 480 images are
+    decoded; all other pictures come from the run's sprite sheets.
     """
     out = run.path / "report.html" if out is None else Path(out)
     facts = gather(run)
     pictures = Pictures(run, facts, source)
-    page = _environment().get_template("report.html").render(_view(run, facts, pictures))
+    page = _rendered(_view(run, facts, pictures))
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        temporary.write_text(page, "utf-8")
+        temporary.write_bytes(page)
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
     return out
+
+
+def _rendered(view: dict[str, Any]) -> bytes:
+    """Return the page; pictures of the smallest groups are left out where it would be larger than MAX_BYTES."""
+    template, cards = _environment().get_template("report.html"), view["groups"]["cards"]
+    page = template.render(view).encode()
+    while len(page) > MAX_BYTES and (left := keep_within(cards, BUDGET)):
+        keep_within(cards, max(0, left - (len(page) - MAX_BYTES) - 10_000))
+        page = template.render(view).encode()
+    return page
 
 
 def _environment() -> Environment:
@@ -102,6 +116,8 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "pictures_note": pictures.note,
         "labelled": MAX_LABELS if facts.n_groups > MAX_LABELS else 0,
         "maps": map_views(facts, run.map()),
+        "live": interactive(run, facts, pictures),
+        "plots": plot_views(run, facts),
         "choice": choice_view(run, facts),
         "scores": scores,
         "unreadable": _unreadable(facts),

@@ -41,6 +41,8 @@ class Pictures:
         The images are at most 64 px: show their pixels, enlarged without smoothing.
     sharp : bool
         The source is open, so images can be had larger than their thumbnails.
+    has_thumbs : bool
+        The run holds thumbnails.
     note : str
         Why there are thumbnails only, although a source was given; else empty.
     """
@@ -55,6 +57,7 @@ class Pictures:
         if self._source is not None and not any(path in self._position for path in self._paths[:1000]):
             self._source, self.note = None, "The source given holds other images than this run."
         self.sharp = self._source is not None
+        self.has_thumbs = self._folder is not None
 
     def _opened(self, source: Source) -> Listing | ArraySet | None:
         if source is None:

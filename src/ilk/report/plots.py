@@ -1,25 +1,30 @@
-"""The PNG plots of a run: contact sheets, sizes of the groups, silhouette per number of groups, the map."""
+"""The PNG plots of a run: what there is to draw, by name."""
 
 from __future__ import annotations
 
-import math
+import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
+from ilk.report.curves import draw_history, draw_k
 from ilk.report.facts import NOISE, Facts, gather
 from ilk.report.map import draw_map
 from ilk.report.marks import LIGHT, fitting, framed
+from ilk.report.own import draw_own
 from ilk.report.pictures import Pictures, Source
+from ilk.report.shape import draw_silhouettes, draw_similarity
 from ilk.report.sheets import write_sheets
-from ilk.report.words import counted, finite, share, shortened
+from ilk.report.words import counted, share, shortened
 from ilk.runs import Run
 
 MAX_BARS = 60
+DPI = 144
 
 
 def write_plots(run: Run, source: Source = None) -> list[Path]:
@@ -36,9 +41,10 @@ def write_plots(run: Run, source: Source = None) -> list[Path]:
     Returns
     -------
     list of Path
-        ``contact-<group id>.png`` for the 60 largest groups (of more than 60, the first of them are written),
-        ``sizes.png``, ``silhouette-per-k.png`` where several numbers of groups were tried, ``map.png`` where the run
-        has a map.
+        As far as the run has what they show: ``contact-<group id>.png`` for the 60 largest groups, ``sizes.png``,
+        ``silhouette-per-k.png`` (every criterion for every number of groups tried), ``silhouettes.png`` (of every
+        image, by group), ``similarity.png`` (of the groups), ``map.png``, ``history.png`` (what the method recorded
+        each epoch), and ``own-<name>.png`` for each of the method's own figures.
 
     Raises
     ------
@@ -52,17 +58,40 @@ def write_plots(run: Run, source: Source = None) -> list[Path]:
     facts = gather(run)
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
+    for old in (p for p in folder.glob("*.png") if p.name.startswith(("own-", "contact-"))):
+        old.unlink(missing_ok=True)
     written = write_sheets(folder, facts, Pictures(run, facts, source)) if facts.groups else []
-    figures = {"sizes.png": draw_sizes(facts), "silhouette-per-k.png": draw_k(facts, run.k_table())}
-    layout = run.map()
-    if layout is not None:
-        figures["map.png"] = draw_map(facts, np.asarray(layout))
-    for name, figure in figures.items():
-        if figure is not None:
-            FigureCanvasAgg(figure)
-            figure.savefig(folder / name, dpi=144)
-            written.append(folder / name)
+    for name, draw in drawings(run, facts).items():
+        drawn = draw()
+        if drawn is not None:
+            (folder / f"{name}.png").write_bytes(as_png(drawn))
+            written.append(folder / f"{name}.png")
     return written
+
+
+def drawings(run: Run, facts: Facts) -> dict[str, Callable[[], Figure | Image.Image | None]]:
+    """Return every plot but the contact sheets by name; calling one draws it, or gives None where there is nothing."""
+    own = {f"own-{figure['name']}": partial(draw_own, figure) for figure in run.figures()}
+    return {
+        "sizes": partial(draw_sizes, facts),
+        "silhouette-per-k": lambda: draw_k(facts, run.k_table()),
+        "silhouettes": partial(draw_silhouettes, facts),
+        "similarity": partial(draw_similarity, run, facts),
+        "map": lambda: None if (layout := run.map()) is None else draw_map(facts, np.asarray(layout)),
+        "history": lambda: draw_history(facts.header.get("history") or []),
+        **own,
+    }
+
+
+def as_png(drawn: Figure | Image.Image) -> bytes:
+    """Return a drawing as a PNG file."""
+    buffer = io.BytesIO()
+    if isinstance(drawn, Image.Image):
+        drawn.save(buffer, "PNG", compress_level=4)
+    else:
+        FigureCanvasAgg(drawn)
+        drawn.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
 
 
 def draw_sizes(facts: Facts) -> Figure | None:
@@ -90,50 +119,3 @@ def draw_sizes(facts: Facts) -> Figure | None:
     title = f"{counted(facts.n_readable, 'image')} in {counted(facts.n_groups, 'group')}"
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
     return figure
-
-
-def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
-    """Return the mean silhouette for every number of groups that was tried; None where none was."""
-    told = ((int(row["k"]), finite(row.get("silhouette"))) for row in table if row.get("k"))
-    points = sorted((k, s) for k, s in told if s is not None)
-    if not points:
-        return None
-    figure, axes = framed(8, 4.4, LIGHT.ground)
-    ks, values = zip(*points, strict=True)
-    axes.plot(ks, values, color=LIGHT.bar, lw=1.6, marker="o", ms=4)
-    if ks[-1] > 20 * ks[0]:
-        axes.set_xscale("log")
-    # whole numbers that were tried, about a dozen of them
-    ticks = ks[:: math.ceil(len(ks) / 14)]
-    axes.set_xticks(ticks, [str(k) for k in ticks])
-    axes.set_xticks([], minor=True)
-    low, high = min(values), max(values)
-    room = (high - low) or 0.1
-    axes.set_ylim(low - 0.25 * room, high + 0.25 * room)
-    if facts.n_groups in ks:
-        at = values[ks.index(facts.n_groups)]
-        axes.axvline(facts.n_groups, color=LIGHT.chosen, lw=1, ls=(0, (4, 3)))
-        axes.plot([facts.n_groups], [at], "o", ms=9, mfc="white", mec=LIGHT.chosen, mew=2)
-    _suggested(axes, facts, dict(points), room)
-    title = "Mean silhouette for each number of groups tried"
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
-    axes.set_xlabel("number of groups K", color=LIGHT.quiet)
-    axes.set_ylabel("mean silhouette (−1 to 1, higher is clearer)", color=LIGHT.quiet)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color=LIGHT.line, lw=0.8)
-    axes.set_axisbelow(True)
-    return figure
-
-
-def _suggested(axes: Axes, facts: Facts, curve: dict[int, float], room: float) -> None:
-    """Write the names of the suggested numbers, and which was taken, beside their points."""
-    names: dict[int, list[str]] = {}
-    for name, k in (facts.summary.get("suggested") or {}).items():
-        if k in curve:
-            names.setdefault(k, []).append(name)
-    if facts.n_groups in curve:
-        names.setdefault(facts.n_groups, []).append("taken")
-    for k, words in names.items():
-        colour = LIGHT.chosen if k == facts.n_groups else LIGHT.ink
-        text, side = f" {', '.join(words)}: {k} ", "right" if k > 0.8 * max(curve) else "left"
-        axes.text(k, curve[k] + 0.07 * room, text, color=colour, ha=side, fontsize=9, fontweight="bold")

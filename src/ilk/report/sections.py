@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ilk.report import words
+from ilk.report import curves, words
+from ilk.report.curves import CRITERIA
 from ilk.report.facts import Facts
 from ilk.runs import Run
 
@@ -19,14 +20,6 @@ SCORES = {
     "ari": ("ARI", "adjusted Rand index; 0 is chance"),
     "purity": ("purity", "share of images that carry the majority label of their group"),
 }
-CRITERIA = {
-    "k": "K",
-    "silhouette": "silhouette ↑",
-    "stability": "stability ↑",
-    "calinski_harabasz": "Calinski-Harabasz ↑",
-    "davies_bouldin": "Davies-Bouldin ↓",
-    "rank_sum": "rank sum ↓",
-}
 STAGES = {
     "list": "list files",
     "encode": "decode and encode",
@@ -38,58 +31,81 @@ STAGES = {
 
 
 def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
-    """Return how the number of groups came about: the table, the curve, and a sentence."""
+    """Return how the number of groups came about: the table, the curves, and whether the number is clear."""
     table = [row for row in run.k_table() if words.finite(row.get("k")) is not None]
     table.sort(key=lambda row: int(row["k"]))
     params = {**(facts.header.get("params") or {}), **(facts.header.get("resolved") or {})}
     asked = (facts.header.get("params") or {}).get("n_clusters", params.get("n_clusters"))
     taken = params.get("n_clusters")
     k = taken if isinstance(taken, int) and any(row["k"] == taken for row in table) else facts.n_groups
-    columns = list(dict.fromkeys(key for row in table for key in row))
-    names: dict[int, list[str]] = {}
-    for name, value in (facts.summary.get("suggested") or {}).items():
-        if value is not None:
-            names.setdefault(int(value), []).append(str(name))
+    names = curves.suggestions(facts, k)
+    criteria = curves.criteria(table)
+    best = {name: curves.best(name, points) for name, points in criteria.items()}
+    columns = ["k", *criteria]
+    whole = {name for name, points in criteria.items() if all(float(y).is_integer() for _, y in points)} | {"k"}
+    told = facts.header.get("choice") or {}
+    clear = told.get("clear")
     return {
         "k": k,
         "given": isinstance(asked, int) and not isinstance(asked, bool),
         "asked": asked if isinstance(asked, int) else None,
-        "columns": [CRITERIA.get(c, c.replace("_", " ")) for c in columns],
+        "is_clear": clear if isinstance(clear, bool) else None,
+        "why": words.plain(told.get("why") or "", 600),
+        "columns": [_heading(c) for c in columns],
         "rows": [
-            {"k": row["k"], "cells": [words.decimal(row.get(c)) for c in columns], "names": names.get(row["k"], [])}
+            {
+                "k": int(row["k"]),
+                "cells": [(_cell(row.get(c), c in whole), best.get(c) == int(row["k"])) for c in columns],
+                "names": [name for name in names.get(int(row["k"]), []) if name != "taken"],
+            }
             for row in table[:MAX_K_ROWS]
         ],
         "more": max(0, len(table) - MAX_K_ROWS),
-        "suggested": [(name, value) for value, group in names.items() for name in group],
-        "curve": _curve(table, k, names),
+        "suggested": [(name, value) for value, group in names.items() for name in group if name != "taken"],
+        "best": [(CRITERIA[name][0], value) for name, value in best.items() if value is not None and name in CRITERIA],
+        "curves": [c for name, points in criteria.items() if (c := _curve(name, points, k, names, best[name]))],
     }
 
 
-def _curve(table: list[dict[str, Any]], k: int, names: Mapping[int, list[str]]) -> dict[str, Any] | None:
-    """Return the silhouette curve in the units of a 640 × 260 drawing."""
-    points = [(int(row["k"]), words.finite(row.get("silhouette"))) for row in table]
-    known = [(x, y) for x, y in points if y is not None]
-    if len(known) < 2:
+def _cell(value: Any, whole: bool) -> str:
+    return words.count(value) if whole and words.finite(value) is not None else words.decimal(value)
+
+
+def _heading(column: str) -> str:
+    if column not in CRITERIA:
+        return "K" if column == "k" else column.replace("_", " ")
+    name, _, more = CRITERIA[column]
+    return f"{name} {'↑' if more else '↓'}"
+
+
+def _curve(
+    criterion: str, points: curves.Points, k: int, names: Mapping[int, list[str]], best: int | None
+) -> dict[str, Any] | None:
+    """Return one criterion in the units of a 640 × 268 drawing; None below two points."""
+    if len(points) < 2:
         return None
-    low, high = min(y for _, y in known), max(y for _, y in known)
+    low, high = min(y for _, y in points), max(y for _, y in points)
     span = (high - low) or 0.1
-    first, last = known[0][0], known[-1][0]
     # even steps: candidates lie denser among small numbers, where the choice is made
-    step = 560 / (len(known) - 1)
+    step = 560 / (len(points) - 1)
     drawn = [
         {
             "x": round(52 + step * i, 1),
             "y": round(214 - 170 * (y - low) / span, 1),
-            "k": x,
+            "k": int(x),
             "value": words.decimal(y),
             "taken": x == k,
-            "name": ", ".join([*names.get(x, []), *(["taken"] if x == k else [])]),
-            "anchor": "start" if i < 2 else "end" if i > len(known) - 3 else "middle",
-            "tick": i % (len(known) // 14 + 1) == 0,
+            "best": x == best,
+            "name": ", ".join(names.get(int(x), [])),
+            "anchor": "start" if i < 2 else "end" if i > len(points) - 3 else "middle",
+            "tick": i % (len(points) // 14 + 1) == 0,
         }
-        for i, (x, y) in enumerate(known)
+        for i, (x, y) in enumerate(points)
     ]
-    return {"points": drawn, "low": words.decimal(low), "high": words.decimal(high), "first": first, "last": last}
+    name, unit, _ = CRITERIA.get(criterion, (criterion.replace("_", " "), "", True))
+    whole = all(float(y).is_integer() for _, y in points)
+    limits = {"low": _cell(low, whole), "high": _cell(high, whole)}
+    return {"name": name, "unit": unit, "points": drawn, "first": drawn[0]["k"], "last": drawn[-1]["k"], **limits}
 
 
 def scores_view(scores: Mapping[str, Any] | None, facts: Facts) -> dict[str, Any] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import matplotlib
@@ -32,34 +35,35 @@ def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
     first = [central(facts, g, total - EDGE) for g in groups]
     last = [borderline(facts, g, EDGE, shown) for g, shown in zip(groups, first, strict=True)]
     pixels = pictures.rows([*first, *last], CELL if sharp else 0)
-    written = []
-    for group, inner, outer in zip(groups, pixels, pixels[len(groups) :], strict=False):
+
+    def write(group: Group, inner: list[Pixels], outer: list[Pixels]) -> Path:
         label = "Some of them" if group.id == NOISE else "Most central"
-        sheet = _sheet(_heading(facts, group), {label: inner, "Borderline": outer}, pictures.small)
+        rows = [(name, shown) for name, shown in ((label, inner), ("Borderline", outer)) if shown]
         path = folder / f"contact-{group.id}.png"
-        sheet.save(path, compress_level=4)
-        written.append(path)
-    return written
+        contact_sheet(_heading(facts, group), rows, pictures.small).save(path, compress_level=4)
+        return path
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # packing a PNG leaves the interpreter free
+        return list(pool.map(write, groups, pixels[: len(groups)], pixels[len(groups) :]))
 
 
 def _heading(facts: Facts, group: Group) -> str:
     parts = (shortened(group.title, 60), counted(group.size, "image"), share(group.size, facts.n_readable))
-    return fitting(" · ".join(parts))
+    return " · ".join(parts)
 
 
-def _sheet(heading: str, rows: dict[str, list[Pixels]], small: bool) -> Image.Image:
-    """Lay out labelled blocks of pictures below a heading."""
-    rows = {label: pictures for label, pictures in rows.items() if pictures}
+def contact_sheet(heading: str, rows: Sequence[tuple[str, Sequence[Pixels]]], small: bool) -> Image.Image:
+    """Lay out labelled blocks of pictures (h, w, 3) below a heading; `small` ones are enlarged pixel by pixel."""
     width = 2 * MARGIN + COLUMNS * (CELL + GAP) - GAP
     height = MARGIN + 40 + MARGIN
-    for pictures in rows.values():
+    for _, pictures in rows:
         height += 38 + -(-len(pictures) // COLUMNS) * (CELL + GAP)
     sheet = Image.new("RGB", (width, height), LIGHT.ground)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 4), heading, LIGHT.ink, _font("DejaVuSans-Bold.ttf", 24))
+    draw.text((MARGIN, MARGIN - 4), fitting(heading), LIGHT.ink, _font("DejaVuSans-Bold.ttf", 24))
     y = MARGIN + 40
-    for label, pictures in rows.items():
-        draw.text((MARGIN, y + 10), label, LIGHT.quiet, _font("DejaVuSans.ttf", 16))
+    for label, pictures in rows:
+        draw.text((MARGIN, y + 10), fitting(label), LIGHT.quiet, _font("DejaVuSans.ttf", 16))
         y += 38
         for i, pixels in enumerate(pictures):
             cell = _fitted(pixels, small)

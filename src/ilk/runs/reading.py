@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import RunError
+from ilk.runs.figures import load_figures
 from ilk.runs.state import AGAIN, load_state, short
 
 __all__ = ["SCHEMA", "Run", "load_run", "read_header"]
@@ -68,6 +69,10 @@ class Run:
     def scores(self) -> dict[str, Any] | None:
         """What `ilk evaluate` wrote, or None."""
         return dict(self._json("scores.json")) if (self.path / "scores.json").exists() else None
+
+    def figures(self) -> list[dict[str, Any]]:
+        """The method's own figures: name, title, caption, kind and the arrays of that kind; empty where it has none."""
+        return load_figures(self.path)
 
     def features(self) -> npt.NDArray[Any]:
         """(n, d) memory map, one row per image of images.parquet; NaN where unreadable."""

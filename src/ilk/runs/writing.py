@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import RunError
+from ilk.runs.figures import save_figures
 from ilk.runs.reading import SCHEMA, read_header
 from ilk.runs.state import plain, replacing, save_state, write_json
 
@@ -58,6 +59,10 @@ class RunWriter:
     def state(self, state: Mapping[str, Any]) -> None:
         """Write the fitted model: ``model/state.safetensors`` and ``model/state.json``."""
         save_state(self.folder / "model", state)
+
+    def figures(self, figures: Sequence[dict[str, Any]]) -> None:
+        """Write the method's own figures, as `checked_figure` returned them; none removes older ones."""
+        save_figures(self.folder, figures)
 
     def finish(self) -> Path:
         """Mark the run as done and give it its final name; an older run of that name is replaced in one step."""

@@ -7,16 +7,19 @@ from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
 from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.neighbors import neighbors
 from ilk.vectors.pca import PCA, fit_pca
-from ilk.vectors.rows import l2_normalize
+from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
 from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplified_silhouette
 
 __all__ = [
     "PCA",
     "Gram",
     "KMeansResult",
+    "Rows",
+    "check_count",
     "fit_pca",
     "gram_kmeans",
     "gram_matrix",
+    "group_sums",
     "kmeans",
     "l2_normalize",
     "neighbors",

@@ -19,7 +19,7 @@ from ilk.vectors.silhouette import cluster_numbers, silhouettes_from_sums
 
 __all__ = ["Gram", "gram_kmeans", "gram_matrix", "silhouettes"]
 
-_COLUMN_BYTES = 64 * 2**20  # columns of all rows that are held at a time, in the working precision
+_COLUMN_BYTES = 32 * 2**20  # columns of all rows that are held at a time, in the working precision
 _TILE = 2048  # rows of a product: only the lower half of the matrix is computed
 _QUERIES = 256
 _DISTANCE_BYTES = 16 * 2**20
@@ -252,7 +252,7 @@ def silhouettes(x: Matrix | Gram, labelings: Sequence[Matrix]) -> list[Tensor]:
     Notes
     -----
     2·n²·d FLOPs for the distances (none for a Gram matrix), and n² additions for every grouping. Memory: 16 MiB of
-    distances, 256 + 64 MiB / 4 d rows of data, and 256 sums per group of each labeling.
+    distances, 256 rows and 32 MiB of data, and 256 sums per group of each labeling.
 
     Examples
     --------

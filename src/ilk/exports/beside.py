@@ -1,0 +1,73 @@
+"""The tables that lie beside the folders of an export: where each goes, and replacing it in one step."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ilk.errors import DataError
+from ilk.exports.manifest import Made, Manifest, look, verified
+from ilk.exports.outcome import Exported
+
+__all__ = ["Write", "expect", "refuse", "table_names", "write_table"]
+
+Write = Callable[[Path], object]
+
+
+def refuse(folder: Path, foreign: list[str]) -> None:
+    if foreign:
+        more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
+        raise DataError(
+            f"{folder / foreign[0]}{more} is in the way and was not made by ilk: move it away, or export to another "
+            "folder. Nothing was changed."
+        )
+
+
+def table_names(manifest: Manifest, names: list[str], done: Exported) -> dict[str, str]:
+    """Where each table goes: its own name, or a numbered one where the user has changed ours.
+
+    Raises
+    ------
+    DataError
+        A file that no export made has the name.
+    """
+    disk = look(manifest.folder, "") or {}
+    found = {}
+    for name in names:
+        rel, count = name, 0
+        while rel in disk:
+            if rel not in manifest.files:
+                refuse(manifest.folder, [rel])
+            if verified(str(manifest.folder / rel), disk[rel], manifest.files[rel]):
+                break
+            done.changed.append(rel)
+            count += 1
+            rel = f"{Path(name).stem}-{count}{Path(name).suffix}"
+        found[name] = rel
+        if rel != name:
+            done.notes.append(f"{name} was changed by hand and is kept; the new table is {rel}")
+    done.table = manifest.folder / found[names[0]]
+    return found
+
+
+def expect(manifest: Manifest, targets: dict[str, str]) -> int:
+    """Put the tables that will be written into the manifest: a killed export finds them again as its own."""
+    stamp = time.time_ns()
+    for rel in targets.values():
+        place = manifest.folder / rel
+        manifest.files[rel] = Made("", None, None, stamp, place.lstat().st_mtime_ns if place.exists() else 0)
+    return stamp
+
+
+def write_table(manifest: Manifest, rel: str, write: Write, stamp: int) -> None:
+    target = manifest.folder / rel
+    temporary = manifest.folder / f".ilk-{os.getpid()}-0.tmp"
+    try:
+        write(temporary)
+        os.utime(temporary, ns=(stamp, stamp))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    manifest.files[rel] = Made("", None, None, stamp)

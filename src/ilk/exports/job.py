@@ -1,0 +1,166 @@
+"""`export`: one run, one folder, one layout."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from ilk.errors import ArgumentError, DataError, nearest
+from ilk.exports import tables
+from ilk.exports.atlas import write_atlas
+from ilk.exports.beside import expect, table_names, write_table
+from ilk.exports.manifest import Manifest, load
+from ilk.exports.origin import Origin, find
+from ilk.exports.outcome import Exported
+from ilk.exports.placing import Tell
+from ilk.exports.rows import NOISE, UNREADABLE, Rows, gather
+from ilk.exports.trees import write_tree
+from ilk.files import is_run_folder
+from ilk.runs import Run, load_run
+
+__all__ = ["LAYOUTS", "MODES", "export"]
+
+LAYOUTS = ("folders", "imagefolder", "csv", "parquet", "fiftyone", "embedding-atlas")
+MODES = ("link", "copy")
+_TREES = ("folders", "imagefolder", "fiftyone")
+
+
+def export(
+    run: Run | str | Path,
+    folder: str | Path,
+    *,
+    layout: str = "folders",
+    mode: str = "link",
+    source: Any = None,
+    on_progress: Tell | None = None,
+) -> Exported:
+    """Take the groups of `run` away: folders of images, tables, or what another tool opens.
+
+    Parameters
+    ----------
+    run
+        A finished run or its path.
+    folder
+        Created where missing. It may hold other files; they are never touched.
+    layout
+        "folders": a folder per group and groups.csv. "imagefolder": the same for torchvision and Hugging Face, with
+        metadata.csv. "csv", "parquet": one table. "fiftyone": data/ and labels.json. "embedding-atlas": one Parquet
+        file with map, thumbnails and neighbours.
+    mode
+        "link": absolute symbolic links, where the images are files; "copy".
+    source
+        Where the images are now, if they are no longer where the run found them.
+    on_progress
+        Called with (done, total).
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    ArgumentError
+        An unknown layout or mode.
+    DataError
+        The source cannot be found; `folder` is the source, a run, another export, or something in it is in the way.
+
+    Notes
+    -----
+    A source file is never changed, moved or deleted. A second export adds what is new, moves the files of images whose
+    group has changed, and leaves everything alone that an export did not make. 100,000 links took 14 s and 330 MiB on
+    two busy cores.
+    """
+    begin = time.perf_counter()
+    for name, value, allowed in (("layout", layout, LAYOUTS), ("mode", mode, MODES)):
+        if value not in allowed:
+            raise ArgumentError(f"{name}={value!r}: allowed are {', '.join(allowed)}.{nearest(str(value), allowed)}")
+    run = run if isinstance(run, Run) else load_run(run)
+    tell: Tell = on_progress or (lambda done, total: None)
+    rows = gather(run)
+    origin = find(run, rows, source) if layout in _TREES else None
+    base = _checked_folder(Path(folder), run, origin)
+    done = Exported(run.path, base, layout, mode, base / "groups.csv", n_groups=sum(i >= 0 for i in rows.names))
+    done.n_unreadable = int((rows.group == UNREADABLE).sum())
+    done.notes.extend(_notes(rows, origin, layout, mode))
+    manifest = load(base)
+    _check_manifest(manifest, run, layout)
+    if origin is None:
+        names = [{"csv": "groups.csv", "parquet": "groups.parquet"}.get(layout, "atlas.parquet")]
+        targets = table_names(manifest, names, done)
+        _one_table(run, rows, manifest, targets, done, tell)
+    else:
+        write_tree(run, rows, origin, manifest, done, tell)
+    done.seconds = time.perf_counter() - begin
+    return done
+
+
+def _checked_folder(folder: Path, run: Run, origin: Origin | None) -> Path:
+    """The whole path of `folder`; what must not be written into is refused."""
+    base = folder.expanduser().resolve()
+    for parent in (base, *base.parents):
+        if is_run_folder(parent):
+            raise DataError(f"{folder} lies inside the run {parent}: export to a folder of its own.")
+    root = getattr(origin.images, "root", None) if origin is not None else run.header["source"].get("spec")
+    if root not in (None, "digits") and Path(root).is_dir():
+        whole = Path(root).resolve()
+        if base == whole or (whole in base.parents and run.header["source"].get("kind") == "folder"):
+            what = "is the source" if base == whole else f"lies inside the source {whole}"
+            raise DataError(f"{folder} {what}, and a source is never changed: export to a folder beside it.")
+    if base.exists() and not base.is_dir():
+        raise DataError(f"{folder} is a file: give the name of a folder.")
+    return base
+
+
+def _check_manifest(manifest: Manifest, run: Run, layout: str) -> None:
+    """Refuse to mix two sources, or two layouts, in one folder."""
+    told = run.header["source"]
+    identity = str(told.get("spec") or told.get("fingerprint"))
+    if manifest.source is not None and manifest.source != identity:
+        raise DataError(
+            f"{manifest.folder} holds an export of other images ({manifest.source}). Export to another folder."
+        )
+    manifest.source = identity
+    if layout in _TREES:
+        if manifest.tree not in (None, layout):
+            raise DataError(f"{manifest.folder} holds an export as {manifest.tree}: export to another folder.")
+        manifest.tree = layout
+
+
+def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[str]:
+    notes = []
+    if layout in ("imagefolder",) and NOISE in rows.names:
+        n = int((rows.group == NOISE).sum())
+        notes.append(f"{n:,} images belong to no group and are only in groups.csv: leftovers are no class to learn")
+    if layout not in ("parquet", "embedding-atlas") and (n := tables.formulas(rows)):
+        notes.append(f"{n:,} names begin with = + - or @, which a spreadsheet takes for formulas: import them as text")
+    if origin is not None:
+        if n := origin.changed(rows):
+            notes.append(f"{n:,} files have another size than when the run was made: their groups may be out of date")
+        if mode == "link" and not origin.has_files:
+            notes.append("the images lie inside a container, so there is nothing to link: they are written as files")
+    return notes
+
+
+def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str], done: Exported, tell: Tell) -> None:
+    (rel,), stamp = targets.values(), expect(manifest, targets)
+    manifest.folder.mkdir(parents=True, exist_ok=True)
+    manifest.save(run.path, "running")
+    done.table = manifest.folder / rel
+    done.n_images = len(rows) - done.n_unreadable
+    if done.layout == "embedding-atlas":
+
+        def write(path: Path) -> None:
+            done.n_images, near = write_atlas(path, run, rows, tell)
+            near_too = " --neighbors neighbors" if near else ""
+            table = shlex.quote(str(manifest.folder / rel))
+            done.opened_by = f"uvx embedding-atlas {table} --x x --y y{near_too}"
+            if not near:
+                done.notes.append("neighbours are left out: for so many images they would take minutes")
+
+        write_table(manifest, rel, write, stamp)
+    else:
+        writer = tables.write_csv if done.layout == "csv" else tables.write_parquet
+        write_table(manifest, rel, lambda path: writer(path, rows, {}), stamp)
+    manifest.save(run.path, "done")

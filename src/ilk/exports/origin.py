@@ -1,0 +1,165 @@
+"""Where the images of a run are now: files to link or copy, encoded images inside a container, or pixels."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import stat
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ilk.errors import DataError
+from ilk.exports.rows import UNREADABLE, Rows
+from ilk.files import ArraySet, Listing, decode, open_source
+from ilk.files.listing import extension
+from ilk.runs import Run
+
+__all__ = ["Origin", "find"]
+
+_MAGIC = {
+    b"\xff\xd8\xff": ".jpg",
+    b"\x89PNG": ".png",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+}
+
+
+class Origin:
+    """The source of a run, opened again.
+
+    Attributes
+    ----------
+    images : Listing or ArraySet
+    at : (n,) int64
+        Position in the source of every image of the run; -1 where the source no longer has it.
+    reasons : dict of int to str
+        Why an image cannot be had, by its row in the run.
+    """
+
+    def __init__(self, images: Listing | ArraySet, rows: Rows, created: str) -> None:
+        self.images = images
+        self.created = _nanoseconds(created)
+        place = {name: i for i, name in enumerate(images.names)}
+        self.at = np.array([place.get(path, -1) for path in rows.path], np.int64)
+        self.reasons = dict.fromkeys(np.flatnonzero(self.at < 0).tolist(), "not in the source any more")
+        if isinstance(images, Listing):
+            where = {i: row for row, i in enumerate(self.at.tolist()) if i >= 0}
+            self.reasons |= {where[i]: why for i, why in images.refused.items() if i in where}
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the images are files of their own, which can be linked."""
+        return isinstance(self.images, Listing) and self.images._path is not None
+
+    def file(self, row: int) -> str:
+        """The whole path of the file of image `row`."""
+        assert isinstance(self.images, Listing)
+        return os.path.abspath(self.images.path(int(self.at[row])) or "")  # noqa: PTH100 - 100,000 of them
+
+    def size(self, row: int) -> int | None:
+        """Bytes of the file of image `row`; None where that is known only when it is written."""
+        return int(self.images.sizes[self.at[row]]) if self.has_files and isinstance(self.images, Listing) else None
+
+    def stamp(self, row: int) -> int:
+        """Time of the last change (ns) that the exported file gets: the image's own, else that of the run."""
+        own = int(self.images.stamps[self.at[row]]) if isinstance(self.images, Listing) else 0
+        return own or self.created
+
+    def changed(self, rows: Rows) -> int:
+        """Number of images whose file has another size than when the run was made."""
+        if not isinstance(self.images, Listing):
+            return 0
+        here = (self.at >= 0) & (rows.group != UNREADABLE) & (rows.sizes > 0)
+        now = self.images.sizes[np.maximum(self.at, 0)]
+        return int((here & (now > 0) & (now != rows.sizes)).sum())
+
+    def ending(self, row: int) -> str | None:
+        """The ending for image `row` where its name has none: by the first bytes of what a container holds."""
+        if isinstance(self.images, ArraySet):
+            return ".png"
+        if self.images.kind != "parquet" or extension(self.images.names[self.at[row]]):
+            return None
+        try:
+            data = self.images.read(int(self.at[row]))
+        except OSError:
+            return None
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return ".webp"
+        return next((ending for magic, ending in _MAGIC.items() if data.startswith(magic)), None)
+
+    def content(self, row: int, as_png: bool) -> bytes:
+        """What to write for image `row`: the bytes that the source holds, or its pixels as PNG.
+
+        Raises
+        ------
+        OSError
+            It can no longer be read.
+        """
+        if isinstance(self.images, ArraySet):
+            return png(self.images.pixels[self.at[row]])
+        if self.has_files and not stat.S_ISREG(os.stat(self.file(row)).st_mode):  # noqa: PTH116
+            raise OSError("not a regular file")
+        data = self.images.read(int(self.at[row]))
+        if not as_png:
+            return data
+        decoded = decode(data, None)
+        if decoded.pixels is None:
+            raise OSError(decoded.reason)
+        return png(decoded.pixels)
+
+
+def png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """PNG of one image, uint8 (h, w), (h, w, 1) or (h, w, 3)."""
+    out = BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)).save(out, "PNG")
+    return out.getvalue()
+
+
+def find(run: Run, rows: Rows, source: Any = None) -> Origin:
+    """Open the source of `run`, or `source` in its stead.
+
+    Raises
+    ------
+    DataError
+        The source is gone, was never a file, or holds other images.
+    """
+    told = run.header["source"]
+    given = told.get("spec") if source is None else source
+    if given is None:
+        raise DataError(
+            f"the run was made from {'a list of paths' if told.get('kind') == 'list' else 'an array in memory'}, which "
+            "it cannot find again: give it once more (source= in Python), or export a table (--as csv or parquet)."
+        )
+    try:
+        images = open_source(given, told.get("split", "all") if isinstance(given, str | Path) else "all")
+    except DataError as error:
+        if source is None and not Path(given).exists():
+            raise DataError(f"the images are not at {given} any more. Say where they are now with --source.") from None
+        raise error
+    if isinstance(images, ArraySet) and images.fingerprint() != told.get("fingerprint"):
+        where = given if images.root else "the array"
+        raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
+    origin = Origin(images, rows, str(run.header.get("created", "")))
+    wanted = rows.group != UNREADABLE
+    if wanted.any() and not (wanted & (origin.at >= 0)).any():
+        example = rows.path[int(np.flatnonzero(wanted)[0])]
+        raise DataError(
+            f"{given} holds none of the {int(wanted.sum()):,} images of the run (such as {example!r}). "
+            "Say where they are now with --source."
+        )
+    return origin
+
+
+def _nanoseconds(created: str) -> int:
+    """The time a run was made, which the files made from its pixels get: the same in every export."""
+    try:
+        return int(datetime.datetime.fromisoformat(created).timestamp()) * 10**9
+    except ValueError:
+        return 10**18

@@ -1,0 +1,92 @@
+"""Every image of a run as one row: the columns that every export shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.runs import Run
+
+__all__ = ["NOISE", "UNREADABLE", "Rows", "gather"]
+
+NOISE, UNREADABLE = -1, -2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One entry per image of the run, duplicates and unreadable ones included.
+
+    Attributes
+    ----------
+    path, status, reason : list of str
+        Name in the source; "ok", "duplicate" or "unreadable"; why not.
+    group : (n,) int64
+        Group; -1 not assigned, -2 unreadable.
+    second : (n,) int64
+        Next-best group; -1 where there is none.
+    confidence, distance, silhouette : (n,) float32
+        NaN where unknown.
+    twin : list of str
+        For a duplicate, the image it is a copy of; else empty.
+    sizes : (n,) int64
+        Bytes when the run was made.
+    names : dict of int to str
+        Name of every group that has an image, by id; "not assigned" for -1.
+    """
+
+    path: list[str]
+    status: list[str]
+    reason: list[str]
+    group: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+    distance: npt.NDArray[np.float32]
+    silhouette: npt.NDArray[np.float32]
+    twin: list[str]
+    sizes: npt.NDArray[np.int64]
+    names: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def name_of(self, row: int) -> str:
+        """Name of the group of image `row`; empty for an unreadable one."""
+        return self.names.get(int(self.group[row]), "")
+
+
+def gather(run: Run) -> Rows:
+    """Read the tables of `run`.
+
+    Raises
+    ------
+    RunError
+        A table is missing or damaged.
+    """
+    images, found = run.images(), run.assignments()
+    path = [str(one) for one in images["path"]]
+    n, index = len(path), np.asarray(found["index"], np.int64)
+
+    def column(name: str, kind: Any, empty: Any) -> npt.NDArray[Any]:
+        values = np.full(n, empty, kind)
+        values[index] = np.array([empty if one is None else one for one in found[name]], kind)
+        return values
+
+    group = column("cluster", np.int64, UNREADABLE)
+    told = {int(one["id"]): str(one.get("name") or "") for one in run.clusters()}
+    ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
+    return Rows(
+        path=path,
+        status=[str(one) for one in images["status"]],
+        reason=[str(one or "") for one in images["reason"]],
+        group=group,
+        second=column("second", np.int64, NOISE),
+        confidence=column("confidence", np.float32, np.nan),
+        distance=column("distance", np.float32, np.nan),
+        silhouette=column("silhouette", np.float32, np.nan),
+        twin=["" if i is None else path[i] for i in images["twin"]],
+        sizes=np.array([size or 0 for size in images["bytes"]], np.int64),
+        names={i: "not assigned" if i == NOISE else told.get(i) or f"group {i}" for i in ids},
+    )

@@ -1,0 +1,119 @@
+"""The tables of an export: groups.csv, groups.parquet, and what ImageFolder's and FiftyOne's readers want beside it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ilk.exports.rows import NOISE, UNREADABLE, Rows
+
+__all__ = ["COLUMNS", "fiftyone_labels", "formulas", "write_csv", "write_metadata", "write_parquet"]
+
+COLUMNS = (
+    *("path", "group", "name", "confidence", "second", "distance", "silhouette"),
+    *("status", "twin", "reason", "exported"),
+)
+
+
+def write_csv(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
+    """Write one line per image of the run: UTF-8, empty where a value is missing.
+
+    Names are written as they are, also those that a spreadsheet would take for a formula: with a mark in front they
+    would no longer name their file. See `formulas`.
+    """
+    with open(target, "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(COLUMNS)
+        out.writerows(_lines(rows, exported))
+
+
+def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]:
+    groups, seconds = rows.group.tolist(), rows.second.tolist()
+    numbers = (rows.confidence.tolist(), rows.distance.tolist(), rows.silhouette.tolist())
+    for i, (path, group, second, *values) in enumerate(zip(rows.path, groups, seconds, *numbers, strict=True)):
+        confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
+        told = "" if group == UNREADABLE else group
+        next_best = second if second != NOISE else ""
+        place = exported.get(i, "")
+        yield (
+            *(path, told, rows.names.get(group, ""), confidence, next_best, distance, silhouette),
+            *(rows.status[i], rows.twin[i], rows.reason[i], place),
+        )
+
+
+def formulas(rows: Rows) -> int:
+    """How many names a spreadsheet would take for a formula."""
+    return sum(path.startswith(("=", "+", "-", "@")) for path in rows.path)
+
+
+def write_parquet(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
+    """Write the same columns as Parquet, null where a value is missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    none = rows.group == UNREADABLE
+    columns = {
+        "path": rows.path,
+        "group": pa.array(rows.group, mask=none),
+        "name": [rows.names.get(group) for group in rows.group.tolist()],
+        "confidence": pa.array(rows.confidence, from_pandas=True),
+        "second": pa.array(rows.second, mask=rows.second == NOISE),
+        "distance": pa.array(rows.distance, from_pandas=True),
+        "silhouette": pa.array(rows.silhouette, mask=none),
+        "status": rows.status,
+        "twin": pa.array([twin or None for twin in rows.twin], pa.string()),
+        "reason": pa.array([reason or None for reason in rows.reason], pa.string()),
+        "exported": pa.array([exported.get(i) for i in range(len(rows))], pa.string()),
+    }
+    pq.write_table(pa.table(columns), target, compression="zstd")
+
+
+def write_metadata(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
+    """Write the ``metadata.csv`` that Hugging Face's imagefolder loader reads: one line per image that was exported.
+
+    The label is the name of its folder: never a bare number, which the loader would read as another type.
+    """
+    with open(target, "w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(("file_name", "label", "group", "confidence"))
+        for i, place in sorted(exported.items(), key=lambda item: item[1]):
+            out.writerow((place, place.partition("/")[0], int(rows.group[i]), f"{float(rows.confidence[i]):.6g}"))
+
+
+def fiftyone_labels(
+    target: Path, rows: Rows, exported: Mapping[int, str], folders: Mapping[int, str], layout: Any
+) -> None:
+    """Write ``labels.json`` as FiftyOne's image classification format wants it.
+
+    Parameters
+    ----------
+    exported
+        ``data/<name>`` of every exported image, by row.
+    folders
+        The label of every group.
+    layout : ndarray (n, 2) or None
+        The run's map; each image's point becomes the attributes `map_x` and `map_y`.
+    """
+    ids = sorted(folders)
+    position = {group: i for i, group in enumerate(ids)}
+    labels = {}
+    for i, place in exported.items():
+        numbers = {name: getattr(rows, name)[i] for name in ("distance", "silhouette")}
+        if layout is not None:
+            numbers |= {"map_x": layout[i, 0], "map_y": layout[i, 1]}
+        attributes: dict[str, Any] = {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
+        attributes |= {"ilk_path": rows.path[i], "status": rows.status[i]}
+        second = folders.get(int(rows.second[i])) if rows.second[i] != NOISE else None
+        attributes |= {"second": second} if second else {}
+        told = {"label": position[int(rows.group[i])], "attributes": attributes}
+        if np.isfinite(rows.confidence[i]):
+            told["confidence"] = float(rows.confidence[i])
+        labels[place.removeprefix("data/").rpartition(".")[0]] = told
+    with open(target, "w", encoding="utf-8") as file:
+        json.dump({"classes": [folders[i] for i in ids], "labels": labels}, file, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,84 @@
+"""Plots inside the page: those that `write_plots` left in the run folder, drawn now where they are missing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from ilk.report.curves import histories
+from ilk.report.facts import Facts
+from ilk.report.plots import as_png, drawings
+from ilk.report.words import shortened
+from ilk.runs import Run
+
+BUDGET = 2_000_000  # bytes of plots in the page
+HEAVY = 200_000  # bytes from which a plot is packed more tightly
+
+APART = {
+    "silhouettes": (
+        "Silhouette of every image",
+        "One block per group, as high as the group is large; what reaches far to the right is far from other groups.",
+    ),
+    "similarity": (
+        "Which groups are alike",
+        "The lighter a square, the more alike two groups are on average; light squares are the first candidates for a "
+        "merge.",
+    ),
+}
+
+View = dict[str, Any]
+
+
+def plot_views(run: Run, facts: Facts) -> dict[str, Any]:
+    """Return the plots of two parts of the page: how far groups are apart, and what the method itself has to show."""
+    history = {}
+    if histories(facts.header.get("history") or []):
+        caption = "Each figure that the method recorded, by epoch."
+        history["history"] = ("History of the training", caption)
+    own = {f"own-{figure['name']}": (figure["title"], figure["caption"]) for figure in run.figures()}
+    draws, room = drawings(run, facts), BUDGET
+    found: dict[str, list[View]] = {}
+    for part, plots in (("own", {**history, **own}), ("apart", APART)):
+        found[part] = []
+        for name, (title, caption) in plots.items():
+            view = _view(run, name, draws, room)
+            if view is not None:
+                room -= len(view["uri"] or "")
+                found[part].append({**view, "title": shortened(title, 200), "caption": shortened(caption, 1000)})
+    return found
+
+
+def _view(run: Run, name: str, draws: Mapping[str, Any], room: int) -> View | None:
+    """Return one plot as a ``data:`` address, or without where that exceeds `room`; None where there is nothing."""
+    png = _existing(run, name)
+    if png is None:
+        drawn = draws[name]()
+        if drawn is None:
+            return None
+        png = as_png(drawn)
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        width, height = image.size
+        kind, data = ("png", png) if len(png) <= HEAVY else ("webp", _tight(image))
+    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return {"file": f"plots/{name}.png", "uri": uri if len(uri) <= room else None, "width": width, "height": height}
+
+
+def _existing(run: Run, name: str) -> bytes | None:
+    path = run.path / "plots" / f"{name}.png"
+    try:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            image.verify()
+    except (OSError, SyntaxError):
+        return None
+    return data
+
+
+def _tight(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "WEBP", quality=80, method=3)
+    return buffer.getvalue()
