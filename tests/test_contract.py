@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 from ilk import methods, runs
-from ilk.errors import ArgumentError, DataError, IlkError
+from ilk.errors import ArgumentError, DataError, IlkError, Interrupted
 from ilk.methods import ImageClusterer
 
 K, EACH, SIDE = 3, 20, 12
@@ -221,6 +221,60 @@ def test_hook_is_called_and_can_stop(cls: type[ImageClusterer]) -> None:
     else:
         assert model.stopped_
     assert len(calls) < len(records)
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def epochs_of(model: ImageClusterer) -> list[dict[str, Any]]:
+    """The records of a training, one per epoch; none where a method has nothing to train."""
+    return [record for record in model.history_ if {"stage", "epoch", "epochs"} <= record.keys()]
+
+
+def test_epochs_are_told(fitted: ImageClusterer) -> None:
+    records = epochs_of(fitted)
+    if not records:
+        pytest.skip("nothing to train")
+    assert [record["epoch"] for record in records if record["epoch"]] == list(range(1, records[-1]["epochs"] + 1))
+    assert all(np.isfinite(record["loss"]) for record in records if record["epoch"])
+
+
+def test_training_goes_on_to_the_bit(cls: type[ImageClusterer], fitted: ImageClusterer, tmp_path: Path) -> None:
+    """Stopped after its first epoch and in the middle, kept on the disk, gone on with: nothing can be told apart."""
+    records = epochs_of(fitted)
+    if not records:
+        pytest.skip("nothing to train")
+    last = records[-1]["epochs"]
+    for epoch in sorted({1, (last + 1) // 2} - {last}):
+        folder = tmp_path / str(epoch)
+
+        def stop(record: dict[str, Any], state: Any, epoch: int = epoch, folder: Path = folder) -> bool:
+            if record.get("epoch") != epoch:
+                return False
+            runs.save_state(folder, state())
+            return True
+
+        model = cls(**options_of(cls))
+        try:
+            model.fit(three_groups(), on_epoch=stop)
+        except Interrupted:
+            pass
+        else:
+            assert model.stopped_
+        told: list[dict[str, Any]] = []
+        again = cls(**options_of(cls)).fit(
+            three_groups(), on_epoch=lambda record, _, told=told: told.append(record), resume=runs.load_state(folder)
+        )
+        assert next(record["epoch"] for record in told if "epoch" in record) == epoch + 1
+        assert np.array_equal(again.labels_, fitted.labels_)
+        assert np.array_equal(again.probabilities_, fitted.probabilities_)
+        assert [record["loss"] for record in epochs_of(again) if record["epoch"]] == [
+            record["loss"] for record in records if record["epoch"]
+        ]
+        for name, model in (("again", again), ("straight", fitted)):
+            runs.save_state(tmp_path / name, model.state())
+        both = [(tmp_path / name / "state.safetensors").read_bytes() for name in ("again", "straight")]
+        assert both[0] == both[1]
 
 
 # -- odd input ---------------------------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ from trial import tree, write_images
 
 import ilk
 from ilk import jobs, runs
-from ilk.encoders.encoded import Interrupted
-from ilk.errors import ArgumentError, DataError, NotEnoughImages, RunError
+from ilk.errors import ArgumentError, DataError, Interrupted, NotEnoughImages, RunError
 
 OPTIONS = {"n_clusters": 3, "encoder": "pixels", "preset": "tiny"}
 CLASSIC = {"n_clusters": 3, "encoder": "classic", "preset": "tiny"}

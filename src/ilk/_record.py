@@ -169,7 +169,7 @@ def _map(model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]
 
 def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
     """Give the run its own name for the encoder's weights: a hard link where possible, else a copy."""
-    weights = getattr(model.encoder_, "weights_file", None)
+    weights = getattr(getattr(model, "encoder_", None), "weights_file", None)
     if weights is None:
         return
     target = writer.folder / "model" / _WEIGHTS
@@ -206,8 +206,12 @@ def weights_of(run: runs.Run) -> Path | None:
     return path if path.exists() else None
 
 
-def _encoder(model: Any) -> dict[str, Any]:
-    encoder = model.encoder_
+def _encoder(model: Any) -> dict[str, Any] | None:
+    """Return what is said of the encoder: the frozen one, the network that was trained (its name alone), or None."""
+    encoder = getattr(model, "encoder_", None)
+    if encoder is None:
+        name = getattr(model, "network_name_", None)
+        return name and {"name": name, "why": "trained on these images", "backend": "torch", "notes": []}
     return {"name": encoder.name, "why": encoder.why, "backend": encoder.backend, "notes": list(encoder.notes)}
 
 
@@ -223,7 +227,7 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
     summary = {
         "run": str(writer.path),
         "method": writer.header["method"],
-        "encoder": model.encoder_.name,
+        "encoder": (_encoder(model) or {"name": None})["name"],
         "n_images": int(read.sum()),
         "n_unreadable": int((~read).sum()),
         "n_duplicates": sum(status == "duplicate" for status in encoded.status),

@@ -5,9 +5,13 @@ Every function of the process group is the identity when the process is alone, s
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,10 +25,13 @@ __all__ = [
     "average_gradients",
     "broadcast",
     "device",
+    "free_memory",
     "generator",
+    "pool",
     "rank",
     "seeded",
     "threads",
+    "wait",
     "world_size",
 ]
 
@@ -109,6 +116,47 @@ def seeded(seed: int) -> Iterator[None]:
             random.setstate(python_state)
 
 
+def free_memory(device: str | torch.device = "cpu") -> int:
+    """Return how many bytes `device` can still give to this process.
+
+    On Linux the CPU's answer is what the kernel calls available, or what is left of the memory that the process's
+    control group may use; elsewhere it is the whole memory.
+
+    Examples
+    --------
+    >>> free_memory("cpu") > 2**20
+    True
+    """
+    place = torch.device(device)
+    if place.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(place)
+        return int(free) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
+    found = [_number(Path("/proc/meminfo"), "MemAvailable:", 1024)]
+    for limit, usage, stat in _GROUPS:
+        most, taken = _number(_CGROUP / limit), _number(_CGROUP / usage)
+        if most is not None and taken is not None:
+            found.append(max(0, most - taken + (_number(_CGROUP / stat, "inactive_file") or 0)))
+    known = [number for number in found if number is not None]
+    return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+# limit, usage and statistics of a control group, versions 2 and 1
+_CGROUP = Path("/sys/fs/cgroup")
+_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
+    """Return the number in a file of the kernel, behind `key` where it has several; None where it has none."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        text = path.read_text("ascii")
+        line = next(line for line in text.splitlines() if line.startswith(key))
+        return int(line.removeprefix(key).split()[0]) * unit
+    return None
+
+
 def threads() -> int:
     """Return how many CPU threads one operation of torch may use.
 
@@ -118,6 +166,24 @@ def threads() -> int:
     True
     """
     return torch.get_num_threads()
+
+
+def wait(device: str | torch.device) -> None:
+    """Wait until `device` has done what it was given; a CPU always has."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool whose threads use one core each, and leave torch's number of threads as it was."""
+    before = torch.get_num_threads()
+    limit: Callable[[], object] = (lambda: torch.set_num_threads(1)) if workers > 1 else (lambda: None)
+    try:
+        with ThreadPoolExecutor(workers, thread_name_prefix="ilk-encode", initializer=limit) as threads:
+            yield threads
+    finally:
+        torch.set_num_threads(before)
 
 
 # the process group ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ IlkError
 │   └── NotEnoughImages                  fewer (distinct) images than the request needs
 ├── ArgumentError        (ValueError)    an option or argument outside of what is allowed
 ├── Diverged             (RuntimeError)  training produced a loss that is not finite
+├── Interrupted                          stopped on request; what was done by then is kept, the same command goes on
+├── NotEnoughMemory      (MemoryError)   what is asked for needs more memory than there is
 ├── RunError                             a run folder that is missing, damaged, locked or of another format
 ├── TaskFailed                           a task of a parallel job failed after its retries
 └── MissingDependency    (ImportError)   an optional package is not installed, or does not load
@@ -23,8 +25,10 @@ __all__ = [
     "Diverged",
     "IlkError",
     "IlkWarning",
+    "Interrupted",
     "MissingDependency",
     "NotEnoughImages",
+    "NotEnoughMemory",
     "RunError",
     "TaskFailed",
     "nearest",
@@ -49,6 +53,14 @@ class ArgumentError(IlkError, ValueError):
 
 class Diverged(IlkError, RuntimeError):
     """Training produced a loss that is not finite."""
+
+
+class Interrupted(IlkError):
+    """Stopped on request; what was done by then is kept, and the same command goes on from there."""
+
+
+class NotEnoughMemory(IlkError, MemoryError):
+    """What is asked for needs more memory than there is."""
 
 
 class RunError(IlkError):

@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from ilk import _record, methods, report, runs, scoring
 from ilk.data import open_images
-from ilk.encoders.encoded import Interrupted
-from ilk.errors import ArgumentError, DataError, IlkError, NotEnoughImages, RunError, nearest
+from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, NotEnoughImages, RunError, nearest
 
-__all__ = ["Prediction", "cluster", "default_run", "predict"]
+__all__ = ["Prediction", "cluster", "commit", "default_run", "predict"]
+
+commit = _record.commit
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
 
@@ -36,6 +37,7 @@ def cluster(
     labels: str = "auto",
     overwrite: bool = False,
     command: str | None = None,
+    max_seconds: float | None = None,
     on_event: OnEvent | None = None,
 ) -> runs.Run:
     """Group the images of `source` and leave a finished run folder.
@@ -58,8 +60,12 @@ def cluster(
         Replace a finished or unfinished run of the same name.
     command
         The command line to show in the report.
+    max_seconds
+        A slice of the job: a training stops at the end of the last epoch that fits into this time (one is always
+        trained), decoding and encoding after it. `Interrupted` is raised, and the same call goes on from there.
     on_event
-        Called with what happens; a true answer while encoding stops the job, which the same call later goes on with.
+        Called with what happens; a true answer while encoding or at the end of an epoch stops the job, which the same
+        call later goes on with.
 
     Returns
     -------
@@ -71,11 +77,12 @@ def cluster(
     ------
     IlkError
         Everything that can be wrong with the input, by name. Nothing is left behind then.
+    Interrupted
+        Stopped by `max_seconds` or `on_event`.
     """
     begin = time.perf_counter()
     tell: OnEvent = on_event or (lambda event: None)
-    model = methods.find(method).from_options(dict(options or {}))
-    model.resolved()
+    model = _model(method, options or {})
     images = open_images(source, split)
     labels = _checked_labels(labels, getattr(images, "kind", "array"))
     _check_count(len(images), getattr(model, "n_clusters", "auto"))
@@ -101,11 +108,10 @@ def cluster(
     if writer.resumed:
         tell({"event": "resumed", "run": str(path)})
     try:
-        if getattr(model, "cache", "none") is None:
-            model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
-        model.fit(images, on_epoch=lambda record, _: tell({"event": "stage", **_pictured(record, writer.folder)}))
+        checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds)
+        _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
-        _record.write(writer, model, images, source, seconds, begin)
+        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
     except OSError as error:
@@ -120,6 +126,33 @@ def cluster(
     run = _scored(run, labels, images)
     tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
+
+
+def _model(method: str, options: Mapping[str, Any]) -> Any:
+    """Return the estimator, its options checked. A method that keeps nothing between runs is given no cache."""
+    cls = methods.find(method)
+    known = {key: value for key, value in options.items() if key != "cache" or "cache" in cls._get_param_names()}
+    model = cls.from_options(known)
+    model.resolved()
+    return model
+
+
+def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, tell: OnEvent) -> None:
+    """Fit `model`, from the checkpoint where there is one."""
+    if getattr(model, "cache", "none") is None:
+        model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
+    resume = checkpoint.load()
+    if resume is not None:
+        tell({"event": "stage", "stage": "resume", "notes": checkpoint.notes})
+
+    def hook(record: dict[str, Any], state: Callable[[], dict[str, Any]]) -> bool:
+        stop = tell({"event": "stage", **_pictured(record, writer.folder)})
+        return checkpoint.take(record, state, bool(stop))
+
+    model.fit(images, on_epoch=hook, resume=resume)
+    if getattr(model, "stopped_", False):
+        raise Interrupted(f"{checkpoint.where()}; the same command goes on from there")
+    model.notes_ += checkpoint.notes
 
 
 def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ilk import files, metrics
 from ilk.errors import DataError
 from ilk.runs import Run, load_run, write_json
 
-__all__ = ["evaluate", "score"]
+__all__ = ["evaluate", "score", "score_new"]
 
 
 def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any] | None:
@@ -58,6 +58,22 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     scores = score([names[i] for i in table["index"]], table["cluster"], truth)
     write_json(run.path / "scores.json", {"labels": str(spec), **scores})
     return scores
+
+
+def score_new(
+    names: Sequence[str], clusters: Sequence[int], source: Any, labels: str = "auto", split: str = "all"
+) -> dict[str, Any]:
+    """Score predicted `clusters` of images called `names` against the labels of `source`: see `score`.
+
+    Raises
+    ------
+    DataError
+        There are no labels.
+    """
+    truth = files.truth(labels, source, split=split)
+    if not truth:
+        raise DataError(f"no labels for {source}: name them with --labels folder, prefix, KEY or FILE.csv.")
+    return score(names, clusters, truth)
 
 
 def score(names: Sequence[str], clusters: Sequence[int], truth: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from ilk import encoders
-from ilk.data import open_images
-from ilk.encoders import FrozenEncoder, encode, shards
+from ilk.data import open_images, shards
+from ilk.encoders import FrozenEncoder, encode
 from ilk.errors import DataError
 
 Photos = Callable[..., Path]
@@ -297,7 +297,7 @@ def test_full_disk(network: FrozenEncoder, photos: Photos, tmp_path: Path, monke
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ilk.encoders.shards.os.fsync", full)
+    monkeypatch.setattr("ilk.data.shards.os.fsync", full)
     with pytest.raises(DataError, match="No space left on device; free some space"):
         encode(source, network, cache=cache)
     assert not list((cache / "features" / network.key).iterdir())
@@ -332,7 +332,7 @@ def test_arrays_take_the_same_road(network: FrozenEncoder, tmp_path: Path) -> No
 
 
 def test_large_features_live_in_a_file(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.encoders.encoded._IN_MEMORY", 100)
+    monkeypatch.setattr("ilk.data.encoded._IN_MEMORY", 100)
     result = encode(open_images(photos(3)), encoders.build("classic"))
     assert isinstance(result.features, np.memmap)
     assert np.isfinite(result.features).all()

@@ -49,14 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _interrupted(arguments: list[str]) -> int:
     _say(
         "\ninterrupted."
-        + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["export"]) else "")
+        + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["bench"], ["export"]) else "")
     )
     return _INTERRUPTED
 
 
 def _explain(error: Exception) -> int:
     """Print one line for `error` and return the exit code it stands for."""
-    from ilk.errors import IlkError
+    from ilk.errors import IlkError, Interrupted
     from ilk.files.listing import printable
 
     name = type(error).__name__
@@ -66,7 +66,8 @@ def _explain(error: Exception) -> int:
         return int(error.exit_code)
     if isinstance(error, IlkError):
         _say(f"ilk: {printable(str(error))}")
-    elif isinstance(error, MemoryError):
+        return _INTERRUPTED if isinstance(error, Interrupted) else 1
+    if isinstance(error, MemoryError):
         _say("ilk: out of memory. Close other programs, or group fewer images at once.")
     elif isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""

@@ -55,6 +55,10 @@ def cluster(
     precision: Precision = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    slice_: Annotated[
+        Optional[float],
+        typer.Option("--slice", metavar="MINUTES", help="Stop a training after this; the same command goes on."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -70,7 +74,7 @@ def cluster(
     with Screen(json) as screen:
         run = jobs.cluster(
             source, out, method=method, options=chosen, split=split, labels=labels, overwrite=overwrite,
-            command=parse.command_line(), on_event=screen.event,
+            command=parse.command_line(), max_seconds=parse.seconds(slice_), on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)
 
@@ -204,6 +208,32 @@ def info(
         from ilk import runs
 
         screen.run(runs.load_run(Path(os.fspath(run or "."))))
+
+
+@app.command()
+def bench(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see docs/benchmarks.md.")],
+    only: Annotated[
+        Optional[list[str]], typer.Option(help="A row, a data set or a cell; * = anything; repeat.")
+    ] = None,
+    budget: Annotated[Optional[float], typer.Option(metavar="MINUTES", help="The recipe's reduced rows.")] = None,
+    minutes: Annotated[Optional[float], typer.Option(help="Stop after this; the same command goes on.")] = None,
+    table: Annotated[bool, typer.Option("--table", help="Run nothing; show what there is.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Run anew what is there already.")] = False,
+    runs: Annotated[Optional[Path], typer.Option(help="Where runs are kept. [default: runs/ beside RECIPE]")] = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run a table of methods, data and seeds, and show it beside published figures."""
+    from ilk.cli import benching
+
+    code = benching.bench(
+        recipe, only or [], budget, parse.seconds(minutes, "--minutes"), table, again, runs, device,
+        parse.cache(cache, False), json,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -51,13 +51,14 @@ def method_options(
     """
     chosen: dict[str, Any] = {
         "n_clusters": k,
-        "encoder": encoder,
-        "weights": None if weights is None else str(weights),
         "random_state": seed,
-        "device": device,
-        "precision": precision,
         "cache": cache,
     }
+    # what nobody asked for is not passed: a method that trains a network has no encoder to choose
+    named = {"encoder": encoder, "device": device, "precision": precision}
+    chosen |= {name: given for name, given in named.items() if given != "auto"}
+    if weights is not None:
+        chosen["weights"] = str(weights)
     if k != "auto":
         try:
             chosen["n_clusters"] = int(k)
@@ -70,6 +71,13 @@ def method_options(
         # "none" is a word of some settings (reducer=none) and "nothing" for the others
         chosen[key] = "none" if key == "reducer" and given == "none" else value(given)
     return chosen
+
+
+def seconds(minutes: float | None, option: str = "--slice") -> float | None:
+    """Return the seconds of an option that takes minutes."""
+    if minutes is not None and not minutes > 0:
+        raise ArgumentError(f"{option} {minutes:g}: give minutes above 0.")
+    return None if minutes is None else 60 * minutes
 
 
 def cache(given: Path | None, none: bool) -> Path | None:

@@ -18,6 +18,7 @@ from rich.status import Status
 from rich.text import Text
 
 from ilk.cli.ktable import k_table
+from ilk.cli.training import Training, clock
 from ilk.files.listing import printable
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping"}
-_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped"}
+_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training"}
+_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained"}
 
 
 class _Console(Console):
@@ -56,6 +57,7 @@ class Screen:
         self._begin = 0.0
         self._told = 0.0
         self._noted: set[str] = set()
+        self._training = Training(self.console, self.line, self._stop)
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +110,7 @@ class Screen:
         elif kind == "already":
             self.line(f"done     already: {event['run']} is this very run. Add --overwrite to make it anew.")
         elif kind == "resumed":
-            self.line(f"resumed  {event['run']}: what was encoded before is not encoded again")
+            self.line(f"resumed  {event['run']}: what was done before is not done again")
         elif kind == "write":
             self._start("writing pictures, tables, model and report")
         elif kind == "done":
@@ -119,6 +121,8 @@ class Screen:
 
     def _stage(self, event: dict[str, Any]) -> None:
         stage = event["stage"]
+        if self._training.takes(event):
+            return
         if "done" in event:
             self._advance(event["done"], event["total"])
         elif stage == "encoder":
@@ -146,6 +150,7 @@ class Screen:
             self._moving.start()
 
     def _stop(self) -> None:
+        self._training.stop()
         if self._moving is not None:
             self._moving.stop()
             self._moving = None
@@ -166,7 +171,7 @@ class Screen:
         elif now - self._told >= 5 and 0 < done < total:
             self._told = now
             left = (total - done) / max(rate, 1e-9)
-            self.line(f"         {done:,} of {total:,}, {rate:,.0f} images/s, {_clock(left)} left")
+            self.line(f"         {done:,} of {total:,}, {rate:,.0f} images/s, {clock(left)} left")
 
     def _first(self, event: Mapping[str, Any]) -> None:
         """Show the groups of a sample; the bar goes on below them."""
@@ -374,8 +379,3 @@ def _strict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _strict(one) for key, one in value.items()}
     return [_strict(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"

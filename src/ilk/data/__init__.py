@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from ilk.data.arrays import ArrayImages
+from ilk.data.encoded import Encoded, OnProgress, ThumbSource
 from ilk.data.folder import FolderImages
-from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, square, thumbnails
+from ilk.data.packing import Packed, channel_mean, pack
+from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, square, thumbnails, training_size
 
 from ilk.data.opening import open_images  # isort: skip - it builds both kinds
 
 __all__ = [
     "ArrayImages",
     "Block",
+    "Encoded",
     "FolderImages",
     "ImageSource",
+    "OnProgress",
+    "Packed",
     "Resize",
     "Size",
+    "ThumbSource",
+    "channel_mean",
     "is_small",
     "open_images",
+    "pack",
     "square",
     "thumbnails",
+    "training_size",
 ]

@@ -11,11 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ilk import compute
 from ilk.data.sources import Block, Index, Known, Resize, Size, as_index, bring, check_size, evenly, thumbnails
 from ilk.errors import DataError
 from ilk.files import content_hash
 
 __all__ = ["ArrayImages"]
+
+_UPLOAD = 64 * 2**20  # bytes on their way to a GPU at once
 
 
 class ArrayImages:
@@ -65,9 +68,20 @@ class ArrayImages:
         self._fingerprint = fingerprint
         self._size: tuple[int, int] | None = None
         self._how: tuple[Resize, float] = ("crop", 1.0)
+        self._chosen: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return len(self._pixels)
+        return len(self._pixels) if self._chosen is None else len(self._chosen)
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8] | Tensor:
+        """The whole array as it was given."""
+        return self._pixels
+
+    @property
+    def chosen(self) -> npt.NDArray[np.int64] | None:
+        """Rows of `pixels` that are the images; None = all, in their order."""
+        return self._chosen
 
     @property
     def _sides(self) -> tuple[int, int]:
@@ -80,27 +94,44 @@ class ArrayImages:
         return 1 if len(axes) == 3 else int(axes[1] if self._first else axes[3])
 
     @property
+    def has_alpha(self) -> bool:
+        """Whether the array holds RGBA, which `read` lays over white."""
+        return self._channels == 4
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(c, h, w) of what `read` gives."""
         return (1 if self._channels == 1 else 3, *(self._size or self._sides))
 
     def read(self, index: Index) -> Tensor:
-        """Return uint8 (b, c, h, w), on the device of the array."""
+        """Return uint8 (b, c, h, w), on the device of the array.
+
+        An int64 tensor on the device of the array is never brought to the CPU.
+        """
+        whole = self._pixels
+        if isinstance(whole, Tensor) and isinstance(index, Tensor) and index.device == whole.device:
+            rows = index.reshape(-1)
+            if self._chosen is not None:
+                rows = torch.from_numpy(self._chosen).to(whole.device)[rows]
+            return self._brought(self._laid(whole.index_select(0, rows)))
         return self._brought(self._rows(as_index(index)))
 
     def names(self, index: Index | None = None) -> list[str]:
         """Return the names of the rows `index`, or of all."""
         rows = range(len(self)) if index is None else as_index(index).tolist()
+        rows = rows if self._chosen is None else [int(self._chosen[row]) for row in rows]
         return [str(row) if self._names is None else self._names[row] for row in rows]
 
     def fingerprint(self) -> str:
         """Return hex digits that change when the pixels do. Reads all bytes once."""
         if self._fingerprint is None:
             digest = hashlib.blake2b(repr(tuple(self._pixels.shape)).encode(), digest_size=16)
-            for start in range(0, len(self), 1024):
+            for start in range(0, len(self._pixels), 1024):
                 digest.update(_raw(self._pixels[start : start + 1024]).tobytes())
             self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+        if self._chosen is None:
+            return self._fingerprint
+        return hashlib.blake2b(self._fingerprint.encode() + self._chosen.tobytes(), digest_size=16).hexdigest()
 
     def scan(self, index: Index, known: Known | None = None) -> Block:
         """Read, hash and thumbnail the rows `index`; rows whose hash is `known` keep zero pixels."""
@@ -121,7 +152,7 @@ class ArrayImages:
 
     def hashes(self, index: Index) -> list[bytes]:
         """Return 16 bytes per row that name its size and its pixels as stored."""
-        rows = as_index(index)
+        rows = self._stored(as_index(index))
         head = repr((*self._sides, self._channels, self._first)).encode()
         if isinstance(self._pixels, Tensor):
             part = _raw(self._pixels[torch.from_numpy(rows).to(self._pixels.device)])
@@ -137,6 +168,43 @@ class ArrayImages:
         other._how = (resize, crop_pct)
         return other
 
+    def take(self, rows: Index) -> ArrayImages:
+        """Return the images `rows` alone, in that order, without a copy of their pixels."""
+        other = self.sized(None)
+        other._size, other._how = self._size, self._how
+        other._chosen = self._stored(as_index(rows))
+        return other
+
+    def to(self, device: str | torch.device, share: float = 0.5) -> ArrayImages:
+        """Return the same images with their pixels on `device`, if that is a GPU with room for them; else `self`.
+
+        Parameters
+        ----------
+        share
+            Of the GPU's free memory that the pixels may take. Where they take more, `read` goes on to give batches on
+            the CPU.
+        """
+        place = torch.device(device)
+        row = int(np.prod(self._pixels.shape[1:]))
+        here = self._pixels.device if isinstance(self._pixels, Tensor) else torch.device("cpu")
+        if place.type == "cpu" or here == place or len(self) * row > share * compute.free_memory(place):
+            return self
+        whole = torch.empty((len(self), *self._pixels.shape[1:]), dtype=torch.uint8, device=place)
+        step = max(1, _UPLOAD // max(1, row))
+        for start in range(0, len(self), step):
+            rows = self._stored(np.arange(start, min(start + step, len(self))))
+            part = (
+                self._pixels[torch.from_numpy(rows).to(here)]
+                if isinstance(self._pixels, Tensor)
+                else (torch.from_numpy(np.ascontiguousarray(self._pixels[rows])))
+            )
+            whole[start : start + len(rows)] = part.to(place)
+        other = self.take(np.arange(len(self)))
+        if self._chosen is not None:
+            other._names, other._fingerprint = self.names(), None
+        other._pixels, other._chosen = whole, None
+        return other
+
     def probe(self, at_most: int = 64) -> npt.NDArray[np.int32]:
         """Return (m, 2) int32 height and width of up to `at_most` images; they are all the same."""
         return np.repeat(np.array([self._sides], np.int32), len(evenly(len(self), at_most)), axis=0)
@@ -145,12 +213,21 @@ class ArrayImages:
         """Return None: rows are hashed as fast as anything that could spare it."""
         return None
 
+    def _stored(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return where the images `rows` are in the array."""
+        return rows if self._chosen is None else self._chosen[rows]
+
     def _rows(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """Return uint8 (b, c, h, w) as stored, RGBA laid over white."""
+        rows = self._stored(rows)
         if isinstance(self._pixels, Tensor):
             part = self._pixels[torch.from_numpy(rows).to(self._pixels.device)]
         else:
             part = torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
+        return self._laid(part)
+
+    def _laid(self, part: Tensor) -> Tensor:
+        """Return rows of the array as uint8 (b, c, h, w), RGBA laid over white."""
         if part.ndim == 3:
             return part.unsqueeze(1)
         part = part if self._first else part.permute(0, 3, 1, 2)

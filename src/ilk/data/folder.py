@@ -23,8 +23,8 @@ from ilk.data.sources import (
     as_index,
     check_size,
     evenly,
-    is_small,
     listed,
+    training_size,
 )
 from ilk.errors import DataError
 from ilk.files import Listing, content_hash, decode, make_thumb, probe
@@ -32,7 +32,6 @@ from ilk.files import Listing, content_hash, decode, make_thumb, probe
 __all__ = ["FolderImages"]
 
 _RACY = 2_000_000_000  # ns
-_SIDES = ((28, 28), (48, 32))  # (median shorter side up to, side to train on); 96 above
 
 
 class FolderImages:
@@ -67,7 +66,7 @@ class FolderImages:
     def shape(self) -> tuple[int, int, int]:
         """(3, h, w) of what `read` gives."""
         if self._size is None:
-            self._size = self._own_size()
+            self._size = training_size(self)
         return (3, *self._size)
 
     def read(self, index: Index) -> Tensor:
@@ -184,15 +183,6 @@ class FolderImages:
             return self._listing.read(row), None
         except OSError as error:
             return None, f"cannot be read: {error.strerror or error}"
-
-    def _own_size(self) -> tuple[int, int]:
-        small = is_small(self)
-        if small is not None:
-            return small
-        sizes = self.probe()
-        shorter = float(np.median(sizes.min(axis=1))) if len(sizes) else 0.0
-        side = next((side for up_to, side in _SIDES if shorter <= up_to), 96)
-        return side, side
 
 
 def _spread(task: Callable[[int], Any], n: int) -> None:

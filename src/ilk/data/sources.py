@@ -28,6 +28,7 @@ __all__ = [
     "is_small",
     "square",
     "thumbnails",
+    "training_size",
 ]
 
 THUMB = 48
@@ -190,6 +191,24 @@ def is_small(source: ImageSource) -> tuple[int, int] | None:
     if not len(sizes) or (sizes != sizes[0]).any() or sizes.max() > SMALL:
         return None
     return int(sizes[0, 0]), int(sizes[0, 1])
+
+
+_SIDES = ((28, 28), (48, 32))  # (median shorter side up to, side to train on); 96 above
+
+
+def training_size(source: ImageSource) -> tuple[int, int]:
+    """Return (height, width) that images of `source` are brought to where nothing else is asked for.
+
+    Small uniform images (see `is_small`) keep their size. All others become squares of 28, 32 or 96 pixels, by the
+    median shorter side of up to 64 of them: up to 28, up to 48, above.
+    """
+    small = is_small(source)
+    if small is not None:
+        return small
+    sizes = source.probe()
+    shorter = float(np.median(sizes.min(axis=1))) if len(sizes) else 0.0
+    side = next((side for up_to, side in _SIDES if shorter <= up_to), 96)
+    return side, side
 
 
 def bring(pixels: Tensor, size: tuple[int, int], resize: Resize = "stretch", crop_pct: float = 1.0) -> Tensor:

@@ -6,11 +6,12 @@ feature cache, `rebuild` makes the encoder of a run again. The list of what is w
 
 from __future__ import annotations
 
+from ilk.data import Encoded, ThumbSource
 from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
 from ilk.encoders.building import build, rebuild
 from ilk.encoders.encode import encode
-from ilk.encoders.encoded import Encoded, Interrupted, ThumbSource
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder
+from ilk.errors import Interrupted
 
 __all__ = [
     "KNOWN",

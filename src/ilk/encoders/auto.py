@@ -32,7 +32,7 @@ KNOWN: Mapping[str, str] = {
 }
 DEFAULT = next(iter(KNOWN))
 
-_OWN = ("features", "files", "models", "weights")  # folders of the cache that encoders write
+_OWN = ("features", "pixels", "files", "models", "weights")  # folders of the cache that ilk writes
 
 
 @dataclass
@@ -115,7 +115,7 @@ def available(hub: Path | None = None) -> list[dict[str, Any]]:
 
 
 def cache_size(cache: str | Path) -> dict[str, int]:
-    """Return the bytes that encoders keep in `cache`, by kind: features, files, models, weights."""
+    """Return the bytes that ilk keeps in `cache`, by kind: features, pixels, files, models, weights."""
     home = Path(cache).expanduser()
     return {
         kind: sum(path.stat().st_size for path in (home / kind).rglob("*") if path.is_file() and not path.is_symlink())
@@ -124,7 +124,7 @@ def cache_size(cache: str | Path) -> dict[str, int]:
 
 
 def clear_cache(cache: str | Path) -> int:
-    """Remove what encoders keep in `cache`, and nothing else; return how many bytes that was."""
+    """Remove what ilk keeps in `cache`, and nothing else; return how many bytes that was."""
     import shutil
 
     size = sum(cache_size(cache).values())

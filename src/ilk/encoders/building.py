@@ -20,8 +20,7 @@ from ilk.data.sources import evenly
 from ilk.encoders import backend, pretrained, runners, weights
 from ilk.encoders.auto import Choice, choose
 from ilk.encoders.classic import build_classic
-from ilk.encoders.encoded import check_room
-from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, digest
+from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
 from ilk.encoders.pixels import build_pixels
 from ilk.errors import ArgumentError, RunError
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ilk.data.shards import write_whole
 from ilk.encoders.frozen import digest
-from ilk.encoders.shards import write_whole
 from ilk.errors import DataError, MissingDependency
 
 __all__ = ["Facts", "facts", "remembered", "timm"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +13,11 @@ import torch
 from torch import Tensor
 
 from ilk.data import Resize, Size, square
+from ilk.data.shards import DECODE_VERSION, digest
 from ilk.data.sources import bring
 from ilk.errors import ArgumentError, nearest
 
-__all__ = ["DECODE_VERSION", "SETTINGS", "FrozenEncoder", "check_settings", "digest"]
-
-DECODE_VERSION = 1
-"""Raised when the way files become pixels changes, so that old cached features are not mixed with new ones."""
+__all__ = ["DECODE_VERSION", "SETTINGS", "FrozenEncoder", "check_room", "check_settings", "digest"]
 
 SETTINGS: Mapping[str, str] = {
     "image_size": "side in pixels to which images are brought",
@@ -31,6 +27,7 @@ SETTINGS: Mapping[str, str] = {
 }
 """What may be set for an encoder, and what it means."""
 
+MOST_FLATTENED = 8 * 2**30  # bytes of flattened maps
 POOLS = ("gap", "flatten", "logits", "softmax", "cls")
 
 Forward = Callable[[Tensor], npt.NDArray[np.float32]]
@@ -141,16 +138,18 @@ def _channels(pixels: Tensor, wanted: int) -> Tensor:
     return ((pixels.to(torch.int32) * weights).sum(1, keepdim=True) // 1000).to(torch.uint8)
 
 
-def digest(*parts: Any) -> str:
-    """Return 32 hex digits that stand for the JSON of `parts`.
+def check_room(n: int, d: int, pool: Any) -> None:
+    """Raise ArgumentError where the flattened maps of `n` images, of `d` numbers each, are too much to keep.
 
-    Examples
-    --------
-    >>> digest("a", {"b": 1}) == digest("a", {"b": 1}), len(digest())
-    (True, 32)
+    >>> check_room(45_000, 94_080, "flatten")
     """
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    size = n * d * 2
+    if pool == "flatten" and size > MOST_FLATTENED:
+        raise ArgumentError(
+            f"pool='flatten': {n:,} images of {d:,} numbers each make {size / 2**30:.1f} GiB of features; "
+            f"{MOST_FLATTENED / 2**30:g} GiB are allowed. Use pool=gap (the mean over positions, far smaller), "
+            f"or at most {MOST_FLATTENED // (2 * d):,} images."
+        )
 
 
 def check_settings(settings: Mapping[str, Any] | None, allowed: tuple[str, ...], encoder: str) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
+from ilk.methods.dac import DAC
 from ilk.methods.transfer import TransferClustering
 
-__all__ = ["TransferClustering"]
+__all__ = ["DAC", "TransferClustering"]
 
 # the short names of the command line
-_SHORT = {"transfer": "TransferClustering"}
+_SHORT = {"transfer": "TransferClustering", "dac": "DAC"}
 
 
 def short_names() -> dict[str, str]:

@@ -14,8 +14,9 @@ from ilk.errors import ArgumentError, nearest
 
 __all__ = ["ImageClusterer", "OnEpoch"]
 
-# called with a record (stage, progress or epoch figures) and a function that gives the state; true means stop
 OnEpoch = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], bool | None]
+"""Called with a record (a stage's beginning or end, progress, the figures of an epoch) and a function that gives the
+state to go on from; true means stop. See docs/architecture.md, "What a fit tells"."""
 
 
 class ImageClusterer(ClusterMixin, BaseEstimator, ABC):  # type: ignore[misc]

@@ -4,6 +4,7 @@ A run is written into ``<RUN>.partial`` and renamed to ``<RUN>`` when it is comp
 always whole. A lock file keeps two processes off one run. Nothing here is ever pickled.
 """
 
+from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.figures import checked_figure
 from ilk.runs.reading import SCHEMA, Run, load_run
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
@@ -12,6 +13,7 @@ from ilk.runs.writing import RunWriter, begin, difference
 __all__ = [
     "AGAIN",
     "SCHEMA",
+    "Checkpoint",
     "Run",
     "RunWriter",
     "begin",

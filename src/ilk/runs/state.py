@@ -37,7 +37,7 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     plain: dict[str, Any] = {}
     for name, value in state.items():
         if isinstance(value, np.ndarray) or hasattr(value, "detach"):
-            arrays[name] = np.ascontiguousarray(value)
+            arrays[name] = np.asarray(value, order="C")  # unlike ascontiguousarray, keeps a scalar a scalar
         else:
             plain[name] = value
     # an empty safetensors file is legal, so both files always exist and neither can belong to another state

@@ -68,7 +68,8 @@ class RunWriter:
         """Mark the run as done and give it its final name; an older run of that name is replaced in one step."""
         self.update(status="done")
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
-        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        for checkpoint in self.folder.glob("checkpoint*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
         old = self.path.with_name(f".{self.path.name}.old-{os.getpid()}")
         if self.path.exists():
             self.path.rename(old)

@@ -1,7 +1,8 @@
-"""The feature cache: what was once encoded is found again by its content.
+"""The cache: what was once made of an image, its features or its decoded pixels, is found again by its content.
 
 ``cache/features/<encoder key>/<shard>.safetensors`` each hold up to 256 images: features float16 (m, d), hashes, sizes,
 reasons, and the thumbnails as one WebP sheet. A shard appears in one move and is never changed.
+``cache/pixels/<size>`` is the same with uint8 pixels in the place of features.
 ``cache/files/<source>`` remembers (name, size, time) → hash, so that unchanged files are not even read.
 """
 
@@ -31,10 +32,13 @@ from ilk.data.sources import THUMB
 from ilk.errors import DataError, IlkError
 from ilk.files import decode_sheet, encode_sheet
 
-__all__ = ["SHARD", "Memo", "Place", "Shard", "Store", "Thumbs", "write_whole"]
+__all__ = ["DECODE_VERSION", "SHARD", "Memo", "Place", "Shard", "Store", "Thumbs", "digest", "write_whole"]
 
 SHARD = 256
 """Images per shard, at most."""
+
+DECODE_VERSION = 1
+"""Raised when the way files become pixels changes, so that what was cached before is not mixed with what is new."""
 
 Pixels = npt.NDArray[np.uint8]
 Place = tuple[str, int]  # (shard, row)
@@ -48,7 +52,7 @@ class Shard:
     """Images on their way into a shard: one entry per image; features and thumbnails of unreadable ones are zero."""
 
     hashes: list[bytes] = field(default_factory=list)
-    features: list[npt.NDArray[np.float16]] = field(default_factory=list)
+    features: list[npt.NDArray[Any]] = field(default_factory=list)
     thumbs: list[Pixels] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     heights: list[int] = field(default_factory=list)
@@ -69,7 +73,7 @@ class Facts:
 
 
 class Store:
-    """The shards of one encoder, and an index of all hashes in them.
+    """The shards of one encoder or image size, and an index of all hashes in them.
 
     Parameters
     ----------
@@ -77,11 +81,14 @@ class Store:
         ``cache/features/<encoder key>``; made if need be.
     n_features : int
         d.
+    dtype : numpy dtype
+        Of the features.
     """
 
-    def __init__(self, folder: Path, n_features: int) -> None:
+    def __init__(self, folder: Path, n_features: int, dtype: npt.DTypeLike = np.float16) -> None:
         self.folder = folder
         self.n_features = n_features
+        self.dtype = np.dtype(dtype)
         self.notes: list[str] = []
         self._index: dict[bytes, Place] = {}
         self._facts: dict[str, Facts] = {}
@@ -110,7 +117,7 @@ class Store:
         DataError
             The disk is full, or the folder cannot be written.
         """
-        features = np.stack(shard.features).astype(np.float16, copy=False)
+        features = np.stack(shard.features).astype(self.dtype, copy=False)
         text = json.dumps([shard.widths, shard.heights, shard.reasons])
         tensors: dict[str, npt.NDArray[Any]] = {
             "features": features,
@@ -123,15 +130,16 @@ class Store:
         write_whole(path, save(tensors, metadata))
         self._enter(name, Facts(shard.hashes, shard.widths, shard.heights, shard.reasons))
 
-    def features(self, name: str) -> npt.NDArray[np.float16] | None:
-        """Return float16 (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
+    def features(self, name: str) -> npt.NDArray[Any] | None:
+        """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
         try:
             with safe_open(self.folder / f"{name}.safetensors", "np") as file:
                 tensors = {key: file.get_tensor(key) for key in ("features", "hashes", "sheet")}
                 metadata = file.metadata()
-            features: npt.NDArray[np.float16] = tensors["features"]
+            features: npt.NDArray[Any] = tensors["features"]
             sound = metadata["digest"] == _digest(tensors, metadata["facts"])
-            if sound and features.shape == (len(self._facts[name].hashes), self.n_features):
+            shape = len(self._facts[name].hashes), self.n_features
+            if sound and features.shape == shape and features.dtype == self.dtype:
                 return features
         except (SafetensorError, OSError, KeyError, ValueError, TypeError):
             pass
@@ -168,12 +176,24 @@ class Store:
                 self._index.setdefault(content, (name, row))
 
     def _drop(self, path: Path) -> None:
-        self.notes.append(f"a damaged part of the feature cache was dropped and is made again ({path.name})")
+        self.notes.append(f"a damaged part of the cache was dropped and is made again ({path.name})")
         for content in self._facts.pop(path.stem, Facts([], [], [], [])).hashes:
             if self._index.get(content, ("", 0))[0] == path.stem:
                 del self._index[content]
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def digest(*parts: Any) -> str:
+    """Return 32 hex digits that stand for the JSON of `parts`.
+
+    Examples
+    --------
+    >>> digest("a", {"b": 1}) == digest("a", {"b": 1}), len(digest())
+    (True, 32)
+    """
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _digest(tensors: Mapping[str, npt.NDArray[Any]], text: str) -> str:

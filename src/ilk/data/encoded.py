@@ -1,7 +1,8 @@
-"""What encoding gives: features, and what became of every image."""
+"""What going through all images of a source gives: a row for each, and what became of every file."""
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -12,20 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ilk.encoders.shards import SHARD
-from ilk.errors import ArgumentError, DataError, IlkError
+from ilk.data.shards import SHARD
+from ilk.errors import DataError, Interrupted
 
-__all__ = ["Encoded", "First", "Halves", "Interrupted", "OnProgress", "ThumbSource", "check_room", "room"]
+__all__ = ["Encoded", "First", "Interrupted", "OnProgress", "ThumbSource", "release", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
-Halves = npt.NDArray[np.float16]
 
 _IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
-MOST_FLATTENED = 8 * 2**30  # bytes of flattened maps
-
-
-class Interrupted(IlkError):
-    """Encoding was stopped on request; what was done by then is in the cache."""
 
 
 class First(Protocol):
@@ -60,6 +55,7 @@ class Encoded:
     ----------
     features : ndarray float16 (m, d)
         One row per distinct readable image, in the order of the source. A memory-mapped temporary file if large.
+        `ilk.data.pack` keeps the pixels here, uint8.
     rows : ndarray (m,) int64
         Row of the source for each row of `features`.
     position : ndarray (n,) int64
@@ -80,7 +76,7 @@ class Encoded:
     notes : list of str
     """
 
-    features: Halves
+    features: npt.NDArray[Any]
     rows: npt.NDArray[np.int64]
     position: npt.NDArray[np.int64]
     status: list[str]
@@ -97,31 +93,17 @@ class Encoded:
     notes: list[str] = field(default_factory=list)
 
 
-def check_room(n: int, d: int, pool: Any) -> None:
-    """Raise ArgumentError where the flattened maps of `n` images, of `d` numbers each, are too much to keep.
-
-    >>> check_room(45_000, 94_080, "flatten")
-    """
-    size = n * d * 2
-    if pool == "flatten" and size > MOST_FLATTENED:
-        raise ArgumentError(
-            f"pool='flatten': {n:,} images of {d:,} numbers each make {size / 2**30:.1f} GiB of features; "
-            f"{MOST_FLATTENED / 2**30:g} GiB are allowed. Use pool=gap (the mean over positions, far smaller), "
-            f"or at most {MOST_FLATTENED // (2 * d):,} images."
-        )
-
-
-def room(m: int, d: int, folder: Path | None = None) -> Halves:
-    """Return float16 (m, d), in memory, or in a nameless file in `folder` that vanishes with it.
+def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None = None) -> npt.NDArray[Any]:
+    """Return (m, d) of `dtype`, in memory, or in a nameless file in `folder` that vanishes with it.
 
     Raises
     ------
     DataError
         The disk is full.
     """
-    size = m * d * 2
+    size = m * d * np.dtype(dtype).itemsize
     if size < _IN_MEMORY:
-        return np.zeros((m, d), np.float16)
+        return np.zeros((m, d), dtype)
     with tempfile.TemporaryFile(dir=folder) as file:
         try:  # a hole in a mapped file that cannot be filled later would end the process without a word
             if hasattr(os, "posix_fallocate"):
@@ -129,7 +111,14 @@ def room(m: int, d: int, folder: Path | None = None) -> Halves:
         except OSError as error:
             where = folder or tempfile.gettempdir()
             raise DataError(
-                f"{size / 1e9:.1f} GB for the features do not fit into {where} ({error.strerror}); "
+                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); "
                 f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
             ) from None
-        return np.memmap(file, np.float16, "w+", shape=(m, d))
+        return np.memmap(file, dtype, "w+", shape=(m, d))
+
+
+def release(array: npt.NDArray[Any]) -> None:
+    """Let go of the memory that a mapped file took while it was filled; what was written stays in the file."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,19 +1,23 @@
-"""Features that are the pixels of an array themselves."""
+"""Rows of numbers made of the pixels of an array, without a cache: reading them again is as fast."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from ilk.data import ArrayImages, thumbnails
-from ilk.encoders.encoded import Encoded, First, Interrupted, OnProgress, room
-from ilk.encoders.frozen import FrozenEncoder
-from ilk.encoders.shards import SHARD
+from ilk.data.arrays import ArrayImages
+from ilk.data.encoded import Encoded, First, OnProgress, release, room
+from ilk.data.shards import SHARD
+from ilk.data.sources import thumbnails
+from ilk.errors import Interrupted
 
-__all__ = ["encode_directly"]
+__all__ = ["collect_directly"]
 
 _ROWS = 1024  # per step
 
@@ -32,17 +36,39 @@ class _ArrayThumbs:
             yield self.read(range(start, min(start + size, len(self._source))))
 
 
-def encode_directly(
-    source: ArrayImages, encoder: FrozenEncoder, tell: OnProgress, begin: float, first: First | None = None
+def collect_directly(
+    source: ArrayImages,
+    width: int,
+    dtype: npt.DTypeLike,
+    apply: Callable[[Tensor], npt.NDArray[Any]],
+    *,
+    folder: Path | None = None,
+    on_progress: OnProgress | None = None,
+    first: First | None = None,
 ) -> Encoded:
-    """Features that are the pixels themselves need no cache: reading them is as fast."""
+    """Make a row of `width` numbers of every distinct image of an array.
+
+    Parameters
+    ----------
+    source
+        As it is to be read: see `ArrayImages.sized`.
+    width, dtype
+        With width 0 nothing is made, and nothing read but for the hashes: only what is told twice is found.
+    apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
+    folder : Path, optional
+        Where rows beyond 256 MiB lie.
+    on_progress, first
+        As in `ilk.data.collect`.
+    """
+    begin = time.perf_counter()
+    tell: OnProgress = on_progress or (lambda done, total: None)
     n = len(source)
-    sized = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
+    thumbs = _ArrayThumbs(source.sized(None))
     if first is not None and len(first.rows):
         chosen = first.rows[np.unique(source.hashes(first.rows), return_index=True)[1]]
         chosen.sort()
-        first(chosen, encoder(sized.read(chosen)).astype(np.float16), _ArrayThumbs(source).read)
-    features = room(n, encoder.n_features)
+        first(chosen, apply(source.read(chosen)), thumbs.read)
+    features = room(n, width, dtype, folder)
     position = np.zeros(n, np.int64)
     rows: list[int] = []
     seen: dict[bytes, int] = {}
@@ -53,20 +79,21 @@ def encode_directly(
         index = np.arange(start, min(start + _ROWS, n))
         names = source.hashes(index)
         hashes += names
-        new = []
+        known = len(rows)
         for row, name in zip(index.tolist(), names, strict=True):
             if name not in seen:
                 seen[name] = len(rows)
                 rows.append(row)
-                new.append(row)
             position[row] = seen[name]
-        features[len(rows) - len(new) : len(rows)] = encoder(sized.read(new)) if new else 0
+        if width and len(rows) > known:
+            features[known : len(rows)] = apply(source.read(rows[known:]))
+            release(features)
     tell(n, n)
     distinct = np.array(rows, np.int64)
     status = np.full(n, "duplicate", object)
     status[distinct] = "ok"
-    sides = source.sized(None).shape
     seconds = time.perf_counter() - begin
+    c, h, w = source.sized(None).shape
     return Encoded(
         features=features[: len(rows)],
         rows=distinct,
@@ -74,12 +101,12 @@ def encode_directly(
         status=status.tolist(),
         reasons=[None] * n,
         hashes=hashes,
-        sizes=np.full(n, sides[0] * sides[1] * sides[2], np.int64),
-        widths=np.full(n, sides[2], np.int32),
-        heights=np.full(n, sides[1], np.int32),
+        sizes=np.full(n, c * h * w, np.int64),
+        widths=np.full(n, w, np.int32),
+        heights=np.full(n, h, np.int32),
         images_per_second=n / max(seconds, 1e-9),
         seconds=seconds,
         n_encoded=len(rows),
         n_cached=0,
-        thumbs=_ArrayThumbs(source),
+        thumbs=thumbs,
     )

@@ -1,0 +1,390 @@
+"""Every image of a source once: read, made into a row of numbers, kept. What was done before is found by its content.
+
+Every image goes the same way: read, hash, and unless the hash is known decode, work, write into a shard. At the end all
+rows are gathered from the shards, so fresh ones and cached ones are the same bytes, whatever the number of workers, the
+order in which they finished, or how often the process was killed. `ilk.encoders.encode` makes features in this way, and
+`ilk.data.pack` pixels to train on.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ilk import compute
+from ilk.data.encoded import Encoded, First, OnProgress, release, room
+from ilk.data.folder import FolderImages
+from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
+from ilk.data.sources import Block, ImageSource
+from ilk.errors import DataError, Interrupted
+
+__all__ = ["Work", "collect"]
+
+_SHARD_BYTES = 16 * 2**20
+_RELEASE = 64 * 2**20  # bytes gathered after which their memory is let go
+
+Rows = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is made of the images.
+
+    Attributes
+    ----------
+    place : str
+        Folder of the cache for the results; equal places, equal results.
+    width : int
+        Numbers per image.
+    dtype : numpy dtype
+    apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
+        Called by `workers` threads at the same time.
+    batch_size, workers : int
+    """
+
+    place: str
+    width: int
+    dtype: npt.DTypeLike
+    apply: Callable[[Tensor], Rows]
+    batch_size: int
+    workers: int
+
+
+def collect(
+    source: ImageSource,
+    work: Work,
+    *,
+    cache: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    before: Callable[[int], object] | None = None,
+    first: First | None = None,
+) -> Encoded:
+    """Make a row of numbers of every distinct readable image of `source`.
+
+    Parameters
+    ----------
+    source : ImageSource
+        As it is to be read: see `ImageSource.sized`.
+    work : Work
+    cache : path, optional
+        Where rows are kept for the next time; a temporary folder, removed with the result, otherwise.
+    on_progress : callable (done, total) -> bool or None
+        Called from the calling thread as blocks finish. True stops: `Interrupted` is raised once all finished work is
+        in the cache.
+    before : callable (number of images not known yet)
+        Called before the first is read.
+    first : First, optional
+        Rows to read before all others; it is called with their rows of numbers as soon as they are there.
+
+    Raises
+    ------
+    DataError
+        The cache cannot be written (disk full).
+    Interrupted
+        `on_progress` asked for it.
+
+    Notes
+    -----
+    Memory: (workers + 3) blocks of ``work.batch_size`` images, one shard (at most 16 MiB, or one image), and rows
+    beyond 256 MiB in a nameless file in the cache. A process that is killed loses at most the one shard in work. An odd
+    file never stops it.
+    """
+    begin = time.perf_counter()
+    tell: OnProgress = on_progress or (lambda done, total: None)
+    home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()
+    store = Store(home / work.place, work.width, work.dtype)
+    if cache is None:
+        weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
+    job = _Job(source, work, store, home, tell, first)
+    rows = job.run(before or (lambda n: None))
+    return job.result(rows, begin)
+
+
+class _Stopped(Exception):
+    pass
+
+
+class _Job:
+    """One pass over a source: which rows are known, which are in work, what was found."""
+
+    def __init__(
+        self,
+        source: ImageSource,
+        work: Work,
+        store: Store,
+        home: Path,
+        tell: OnProgress,
+        first: First | None = None,
+    ) -> None:
+        self.source = source
+        self.work = work
+        self.store = store
+        self.home = home
+        self.tell = tell
+        self.first = first if first is not None and len(first.rows) else None
+        self.awaited: set[int] = set()  # rows of `first` that are not there yet
+        n = len(source)
+        self.hashes: list[bytes] = [b""] * n
+        self.reasons: list[str | None] = [None] * n
+        self.sizes = np.zeros(n, np.int64)
+        self.pending = Shard()
+        # one thread more than cores: while two wait for the interpreter's lock, the third computes (idle: 8 % -> 4 %)
+        self.threads = work.workers + 1 if work.workers > 1 else 1
+        self.shard = max(1, min(SHARD, _SHARD_BYTES // max(1, work.width * np.dtype(work.dtype).itemsize)))
+        self.flush_at = max(self.shard // 4, self.shard - work.batch_size * (self.threads + 2))
+        self.done = self.n_encoded = self.n_scanned = 0
+        self.scan_seconds = 0.0
+        self.distinct: dict[bytes, int] = {}  # hash of a readable image -> its row of the features
+        self.claimed: set[bytes] = set()
+        self.lock = threading.Lock()
+        self.stop = threading.Event()
+        where = digest(source.kind, str(source.listing.root.resolve())) if isinstance(source, FolderImages) else ""
+        self.memo = Memo(home / "files" / f"{where}.safetensors", source.stamps() if where else None)
+        if isinstance(source, FolderImages):
+            self.sizes[:] = source.listing.sizes
+
+    def run(self, before: Callable[[int], object]) -> Rows:
+        """Fill the store, then gather the rows; a shard that turns out damaged is made again."""
+        todo = self._unknown()
+        before(len(todo))
+        self.done = len(self.hashes) - len(todo)
+        if self.first is not None:
+            ahead = np.isin(todo, self.first.rows)
+            self.awaited.update(todo[ahead].tolist())
+            todo = np.concatenate([todo[ahead], todo[~ahead]])
+        for _ in range(3):
+            self._scan(todo)
+            features, lost = self._gather()
+            if not lost:
+                return features
+            todo = np.array([row for row, name in enumerate(self.hashes) if name in lost], np.int64)
+            self.done -= len(todo)
+        raise DataError(f"the cache {self.store.folder} cannot be read back; clear it with `ilk info --cache --clear`")
+
+    def _unknown(self) -> npt.NDArray[np.int64]:
+        """Return the rows that have to be read, after filling in those that the memo and the store know."""
+        todo = []
+        for row in range(len(self.hashes)):
+            name = self.memo.get(row)
+            if name is not None and name in self.store:
+                self.hashes[row] = name
+            else:
+                todo.append(row)
+        return np.array(todo, np.int64)
+
+    def _scan(self, todo: npt.NDArray[np.int64]) -> None:
+        """Read and work on `todo` with the wanted number of workers; whatever happens, finished work is kept."""
+        start = time.perf_counter()
+        total = len(self.hashes)
+        self.claimed.clear()
+        running: set[Future[tuple[Block, Rows]]] = set()
+        step = self.work.batch_size
+        blocks = iter([todo[i : i + step] for i in range(0, len(todo), step)])
+        try:
+            if self.tell(self.done, total):
+                raise Interrupted("stopped before the first image")
+            self._show_first()
+            with compute.pool(self.threads) as pool:
+                try:
+                    self._drive(pool, blocks, running, total)
+                except BaseException:
+                    self.stop.set()
+                    raise
+                finally:
+                    for future in running:
+                        future.cancel()
+        except DataError:
+            raise
+        except BaseException:
+            self._rescue(running)
+            raise
+        finally:
+            self.memo.save(self.hashes)
+            self.scan_seconds += time.perf_counter() - start
+        self._flush()
+
+    def _drive(
+        self,
+        pool: ThreadPoolExecutor,
+        blocks: Iterator[npt.NDArray[np.int64]],
+        running: set[Future[tuple[Block, Rows]]],
+        total: int,
+    ) -> None:
+        """Keep at most two blocks more than there are threads in flight, and take in what they found."""
+        while True:
+            while len(running) < self.threads + 2 and (rows := next(blocks, None)) is not None:
+                running.add(pool.submit(self._work, rows))
+            if not running:
+                return
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                running.discard(future)
+                self._take(*future.result())
+            self._show_first()
+            if self.tell(self.done, total):
+                raise Interrupted(f"stopped after {self.done} of {total} images; the same command goes on from here")
+
+    def _rescue(self, running: set[Future[tuple[Block, Rows]]]) -> None:
+        """Keep what workers had finished when something stopped the job."""
+        for future in running:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._take(*future.result())
+        self._flush()
+
+    def _work(self, rows: npt.NDArray[np.int64]) -> tuple[Block, Rows]:
+        """One block, in a worker's thread: read, hash, decode, work."""
+        block = self.source.scan(rows, self._known)
+        pixels = block.pixels if block.ok.all() else block.pixels[torch.from_numpy(block.ok)]
+        if not len(pixels):
+            return block, np.zeros((0, self.work.width), self.work.dtype)
+        return block, self.work.apply(pixels)
+
+    def _known(self, name: bytes) -> bool:
+        """Whether an image is done, or in work; if neither, it is the caller's from now on."""
+        if self.stop.is_set():
+            raise _Stopped
+        with self.lock:
+            if name in self.store or name in self.claimed:
+                return True
+            self.claimed.add(name)
+            return False
+
+    def _take(self, block: Block, features: Rows) -> None:
+        """Take in one finished block: facts of its rows, and its new images into the shard in work."""
+        at = 0
+        blank = np.zeros(self.work.width, self.work.dtype)
+        self.awaited.difference_update(block.index.tolist())
+        for i, row in enumerate(block.index.tolist()):
+            name = block.hashes[i]
+            self.hashes[row], self.reasons[row] = name, block.reasons[i]
+            self.sizes[row] = block.sizes[i]
+            if not name or (not block.ok[i] and block.reasons[i] is None):
+                continue
+            self.pending.hashes.append(name)
+            self.pending.features.append(features[at] if block.ok[i] else blank)
+            self.pending.thumbs.append(block.thumbs[i])
+            self.pending.widths.append(int(block.widths[i]))
+            self.pending.heights.append(int(block.heights[i]))
+            self.pending.reasons.append(block.reasons[i])
+            at += int(block.ok[i])
+            if len(self.pending) == self.shard:
+                self._flush()
+        self.n_encoded += at
+        self.n_scanned += len(block.index)
+        self.done += len(block.index)
+        if len(self.pending) >= self.flush_at:
+            self._flush()
+
+    def _show_first(self) -> None:
+        """Hand over the rows that were to come first, once, when the last of them is there."""
+        if self.first is None or self.awaited:
+            return
+        first, self.first = self.first, None
+        rows: list[int] = []
+        features: list[Rows] = []
+        fresh = {name: at for at, name in enumerate(self.pending.hashes)}
+        read = functools.cache(self.store.features)
+        for name, row in {self.hashes[row]: row for row in reversed(first.rows.tolist())}.items():
+            place = self.store.place(name)
+            if (at := fresh.get(name)) is not None and self.pending.reasons[at] is None:
+                features.append(self.pending.features[at])
+            elif place is not None and self.store.facts(place)[2] is None and (found := read(place[0])) is not None:
+                features.append(found[place[1]])
+            else:  # unreadable, or its shard is damaged
+                continue
+            rows.append(row)
+        if rows:
+            order = np.argsort(rows)
+            first(np.array(rows)[order], np.stack(features)[order], self._thumbs_now)
+
+    def _thumbs_now(self, rows: Iterable[int]) -> npt.NDArray[np.uint8]:
+        """Return thumbnails of rows that were read already, from the shard in work or from the store."""
+        names = [self.hashes[row] for row in rows]
+        fresh = {name: at for at, name in enumerate(self.pending.hashes)}
+        thumbs = Thumbs(self.store, [self.store.place(name) for name in names]).read(range(len(names)))
+        for i, name in enumerate(names):
+            if name in fresh:
+                thumbs[i] = self.pending.thumbs[fresh[name]]
+        return thumbs
+
+    def _flush(self) -> None:
+        if len(self.pending):
+            shard, self.pending = self.pending, Shard()
+            self.store.add(shard)
+
+    def _gather(self) -> tuple[Rows, set[bytes]]:
+        """Return the features of all distinct readable images in the order of the source, and hashes that got lost."""
+        self.distinct = {}
+        by_shard: dict[str, list[tuple[int, int]]] = {}
+        lost: set[bytes] = set()
+        for name in dict.fromkeys(self.hashes):
+            place = self.store.place(name)
+            if name and place is None:
+                lost.add(name)
+            elif place is not None and self.store.facts(place)[2] is None:
+                row = self.distinct[name] = len(self.distinct)
+                by_shard.setdefault(place[0], []).append((row, place[1]))
+        features = room(len(self.distinct), self.work.width, self.work.dtype, self.store.folder)
+        names, filled = list(self.distinct), 0
+        for shard, pairs in by_shard.items():
+            found = self.store.features(shard)
+            if found is None:
+                lost.update(names[row] for row, _ in pairs)
+                continue
+            to, at = np.array(pairs).T
+            features[to] = found[at]
+            filled += found.nbytes
+            if filled > _RELEASE:
+                release(features)
+                filled = 0
+        return features, lost
+
+    def result(self, features: Rows, begin: float) -> Encoded:
+        """Put together what was found."""
+        n = len(self.hashes)
+        position, rows = np.full(n, -1, np.int64), np.full(len(self.distinct), -1, np.int64)
+        status, widths, heights = ["unreadable"] * n, np.zeros(n, np.int32), np.zeros(n, np.int32)
+        places = [self.store.place(name) if name else None for name in self.hashes]
+        for row, (name, place) in enumerate(zip(self.hashes, places, strict=True)):
+            if place is not None:
+                widths[row], heights[row], self.reasons[row] = self.store.facts(place)
+            at = self.distinct.get(name)
+            if at is None:
+                continue
+            position[row] = at
+            status[row] = "ok" if rows[at] < 0 else "duplicate"
+            rows[at] = row if rows[at] < 0 else rows[at]
+        seconds = time.perf_counter() - begin
+        speed = self.n_scanned / self.scan_seconds if self.n_encoded and self.scan_seconds else n / max(seconds, 1e-9)
+        shown = [place if at >= 0 else None for place, at in zip(places, position, strict=True)]
+        return Encoded(
+            features=features,
+            rows=rows,
+            position=position,
+            status=status,
+            reasons=self.reasons,
+            hashes=self.hashes,
+            sizes=self.sizes,
+            widths=widths,
+            heights=heights,
+            images_per_second=speed,
+            seconds=seconds,
+            n_encoded=self.n_encoded,
+            n_cached=max(0, len(rows) - self.n_encoded),
+            thumbs=Thumbs(self.store, shown),
+            notes=list(self.store.notes),
+        )

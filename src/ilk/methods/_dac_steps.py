@@ -1,0 +1,286 @@
+"""The training of DAC: batches, targets, the step, and what is watched while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilk import compute, losses, train
+from ilk.augment import affine
+from ilk.errors import ArgumentError, nearest
+from ilk.losses import PairLoss
+from ilk.methods._dac_data import Features, Pixels, Pool, batches
+from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
+
+__all__ = ["LOSSES", "Learner", "check", "make_learner", "predicted", "thresholds"]
+
+LOSSES = ("selected_mean", "selected_sum", "squared", "binary", "rows")
+_ALTER = ("rotation", "shift", "zoom", "flip", "channel_shift", "scale")
+_STEPS = 100  # of a portion, where targets are not frozen by chunks
+REFERENCE = 1024  # images whose statistics the batch norms take for prediction
+
+
+def thresholds(table: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return (upper, lower) of every epoch that `table` asks for.
+
+    Raises
+    ------
+    ArgumentError
+        More epochs than the thresholds take.
+    """
+    if table["schedule"] == "linear":
+        found = losses.linear_thresholds(tuple(table["upper"]), tuple(table["lower"]), int(table["sweep"]))
+    else:
+        found = losses.lambda_thresholds(beyond=table["schedule"] == "lambda_beyond")
+    if table["selection"] == "all":  # DAC*: one threshold, every pair counts
+        found = [((u + low) / 2, (u + low) / 2) for u, low in found]
+    wanted = len(found) if table["epochs"] is None else int(table["epochs"])
+    if wanted > len(found):
+        raise ArgumentError(
+            f"epochs={wanted}: the thresholds of this preset take {len(found)} epochs; ask for at most that many."
+        )
+    return found[:wanted]
+
+
+@torch.no_grad()
+def predicted(net: DACNet, pool: Pool, half: bool) -> Tensor:
+    """Return label features (n, k) of all images of `pool`, in batches of one size, on the statistics of `net`."""
+    rows = torch.arange(len(pool))
+    size = 128 if not isinstance(pool, Pixels) or pool.images.shape[1] <= 32 else 32
+    found = []
+    with net.fixed():
+        for part in batches(rows, size):
+            full = part if len(part) == size else torch.cat([part, part.new_zeros(size - len(part))])
+            found.append(label_features_of(net, pool.read(full), half)[: len(part)])
+    return torch.cat(found) if found else torch.zeros((0, 0))
+
+
+def label_features_of(net: DACNet, images: Tensor, half: bool) -> Tensor:
+    """Return label features (b, k) float32; the trunk runs in bfloat16 if `half`."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        logits = net(images)
+    return losses.label_features(logits)
+
+
+class Learner:
+    """One network in training: it knows pixels, not epochs of a fit, files or labels.
+
+    Parameters
+    ----------
+    net : DACNet
+    pool : Pixels or Features
+    table : mapping
+        The settings, all resolved.
+    draws, noise : torch.Generator
+        For the order of images, on the CPU, and for altering them, on the device.
+    half : bool
+        Whether the trunk runs in bfloat16.
+    """
+
+    def __init__(
+        self,
+        net: DACNet,
+        pool: Pool,
+        table: Mapping[str, Any],
+        draws: torch.Generator,
+        noise: torch.Generator,
+        half: bool,
+    ) -> None:
+        self.net = net
+        self.pool = pool
+        self.table = table
+        self.draws = draws
+        self.noise = noise
+        self.half = half
+        self.optimizer = self._optimizer()
+        self.order = torch.randperm(len(pool), generator=draws)
+        self.reference_rows = self.order[:REFERENCE].clone()
+        self.alter = {key: table[key] for key in _ALTER} if isinstance(pool, Pixels) else {}
+        self.upper, self.lower = 1.0, 0.0
+        self.frozen: Tensor | None = None  # label features of the chunk, unaltered
+        self.sums = torch.zeros(3, device=pool.device)  # positive, selected, steps
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        wanted = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        return torch.optim.RMSprop(wanted, lr=float(self.table["lr"]), alpha=float(self.table["alpha"]), eps=1e-8)
+
+    # -- forward -----------------------------------------------------------------------------------------------------
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return label features (b, k) float32."""
+        return label_features_of(self.net, images, self.half)
+
+    @torch.no_grad()
+    def targets(self, index: Tensor) -> Tensor:
+        """Return label features (b, k) of unaltered images, on the statistics of batches of ``target_batch``."""
+        size = max(int(self.table["target_batch"]), 2)
+        return torch.cat([self.features(self.pool.read(part)) for part in batches(index, size, least=2)])
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Measure the statistics that predictions are made with, on the same images every time."""
+        with self.net.fixing() as passed:
+            for part in batches(self.reference_rows, 128, least=64):
+                self.features(self.pool.read(part))
+                passed.append(len(part))
+
+    @torch.no_grad()
+    def predicted(self) -> Tensor:
+        """Return label features (n, k) of all images on the settled statistics."""
+        return predicted(self.net, self.pool, self.half)
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def begin(self, upper: float, lower: float) -> None:
+        """Begin an epoch with these thresholds."""
+        self.upper, self.lower = upper, lower
+        if self.table["reset_optimizer"]:
+            self.optimizer = self._optimizer()
+        if self.table["targets"] == "batch" or self.table["reshuffle"]:
+            self.order = torch.randperm(len(self.pool), generator=self.draws)
+
+    def portions(self) -> list[Tensor]:
+        """Return the pieces of an epoch, between which training can be interrupted: rows, or numbers of steps."""
+        if self.table["targets"] == "chunk":
+            size = min(int(self.table["chunk"]), len(self.order))
+            return list(batches(self.order, size, drop_last=True))
+        steps = self.table["steps"] or max(len(self.order) // self.batch_size, 1)
+        return list(batches(torch.arange(int(steps)), _STEPS))
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step."""
+        return min(int(self.table["batch_size"]), len(self.pool))
+
+    def steps(self) -> int:
+        """Return how many updates an epoch takes."""
+        portions = self.portions()
+        if self.table["targets"] == "batch":
+            return sum(len(portion) for portion in portions)
+        size = min(self.batch_size, len(portions[0]))
+        each = len(portions[0]) // size if self.table["drop_last"] else -(-len(portions[0]) // size)
+        return len(portions) * each * int(self.table["inner_epochs"]) * int(self.table["repeats"])
+
+    def probe(self, n_steps: int) -> train.Cost:
+        """Measure a few steps; everything is put back as it was."""
+        if self.table["targets"] == "chunk":
+            self.frozen = self.targets(self.order[: self.batch_size])
+        self.upper, self.lower = 1.0, 0.0
+        cost = train.probe(
+            self._step,
+            lambda b: (torch.arange(b), self.pool.read(self.order[:b])),
+            batch_size=self.batch_size,
+            n_steps=n_steps,
+            network=self.net,
+            optimizer=self.optimizer,
+            generators=(self.draws, self.noise),
+            device=self.pool.device,
+        )
+        self.sums.zero_()
+        return cost
+
+    def train(self, portion: Tensor, epoch: int) -> float:
+        """Train on one portion; return the mean loss."""
+        return train.train_epoch(self._step, self._batches(portion), self.optimizer, epoch=epoch)
+
+    def _batches(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (index, images); the index counts within the portion."""
+        if self.table["targets"] == "batch":
+            yield from self._drawn(portion)
+            return
+        self.frozen = self.targets(portion)
+        size = min(self.batch_size, len(portion))
+        for _ in range(int(self.table["inner_epochs"])):
+            order = torch.randperm(len(portion), generator=self.draws)
+            for index in batches(order, size, least=2, drop_last=bool(self.table["drop_last"])):
+                images = self.pool.read(portion[index])
+                for _ in range(int(self.table["repeats"])):
+                    yield index, images
+
+    def _drawn(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches for targets that come from the batch: a pass over the images, or draws at random."""
+        size = self.batch_size
+        for number in portion.tolist():
+            if self.table["steps"]:
+                index = torch.randperm(len(self.pool), generator=self.draws)[:size]
+            else:
+                index = self.order[number * size : (number + 1) * size]
+            yield index, self.pool.read(index)
+
+    def _step(self, index: Tensor, images: Tensor) -> Tensor:
+        altered = affine(images, self.noise, **self.alter) if self.alter else images
+        features = self.features(altered.contiguous(memory_format=torch.channels_last) if self.alter else altered)
+        frozen = None if self.frozen is None else self.frozen[index.to(features.device)]
+        pair = self._pairs(features, frozen)
+        self.sums += torch.stack([pair.positive, pair.selected, torch.ones_like(pair.selected)])
+        weight = float(self.table["consistency"])
+        if not weight or frozen is None:
+            return pair.loss
+        return pair.loss + weight * self._consistency(features, frozen)
+
+    def _pairs(self, features: Tensor, frozen: Tensor | None) -> PairLoss:
+        similarity = losses.similarities(features)
+        deciding = features.detach() if frozen is None else frozen
+        if self.table["selection"] == "random":  # which images are alike is left to chance; how many are, stays
+            deciding = deciding[torch.randperm(len(deciding), generator=self.draws).to(deciding.device)]
+        reference = losses.similarities(deciding)
+        upper, lower = self.upper, self.lower
+        kind = self.table["loss"]
+        if kind == "rows":
+            return losses.selected_rows(similarity, reference, upper, lower)
+        if kind in ("squared", "binary"):
+            return losses.every_pair(similarity, reference, (upper + lower) / 2, squared=kind == "squared")
+        chosen = losses.selected_mean if kind == "selected_mean" else losses.selected_sum
+        return chosen(similarity, upper, lower, reference=reference)
+
+    def _consistency(self, features: Tensor, frozen: Tensor) -> Tensor:
+        kind = self.table["consistency_of"]
+        if kind in ("softmax", "mixed"):
+            features = features / features.sum(1, keepdim=True)
+        if kind == "softmax":
+            frozen = frozen / frozen.sum(1, keepdim=True)
+        return losses.cross_entropy(features, frozen)
+
+    def shares(self) -> tuple[float, float]:
+        """Return the shares of positive and of selected pairs since the last call."""
+        positive, selected, steps = self.sums.tolist()
+        self.sums.zero_()
+        return positive / max(steps, 1), selected / max(steps, 1)
+
+
+def make_learner(pool: Pool, table: Mapping[str, Any], k: int, seed: int, half: bool, restart: int) -> Learner:
+    """Build the network of one training and all its random generators, from `seed` and the number of the restart."""
+    seeds = np.random.SeedSequence([int(seed), restart]).generate_state(3, np.uint64) >> np.uint64(1)
+    weights, draws, noise = (int(part) for part in seeds)
+    net = build(pool, table, k, compute.generator(weights)).to(pool.device)
+    net = net.to(memory_format=torch.channels_last)
+    return Learner(net, pool, table, compute.generator(draws), compute.generator(noise, pool.device), half)
+
+
+def build(pool: Pool, table: Mapping[str, Any], k: int, generator: torch.Generator) -> DACNet:
+    """Build the network that `table` names for what is in `pool`."""
+    affine_norms = bool(table["affine"])
+    if isinstance(pool, Features):
+        return build_dac_head(pool.features.shape[1], k, affine=affine_norms, generator=generator)
+    c, side, _ = pool.images.shape
+    return build_dac_net(str(table["network"]), c, side, k, affine=affine_norms, generator=generator)
+
+
+def check(table: Mapping[str, Any]) -> None:
+    """Raise `ArgumentError` unless every setting is one of those allowed."""
+    choices = {
+        "loss": LOSSES,
+        "targets": ("batch", "chunk"),
+        "schedule": ("lambda", "lambda_beyond", "linear"),
+        "selection": ("thresholds", "all", "random"),
+        "consistency_of": ("label_features", "softmax", "mixed"),
+    }
+    for key, allowed in choices.items():
+        if table[key] not in allowed and table[key] != "auto":
+            raise ArgumentError(
+                f"{key}={table[key]!r}: choose {', '.join(allowed)}.{nearest(str(table[key]), allowed)}"
+            )

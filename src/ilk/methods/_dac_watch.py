@@ -1,0 +1,188 @@
+"""What can be seen of DAC without labels: groups in use, agreement, collapse, the best of several trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ilk import losses, metrics
+
+__all__ = ["alarm", "best", "centers", "corners", "figures", "measured", "score"]
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+_BLOCK = 1000  # rows whose pairs are looked at together
+_SHOWN = 2000  # images of a figure
+
+
+def measured(features: Tensor, before: Ints | None) -> tuple[Ints, dict[str, float]]:
+    """Return the groups (n,) of label features (n, k), and what can be said of them.
+
+    Returns
+    -------
+    dict
+        ``active``: groups with at least one image; ``largest``: share of the largest; ``confidence``: mean of each
+        image's highest probability; ``agreement``: adjusted Rand index with the groups `before`.
+    """
+    found = features.argmax(1).cpu().numpy()
+    counts = np.bincount(found, minlength=features.shape[1])
+    told = {
+        "active": int((counts > 0).sum()),
+        "largest": round(float(counts.max() / len(found)), 4),
+        "confidence": round(float((features.amax(1) / features.sum(1)).mean()), 4),
+    }
+    if before is not None:
+        told["agreement"] = round(float(metrics.agreement(before, found)["ari"]), 4)
+    return found, told
+
+
+def alarm(record: Mapping[str, Any], k: int, batch: int) -> str | None:
+    """Return what is wrong after an epoch and what to do about it, or None.
+
+    Parameters
+    ----------
+    record
+        ``active`` and ``positive``, the share of all pairs of a batch (the diagonal included) that were positive.
+    k, batch
+        Number of groups asked for, images in a batch.
+    """
+    active = int(record["active"])
+    cure = "another --seed, or n_init=3 to keep the best of three"
+    if active == 1:
+        return (
+            "all images are in one group: the training collapsed. Try affine=false, a higher first threshold "
+            f"(upper=), a smaller lr, or {cure}"
+        )
+    if active < k:
+        return f"only {active} of {k} groups have images. Try affine=false, fewer groups (-k), or {cure}"
+    if record.get("positive") is not None and float(record["positive"]) < 1.05 / batch:
+        return "no two images count as the same group: the threshold is above all similarities. Lower upper="
+    return None
+
+
+def score(features: Tensor, threshold: float, seed: int) -> dict[str, float]:
+    """Judge a finished training by what needs no labels.
+
+    Every restart is held against the same `threshold`, on all images: cross-entropy of pairs that count as the same
+    group above it and as different below. Pairs within blocks of 1,000 images drawn at random stand for all pairs.
+
+    Returns
+    -------
+    dict
+        ``pair_loss`` (less is better), ``active``, ``entropy`` of the group sizes relative to log k, in [0, 1].
+    """
+    n, k = features.shape
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(features.device)
+    total, pairs = 0.0, 0
+    for rows in torch.split(order, _BLOCK):
+        similarity = losses.similarities(features[rows])
+        total += float(losses.every_pair(similarity, similarity, threshold).loss) * similarity.numel()
+        pairs += similarity.numel()
+    share = np.bincount(features.argmax(1).cpu().numpy(), minlength=k) / n
+    entropy = float(-(share[share > 0] * np.log(share[share > 0])).sum() / np.log(k))
+    return {"pair_loss": total / max(pairs, 1), "active": int((share > 0).sum()), "entropy": entropy}
+
+
+def best(scores: Sequence[Mapping[str, float]], labels: Sequence[Ints], k: int) -> int:
+    """Return which training to keep: all groups in use first, then the least pair loss, then agreement with the others.
+
+    A training that lost groups, or whose sizes are far from even compared to the others (entropy below .8 of the best),
+    is kept only where all are like that. Pair losses within 1 % of each other are a tie.
+
+    Examples
+    --------
+    >>> good, lost = {"pair_loss": 0.3, "active": 3, "entropy": 1.0}, {"pair_loss": 0.1, "active": 2, "entropy": 0.6}
+    >>> best([lost, good], [np.zeros(4, int), np.arange(4)], 3)
+    1
+    """
+    top = max(told["entropy"] for told in scores)
+    sound = [i for i, told in enumerate(scores) if told["active"] == k and told["entropy"] >= 0.8 * top]
+    left = sound or list(range(len(scores)))
+    least = min(scores[i]["pair_loss"] for i in left)
+    tied = [i for i in left if scores[i]["pair_loss"] <= 1.01 * least]
+    if len(tied) == 1 or len(labels) < 3:
+        return min(tied, key=lambda i: scores[i]["pair_loss"])
+    support = {
+        i: np.mean([metrics.agreement(labels[i], labels[j])["ari"] for j in range(len(labels)) if j != i]) for i in tied
+    }
+    return max(tied, key=lambda i: support[i])
+
+
+def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
+    """Return the mean (k, d) float32 of the rows of each group; zeros for a group without images."""
+    sums = torch.zeros((k, features.shape[1]), dtype=torch.float64)
+    for start in range(0, len(features), 8192):
+        part = torch.from_numpy(np.asarray(features[start : start + 8192], np.float64))
+        sums.index_add_(0, torch.from_numpy(labels[start : start + 8192]), part)
+    counts = np.maximum(np.bincount(labels, minlength=k), 1)
+    return (sums.numpy() / counts[:, None]).astype(np.float32)
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+def corners(k: int) -> Floats:
+    """Return the corners (k, 2) of a regular polygon, the first one on top, clockwise.
+
+    Examples
+    --------
+    >>> corners(4).round(3).tolist()
+    [[0.0, 1.0], [1.0, 0.0], [0.0, -1.0], [-1.0, -0.0]]
+    """
+    angle = 2 * np.pi * np.arange(k) / k
+    return np.stack([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+
+
+def figures(stages: npt.NDArray[Any], names: Sequence[str], labels: Ints, means: Floats) -> list[dict[str, Any]]:
+    """Return the pictures of the slides as plain data.
+
+    Parameters
+    ----------
+    stages : (s, m, k)
+        Label features of m images at several stages of the training.
+    names
+        Of the stages.
+    labels : (m,)
+        Final groups of these images.
+    means : (k, k)
+        Mean label feature of each group.
+    """
+    k = means.shape[1]
+    weights = np.asarray(stages, np.float32)
+    points = (weights / np.maximum(weights.sum(2, keepdims=True), 1e-9)) @ corners(k)
+    panels = [{"title": name, "points": at, "labels": labels} for name, at in zip(names, points, strict=True)]
+    groups = [f"group {g}" for g in range(k)]
+    return [
+        {
+            "name": "label-features",
+            "title": "Label features while DAC learns",
+            "caption": f"Every dot is an image. Its label feature, scaled to a sum of 1, weighs the {k} corners of a "
+            "regular polygon, one corner per group: a dot on a corner belongs to one group only. Colours are the final "
+            "groups.",
+            "kind": "scatter",
+            "panels": panels,
+            "x_label": "",
+            "y_label": "",
+        },
+        {
+            "name": "mean-label-features",
+            "title": "Mean label feature of each group",
+            "caption": "Rows are groups, columns the entries of the label feature (length 1). One bright entry per "
+            "row: the group is pure; two: it shares images with another.",
+            "kind": "matrix",
+            "values": means,
+            "row_names": groups,
+            "column_names": [str(h) for h in range(k)],
+        },
+    ]
+
+
+def shown(n: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the images that figures show, sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:_SHOWN])

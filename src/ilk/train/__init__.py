@@ -1,0 +1,22 @@
+"""What every training method does alike: one pass over batches, schedules, what it costs, a state to go on from.
+
+A method owns its epochs; nothing here counts them, writes files or prints.
+"""
+
+from ilk.train.cost import Cost, probe, watched
+from ilk.train.loop import EMA, Batches, Step, cosine, set_lr, train_epoch
+from ilk.train.state import restore, state_of
+
+__all__ = [
+    "EMA",
+    "Batches",
+    "Cost",
+    "Step",
+    "cosine",
+    "probe",
+    "restore",
+    "set_lr",
+    "state_of",
+    "train_epoch",
+    "watched",
+]

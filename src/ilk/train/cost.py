@@ -1,0 +1,207 @@
+"""What a training will cost, found out by a few of its own steps; afterwards everything is as it was."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ilk import compute
+from ilk.errors import NotEnoughMemory
+from ilk.train.loop import Batches, Step
+
+__all__ = ["Cost", "probe", "watched"]
+
+_FEW = 8  # images in the step that measures memory
+_STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
+_SHARE = 0.8  # of the free memory
+_BACKWARD = (
+    1.5  # memory of a step / memory of what its forward pass keeps: gradients of the largest maps stand beside it
+)
+_LONG = 30 * 60.0
+
+Batch = Callable[[int], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training will take.
+
+    Attributes
+    ----------
+    seconds : float
+        Of all steps.
+    memory : int
+        Bytes on the device: network, optimizer and one step.
+    images_per_second : float
+    device : str
+    """
+
+    seconds: float
+    memory: int
+    images_per_second: float
+    device: str
+
+    def told(self) -> dict[str, Any]:
+        """Return it as plain data, for the record of the stage's beginning."""
+        return {"seconds": self.seconds, "bytes": self.memory, "images_per_second": self.images_per_second}
+
+    def note(self, presets: Iterable[str] = ()) -> str | None:
+        """Return a warning if this is more than half an hour on a CPU, with what to do about it.
+
+        Examples
+        --------
+        >>> Cost(5400.0, 0, 90.0, "cpu").note(["quick", "paper"])
+        'training takes about 1.5 hours on this CPU; --set preset=quick trains on frozen features, in minutes'
+        """
+        if self.seconds <= _LONG or not self.device.startswith("cpu"):
+            return None
+        advice = (
+            "--set preset=quick trains on frozen features, in minutes"
+            if "quick" in presets
+            else ("a GPU, fewer epochs or smaller images make it shorter")
+        )
+        return f"training takes about {self.seconds / 3600:.1f} hours on this CPU; {advice}"
+
+
+def probe(
+    step: Step,
+    batch: Batch,
+    *,
+    batch_size: int,
+    n_steps: int,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generators: Iterable[torch.Generator] = (),
+    device: str | torch.device = "cpu",
+) -> Cost:
+    """Train for a few steps, measure them, and put everything back as it was, to the bit.
+
+    Parameters
+    ----------
+    step : callable (index, images) -> loss
+    batch : callable (b) -> (index, images)
+        Gives a batch of b images.
+    batch_size, n_steps : int
+        Of the training.
+    network, optimizer, generators
+        All that `step` and `batch` change.
+
+    Raises
+    ------
+    NotEnoughMemory
+        A step would take more than 80 % of the memory that is free on `device`. Found out with 8 images, so that the
+        probe itself fits.
+
+    Notes
+    -----
+    Time: at most 6 steps, and none after 2 s. Memory is what the forward pass keeps for the backward pass, times 1.5,
+    and weights, gradients and slots of the optimizer.
+    """
+    generators = list(generators)
+    weights = {key: value.clone() for key, value in network.state_dict().items()}
+    slots = copy.deepcopy(optimizer.state_dict())
+    draws = [generator.get_state() for generator in generators]
+    training = network.training
+    place = torch.device(device)
+    try:
+        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+            few = min(_FEW, batch_size)
+            kept = _step(step, batch(few), optimizer)
+            memory = int(_BACKWARD * kept * batch_size / few) + _held(optimizer)
+            _check(memory, batch_size, place)
+            one = _timed(step, lambda: batch(batch_size), optimizer, place)
+    finally:
+        network.load_state_dict(weights)
+        network.train(training)
+        optimizer.zero_grad(set_to_none=True)
+        optimizer.state.clear()
+        optimizer.load_state_dict(slots)
+        for generator, state in zip(generators, draws, strict=True):
+            generator.set_state(state)
+    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(place))
+
+
+def _step(step: Step, pair: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer) -> int:
+    """Train one step; return the bytes that its forward pass keeps for the backward pass."""
+    kept: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        loss = step(*pair)
+    loss.backward()  # type: ignore[no-untyped-call]
+    compute.average_gradients(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
+    weights = {p.untyped_storage().data_ptr() for group in optimizer.param_groups for p in group["params"]}
+    return sum(size for place, size in kept.items() if place not in weights)
+
+
+def _held(optimizer: torch.optim.Optimizer) -> int:
+    """Return the bytes of weights, gradients and the optimizer's slots."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    slots = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    return sum(2 * int(p.nbytes) for p in parameters) + sum(int(slot.nbytes) for slot in slots)
+
+
+def _check(memory: int, batch_size: int, device: torch.device) -> None:
+    free = compute.free_memory(device)
+    if memory > _SHARE * free:
+        raise NotEnoughMemory(
+            f"training takes about {memory / 1e9:.1f} GB for batches of {batch_size:,} images, more than {_SHARE:.0%} "
+            f"of the {free / 1e9:.1f} GB that are free ({device}). Make batch_size or image_size smaller."
+        )
+
+
+def _timed(
+    step: Step, batch: Callable[[], tuple[Tensor, Tensor]], optimizer: torch.optim.Optimizer, device: torch.device
+) -> float:
+    """Return the seconds of one step: the median of a few, after one that warms up."""
+    taken: list[float] = []
+    begin = time.perf_counter()
+    for number in range(_STEPS + 1):
+        start = time.perf_counter()
+        _step(step, batch(), optimizer)
+        compute.wait(device)
+        now = time.perf_counter()
+        if number:
+            taken.append(now - start)
+        if now - begin > _SECONDS:
+            break
+    taken = taken or [now - start]
+    return sorted(taken)[len(taken) // 2]
+
+
+def watched(
+    batches: Batches, n_steps: int, tell: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield `batches`, and tell about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
+
+    For epochs that take minutes. Never waits for the device. Unlike a record with "done" and "total", this is no point
+    where a fit can be left.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> for pair in watched([(torch.zeros(1), torch.zeros(1))] * 3, 3, seen.append, every=0):
+    ...     pass
+    >>> seen[-1]
+    {'step': 3, 'steps': 3}
+    """
+    last = time.perf_counter() if every else -math.inf
+    for number, pair in enumerate(batches):
+        yield pair
+        now = time.perf_counter()
+        if now - last >= every:
+            last = now
+            tell({"step": number + 1, "steps": n_steps})

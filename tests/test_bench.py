@@ -1,0 +1,390 @@
+"""Recipes: what is wrong with one, what is run, what is resumed, and what the table says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy import Toy
+from trial import Ilk
+
+from ilk import bench
+from ilk.bench.picture import draw
+from ilk.bench.subset import subset
+from ilk.errors import ArgumentError, DataError, Diverged
+
+RECIPE = """
+title = "A test"
+notes = ["a note of the recipe"]
+
+[variables]
+SETS = "sets"
+
+[data.small]
+source = "$SETS/small.npz"
+clusters = 3
+about = "90 images"
+
+[data.parts]
+source = "$SETS/parts.npz"
+split = "train"
+score_split = "test"
+clusters = 3
+
+[data.gone]
+source = "$SETS/gone.npz"
+get = "download it from somewhere"
+
+[[row]]
+name = "Toy"
+method = "toy:Toy"
+preset = "tiny"
+data = ["small", "parts", "gone"]
+seeds = [0, 1]
+published.small = { acc = 0.9, nmi_geometric = 0.8, note = "a note" }
+
+[[row]]
+name = "K-means"
+method = "transfer"
+preset = "tiny"
+settings = { encoder = "pixels" }
+data = ["small"]
+published.small = { acc = 0.5, copied = "another paper" }
+budget = [{ minutes = 5, images = 30, settings = { n_init = 1 } }, { minutes = 1, images = 12 }]
+
+[[row]]
+name = "Sweep"
+method = "toy:Toy"
+preset = "tiny"
+data = ["small"]
+sweep = { key = "images", values = [30, 60] }
+"""
+
+pytestmark = pytest.mark.usefixtures("home", "no_report", "no_map")
+
+
+@pytest.fixture
+def no_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+
+
+def images(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    patterns = np.random.default_rng(5).integers(0, 256, (3, 10, 10))
+    return np.clip(patterns[y] + rng.normal(0, 15, (n, 10, 10)), 0, 255).astype(np.uint8), y
+
+
+@pytest.fixture
+def recipe(home: Path) -> bench.Recipe:
+    (home / "b" / "sets").mkdir(parents=True)
+    x, y = images(90)
+    np.savez(home / "b" / "sets" / "small.npz", x=x, y=y)
+    (a, b), (c, d) = images(60), images(30, seed=1)
+    np.savez(home / "b" / "sets" / "parts.npz", x_train=a, y_train=b, x_test=c, y_test=d)
+    (home / "b" / "test.toml").write_text(RECIPE)
+    return bench.load_recipe(home / "b" / "test.toml")
+
+
+def changed(home: Path, old: str, new: str) -> bench.Recipe:
+    assert old in RECIPE
+    (home / "b" / "test.toml").write_text(RECIPE.replace(old, new, 1))
+    return bench.load_recipe(home / "b" / "test.toml")
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def test_cells_and_their_names(recipe: bench.Recipe) -> None:
+    assert [cell.name for cell in recipe.cells()] == [
+        *(f"{data}-Toy-tiny-{seed}" for data in ("small", "parts", "gone") for seed in (0, 1)),
+        "small-transfer-tiny-0",
+        "small-Toy-tiny-images30-0",
+        "small-Toy-tiny-images60-0",
+    ]
+    assert len(recipe.cells(["Toy"])) == 6
+    assert len(recipe.cells(["toy:toy"])) == 8
+    assert len(recipe.cells(["small-*-0"])) == 4
+    assert len(recipe.cells(["parts", "K-means"])) == 3
+    assert recipe.cells(["K-means"])[0].options() == {
+        "random_state": 0, "encoder": "pixels", "n_clusters": 3, "preset": "tiny",
+    }  # fmt: skip
+    with pytest.raises(ArgumentError, match=r"--only K-maens.*Did you mean 'K-means'"):
+        recipe.cells(["K-maens"])
+
+
+def test_budgets_take_the_largest_reduction_that_fits(recipe: bench.Recipe) -> None:
+    for budget, images_, name in (
+        (None, None, ""),
+        (0.5, None, ""),
+        (1, 12, "1min-"),
+        (3, 12, "1min-"),
+        (9, 30, "5min-"),
+    ):
+        cell = recipe.cells(["K-means"], budget)[0]
+        assert (cell.images, cell.name) == (images_, f"small-transfer-tiny-{name}0")
+    assert recipe.cells(["K-means"], 9)[0].options()["n_init"] == 1
+
+
+def test_a_sweep_has_published_figures_of_its_own(recipe: bench.Recipe, home: Path) -> None:
+    old = 'sweep = { key = "images", values = [30, 60] }'
+    found = changed(home, old, f"{old}\npublished.small = {{ acc = [0.1, 0.2], ari = 0.3 }}")
+    assert [cell.row.published["small"] for cell in found.cells(["Sweep"])] == [
+        {"acc": 0.1, "ari": 0.3}, {"acc": 0.2, "ari": 0.3},
+    ]  # fmt: skip
+    with pytest.raises(ArgumentError, match="3 published figures of acc for 2 values"):
+        changed(home, old, f"{old}\npublished.small = {{ acc = [0.1, 0.2, 0.3] }}")
+
+
+def test_sources(recipe: bench.Recipe, home: Path) -> None:
+    assert recipe.data["small"].source == str(home / "b" / "sets" / "small.npz")
+    other = bench.load_recipe(recipe.path, {"SETS": "/elsewhere"})
+    assert other.data["small"].source == "/elsewhere/small.npz"
+    assert [data.here() for data in recipe.data.values()] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("title =", "titel =", "no key 'titel'. Did you mean 'title'"),
+        ("seeds = [0, 1]", "seed = [0, 1]", "row 'Toy' has no key 'seed'. Did you mean 'seeds'"),
+        ('method = "transfer"\n', "", "row 'K-means' lacks 'method'"),
+        ('data = ["small"]', 'data = ["smal"]', "is on 'smal'.*Did you mean 'small'"),
+        ("[data.gone]\nsource", "[data.gone]\nsuorce", "no key 'suorce'"),
+        ("acc = 0.9", "ac = 0.9", "published.small has no key 'ac'"),
+        ("minutes = 1, images", "minuts = 1, images", "minut"),
+        ('key = "images", values', 'kye = "images", values', "sweep has no key 'kye'"),
+        ('title = "A test"', 'title = "A test"\nscores = ["accuracy"]', "no score 'accuracy'"),
+        ('name = "Sweep"', 'name = "Toy 2"\nimages = 3', ""),
+    ],
+)
+def test_what_is_wrong_is_named(recipe: bench.Recipe, home: Path, old: str, new: str, hint: str) -> None:
+    if hint:
+        with pytest.raises(ArgumentError, match=hint):
+            changed(home, old, new)
+    else:
+        changed(home, old, new)
+
+
+def test_two_rows_of_one_name_for_their_results(recipe: bench.Recipe, home: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"two rows would write small-Toy-tiny-0\.json; give one of them an id"):
+        changed(home, 'sweep = { key = "images", values = [30, 60] }', "")
+    changed(home, 'sweep = { key = "images", values = [30, 60] }', 'id = "again"')
+
+
+def test_what_is_no_recipe(home: Path) -> None:
+    (home / "no.toml").write_text("title = ")
+    for name, hint in (("no.toml", "is no recipe"), ("nowhere.toml", "cannot read")):
+        with pytest.raises(DataError, match=hint):
+            bench.load_recipe(home / name)
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def test_all_cells_are_run_once(recipe: bench.Recipe) -> None:
+    outcome = bench.run_recipe(recipe)
+    assert len(outcome.done) == 7
+    assert outcome.no_data == ["gone-Toy-tiny-0", "gone-Toy-tiny-1"]
+    assert (outcome.failed, outcome.stopped) == ({}, "")
+    record = json.loads((recipe.results / "small-Toy-tiny-1.json").read_text())
+    assert record.keys() >= {"data", "n_images", "method", "preset", "seed", "scores", "fit_on", "score_on", "epochs",
+                             "seconds", "budget", "device", "hardware", "versions", "commit", "command"}  # fmt: skip
+    assert (record["n_images"], record["seed"], record["epochs"], record["fit_on"]) == (90, 1, 2, "all images")
+    assert set(record["scores"]) == {"acc", "nmi", "nmi_geometric", "ari", "purity"}
+    parts = json.loads((recipe.results / "parts-Toy-tiny-0.json").read_text())
+    assert (parts["n_images"], parts["fit_on"], parts["score_on"]) == (60, "the training images", "the test images")
+    assert parts["scores"]["acc"] > 0.5
+    assert json.loads((recipe.results / "small-Toy-tiny-images30-0.json").read_text())["n_images"] == 30
+    again = bench.run_recipe(recipe)
+    assert (again.done, len(again.there_already)) == ([], 7)
+    assert bench.run_recipe(recipe, only=["K-means"], again=True).done == ["small-transfer-tiny-0"]
+
+
+def test_other_settings_are_another_result(recipe: bench.Recipe, home: Path) -> None:
+    bench.run_recipe(recipe, only=["K-means"])
+    other = changed(home, 'settings = { encoder = "pixels" }', 'settings = { encoder = "pixels", n_init = 3 }')
+    assert bench.results_of(other) == {}
+    assert bench.run_recipe(other, only=["K-means"]).done == ["small-transfer-tiny-0"]
+    assert len(list((home / "b" / "runs" / "test").glob("small-transfer-tiny-0-*"))) == 2
+
+
+def test_a_slice_goes_on(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "pause", 0.01)
+    whole = bench.run_recipe(recipe, only=["small-Toy-tiny-0"], folder=Path("other"))
+    assert whole.done
+    expected = json.loads((recipe.results / "small-Toy-tiny-0.json").read_text())["scores"]
+    (recipe.results / "small-Toy-tiny-0.json").unlink()
+    first = bench.run_recipe(recipe, only=["Toy"], max_seconds=1e-3)
+    assert first.done == []
+    assert "small-Toy-tiny-0" in first.stopped
+    for _ in range(3):
+        if bench.run_recipe(recipe, only=["small-Toy-tiny-0"], max_seconds=0.5).done:
+            break
+    assert json.loads((recipe.results / "small-Toy-tiny-0.json").read_text())["scores"] == expected
+
+
+def test_again_starts_anew_and_goes_on(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run_recipe(recipe, only=["small-Toy-tiny-0"])
+    monkeypatch.setattr(Toy, "pause", 0.01)
+    assert bench.run_recipe(recipe, only=["small-Toy-tiny-0"], again=True, max_seconds=1e-3).stopped
+    assert bench.results_of(recipe) == {}
+    events: list[dict[str, Any]] = []
+    assert bench.run_recipe(recipe, only=["small-Toy-tiny-0"], on_event=events.append).done
+    assert [event["epoch"] for event in events if "epoch" in event] == [2]
+
+
+def test_a_finished_run_without_its_result(recipe: bench.Recipe) -> None:
+    bench.run_recipe(recipe, only=["K-means"])
+    (recipe.results / "small-transfer-tiny-0.json").unlink()
+    events: list[dict[str, Any]] = []
+    bench.run_recipe(recipe, only=["K-means"], on_event=events.append)
+    assert "already" in [event["event"] for event in events]
+    assert (recipe.results / "small-transfer-tiny-0.json").exists()
+
+
+def test_one_failure_stops_no_other(recipe: bench.Recipe, home: Path) -> None:
+    bad = changed(home, 'settings = { encoder = "pixels" }', 'settings = { encoder = "pixle" }')
+    outcome = bench.run_recipe(bad, only=["K-means", "Sweep"])
+    assert list(outcome.failed) == ["small-transfer-tiny-0"]
+    assert len(outcome.done) == 2
+
+
+def test_a_seed_that_diverged_is_a_result(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(self: Any, *_: Any, **__: Any) -> Any:
+        raise Diverged("the loss is nan in epoch 2")
+
+    bench.run_recipe(recipe, only=["small-Toy-tiny-0"])
+    monkeypatch.setattr(Toy, "fit", diverge)
+    assert bench.run_recipe(recipe, only=["small-Toy-tiny-1"]).done == ["small-Toy-tiny-1"]
+    line = next(line for line in bench.markdown(recipe).splitlines() if line.startswith("| Toy"))
+    assert "seed 1: no score (the loss is nan" in line
+
+
+# -- showing -----------------------------------------------------------------------------------------------------------
+
+
+def put(recipe: bench.Recipe, name: str, acc: float, **more: Any) -> None:
+    """Write a result by hand."""
+    budget = more.pop("minutes", None)
+    cell = next(cell for cell in recipe.cells(budget=budget) if cell.name == name)
+    scores = {"acc": acc, "nmi_geometric": acc / 2, "nmi": 0.1, "ari": -0.01, "purity": 1.0}
+    record = {"data": cell.data.name, "row": cell.row.name, "seed": cell.seed, "scores": scores, "job": cell.job()}
+    record |= {
+        "seconds": {"total": 90.0},
+        "device": "cpu",
+        "hardware": "a machine",
+        "commit": "0",
+        "budget": cell.budget,
+    }
+    recipe.results.mkdir(parents=True, exist_ok=True)
+    (recipe.results / f"{name}.json").write_text(json.dumps({**record, **more}))
+
+
+def test_the_table_by_hand(recipe: bench.Recipe) -> None:
+    put(recipe, "small-Toy-tiny-0", 0.8)
+    put(recipe, "small-Toy-tiny-1", 0.9)
+    put(recipe, "small-transfer-tiny-5min-0", 0.7, minutes=5)
+    put(recipe, "small-Toy-tiny-images30-0", 0.2, device="cuda")
+    lines = bench.markdown(recipe).splitlines()
+    assert lines[0] == "# A test"
+    assert lines[2] == "## small: 90 images"
+    assert lines[4] == "| method | ACC | published | NMI | published | ARI | published | seeds | minutes | note |"
+    assert lines[6] == ("| Toy | .850 ± .071 | .900 | .425 ± .035 | .800 | -.010 ± .000 |  | 2 | 1.5 | a note |")
+    assert lines[7] == (
+        "| K-means | .700 | .500 | .350 |  | -.010 |  | 1 | 1.5 | "
+        "published: copied from another paper; reduced to 5 minutes: 30 images, n_init = 1 |"
+    )
+    assert lines[8].startswith("| Sweep (images 30) | .200 |")
+    assert lines[8].endswith("30 images; on a GPU |")
+    assert 'not run yet: `ilk bench b/test.toml --only "Sweep"`' in lines[9]
+    gone = next(line for line in lines if "data not available here" in line)
+    assert "download it from somewhere" in gone
+    assert "* a note of the recipe" in lines
+    assert "* Hardware: a machine." in lines
+
+
+def test_whole_results_win_over_reduced_ones(recipe: bench.Recipe) -> None:
+    put(recipe, "small-transfer-tiny-5min-0", 0.7, minutes=5)
+    put(recipe, "small-transfer-tiny-0", 0.6)
+    line = next(line for line in bench.markdown(recipe).splitlines() if line.startswith("| K-means"))
+    assert "| .600 |" in line
+    assert "reduced" not in line
+
+
+def test_the_best_three_are_bold(recipe: bench.Recipe, home: Path) -> None:
+    rows = "".join(f'\n[[row]]\nname = "R{i}"\nid = "r{i}"\nmethod = "toy:Toy"\ndata = ["small"]\n' for i in range(5))
+    (home / "b" / "test.toml").write_text(RECIPE + rows)
+    many = bench.load_recipe(home / "b" / "test.toml")
+    for i in range(5):
+        put(many, f"small-Toy-r{i}-0", 0.1 * (i + 1))
+    lines = [line for line in bench.markdown(many).splitlines() if line.startswith("| R")]
+    assert [line.split("|")[2].strip() for line in lines] == [".100", ".200", "**.300**", "**.400**", "**.500**"]
+
+
+def test_the_picture(recipe: bench.Recipe) -> None:
+    assert draw(recipe, recipe.results / "none.png") is None
+    put(recipe, "small-Toy-tiny-0", 0.8)
+    put(recipe, "small-Toy-tiny-1", 0.9)
+    for n in (30, 60):
+        put(recipe, f"small-Toy-tiny-images{n}-0", n / 100)
+    path = draw(recipe, recipe.results / "test.png")
+    assert path is not None
+    with Image.open(path) as picture:
+        assert picture.size[0] > 800
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_keeps_labels_with_their_images(tmp_path: Path) -> None:
+    x = np.arange(100, dtype=np.uint8).reshape(100, 1, 1)
+    np.savez(
+        tmp_path / "a.npz", x_train=x[:70], y_train=np.arange(70), x_test=x[70:], y_test=np.arange(70, 100), names="k"
+    )
+    path = subset(str(tmp_path / "a.npz"), 40, tmp_path / "parts")
+    assert subset(str(tmp_path / "a.npz"), 40, tmp_path / "parts") == path
+    with np.load(path) as part:
+        assert len(part["x_train"]) + len(part["x_test"]) == 40
+        assert 5 < len(part["x_test"]) < 20
+        for end in ("train", "test"):
+            assert np.array_equal(part[f"x_{end}"].ravel(), part[f"y_{end}"])
+    for n in (0, 101):
+        with pytest.raises(ArgumentError, match="has 100 images"):
+            subset(str(tmp_path / "a.npz"), n, tmp_path / "parts")
+    with pytest.raises(ArgumentError, match=r"only a part of an \.npz"):
+        subset("digits", 3, tmp_path / "parts")
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
+
+
+def test_the_command(ilk: Ilk, recipe: bench.Recipe) -> None:
+    said = ilk("bench", recipe.path, "--only", "K-means", "--budget", "5")
+    assert said.code == 0, said.err
+    assert "1/1      small-transfer-tiny-5min-0" in said.out
+    assert "| K-means | " in said.out
+    assert (recipe.results / "test.png").exists()
+    assert (recipe.results / "table.md").read_text() == bench.markdown(recipe)
+    told = ilk("bench", recipe.path, "--only", "K-means", "--budget", "5", "--json").json
+    assert told["there_already"] == ["small-transfer-tiny-5min-0"]
+    assert list(told["results"]) == ["small-transfer-tiny-5min-0"]
+    assert "| K-means | " in ilk("bench", recipe.path, "--table").out
+    assert ilk("bench", recipe.path, "--only", "nothing").code == 1
+    assert ilk("bench", "nowhere.toml").code == 1
+
+
+def test_the_command_in_slices(ilk: Ilk, recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Toy, "pause", 0.05)
+    said = ilk("bench", recipe.path, "--only", "small-Toy-tiny-0", "--minutes", "0.0001")
+    assert said.code == 130
+    assert "same command goes on from here" in said.out
+    for _ in range(4):
+        said = ilk("bench", recipe.path, "--only", "small-Toy-tiny-0", "--minutes", "0.02")
+        if said.code == 0:
+            break
+    assert said.code == 0

@@ -1,0 +1,166 @@
+"""One epoch against the loop written out by hand; schedules, averages, and a state that goes on to the bit."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ilk import compute, runs
+from ilk.errors import Diverged, RunError
+from ilk.train import EMA, cosine, restore, set_lr, state_of, train_epoch
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    with compute.seeded(seed):
+        return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def pairs(n: int = 6, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    x = torch.randn((n, 5, 4), generator=compute.generator(seed))
+    return [(torch.arange(5) + 5 * i, x[i]) for i in range(n)]
+
+
+def loss_of(net: nn.Module) -> Any:
+    return lambda index, images: (net(images) - index[:, None] / 10).square().mean()
+
+
+def test_it_is_the_loop_one_would_write() -> None:
+    net, twin = network(), network()
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    other = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
+    losses = []
+    for index, images in pairs():
+        other.zero_grad()
+        loss = loss_of(twin)(index, images)
+        loss.backward()
+        other.step()
+        losses.append(loss.item())
+    mean = train_epoch(loss_of(net), pairs(), sgd)
+    assert mean == pytest.approx(sum(losses) / len(losses), rel=1e-6)
+    for one, two in zip(net.state_dict().values(), twin.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_the_host_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = []
+    for name in ("item", "__float__", "tolist", "cpu"):
+        real = getattr(Tensor, name)
+        monkeypatch.setattr(Tensor, name, lambda self, *a, _r=real, **k: (waits.append(1), _r(self, *a, **k))[1])
+    net = network()
+    train_epoch(loss_of(net), pairs(), torch.optim.SGD(net.parameters(), lr=0.1))
+    assert len(waits) == 1
+
+
+def test_what_cannot_be_trained_says_so() -> None:
+    net = network()
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="no batch"):
+        train_epoch(loss_of(net), [], sgd)
+    with pytest.raises(Diverged, match=r"nan in epoch 3.*lr"):
+        train_epoch(lambda i, x: loss_of(net)(i, x) * float("nan"), pairs(), sgd, epoch=2)
+    one_bad = iter([1.0, float("inf"), 1.0])
+    with pytest.raises(Diverged, match="inf"):
+        train_epoch(lambda i, x: loss_of(network())(i, x) * next(one_bad), pairs(3), sgd)
+
+
+def test_gradients_are_averaged_before_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network()
+    monkeypatch.setattr(compute, "average_gradients", lambda parameters: [p.grad.zero_() for p in parameters])
+    before = copy.deepcopy(list(net.parameters()))
+    train_epoch(loss_of(net), pairs(), torch.optim.SGD(net.parameters(), lr=0.1))
+    assert all(torch.equal(one, two) for one, two in zip(before, net.parameters(), strict=True))
+
+
+def test_average_of_weights() -> None:
+    net = network()
+    mean = EMA(net, decay=0.75)
+    start = net[0].weight.detach().clone()
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+    expected, seen = start.clone(), []
+
+    def after() -> None:
+        mean.update()
+        seen.append(net[0].weight.detach().clone())
+
+    train_epoch(loss_of(net), pairs(3), sgd, after=after)
+    for weight in seen:
+        expected = 0.75 * expected + 0.25 * weight
+    torch.testing.assert_close(mean.network[0].weight, expected)
+    assert not mean.network[0].weight.requires_grad
+    assert torch.equal(mean.network[1].running_mean, net[1].running_mean)
+
+
+def test_cosine_and_lr() -> None:
+    values = [cosine(e, 10, 1.0, 0.1, warmup=2) for e in range(11)]
+    assert values[:3] == [0.5, 1.0, 1.0]
+    assert values[6] == pytest.approx(0.55)
+    assert values[10] == pytest.approx(0.1)
+    assert all(a >= b for a, b in itertools.pairwise(values[1:]))
+    sgd = torch.optim.SGD(network().parameters(), lr=0.1)
+    set_lr(sgd, 0.03)
+    assert sgd.param_groups[0]["lr"] == 0.03
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=1e-3, alpha=0.9),
+    "adam": lambda p: torch.optim.Adam(p, lr=1e-3, betas=(0.5, 0.9)),
+    "plain": lambda p: torch.optim.SGD(p, lr=0.05),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_restored_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
+    def start() -> dict[str, Any]:
+        net = network()
+        return {"network": net, "optimizer": OPTIMIZERS[name](net.parameters()), "draws": compute.generator(1)}
+
+    def epoch(parts: dict[str, Any]) -> None:
+        noise = [torch.randn(5, 4, generator=parts["draws"]) for _ in range(6)]
+        batches = [(index, images + more) for (index, images), more in zip(pairs(), noise, strict=True)]
+        train_epoch(loss_of(parts["network"]), batches, parts["optimizer"])
+
+    undisturbed = start()
+    for number in range(4):
+        if number == 2:
+            set_lr(undisturbed["optimizer"], 0.01)
+            kept = state_of(**undisturbed)
+        epoch(undisturbed)
+    runs.save_state(tmp_path, kept)
+    for state in (kept, runs.load_state(tmp_path)):
+        resumed = start()
+        restore(state, **resumed)
+        epoch(resumed)
+        epoch(resumed)
+        ours, theirs = state_of(**resumed), state_of(**undisturbed)
+        assert sorted(ours) == sorted(theirs)
+        assert all(
+            torch.equal(ours[key], theirs[key]) if isinstance(ours[key], Tensor) else ours[key] == theirs[key]
+            for key in ours
+        )
+
+
+def test_a_state_is_a_copy_and_flat() -> None:
+    net = network()
+    kept = state_of(net=net)
+    before = kept["net.0.weight"].clone()
+    with torch.no_grad():
+        net[0].weight.add_(1)
+    assert torch.equal(kept["net.0.weight"], before)
+    assert all(isinstance(value, (Tensor, int, float, str)) for value in kept.values())
+
+
+def test_a_state_of_something_else_is_refused() -> None:
+    kept = state_of(net=network())
+    with pytest.raises(RunError, match="does not fit"):
+        restore(kept, net=nn.Linear(3, 3))
+    with pytest.raises(RunError, match="does not fit"):
+        restore(kept, draws=torch.Generator())
+    with pytest.raises(RunError, match="does not fit"):
+        restore({**kept, "draws": torch.zeros(3, dtype=torch.uint8)}, draws=torch.Generator())
