@@ -20,7 +20,13 @@ from ilk.cli.commands import app
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *("README.md", "docs/guide.md", "docs/encoders.md", "docs/run-folder.md", "docs/report.md"),
-    *("docs/how-many-groups.md", "docs/methods/transfer.md", "docs/export.md", "docs/compare.md"),
+    *(
+        "docs/how-many-groups.md",
+        "docs/methods/transfer.md",
+        "docs/methods/dac.md",
+        "docs/export.md",
+        "docs/compare.md",
+    ),
 ]
 
 

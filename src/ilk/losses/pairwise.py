@@ -22,6 +22,8 @@ __all__ = [
     "similarities",
 ]
 
+Level = float | Tensor  # a tensor () where a CUDA graph is to read it anew in every step
+
 EPSILON = 1e-7
 """Least argument of a logarithm where the version at hand does not name its own."""
 
@@ -61,7 +63,7 @@ def similarities(features: Tensor) -> Tensor:
     return features @ features.T
 
 
-def selected_mean(similarity: Tensor, upper: float, lower: float, reference: Tensor | None = None) -> PairLoss:
+def selected_mean(similarity: Tensor, upper: Level, lower: Level, reference: Tensor | None = None) -> PairLoss:
     """Cross-entropy summed over the selected pairs and divided by their number (the paper's equation).
 
     A pair is positive at a similarity of `upper` or more and negative below `lower`; both are read off `reference`,
@@ -92,7 +94,12 @@ def selected_mean(similarity: Tensor, upper: float, lower: float, reference: Ten
 
 
 def selected_sum(
-    similarity: Tensor, upper: float, lower: float, reference: Tensor | None = None, *, epsilon: float = 1e-10
+    similarity: Tensor,
+    upper: Level,
+    lower: Level,
+    reference: Tensor | None = None,
+    *,
+    epsilon: float = 1e-10,
 ) -> PairLoss:
     """Cross-entropy of the selected pairs, both terms averaged over all B² entries and added (the seed's loss).
 
@@ -116,7 +123,7 @@ def selected_sum(
     return PairLoss(attract + repel, _share(positive), _share(positive | negative))
 
 
-def every_pair(similarity: Tensor, reference: Tensor, threshold: float, *, squared: bool = False) -> PairLoss:
+def every_pair(similarity: Tensor, reference: Tensor, threshold: Level, *, squared: bool = False) -> PairLoss:
     """Every pair counts: positive where `reference` is above `threshold`, else negative; mean over B² (DAC*, released).
 
     Parameters
@@ -137,7 +144,7 @@ def every_pair(similarity: Tensor, reference: Tensor, threshold: float, *, squar
     return PairLoss(loss, share, torch.ones_like(share))
 
 
-def selected_rows(similarity: Tensor, reference: Tensor, upper: float, lower: float) -> PairLoss:
+def selected_rows(similarity: Tensor, reference: Tensor, upper: Level, lower: Level) -> PairLoss:
     """Cross-entropy of the selected pairs over their number, averaged over the rows (DAC, two thresholds, released).
 
     A pair counts where `reference` is above `upper` or below `lower`; it is positive above their middle. The released

@@ -46,11 +46,23 @@ class Pixels:
 
 
 class Features:
-    """Features of a frozen encoder, (n, d) float16, each row brought to length 1."""
+    """Features of a frozen encoder, each row brought to length 1, centred.
 
-    def __init__(self, features: npt.NDArray[Any], device: torch.device) -> None:
+    Parameters
+    ----------
+    features : (n, d) float16
+    mean : Tensor (d,), optional
+        Of the training images' rows of length 1; that of `features` otherwise.
+    """
+
+    def __init__(self, features: npt.NDArray[Any], device: torch.device, mean: Tensor | None = None) -> None:
         self.features = features
         self.device = device
+        self.mean = torch.zeros(features.shape[1], device=device)
+        if mean is None:
+            parts = (self.read(rows).double().sum(0) for rows in batches(torch.arange(len(features)), 4096))
+            mean = (sum(parts, torch.zeros(features.shape[1], dtype=torch.float64)) / max(len(features), 1)).float()
+        self.mean = mean.to(device)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -58,7 +70,7 @@ class Features:
     def read(self, index: Tensor) -> Tensor:
         """Return float32 (b, d)."""
         rows = torch.from_numpy(np.asarray(self.features[index.cpu().numpy()], np.float32)).to(self.device)
-        return functional.normalize(rows, dim=1)
+        return functional.normalize(rows, dim=1) - self.mean
 
 
 Pool = Pixels | Features

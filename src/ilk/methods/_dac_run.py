@@ -139,8 +139,8 @@ class Training:
         positive, selected = learner.shares()
         told = {
             "loss": round(self.loss_sum / max(self.loss_count, 1), 6),
-            "upper": round(learner.upper, 4),
-            "lower": round(learner.lower, 4),
+            "upper": round(self.schedule[epoch][0], 4),
+            "lower": round(self.schedule[epoch][1], 4),
             "positive": round(positive, 4),
             "selected": round(selected, 4),
         }

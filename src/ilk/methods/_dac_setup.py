@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 
 from ilk.data import Encoded, is_small, square, training_size
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
+from ilk.methods._dac_data import Pixels, Pool
 from ilk.methods._dac_steps import check as check_choices
+from ilk.methods._dac_steps import make_learner
 from ilk.methods.dac_presets import AUTO, BY_NETWORK
 from ilk.networks.dac import NETWORKS, SIZES, plan
 
-__all__ = ["WHY", "advice", "automatic", "check", "check_count", "fill"]
+__all__ = ["WHY", "advice", "automatic", "check", "check_count", "fill", "half_precision"]
 
 WHY = {
     "quick": "photos on a CPU: the features of a frozen encoder are used and only the head learns (preset=quick). "
@@ -38,6 +41,9 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
     if precision not in ("auto", "fp32", "bf16"):
         raise ArgumentError(f"precision={precision!r}: choose auto, fp32 or bf16.")
     check_choices(table)
+    for key in ("reshuffle", "drop_last", "reset_optimizer", "affine", "flip", "graph"):
+        if not isinstance(table[key], bool) and table[key] != AUTO:
+            raise ArgumentError(f"{key}={table[key]!r}: give true or false.")
     known = [AUTO, "features", *NETWORKS]
     if table["network"] not in known:
         raise ArgumentError(
@@ -81,6 +87,32 @@ def _pair(key: str, value: Any, most: float) -> None:
 def _number(key: str, value: Any, most: float) -> None:
     if value != AUTO and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most):
         raise ArgumentError(f"{key}={value!r}: give a number from 0 to {most:g}.")
+
+
+def half_precision(
+    precision: str, pool: Pool, table: Mapping[str, Any], k: int, seed: int, resume: Mapping[str, Any] | None
+) -> bool:
+    """Return whether the trunk runs in bfloat16.
+
+    "auto": on a GPU that has it; on a CPU that has units for it, where a probe of a few steps is at least a tenth
+    faster. A training that goes on keeps what it began with.
+    """
+    if resume:
+        return bool(json.loads(resume["settings"])["half"])
+    if precision != "auto":
+        return precision == "bf16"
+    if pool.device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if not isinstance(pool, Pixels) or SIZES[str(table["network"])] < 28 or not _has_bf16():
+        return False
+    speeds = [make_learner(pool, table, k, seed, half, 0).probe(1).images_per_second for half in (False, True)]
+    return speeds[1] > 1.1 * speeds[0]
+
+
+def _has_bf16() -> bool:
+    """Return whether the processor computes in bfloat16, rather than only store it."""
+    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in units)
 
 
 def automatic(source: Any, place: torch.device) -> str:

@@ -15,12 +15,14 @@ from ilk.errors import ArgumentError, nearest
 from ilk.losses import PairLoss
 from ilk.methods._dac_data import Features, Pixels, Pool, batches
 from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
+from ilk.vectors import kmeans
 
 __all__ = ["LOSSES", "Learner", "check", "make_learner", "predicted", "thresholds"]
 
 LOSSES = ("selected_mean", "selected_sum", "squared", "binary", "rows")
 _ALTER = ("rotation", "shift", "zoom", "flip", "channel_shift", "scale")
 _STEPS = 100  # of a portion, where targets are not frozen by chunks
+_FOR_CENTERS = 20_000  # images that K-means sees where the network begins with its centres
 REFERENCE = 1024  # images whose statistics the batch norms take for prediction
 
 
@@ -100,13 +102,16 @@ class Learner:
         self.order = torch.randperm(len(pool), generator=draws)
         self.reference_rows = self.order[:REFERENCE].clone()
         self.alter = {key: table[key] for key in _ALTER} if isinstance(pool, Pixels) else {}
-        self.upper, self.lower = 1.0, 0.0
+        self.graphs: Any = None  # replays steps on a GPU
+        self.upper: float | Tensor = 1.0
+        self.lower: float | Tensor = 0.0
         self.frozen: Tensor | None = None  # label features of the chunk, unaltered
         self.sums = torch.zeros(3, device=pool.device)  # positive, selected, steps
 
     def _optimizer(self) -> torch.optim.Optimizer:
         wanted = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        return torch.optim.RMSprop(wanted, lr=float(self.table["lr"]), alpha=float(self.table["alpha"]), eps=1e-8)
+        lr, alpha = float(self.table["lr"]), float(self.table["alpha"])
+        return torch.optim.RMSprop(wanted, lr, alpha, eps=1e-8, capturable=bool(self.table["graph"]))
 
     # -- forward -----------------------------------------------------------------------------------------------------
 
@@ -185,6 +190,8 @@ class Learner:
 
     def train(self, portion: Tensor, epoch: int) -> float:
         """Train on one portion; return the mean loss."""
+        if self.graphs is not None:
+            return float(self.graphs.train(self._batches(portion), epoch))
         return train.train_epoch(self._step, self._batches(portion), self.optimizer, epoch=epoch)
 
     def _batches(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -258,14 +265,21 @@ def make_learner(pool: Pool, table: Mapping[str, Any], k: int, seed: int, half: 
     weights, draws, noise = (int(part) for part in seeds)
     net = build(pool, table, k, compute.generator(weights)).to(pool.device)
     net = net.to(memory_format=torch.channels_last)
-    return Learner(net, pool, table, compute.generator(draws), compute.generator(noise, pool.device), half)
+    made = Learner(net, pool, table, compute.generator(draws), compute.generator(noise, pool.device), half)
+    if table["graph"]:
+        from ilk.methods._dac_graph import Graphs
+
+        made.graphs = Graphs(made)
+    return made
 
 
 def build(pool: Pool, table: Mapping[str, Any], k: int, generator: torch.Generator) -> DACNet:
     """Build the network that `table` names for what is in `pool`."""
     affine_norms = bool(table["affine"])
     if isinstance(pool, Features):
-        return build_dac_head(pool.features.shape[1], k, affine=affine_norms, generator=generator)
+        rows = torch.randperm(len(pool), generator=generator)[:_FOR_CENTERS]
+        found = kmeans(pool.read(rows).cpu(), k, n_init=3, generator=generator)
+        return build_dac_head(found.centers, affine=affine_norms)
     c, side, _ = pool.images.shape
     return build_dac_net(str(table["network"]), c, side, k, affine=affine_norms, generator=generator)
 

@@ -124,6 +124,17 @@ def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
     return (sums.numpy() / counts[:, None]).astype(np.float32)
 
 
+def halves(features: Tensor) -> npt.NDArray[np.float16]:
+    """Return `features` as they are kept: what is predicted, at once or later, is read off these."""
+    return features.cpu().numpy().astype(np.float16)
+
+
+def shares(features: npt.NDArray[Any]) -> Floats:
+    """Return the rows scaled to a sum of 1."""
+    wide = np.asarray(features, np.float32)
+    return np.asarray(wide / wide.sum(1, keepdims=True))
+
+
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 

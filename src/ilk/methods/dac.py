@@ -184,17 +184,18 @@ class DAC(ImageClusterer):
         if self.preset == "auto":
             chosen = setup.automatic(source, place)
             self.notes_ += [setup.WHY[chosen]] if chosen == "quick" else []
-            table |= {k: v for k, v in PRESETS[chosen].items() if table[k] == PRESETS["auto"][k]}
+            table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)
         pool = self._pool(source, table, place, tell)
         self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
         self.notes_ += setup.advice(self.settings_, self.n_clusters, len(pool))
         schedule = thresholds(self.settings_)
-        self.half_ = half = place.type == "cuda" if self.precision == "auto" else self.precision == "bf16"
-        known = {"n_clusters": self.n_clusters, "random_state": self.random_state, "half": half}
+        k, seed = int(self.n_clusters), int(self.random_state)
+        self.half_ = half = setup.half_precision(self.precision, pool, self.settings_, k, seed, resume)
+        known = {"n_clusters": k, "random_state": seed, "half": half}
         identity = {**self.settings_, **known}  # what a checkpoint must agree with
-        make = functools.partial(make_learner, pool, self.settings_, self.n_clusters, self.random_state, half)
-        training = Training(make, schedule, identity, self.n_clusters, self.random_state, on_epoch)
+        make = functools.partial(make_learner, pool, self.settings_, k, seed, half)
+        training = Training(make, schedule, identity, k, seed, on_epoch)
         if resume:
             training.restore(resume)
         with tell.stage("train"):
@@ -229,7 +230,9 @@ class DAC(ImageClusterer):
         setup.check_count(facts, n, self.n_clusters)
         self.notes_ += facts.notes
         if frozen:
-            return Features(self.encoded_.features, place)
+            pool = Features(self.encoded_.features, place)
+            self.mean_ = pool.mean.cpu()
+            return pool
         images = self.packed_.images
         self.mean_ = channel_mean(images)
         return Pixels(images, self.mean_, place)
@@ -245,7 +248,7 @@ class DAC(ImageClusterer):
         ]
         self.notes_ += training.notes
         self.assignments_, self.stages_ = training.assignments, training.stages
-        features = _halves(predicted(learner.net, pool, self.half_))
+        features = watch.halves(predicted(learner.net, pool, self.half_))
         self.stages_[2] = features[training.shown]
         if isinstance(pool, Pixels):
             self.encoded_ = self.packed_.encoded(features)
@@ -256,7 +259,7 @@ class DAC(ImageClusterer):
         self.space_ = self.embedding_ = features.astype(np.float32)
         self.label_means_ = watch.centers(features, labels, self.n_clusters_)
         at = self.encoded_.position
-        proba = _shares(features)
+        proba = watch.shares(features)
         self.labels_ = np.where(at >= 0, labels[at], -1)
         self.probabilities_ = np.where(at[:, None] >= 0, proba[at], np.float32(0))
         self.cluster_centers_ = watch.centers(self.encoded_.features, labels, self.n_clusters_)
@@ -289,9 +292,9 @@ class DAC(ImageClusterer):
         if len(encoded.features):
             features = encoded.features
             if self.settings_["network"] == "features":
-                features = _halves(predicted(self.network_, Features(features, compute.device(self.device)), False))
+                features = watch.halves(predicted(self.network_, self._features(features), False))
             seen = encoded.position >= 0
-            proba[seen] = _shares(features)[encoded.position[seen]]
+            proba[seen] = watch.shares(features)[encoded.position[seen]]
         return proba
 
     def transform(self, X: Any) -> Floats:
@@ -322,7 +325,12 @@ class DAC(ImageClusterer):
         place = compute.device(self.device)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.n_clusters_), np.float16))
-        return packed.encoded(_halves(predicted(self.network_, Pixels(packed.images, self.mean_, place), self.half_)))
+        return packed.encoded(
+            watch.halves(predicted(self.network_, Pixels(packed.images, self.mean_, place), self.half_))
+        )
+
+    def _features(self, features: npt.NDArray[Any]) -> Features:
+        return Features(features, compute.device(self.device), self.mean_)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the pictures of the method as plain data: label features while it learns, and their means by group."""
@@ -349,7 +357,8 @@ class DAC(ImageClusterer):
             "assignments": self.assignments_,
             "stages": self.stages_,
             "stage_labels": self.stage_labels_,
-            **({"encoder": self.encoder_.spec()} if frozen else {"mean": self.mean_.numpy()}),
+            **({"encoder": self.encoder_.spec()} if frozen else {}),
+            "mean": self.mean_.numpy(),
             **train.state_of(network=self.network_),
         }
 
@@ -372,28 +381,17 @@ class DAC(ImageClusterer):
         model.stage_labels_, model.label_means_ = np.asarray(state["stage_labels"]), np.asarray(state["label_means"])
         model.cluster_centers_ = np.asarray(state["centers"])
         model.history_ = []
+        model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
         anything = compute.generator(0)
         affine = bool(model.settings_["affine"])
         if "encoder" in state:
             model.encoder_ = encoders.rebuild(
                 state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
             )
-            width = model.encoder_.n_features
-            net = build_dac_head(width, model.n_clusters_, affine=affine, generator=anything)
+            net = build_dac_head(torch.zeros(model.n_clusters_, model.encoder_.n_features), affine=affine)
         else:
-            model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
             name, side = model.settings_["network"], int(model.settings_["image_size"])
             net = build_dac_net(name, len(model.mean_), side, model.n_clusters_, affine=affine, generator=anything)
         train.restore(state, network=net)
         model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
-
-
-def _halves(features: torch.Tensor) -> npt.NDArray[np.float16]:
-    return features.cpu().numpy().astype(np.float16)
-
-
-def _shares(features: npt.NDArray[Any]) -> Floats:
-    """Return rows scaled to a sum of 1."""
-    wide = np.asarray(features, np.float32)
-    return np.asarray(wide / wide.sum(1, keepdims=True))

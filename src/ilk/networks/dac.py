@@ -231,13 +231,20 @@ def build_dac_net(
     return DACNet(nn.Sequential(*layers), _head(n_clusters, affine, what.last_relu))
 
 
-def build_dac_head(width: int, n_clusters: int, *, affine: bool, generator: torch.Generator) -> DACNet:
-    """Build a network for ready-made features (b, width): batch norm, a linear map to k units, and the same head."""
+def build_dac_head(centers: Tensor, *, affine: bool) -> DACNet:
+    """Build a network for ready-made features (b, d): a linear map to k units, batch norm, ReLU, and the same head.
+
+    Parameters
+    ----------
+    centers : Tensor (k, d)
+        Directions that the units answer to at first, for example those of groups found by K-means.
+    """
+    n_clusters, width = centers.shape
     linear = _empty(nn.Linear(width, n_clusters, device="meta"))
     with torch.no_grad():
-        linear.weight.normal_(0.0, math.sqrt(2.0 / width), generator=generator)
+        linear.weight.copy_(centers)
         linear.bias.zero_()
-    trunk = nn.Sequential(BatchNorm(width, affine), linear, BatchNorm(n_clusters, affine), nn.ReLU(inplace=True))
+    trunk = nn.Sequential(linear, BatchNorm(n_clusters, affine), nn.ReLU(inplace=True))
     return DACNet(trunk, _head(n_clusters, affine, last_relu=False))
 
 

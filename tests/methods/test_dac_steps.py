@@ -1,0 +1,365 @@
+"""The steps of DAC: schedules of the presets, batches and targets as published, what is watched, and restarts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ilk import losses
+from ilk.data import ArrayImages, channel_mean
+from ilk.errors import ArgumentError
+from ilk.methods import DAC
+from ilk.methods import _dac_setup as setup
+from ilk.methods import _dac_watch as watch
+from ilk.methods._dac_data import Features, Pixels, batches
+from ilk.methods._dac_steps import Learner, make_learner, thresholds
+from ilk.methods.dac_presets import BY_NETWORK, PRESETS
+
+CPU = torch.device("cpu")
+
+
+def images(n: int = 120, side: int = 8, channels: int = 1, seed: int = 0) -> ArrayImages:
+    shape = (n, side, side) if channels == 1 else (n, side, side, channels)
+    return ArrayImages(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
+
+
+def table_of(preset: str, side: int, channels: int = 1, **changed: Any) -> dict[str, Any]:
+    return {**setup.fill({**PRESETS[preset], **changed}, images(4, side, channels)), **changed}
+
+
+def learner(preset: str = "tiny", n: int = 120, k: int = 3, **changed: Any) -> Learner:
+    source = images(n)
+    table = table_of(preset, 8, network="tiny", image_size=8, **changed)
+    return make_learner(Pixels(source, channel_mean(source), CPU), table, k, 0, False, 0)
+
+
+# -- presets -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preset", "side", "network", "epochs", "first", "last"),
+    [
+        ("paper", 28, "mnist", 46, (0.95, 0.455), (0.5045, 0.49955)),
+        ("paper", 32, "cifar", 46, (0.95, 0.455), (0.5045, 0.49955)),
+        ("paper", 96, "imagenet10", 46, (0.95, 0.455), (0.5045, 0.49955)),
+        ("seed", 28, "mnist", 47, (0.95, 0.455), (0.4946, 0.50054)),
+        ("released_star", 28, "mnist", 20, (0.9, 0.9), (0.52, 0.52)),
+        ("released_star", 32, "cifar_star", 50, (0.99, 0.99), (0.7548, 0.7548)),
+        ("released_star", 96, "imagenet10", 50, (0.99, 0.99), (0.7548, 0.7548)),
+        ("released_dac", 32, "cifar", 50, (0.99, 0.80), (0.8969, 0.8931)),
+    ],
+)
+def test_network_and_thresholds_of_a_preset(
+    preset: str, side: int, network: str, epochs: int, first: tuple, last: tuple
+) -> None:
+    table = table_of(preset, side)
+    found = thresholds(table)
+    assert (table["network"], table["image_size"]) == (network, side)
+    assert len(found) == epochs
+    assert found[0] == pytest.approx(first)
+    assert found[-1] == pytest.approx(last)
+    assert "auto" not in table.values()
+
+
+def test_all_pairs_means_one_threshold_in_the_middle() -> None:
+    for preset in ("paper", "seed", "released_dac"):
+        table = table_of(preset, 28)
+        both, one = thresholds(table), thresholds({**table, "selection": "all"})
+        assert [(u + low) / 2 for u, low in both] == pytest.approx([u for u, _ in one])
+        assert all(u == low for u, low in one)
+
+
+def test_fewer_epochs_go_the_first_part_of_the_way() -> None:
+    table = table_of("released_star", 28)
+    assert thresholds({**table, "epochs": 3}) == thresholds(table)[:3]
+    with pytest.raises(ArgumentError, match="take 20 epochs"):
+        thresholds({**table, "epochs": 21})
+
+
+@pytest.mark.parametrize(
+    ("network", "n", "updates"),
+    [
+        ("mnist", 70_000, 56_000),
+        ("cifar_star", 60_000, 1_860_000),
+        ("stl", 13_000, 604_500),
+        ("imagenet10", 13_000, 403_000),
+        ("dog", 19_500, 589_000),
+    ],
+)
+def test_number_of_updates_is_that_of_the_released_scripts(network: str, n: int, updates: int) -> None:
+    table = {**PRESETS["released_star"], **BY_NETWORK[network], "network": "tiny", "image_size": 8}
+    source = ArrayImages(np.zeros((n, 8, 8), np.uint8))
+    made = make_learner(Pixels(source, torch.zeros(1), CPU), table, 10, 0, False, 0)
+    assert made.steps() * len(thresholds(table)) == updates
+
+
+@pytest.mark.parametrize(
+    ("side", "uniform", "preset"), [(8, True, "small"), (28, True, "released_star"), (200, True, "quick")]
+)
+def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) -> None:
+    assert setup.automatic(images(4, side), CPU) == preset
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 28), (20, 28), (30, 32), (32, 32), (96, 96), (300, 96)])
+def test_image_size_is_the_next_tabled_one(side: int, size: int) -> None:
+    assert table_of("released_star", side)["image_size"] == size
+
+
+# -- batches and targets ----------------------------------------------------------------------------------------------
+
+
+def test_pixels_are_centred_by_channel() -> None:
+    source = images(50, 8, 3)
+    pool = Pixels(source, channel_mean(source), CPU)
+    x = pool.read(torch.arange(50))
+    torch.testing.assert_close(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-6, rtol=0)
+    assert float(x.max() - x.min()) == pytest.approx(1, abs=0.02)  # no division by the standard deviation
+
+
+def test_mnist_trains_on_the_same_chunks_in_every_epoch_and_the_others_do_not() -> None:
+    for reshuffle in (False, True):
+        made = learner(n=120, chunk=50, reshuffle=reshuffle)
+        made.begin(0.9, 0.9)
+        one = made.portions()
+        made.begin(0.88, 0.88)
+        other = made.portions()
+        assert [len(portion) for portion in one] == [50, 50]  # what is left over is skipped
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True)) is not reshuffle
+        assert len(torch.cat(one).unique()) == 100
+
+
+def test_each_batch_is_trained_twice_and_the_rest_of_a_chunk_left_out() -> None:
+    made = learner(n=100, chunk=100, batch_size=32, inner_epochs=2, repeats=2, drop_last=True)
+    made.begin(0.9, 0.9)
+    seen = [index for index, _ in made._batches(made.portions()[0])]
+    assert [len(index) for index in seen] == [32] * 12  # 2 inner epochs of 3 full batches, twice each
+    assert all(torch.equal(a, b) for a, b in zip(seen[::2], seen[1::2], strict=True))
+    assert len(torch.cat(seen[:6:2]).unique()) == 96
+    kept = learner(n=100, chunk=100, batch_size=32, inner_epochs=1, repeats=1, drop_last=False)
+    assert [len(index) for index, _ in kept._batches(kept.portions()[0])] == [32, 32, 32, 4]
+    assert made.steps() == 12
+    assert kept.steps() == 4
+
+
+def test_targets_come_from_unaltered_images_on_batches_of_their_own_and_stay() -> None:
+    made = learner(n=100, chunk=100, target_batch=25, inner_epochs=3)
+    made.begin(0.9, 0.9)
+    portion = made.portions()[0]
+    with torch.no_grad():
+        expected = torch.cat([made.features(made.pool.read(part)) for part in portion.split(25)])
+        whole = made.features(made.pool.read(portion))
+    made.train(portion, 0)
+    assert torch.equal(made.frozen, expected)  # unchanged by the 3 inner epochs
+    assert not torch.allclose(expected, whole, atol=1e-3)  # the statistics are those of 25 images
+
+
+def test_the_pairs_of_a_batch_are_the_block_of_the_chunks_targets() -> None:
+    made = learner(n=64, chunk=64, batch_size=16, repeats=1)
+    made.begin(0.7, 0.7)
+    index, pictures = next(iter(made._batches(made.portions()[0])))
+    features = made.features(pictures)
+    reference = (made.frozen @ made.frozen.T)[index][:, index]
+    expected = losses.every_pair(features @ features.T, reference, 0.7, squared=True)
+    found = made._pairs(features, made.frozen[index])
+    assert float(found.loss.detach()) == pytest.approx(float(expected.loss.detach()), abs=1e-6)
+    assert float(found.positive) == float(expected.positive)
+
+
+def test_paper_and_seed_read_their_masks_off_the_batch_and_alter_nothing() -> None:
+    for preset, of in (("paper", losses.selected_mean), ("seed", losses.selected_sum)):
+        made = learner(preset, n=64, batch_size=16, steps=None)
+        made.begin(0.95, 0.455)
+        index, pictures = next(iter(made._batches(made.portions()[0])))
+        assert made.frozen is None
+        features = made.features(pictures)
+        expected = of(features @ features.T, 0.95, 0.455)
+        assert float(made._step(index, pictures).detach()) == pytest.approx(float(expected.loss.detach()), abs=1e-7)
+
+
+def test_one_pass_for_the_paper_and_a_thousand_draws_for_the_seed() -> None:
+    paper, seed = learner("paper", n=100, batch_size=32), learner("seed", n=100, batch_size=32)
+    paper.begin(0.95, 0.455)
+    drawn = torch.cat([index for part in paper.portions() for index, _ in paper._batches(part)])
+    assert len(drawn) == len(drawn.unique()) == 96
+    assert seed.steps() == 1000
+
+
+def test_the_consistency_loss_has_its_published_weight_and_its_slip() -> None:
+    made = learner(n=32, chunk=32, batch_size=32, consistency=10.0, rotation=0.0, shift=0.0, zoom=[1, 1],
+                   channel_shift=0.0, scale=1.0)  # fmt: skip
+    made.begin(0.9, 0.9)
+    index, pictures = next(iter(made._batches(made.portions()[0])))
+    z = made.features(pictures).detach()
+    target = made.frozen[index]
+    with_, made.table = float(made._step(index, pictures).detach()), {**made.table, "consistency": 0.0}
+    without = float(made._step(index, pictures).detach())
+    expected = float(losses.cross_entropy(z, target))
+    assert with_ - without == pytest.approx(10 * expected, rel=1e-4)
+    made.table["consistency_of"] = "mixed"
+    slip = losses.cross_entropy(z / z.sum(1, keepdim=True), target)
+    assert float(made._consistency(z, target)) == pytest.approx(float(slip), rel=1e-5)
+    made.table["consistency_of"] = "softmax"
+    same = losses.cross_entropy(z / z.sum(1, keepdim=True), target / target.sum(1, keepdim=True))
+    assert float(made._consistency(z, target)) == pytest.approx(float(same), rel=1e-5)
+
+
+def test_rmsprop_as_published_and_reset_where_it_was() -> None:
+    for preset, reset in (("released_dac", True), ("released_star", False)):
+        made = learner(preset, n=64, chunk=64, batch_size=16, inner_epochs=1)
+        group = made.optimizer.param_groups[0]
+        assert (group["lr"], group["alpha"], group["momentum"], group["centered"]) == (1e-3, 0.9, 0, False)
+        made.begin(0.9, 0.9)
+        made.train(made.portions()[0], 0)
+        assert made.optimizer.state
+        made.begin(0.9, 0.9)
+        assert (not made.optimizer.state) is reset
+
+
+def test_random_selection_keeps_how_many_pairs_are_alike() -> None:
+    made = learner(n=64, chunk=64, batch_size=64, selection="random")
+    made.begin(0.7, 0.7)
+    made.frozen = made.targets(torch.arange(64))
+    features = made.features(made.pool.read(torch.arange(64)))
+    shares = {float(made._pairs(features, made.frozen).positive) for _ in range(3)}
+    losses_ = {float(made._pairs(features, made.frozen).loss.detach()) for _ in range(3)}
+    assert len(shares) == 1
+    assert len(losses_) == 3
+
+
+def test_measuring_the_cost_changes_nothing() -> None:
+    made, other = learner(), learner()
+    assert made.probe(100).seconds > 0
+    for a in (made, other):
+        a.begin(0.9, 0.9)
+    assert made.train(made.portions()[0], 0) == other.train(other.portions()[0], 0)
+
+
+def test_features_have_length_1_before_they_are_centred() -> None:
+    raw = np.random.default_rng(0).normal(3, 1, (40, 6)).astype(np.float16)
+    pool = Features(raw, CPU)
+    rows = raw.astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(pool.read(torch.arange(40)), rows - rows.mean(0), atol=1e-6)
+
+
+def test_batches_never_end_in_a_single_image() -> None:
+    assert [len(b) for b in batches(torch.arange(5), 2, least=2)] == [2, 3]
+    assert [len(b) for b in batches(torch.arange(1), 2, least=2)] == [1]
+
+
+# -- what is watched ---------------------------------------------------------------------------------------------------
+
+
+def test_measured_by_hand() -> None:
+    features = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.6, 0.8, 0.0]])
+    labels, told = watch.measured(features, np.array([5, 5, 6, 6]))
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert told == {
+        "active": 2,
+        "largest": 0.5,
+        "confidence": pytest.approx((3 + 0.8 / 1.4) / 4, abs=1e-4),
+        "agreement": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"active": 1, "positive": 1.0}, ["one group", "affine=false", "n_init=3"]),
+        ({"active": 7, "positive": 0.2}, ["only 7 of 10", "fewer groups", "n_init=3"]),
+        ({"active": 10, "positive": 1 / 128}, ["threshold is above", "upper="]),
+    ],
+)
+def test_alarms_name_the_cure(record: dict[str, Any], words: list[str]) -> None:
+    text = watch.alarm(record, 10, 128)
+    assert text is not None
+    assert all(word in text for word in words)
+    assert watch.alarm({"active": 10, "positive": 0.1}, 10, 128) is None
+
+
+def test_a_collapsed_training_raises_the_alarm() -> None:
+    """One group only: what a loss of almost 0 hides."""
+    made = learner()
+    with torch.no_grad():
+        for parameter in made.net.head[-2 if isinstance(made.net.head[-1], torch.nn.ReLU) else -1].parameters():
+            parameter.copy_(torch.tensor([9.0, 0.0, 0.0]))
+    made.settle()
+    _, told = watch.measured(made.predicted(), None)
+    assert told["active"] == 1
+    assert "one group" in str(watch.alarm({**told, "positive": 1.0}, 3, 32))
+
+
+def test_score_is_the_pair_loss_of_all_images() -> None:
+    features = losses.label_features(torch.randn(30, 3, generator=torch.Generator().manual_seed(0)))
+    similarity = features @ features.T
+    expected = losses.every_pair(similarity, similarity, 0.8).loss
+    told = watch.score(features, 0.8, 0)
+    assert told["pair_loss"] == pytest.approx(float(expected), abs=1e-6)
+    pure = torch.eye(3).repeat(10, 1)
+    assert watch.score(pure, 0.8, 0) == {
+        "pair_loss": pytest.approx(0, abs=1e-6),
+        "active": 3,
+        "entropy": pytest.approx(1),
+    }
+
+
+def test_the_best_training_has_all_groups_then_the_least_loss_then_the_others_agreement() -> None:
+    def told(loss: float, active: int = 3, entropy: float = 1.0) -> dict[str, float]:
+        return {"pair_loss": loss, "active": active, "entropy": entropy}
+
+    a, b, c = np.arange(60) % 3, np.arange(60) // 20, np.random.default_rng(0).integers(0, 3, 60)
+    assert watch.best([told(0.3), told(0.2), told(0.4)], [a, b, c], 3) == 1
+    assert watch.best([told(0.3), told(0.1, active=2), told(0.4)], [a, b, c], 3) == 0
+    assert watch.best([told(0.3), told(0.1, entropy=0.5), told(0.4)], [a, b, c], 3) == 0
+    assert watch.best([told(0.3, active=2), told(0.2, active=2)], [a, b], 3) == 1
+    assert watch.best([told(0.2), told(0.2), told(0.2)], [c, a, (a + 1) % 3], 3) in (1, 2)  # two that agree
+
+
+def test_corners_and_figures() -> None:
+    at = watch.corners(10)
+    np.testing.assert_allclose(np.linalg.norm(at, axis=1), 1, rtol=1e-6)
+    turn = np.degrees(np.arccos((at[:-1] * at[1:]).sum(1)))
+    np.testing.assert_allclose(turn, 36, rtol=1e-4)
+    stages = np.stack([np.full((4, 3), 1 / 3), np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[0, 1, 2, 0]]])
+    scatter, matrix = watch.figures(stages, ["a", "b", "c"], np.array([0, 1, 2, 0]), np.eye(3, dtype=np.float32))
+    assert (scatter["kind"], matrix["kind"]) == ("scatter", "matrix")
+    assert [panel["title"] for panel in scatter["panels"]] == ["a", "b", "c"]
+    np.testing.assert_allclose(scatter["panels"][0]["points"], 0, atol=1e-6)  # undecided: in the middle
+    np.testing.assert_allclose(scatter["panels"][2]["points"], watch.corners(3)[[0, 1, 2, 0]], atol=1e-6)
+    assert matrix["values"].shape == (3, 3)
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_clusters": "auto"}, "without -m dac suggests one"),
+        ({"n_clusters": 1}, "at least 2"),
+        ({"n_clusters": 2.0}, "at least 2"),
+        ({"random_state": -1}, "random_state"),
+        ({"precision": "fp8"}, "precision"),
+        ({"network": "minst"}, "Did you mean 'mnist'"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 1.5}, "batch_size=1.5"),
+        ({"settings": {"loss": "squard"}}, "Did you mean 'squared'"),
+        ({"settings": {"upper": 0.9}}, "two numbers"),
+        ({"settings": {"lr": -1}}, "lr=-1"),
+        ({"settings": {"selection": "some"}}, "selection='some'"),
+        ({"preset": "paper", "settings": {"schedule": "linear"}}, "upper="),
+    ],
+)
+def test_wrong_options_are_named_before_any_work(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        DAC(**options).resolved()
+
+
+def test_small_batches_for_many_groups_and_chunks_that_leave_images_out_are_said() -> None:
+    table = table_of("released_dac", 32)
+    assert "batch_size to 200" in setup.advice(table, 50, 10_000)[0]
+    assert setup.advice(table, 10, 60_000) == []
+    assert "500 of 10500" in setup.advice(table_of("released_star", 28), 10, 10_500)[0]
