@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs
 
 from ilk.choose import CRITERIA, KChoice, advise, candidates, choose_k, criteria, ranking, scan, spaces, stability
+from ilk.choose import sketch as sketches
 from ilk.choose.scan import Scan, split
 from ilk.choose.spaces import Coordinates, Fit, Pairs, Space, open_space
 from ilk.cli.show import Screen
@@ -189,6 +191,33 @@ def test_inner_products_and_coordinates_find_the_same() -> None:
     assert one.inertia == pytest.approx(other.inertia, rel=1e-4)
     assert Coordinates(x, ids).total() == pytest.approx(Pairs(x @ x.T, ids).total(), rel=1e-5)
     assert torch.allclose(Coordinates(x, ids).between(one), Pairs(x @ x.T, ids).between(other), atol=1e-4)
+
+
+def test_the_winner_among_the_sketches_comes_to_rest_among_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = blobs(12, 500, d=300, spread=30, seed=2).astype(np.float64)
+    raced: list[np.ndarray] = []
+    race = sketches.Sketch.race
+
+    def seen(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        found = race(*given)
+        raced.append(found[0].numpy().copy())
+        return found
+
+    def nearest(labels: np.ndarray) -> np.ndarray:
+        means = np.stack([x[labels == k].mean(0) for k in range(len(np.unique(labels)))])
+        return ((x[:, None] - means) ** 2).sum(2).argmin(1)
+
+    monkeypatch.setattr(sketches.Sketch, "race", seen)
+    fits = Scan(space(x.astype(np.float32)), 10, 0)
+    scale = float(((x - x.mean(0)) ** 2).sum()) / len(x)
+    for k in (5, 12, 25):
+        fit = fits.fit(k)
+        assert fit.inertia * scale <= 1.01 * KMeans(k, n_init=10, random_state=0).fit(x).inertia_
+        assert np.array_equal(nearest(fit.labels.numpy()), fit.labels.numpy())
+    monkeypatch.setattr(sketches, "WIDTH", 3)  # too few for 12 groups: much is left to do among the rows
+    labels = Scan(space(x.astype(np.float32)), 10, 0).fit(12).labels.numpy()
+    assert not np.array_equal(nearest(raced[-1]), raced[-1])
+    assert np.array_equal(nearest(labels), labels)
 
 
 def test_many_rows_come_to_rest_on_a_sample_first(monkeypatch: pytest.MonkeyPatch) -> None:

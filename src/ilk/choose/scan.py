@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,9 @@ from ilk import compute
 from ilk.choose.spaces import Fit, Space
 from ilk.vectors import group_sums
 
-__all__ = ["Scan", "split"]
+__all__ = ["Scan", "one_thread", "split"]
+
+_SMALL = 4096
 
 
 class Scan:
@@ -25,11 +30,23 @@ class Scan:
             generator = compute.generator(self.seed)
             near = max((known for known in self.fits if known < k < 2 * known), default=None)
             warm = None if near is None else split(self.space, self.fits[near], k)
-            tries = [] if warm is None else [self.space.lloyd(warm, k)]
-            while len(tries) < self.n_init:
-                tries.append(self.space.fresh(k, generator))
-            self.fits[k] = min(tries, key=lambda found: found.inertia)
+            fresh = self.n_init - (warm is not None)
+            self.fits[k] = self.space.best(k, warm, fresh, generator)
         return self.fits[k]
+
+
+@contextmanager
+def one_thread(n: int) -> Iterator[None]:
+    """Use one thread for arrays of `n` rows where more would wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    if n > _SMALL or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def split(space: Space, fit: Fit, k: int) -> Tensor | None:
@@ -42,13 +59,10 @@ def split(space: Space, fit: Fit, k: int) -> Tensor | None:
     for new in range(fit.k, k):
         error = group_sums(own.double()[:, None], labels, new)[:, 0]
         rows = (labels == error.argmax()).nonzero()[:, 0]
-        group = space.take(rows)
-        if len(torch.unique(group.ids)) < 2:
+        if len(torch.unique(space.ids[rows])) < 2:
             return None
-        side = (group.axis() > 0).long()
+        side, own[rows] = space.halve(rows)
         if not 0 < int(side.sum()) < len(rows):
             return None
-        two = group.lloyd(side, 2, max_iter=10)
-        labels[rows[two.labels == 1]] = new
-        own[rows] = two.own
+        labels[rows[side == 1]] = new
     return labels

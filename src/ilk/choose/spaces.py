@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ilk.choose.sketch import Sketch, sketch
 from ilk.errors import NotEnoughImages
 from ilk.vectors import Rows, group_sums, kmeans
 
@@ -23,6 +24,7 @@ WIDE = 128  # columns from which inner products are the quicker form (measured: 
 MANY = 20_000
 _MAX_ITER = 300
 _POWER = 8
+_PART = 256
 
 
 class Fit(NamedTuple):
@@ -70,6 +72,21 @@ class Coordinates:
             if len(torch.unique(self.ids[sample.to(self.ids.device)])) > k:
                 init = kmeans(some, k, generator=generator, max_iter=_MAX_ITER).centers
         return self._fit(kmeans(self.x, k, init=init, generator=generator, max_iter=_MAX_ITER).labels, k)
+
+    def best(self, k: int, warm: Tensor | None, count: int, generator: torch.Generator) -> Fit:
+        """Return the best of `count` fresh starts and, where there is one, the partition `warm`; all come to rest."""
+        found = [] if warm is None else [self.lloyd(warm, k)]
+        found += [self.fresh(k, generator) for _ in range(count)]
+        return min(found, key=lambda fit: fit.inertia)
+
+    def halve(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two groups of some rows, from the sides of their first principal axis: label, squared distance."""
+        part = Coordinates(self.x[rows], self.ids[rows])
+        side = (part.axis() > 0).long()
+        if not 0 < int(side.sum()) < len(rows):
+            return side, part.x.new_zeros(len(rows))
+        two = part.lloyd(side, 2, max_iter=10)
+        return two.labels, two.own
 
     @staticmethod
     def _means(x: Tensor, labels: Tensor, k: int) -> Tensor:
@@ -128,9 +145,10 @@ class Pairs:
     iteration costs n·k and one row of G for each row that changed its group: the width of the rows plays no part.
     """
 
-    def __init__(self, gram: Tensor, ids: Tensor) -> None:
+    def __init__(self, gram: Tensor, ids: Tensor, narrow: Sketch | None = None) -> None:
         self.gram, self.ids = gram, ids
         self.square = gram.diagonal().clone()
+        self.narrow = sketch(gram) if narrow is None else narrow
 
     def __len__(self) -> int:
         return len(self.gram)
@@ -141,7 +159,7 @@ class Pairs:
 
     def take(self, index: Tensor) -> Space:
         """Return the space of the rows at `index`."""
-        return Pairs(self.gram[index][:, index], self.ids[index])
+        return Pairs(self.gram[index][:, index], self.ids[index], self.narrow.take(index))
 
     def lloyd(self, labels: Tensor, k: int, max_iter: int = _MAX_ITER) -> Fit:
         """Iterate from the means of a partition until they rest."""
@@ -169,36 +187,18 @@ class Pairs:
         return Fit(labels, square.clamp_(min=0).float(), k)
 
     def fresh(self, k: int, generator: torch.Generator) -> Fit:
-        """Iterate from a greedy k-means++ start: each time the best of 2 + log k draws ∝ squared distance."""
-        trials = 2 + int(math.log(k))
-        device = self.gram.device
-        draws = torch.rand(k, trials, dtype=torch.float64, generator=generator, device=generator.device).to(device)
-        first = int(draws[0, 0] * len(self))
-        closest = self._squared_to(torch.tensor([first], device=device))[0]
-        labels = torch.zeros(len(self), dtype=torch.int64, device=device)
-        for number in range(1, k):
-            steps = closest.double().cumsum(0)
-            picked = torch.searchsorted(steps, draws[number] * steps[-1], right=True).clamp_(max=len(self) - 1)
-            distance = torch.minimum(self._squared_to(picked), closest)
-            best = distance[distance.sum(1).argmin()]
-            labels[best < closest] = number
-            closest = best
-        _fill_empty(labels, closest.clone(), k)
+        """Iterate from a greedy k-means++ start, first in the sketch and then here."""
+        return self.best(k, None, 1, generator)
+
+    def best(self, k: int, warm: Tensor | None, count: int, generator: torch.Generator) -> Fit:
+        """Let `count` fresh starts and the partition `warm` race in the sketch; the best of them comes to rest here."""
+        labels, own = self.narrow.race(k, warm, count, generator)
+        _fill_empty(labels, own, k)
         return self.lloyd(labels, k)
 
-    def _squared_to(self, picked: Tensor) -> Tensor:
-        distance = (self.square - 2 * self.gram[picked] + self.square[picked, None]).clamp_(min=0)
-        distance[torch.arange(len(picked), device=picked.device), picked] = 0.0
-        return distance
-
-    def axis(self) -> Tensor:
-        """Return the positions (n,) of the rows along their first principal axis, up to a factor."""
-        middle = self.gram.mean(0)
-        scores = self.gram[(self.square - 2 * middle).argmax()] - middle
-        for _ in range(_POWER):
-            scores = scores - scores.mean()
-            scores = self.gram @ (scores / scores.norm().clamp_min(1e-30))
-        return scores - scores.mean()
+    def halve(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two groups of some rows, from the sides of their first principal axis: label, squared distance."""
+        return self.narrow.take(rows).halve()
 
     def squared(self, rows: Tensor, to: Tensor) -> Tensor:
         """Return squared distances (len(rows), len(to)) between rows."""
@@ -274,22 +274,51 @@ def open_space(rows: Rows) -> Space:
         )
     wide = rows.width > WIDE and len(rows) <= MOST_PAIRS
     step = rows.step(rows.width, None)
-    ids: dict[bytes, int] = {}
-    number = []
+    keys = []
     out = torch.empty(len(rows), len(rows) if wide else rows.width, device=rows.device)
     for start, stop, block in rows.blocks(step):
-        x = ((block - mean) / scale).float() + 0.0  # + 0.0: no negative zeros
-        number += [ids.setdefault(_digest(row), len(ids)) for row in x.cpu().contiguous().numpy()]
+        x = _scaled(block, mean, scale)
+        keys.append(x.view(torch.int32).sum(1, dtype=torch.int64))  # exact, so equal where rows are
         if not wide:
             out[start:stop] = x
             continue
+        _half_product(x, out[start:stop, start:stop])
         for first, last, other in rows.blocks(step):
-            if first <= start:
-                y = x if first == start else ((other - mean) / scale).float()
-                inner = x @ y.T
-                out[start:stop, first:last], out[first:last, start:stop] = inner, inner.T
-    same = torch.tensor(number, device=rows.device)
+            if first >= start:
+                break
+            inner = x @ _scaled(other, mean, scale).T
+            out[start:stop, first:last], out[first:last, start:stop] = inner, inner.T
+    same = _number(rows, torch.cat(keys), mean, scale)
     return Pairs(out, same) if wide else Coordinates(out, same)
+
+
+def _scaled(block: Tensor, mean: Tensor, scale: float) -> Tensor:
+    if not 1e-18 < scale < 1e18:  # float32 could overflow on the way
+        block = block.double()
+    return ((block - mean.to(block.dtype)) / scale).float().add_(0.0)  # + 0.0: no negative zeros
+
+
+def _half_product(x: Tensor, out: Tensor) -> None:
+    """Write ``x @ x.T`` to `out`; of what is equal on both sides of the diagonal, little is computed twice."""
+    for start in range(0, len(x), _PART):
+        stop = min(start + _PART, len(x))
+        out[start:stop, :stop] = x[start:stop] @ x[:stop].T
+        out[:start, start:stop] = out[start:stop, :start].T
+
+
+def _number(rows: Rows, keys: Tensor, mean: Tensor, scale: float) -> Tensor:
+    """Return numbers (n,) from 0 up, the same for equal rows. Only rows that share their key are hashed as a whole."""
+    _, numbers, counts = torch.unique(keys, return_inverse=True, return_counts=True)
+    shared = (counts[numbers] > 1).nonzero()[:, 0]
+    if not len(shared):
+        return numbers
+    known: dict[bytes, int] = {}
+    found = []
+    for some in shared.split(rows.step(rows.width, None)):
+        x = _scaled(rows.take(some), mean, scale).cpu().contiguous().numpy()
+        found += [known.setdefault(_digest(row), len(keys) + len(known)) for row in x]
+    numbers[shared] = torch.tensor(found, device=numbers.device)
+    return torch.unique(numbers, return_inverse=True)[1]
 
 
 def _digest(row: object) -> bytes:
