@@ -308,6 +308,7 @@ def _half_product(x: Tensor, out: Tensor) -> None:
 
 def _number(rows: Rows, keys: Tensor, mean: Tensor, scale: float) -> Tensor:
     """Return numbers (n,) from 0 up, the same for equal rows. Only rows that share their key are hashed as a whole."""
+    numbers: Tensor
     _, numbers, counts = torch.unique(keys, return_inverse=True, return_counts=True)
     shared = (counts[numbers] > 1).nonzero()[:, 0]
     if not len(shared):
@@ -318,7 +319,8 @@ def _number(rows: Rows, keys: Tensor, mean: Tensor, scale: float) -> Tensor:
         x = _scaled(rows.take(some), mean, scale).cpu().contiguous().numpy()
         found += [known.setdefault(_digest(row), len(keys) + len(known)) for row in x]
     numbers[shared] = torch.tensor(found, device=numbers.device)
-    return torch.unique(numbers, return_inverse=True)[1]
+    again: Tensor = torch.unique(numbers, return_inverse=True)[1]
+    return again
 
 
 def _digest(row: object) -> bytes:
