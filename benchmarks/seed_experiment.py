@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos")
     parser.add_argument("weights")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=0, help="of the race with scikit-learn: minutes each")
     parser.add_argument("--starts", type=int, default=1, help="of each K-means in the race; the experiment takes 10")
     options = parser.parse_args()
     source = open_images(options.photos)
@@ -103,7 +103,8 @@ def main() -> None:
                 "table": table,
                 "seconds_cluster": next(r["seconds"] for r in model.history_ if r["stage"] == "cluster"),
             }
-        report["race"] = race(fitted["flatten"].encoded_.features, options.rounds, options.starts)
+        if options.rounds:
+            report["race"] = race(fitted["flatten"].encoded_.features, options.rounds, options.starts)
         advised = TransferClustering(**shared).fit(source)
         report["advisor"] = {"suggested": advised.k_choice_.suggested(), "table": advised.k_choice_.table}
         for key in ("clear", "why"):
