@@ -54,6 +54,16 @@ def test_small_digits_beat_kmeans_on_pixels_and_random_pairs_do_not(seed: int) -
     assert scored(images, truth, preset="small", random_state=seed, settings={"selection": "random"}) < kmeans
 
 
+def test_pairs_make_the_difference_on_digits() -> None:
+    """A third of one training of `small`, with pairs chosen by similarity and by chance."""
+    images, truth, kmeans = digits()
+    short: dict[str, Any] = {"preset": "small", "n_init": 1}
+    learnt = scored(images, truth, **short, settings={"sweep": 6})
+    chance = scored(images, truth, **short, settings={"sweep": 6, "selection": "random"})
+    assert learnt > chance + 0.08
+    assert chance < kmeans - 0.08
+
+
 def test_images_sorted_by_class_are_learnt_like_any_others(fitted: DAC) -> None:
     _, truth = patterns()
     assert adjusted_rand_score(truth, fitted.labels_) == 1

@@ -187,7 +187,7 @@ def figures(stages: npt.NDArray[Any], names: Sequence[str], labels: Ints, means:
             "caption": "Rows are groups, columns the entries of the label feature (length 1). One bright entry per "
             "row: the group is pure; two: it shares images with another.",
             "kind": "matrix",
-            "values": means,
+            "values": np.round(means, 2),
             "row_names": groups,
             "column_names": [str(h) for h in range(k)],
         },
