@@ -39,7 +39,7 @@ demo: setup
 	@echo "Your turn:  $(BIN)/ilk cluster /path/to/your/images"
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not slow" -n auto
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto
 
 check: setup
 	$(BIN)/ruff check .

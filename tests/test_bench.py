@@ -388,3 +388,15 @@ def test_the_command_in_slices(ilk: Ilk, recipe: bench.Recipe, monkeypatch: pyte
         if said.code == 0:
             break
     assert said.code == 0
+
+
+def test_variables_of_a_recipe_named_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe's own are meant from its folder, the caller's from where the caller is; neither is prefixed twice."""
+    (tmp_path / "recipes" / "sets").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "recipes" / "test.toml").write_text(RECIPE, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    own = bench.load_recipe("recipes/test.toml").data["small"].source
+    assert Path(own).resolve() == tmp_path / "recipes" / "sets" / "small.npz"
+    given = bench.load_recipe("recipes/test.toml", {"SETS": "mine"}).data["small"].source
+    assert Path(given).resolve() == tmp_path / "mine" / "small.npz"

@@ -233,9 +233,11 @@ def load_recipe(path: str | Path, variables: Mapping[str, str] | None = None) ->
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no recipe: {error}.") from None
     _known(path, "the recipe", told, _TOP, needed=("data", "row"))
-    named = {name: str(path.parent / value) for name, value in told.get("variables", {}).items()} | dict(
-        variables or {}
-    )
+    # what the recipe says is meant from its own folder, and what the caller says from where the caller is
+    given = {
+        name: str(Path(value).resolve()) if Path(value).exists() else value for name, value in (variables or {}).items()
+    }
+    named = {**told.get("variables", {}), **given}
     data = {name: _data(path, name, entry, named) for name, entry in told["data"].items()}
     rows = tuple(row for entry in told["row"] for row in _rows(path, entry, data))
     scores = tuple(told.get("scores", ("acc", "nmi_geometric", "ari")))
