@@ -136,9 +136,8 @@ def test_inertia_is_that_of_scikit_learn_or_less(d: int, n_init: int) -> None:
     x = blobs(12, 600, d=d, spread=5, seed=4)
     fits = Scan(space(x), n_init, 0)
     scale = float(((x - x.mean(0)).astype(np.float64) ** 2).sum()) / len(x)
-    ratio = [
-        fits.fit(k).inertia * scale / KMeans(k, n_init=n_init, random_state=0).fit(x).inertia_ for k in range(2, 31)
-    ]
+    tried = range(2, 31) if n_init == 1 else range(2, 31, 4)  # ten starts of scikit-learn take their time
+    ratio = [fits.fit(k).inertia * scale / KMeans(k, n_init=n_init, random_state=0).fit(x).inertia_ for k in tried]
     assert np.mean(ratio) < 1.001
     assert max(ratio) < (1.02 if n_init > 1 else 1.06)
 
