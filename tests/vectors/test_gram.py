@@ -168,7 +168,7 @@ print("done")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the kind are Linux's")
-@pytest.mark.parametrize("share", [0.9, 0.1])
+@pytest.mark.parametrize("share", [pytest.param(0.9, marks=pytest.mark.slow), 0.1])
 def test_long_rows_in_a_file_are_never_in_memory_as_a_whole(share: float, tmp_path: Path) -> None:
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float16, (650, 94_080))
     x[:] = np.random.default_rng(0).integers(0, 9, x.shape[1])
