@@ -97,6 +97,14 @@ def test_the_threshold_of_one_prediction(ilk: Ilk, home: Path, finished: Path) -
     assert "0 (no image is refused) to 1" in said.err
 
 
+def test_a_threshold_for_a_method_that_refuses_nothing(ilk: Ilk, home: Path, photos: Path, no_report: None) -> None:
+    assert ilk("cluster", photos, "-o", "run", "-m", "dac", "-k", 3, "--set", "preset=tiny").code == 0
+    said = ilk("predict", "run", photos, "--threshold", 0.5)
+    assert said.code == 1
+    assert "method dac refuses no image" in said.err
+    assert ilk("predict", "run", photos).code == 0
+
+
 def test_a_threshold_in_python(finished: Path, photos: Path) -> None:
     with pytest.raises(ArgumentError, match="threshold=-1"):
         ilk.predict(runs.load_run(finished), photos, threshold=-1)

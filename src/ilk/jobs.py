@@ -354,15 +354,13 @@ def predict(
         In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
     device
         "auto", "cpu" or "cuda".
-    cache
-        Where features are kept for the next time; None keeps nothing.
-    on_event
-        Called with what happens.
+    cache, on_event
+        Where features are kept (None: nowhere); called with what happens.
 
     Raises
     ------
     ArgumentError
-        A threshold outside of [0, 1].
+        A threshold outside of [0, 1], or for a method that has none.
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
@@ -378,7 +376,9 @@ def predict(
         )
     except (KeyError, TypeError) as error:
         raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None
-    if threshold is not None and "threshold" in model.get_params():
+    if threshold is not None:
+        if "threshold" not in model.get_params():
+            raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
         model.set_params(threshold=threshold)
     encoded = model.encode(
         images,
