@@ -168,7 +168,7 @@ print("done")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the kind are Linux's")
-@pytest.mark.parametrize("share", [pytest.param(0.9, marks=pytest.mark.slow), 0.1])
+@pytest.mark.parametrize("share", [0.7, 0.1])
 def test_long_rows_in_a_file_are_never_in_memory_as_a_whole(share: float, tmp_path: Path) -> None:
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float16, (650, 94_080))
     x[:] = np.random.default_rng(0).integers(0, 9, x.shape[1])
@@ -176,5 +176,7 @@ def test_long_rows_in_a_file_are_never_in_memory_as_a_whole(share: float, tmp_pa
     x.flush()
     limit = str(int(share * x.size * 4))  # of the matrix in single precision
     command = [sys.executable, "-c", _FRUGAL, str(tmp_path / "x.npy"), limit]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
+    # glibc keeps freed blocks of up to 32 MiB for itself, more or less of them by chance: what is freed shall be free
+    env = {**os.environ, "OMP_NUM_THREADS": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert (done.returncode == 0) == (share > 0.5), done.stderr[-500:]  # the limit works
