@@ -195,7 +195,8 @@ class Screen:
         suggested = event["suggested"]
         header, lines, n_hidden = k_table(event["k_table"], suggested)
         self.table(header, lines, right=header[:-1])
-        self.line("* best of its column: the highest; of Davies-B. and of the rank sum the lowest", "dim")
+        low = "; of Davies-B. and of the rank sum the lowest" if len(header) > 3 else ""
+        self.line(f"* best of its column: the highest{low}", "dim")
         if n_hidden:
             self.line(f"  {_count(n_hidden, 'more number')} tried; all of them are in k_table.json", "dim")
         self.line(f"taking   {suggested['natural']} groups")
