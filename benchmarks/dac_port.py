@@ -24,8 +24,8 @@ from torchvision.transforms import InterpolationMode, RandomAffine
 
 from ilk.data import ArrayImages, channel_mean
 from ilk.methods import _dac_setup as setup
-from ilk.methods._dac_data import Pixels
 from ilk.methods._dac_steps import make_learner
+from ilk.methods._pool import Pixels
 from ilk.methods.dac_presets import PRESETS
 
 K, CHUNK = 10, 1000

@@ -116,25 +116,14 @@ class Toy(ImageClusterer):
         self.network_.train()
         return np.ascontiguousarray(codes.numpy())
 
-    def encode(self, X: Any, on_progress: Any = None) -> Encoded:
-        packed = pack(open_images(X), self.shape_[1:], cache=self.cache, on_progress=on_progress)
+    def _encode(self, source: Any, on_progress: Any) -> Encoded:
+        packed = pack(source, self.shape_[1:], cache=self.cache, on_progress=on_progress)
         return packed.encoded(self._codes(packed.images))
 
-    def proba_of(self, encoded: Encoded) -> npt.NDArray[np.float32]:
-        far = np.linalg.norm(np.asarray(encoded.features, np.float32)[:, None] - self.cluster_centers_, axis=2)
+    def _proba(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        far = np.linalg.norm(np.asarray(features, np.float32)[:, None] - self.cluster_centers_, axis=2)
         near = np.exp(-far / 0.1) + 1e-9
-        proba = near / near.sum(1, keepdims=True)
-        seen = encoded.position >= 0
-        return np.where(seen[:, None], proba[encoded.position], 0).astype(np.float32)
-
-    def decide(self, proba: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        return np.where(proba.sum(1) > 0, proba.argmax(1), -1)
-
-    def predict(self, X: Any) -> npt.NDArray[np.int64]:
-        return self.decide(self.proba_of(self.encode(X)))
-
-    def transform(self, X: Any) -> npt.NDArray[np.float32]:
-        return np.asarray(self.encode(X).features, np.float32)
+        return (near / near.sum(1, keepdims=True)).astype(np.float32)
 
     def state(self) -> dict[str, Any]:
         return {**train.state_of(network=self.network_), "centers": self.cluster_centers_, "shape": self.shape_}

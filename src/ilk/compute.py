@@ -27,6 +27,7 @@ __all__ = [
     "device",
     "free_memory",
     "generator",
+    "has_bf16",
     "pool",
     "rank",
     "seeded",
@@ -155,6 +156,14 @@ def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
         line = next(line for line in text.splitlines() if line.startswith(key))
         return int(line.removeprefix(key).split()[0]) * unit
     return None
+
+
+def has_bf16(device: str | torch.device = "cpu") -> bool:
+    """Return whether `device` computes in bfloat16, rather than only store it."""
+    if torch.device(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in units)
 
 
 def threads() -> int:

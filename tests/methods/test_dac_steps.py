@@ -14,8 +14,8 @@ from ilk.errors import ArgumentError
 from ilk.methods import DAC
 from ilk.methods import _dac_setup as setup
 from ilk.methods import _dac_watch as watch
-from ilk.methods._dac_data import Features, Pixels, batches
 from ilk.methods._dac_steps import Learner, make_learner, thresholds
+from ilk.methods._pool import Features, Pixels, batches
 from ilk.methods.dac_presets import BY_NETWORK, PRESETS
 
 CPU = torch.device("cpu")

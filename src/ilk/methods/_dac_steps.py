@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ilk import compute, losses, train
 from ilk.augment import affine
-from ilk.errors import ArgumentError, nearest
+from ilk.errors import ArgumentError
 from ilk.losses import PairLoss
-from ilk.methods._dac_data import Features, Pixels, Pool, batches
+from ilk.methods import _checks
+from ilk.methods._pool import Features, Pixels, Pool, batches
 from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
 from ilk.vectors import kmeans
 
@@ -294,7 +295,4 @@ def check(table: Mapping[str, Any]) -> None:
         "consistency_of": ("label_features", "softmax", "mixed"),
     }
     for key, allowed in choices.items():
-        if table[key] not in allowed and table[key] != "auto":
-            raise ArgumentError(
-                f"{key}={table[key]!r}: choose {', '.join(allowed)}.{nearest(str(table[key]), allowed)}"
-            )
+        _checks.choice(key, table[key], allowed)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ilk import losses, metrics
 
-__all__ = ["alarm", "best", "centers", "corners", "figures", "measured", "score"]
+__all__ = ["alarm", "best", "corners", "figures", "halves", "measured", "score", "shares", "shown"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -112,16 +112,6 @@ def best(scores: Sequence[Mapping[str, float]], labels: Sequence[Ints], k: int) 
         i: np.mean([metrics.agreement(labels[i], labels[j])["ari"] for j in range(len(labels)) if j != i]) for i in tied
     }
     return max(tied, key=lambda i: support[i])
-
-
-def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
-    """Return the mean (k, d) float32 of the rows of each group; zeros for a group without images."""
-    sums = torch.zeros((k, features.shape[1]), dtype=torch.float64)
-    for start in range(0, len(features), 8192):
-        part = torch.from_numpy(np.asarray(features[start : start + 8192], np.float64))
-        sums.index_add_(0, torch.from_numpy(labels[start : start + 8192]), part)
-    counts = np.maximum(np.bincount(labels, minlength=k), 1)
-    return (sums.numpy() / counts[:, None]).astype(np.float32)
 
 
 def halves(features: Tensor) -> npt.NDArray[np.float16]:

@@ -241,19 +241,6 @@ def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) 
     return np.asarray(proba / np.where(own, proba.sum(1), 1.0)[:, None], np.float32)
 
 
-def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
-    """Mean feature of each group, (k, d) float32, in chunks that never hold more than 64 MiB of float32."""
-    sums = torch.zeros((k, features.shape[1]), dtype=torch.float64)
-    step = max(1, (64 << 20) // (4 * features.shape[1]))
-    for start in range(0, len(features), step):
-        mine = labels[start : start + step]
-        keep = np.flatnonzero(mine >= 0)
-        rows = torch.from_numpy(np.asarray(features[start : start + step][keep], np.float64))
-        sums.index_add_(0, torch.from_numpy(mine[keep]), rows)
-    counts = np.bincount(labels[labels >= 0], minlength=k)
-    return (sums.numpy() / np.maximum(counts, 1)[:, None]).astype(np.float32)
-
-
 def n_distinct(features: npt.NDArray[Any]) -> int:
     """Return how many different rows there are, without holding them: a row may be long."""
     return len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features})

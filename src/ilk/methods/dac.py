@@ -12,13 +12,16 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute, encoders, train
-from ilk.data import Packed, channel_mean, open_images, pack
+from ilk.data import Encoded, ImageSource, Packed, channel_mean, open_images, pack
+from ilk.methods import _checks
 from ilk.methods import _dac_setup as setup
 from ilk.methods import _dac_watch as watch
 from ilk.methods._base import ImageClusterer, OnEpoch
-from ilk.methods._dac_data import Features, Pixels, Pool
 from ilk.methods._dac_run import Training
 from ilk.methods._dac_steps import Learner, make_learner, predicted, thresholds
+from ilk.methods._frozen import load_encoder
+from ilk.methods._outcome import centers, spread
+from ilk.methods._pool import Features, Pixels, Pool
 from ilk.methods._stages import Stages
 from ilk.methods.dac_presets import PRESETS
 from ilk.networks.dac import build_dac_head, build_dac_net
@@ -207,19 +210,8 @@ class DAC(ImageClusterer):
         """Decode or encode all images, and return what the network is trained on."""
         frozen = table["network"] == "features"
         if frozen:
-            inner = {key: table[key] for key in encoders.SETTINGS if key in table and key != "image_size"}
-            self.encoder_ = encoders.build(
-                table.get("encoder") or "auto",
-                weights=table.get("weights"),
-                settings=inner,
-                source=source,
-                device=self.device,
-                precision=self.precision,
-                cache=self._cache(),
-            )
-            self.notes_ += self.encoder_.notes
-            why = {"encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]}
-            tell({"stage": "encoder", **why})
+            inner = {key: value for key, value in table.items() if key != "image_size"}
+            load_encoder(self, source, tell, table.get("encoder") or "auto", table.get("weights"), inner)
             with tell.stage("encode"):
                 self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
             facts, n = self.encoded_, len(self.encoded_.rows)
@@ -227,7 +219,7 @@ class DAC(ImageClusterer):
             with tell.stage("encode"):
                 self.packed_ = self._pack(source, table["image_size"], tell.progress)
             facts, n = self.packed_.facts, len(self.packed_)
-        setup.check_count(facts, n, self.n_clusters)
+        _checks.distinct_images(facts, n, self.n_clusters)
         self.notes_ += facts.notes
         if frozen:
             pool = Features(self.encoded_.features, place)
@@ -257,15 +249,9 @@ class DAC(ImageClusterer):
         self.n_clusters_ = int(self.n_clusters)
         self.device_ = str(pool.device)
         self.space_ = self.embedding_ = features.astype(np.float32)
-        self.label_means_ = watch.centers(features, labels, self.n_clusters_)
-        at = self.encoded_.position
-        proba = watch.shares(features)
-        self.labels_ = np.where(at >= 0, labels[at], -1)
-        self.probabilities_ = np.where(at[:, None] >= 0, proba[at], np.float32(0))
-        self.cluster_centers_ = watch.centers(self.encoded_.features, labels, self.n_clusters_)
-
-    def _cache(self) -> Path | None:
-        return None if self.cache is None else Path(self.cache)
+        self.label_means_ = centers(features, labels, self.n_clusters_)
+        self.labels_, self.probabilities_ = spread(self.encoded_, labels, watch.shares(features))
+        self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)
 
     @property
     def network_name_(self) -> str:
@@ -274,63 +260,20 @@ class DAC(ImageClusterer):
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> Ints:
-        """Return (n,) int64 groups of the images of `X`; -1 = not readable."""
-        return self.decide(self.predict_proba(X))
-
-    def decide(self, proba: Floats) -> Ints:
-        """Return the best group of each row of `proba` (n, k), -1 where the row is empty."""
-        return np.where(proba.sum(1) > 0, proba.argmax(1), -1).astype(np.int64)
-
-    def predict_proba(self, X: Any) -> Floats:
-        """Return (n, k) float32 label features scaled to a sum of 1; zeros where an image is unreadable."""
-        return self.proba_of(self.encode(X))
-
-    def proba_of(self, encoded: Any) -> Floats:
-        """Return (n, k) float32 group probabilities of what `encode` returned."""
-        proba = np.zeros((len(encoded.position), self.n_clusters_), np.float32)
-        if len(encoded.features):
-            features = encoded.features
-            if self.settings_["network"] == "features":
-                features = watch.halves(predicted(self.network_, self._features(features), False))
-            seen = encoded.position >= 0
-            proba[seen] = watch.shares(features)[encoded.position[seen]]
-        return proba
-
-    def transform(self, X: Any) -> Floats:
-        """Return (n, d) float32 features of the images of `X`; NaN where an image is unreadable.
-
-        Label features (d = k); those of the frozen encoder with ``network="features"``.
-        """
-        encoded = self.encode(X)
-        features = np.full((len(encoded.position), encoded.features.shape[1]), np.nan, np.float32)
-        seen = encoded.position >= 0
-        features[seen] = encoded.features[encoded.position[seen]]
-        return features
-
-    def encode(self, X: Any, on_progress: Any = None) -> Any:
-        """Run the images of `X` through the network (or the frozen encoder in front of it).
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self, "network_")
-        source = open_images(X)
+    def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
         if self.settings_["network"] == "features":
             return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
         packed = self._pack(source, self.settings_["image_size"], on_progress)
-        place = compute.device(self.device)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.n_clusters_), np.float16))
-        return packed.encoded(
-            watch.halves(predicted(self.network_, Pixels(packed.images, self.mean_, place), self.half_))
-        )
+        pool = Pixels(packed.images, self.mean_, compute.device(self.device))
+        return packed.encoded(watch.halves(predicted(self.network_, pool, self.half_)))
 
-    def _features(self, features: npt.NDArray[Any]) -> Features:
-        return Features(features, compute.device(self.device), self.mean_)
+    def _proba(self, features: npt.NDArray[Any]) -> Floats:
+        if self.settings_["network"] == "features":
+            pool = Features(features, compute.device(self.device), self.mean_)
+            features = watch.halves(predicted(self.network_, pool, False))
+        return watch.shares(features)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the pictures of the method as plain data: label features while it learns, and their means by group."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["AUTO", "BY_NETWORK", "PRESETS"]
+from ilk.methods._checks import AUTO
 
-AUTO = "auto"
+__all__ = ["BY_NETWORK", "PRESETS"]
 
 _NO_CHANGE: dict[str, Any] = {
     "rotation": 0.0,  # degrees, either way

@@ -12,12 +12,15 @@ import torch
 
 from ilk import encoders, layout
 from ilk.choose import choose_k
-from ilk.data import open_images
-from ilk.errors import DataError, NotEnoughImages
+from ilk.data import Encoded, ImageSource, open_images
+from ilk.errors import DataError
+from ilk.methods import _checks
 from ilk.methods import _seed_steps as raw
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
+from ilk.methods._frozen import load_encoder
+from ilk.methods._outcome import centers, spread
 from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
@@ -183,8 +186,9 @@ class TransferClustering(ImageClusterer):
         umap = table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP
         with layout.warming_up(umap) as warm_up:
             first = FirstGroups(len(source), self.n_clusters, self.random_state, tell, source.names, warm_up)
-            self._load_encoder(source, table)
-            tell({"stage": "encoder", "encoder": self.encoder_.name, "why": self.encoder_.why, "notes": self.notes_[:]})
+            inner = {key: value for key, value in table.items() if key in self.other_settings}
+            name, inner = raw.encoder_of(self.preset, self.encoder, inner)
+            load_encoder(self, source, tell, name, self.weights, inner)
             with tell.stage("encode"):
                 self.encoded_ = encoders.encode(
                     source, self.encoder_, cache=self._cache(), on_progress=tell.progress, first=first
@@ -207,36 +211,13 @@ class TransferClustering(ImageClusterer):
             self._group(table, tell, first)
         return self
 
-    def _load_encoder(self, source: Any, table: Mapping[str, Any]) -> None:
-        inner = {key: value for key, value in table.items() if key in self.other_settings}
-        name, inner = raw.encoder_of(self.preset, self.encoder, inner)
-        self.encoder_ = encoders.build(
-            name,
-            weights=self.weights,
-            settings=inner,
-            source=source,
-            device=self.device,
-            precision=self.precision,
-            cache=self._cache(),
-        )
-        self.notes_ += self.encoder_.notes
-
     def _place(self, features: npt.NDArray[Any]) -> Floats:
         """Return PCA coordinates (m, p), free of rounding noise: images that look the same stand on the same spot."""
         return np.round(_numpy(self.pca_.transform(features)), 6) + np.float32(0)  # no negative zeros
 
     def _check_count(self, features: npt.NDArray[Any]) -> None:
-        n, wanted = len(self.encoded_.status), 2 if self.n_clusters == "auto" else int(self.n_clusters)
-        if n == 0:
-            raise NotEnoughImages("there are no images.")
-        if len(features) == 0:
-            first = next((reason for reason in self.encoded_.reasons if reason), "no reason given")
-            raise DataError(f"none of the {n} files could be read as an image (the first: {first}).")
-        distinct = steps.n_distinct(features)
-        if distinct < wanted:
-            alike = distinct == 1 and n > 1
-            seen = "all images look the same" if alike else f"{distinct} distinct image(s)"
-            raise NotEnoughImages(f"{seen}: too few for {wanted} groups. Ask for fewer groups or give more images.")
+        wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)
+        _checks.distinct_images(self.encoded_, steps.n_distinct(features), wanted, alike=True)
 
     def _group(self, table: Mapping[str, Any], tell: Stages, first: FirstGroups) -> None:
         self.k_choice_: Any = None
@@ -271,58 +252,18 @@ class TransferClustering(ImageClusterer):
         new = lost_when_new(features, len(self.pca_.components))
         self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes, new)
         confidence = self.voter_.confidence(self.graph_, found.labels, _numpy(self.pca_.lost(features)))
-        self.cluster_centers_ = steps.centers(features, found.labels, self.n_clusters_)
+        self.cluster_centers_ = centers(features, found.labels, self.n_clusters_)
+        self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
         at = self.encoded_.position
-        self.labels_ = np.where(at >= 0, found.labels[at], -1)
-        self.probabilities_ = np.where(at[:, None] >= 0, found.proba[at], np.float32(0))
         self.confidence_ = np.where(at >= 0, confidence[at], np.float32(0))
-
-    def _cache(self) -> Path | None:
-        return None if self.cache is None else Path(self.cache)
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> Ints:
-        """Return (n,) int64 groups of the images of `X`; -1 = none of these, or not readable."""
-        return self.decide(self.predict_proba(X))
+    def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
+        return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
 
-    def decide(self, proba: Floats) -> Ints:
-        """Return the best group of each row of `proba` (n, k), -1 where the row sums to less than the threshold."""
-        belongs = proba.sum(1) >= max(self.threshold - 1e-6, 1e-9)
-        return np.where(belongs, proba.argmax(1), -1).astype(np.int64)
-
-    def predict_proba(self, X: Any) -> Floats:
-        """Return (n, k) float32 group probabilities; what is missing to a sum of 1 is "none of these"."""
-        return self.proba_of(self.encode(X))
-
-    def proba_of(self, encoded: Any) -> Floats:
-        """Return (n, k) float32 group probabilities of what `encode` returned."""
-        proba = np.zeros((len(encoded.position), self.n_clusters_), np.float32)
-        if len(encoded.features):
-            voted = self.voter_(self._place(encoded.features), _numpy(self.pca_.lost(encoded.features)))
-            seen = encoded.position >= 0
-            proba[seen] = voted[encoded.position[seen]]
-        return proba
-
-    def transform(self, X: Any) -> Floats:
-        """Return (n, d) float32 features of the images of `X`; NaN where an image is unreadable."""
-        encoded = self.encode(X)
-        features = np.full((len(encoded.position), encoded.features.shape[1]), np.nan, np.float32)
-        seen = encoded.position >= 0
-        features[seen] = encoded.features[encoded.position[seen]]
-        return features
-
-    def encode(self, X: Any, on_progress: Any = None) -> Any:
-        """Encode the images of `X` with the fitted encoder.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self, "pca_")
-        return encoders.encode(open_images(X), self.encoder_, cache=self._cache(), on_progress=on_progress)
+    def _proba(self, features: npt.NDArray[Any]) -> Floats:
+        return self.voter_(self._place(features), _numpy(self.pca_.lost(features)))
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the figures of ``preset="seed"`` as plain data; none for the other presets."""

@@ -3,7 +3,7 @@
 A method owns its epochs; nothing here counts them, writes files or prints.
 """
 
-from ilk.train.cost import Cost, probe, watched
+from ilk.train.cost import Cost, half_precision, probe, watched
 from ilk.train.loop import EMA, Batches, Step, cosine, set_lr, train_epoch
 from ilk.train.state import restore, state_of
 
@@ -13,6 +13,7 @@ __all__ = [
     "Cost",
     "Step",
     "cosine",
+    "half_precision",
     "probe",
     "restore",
     "set_lr",

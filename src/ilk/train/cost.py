@@ -16,7 +16,7 @@ from ilk import compute
 from ilk.errors import NotEnoughMemory
 from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "probe", "watched"]
+__all__ = ["Cost", "half_precision", "probe", "watched"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -180,6 +180,31 @@ def _timed(
             break
     taken = taken or [now - start]
     return sorted(taken)[len(taken) // 2]
+
+
+def half_precision(precision: str, device: str | torch.device, speed: Callable[[bool], float] | None = None) -> bool:
+    """Return whether convolutions should run in bfloat16.
+
+    Parameters
+    ----------
+    precision : {"auto", "fp32", "bf16"}
+        "auto": on a GPU that has it; on a CPU that has units for it, where `speed` says that it is a tenth faster.
+    device
+        Where the training runs.
+    speed : callable (half) -> images per second, optional
+        A short probe; None: not worth one.
+
+    Examples
+    --------
+    >>> half_precision("bf16", "cpu"), half_precision("auto", "cpu")
+    (True, False)
+    """
+    if precision != "auto":
+        return precision == "bf16"
+    place = torch.device(device)
+    if place.type == "cuda" or speed is None or not compute.has_bf16(place):
+        return place.type == "cuda" and compute.has_bf16(place)
+    return speed(True) > 1.1 * speed(False)
 
 
 def watched(

@@ -1,4 +1,4 @@
-"""What DAC trains on: pixels or ready-made features, by index."""
+"""What a network is trained on: pixels or ready-made features, by index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Features", "Pixels", "Pool", "batches"]
 
 
 class Pixels:
-    """Images of one size, centred.
+    """Images of one size, centred and, where asked for, scaled.
 
     Parameters
     ----------
@@ -27,22 +27,26 @@ class Pixels:
         Of every channel over all training images, on the scale 0 to 1.
     device : torch.device
         Where batches are wanted.
+    std : Tensor (c,), optional
+        Standard deviation of every channel on the same scale, which the centred values are divided by.
     """
 
-    def __init__(self, images: ArrayImages, mean: Tensor, device: torch.device) -> None:
+    def __init__(self, images: ArrayImages, mean: Tensor, device: torch.device, std: Tensor | None = None) -> None:
         self.images = images.to(device)
         self.mean = mean.to(device).view(1, -1, 1, 1)
+        self.scale = 255.0 if std is None else std.to(device).view(1, -1, 1, 1) * 255
+        self.offset = self.mean if std is None else self.mean / std.to(device).view(1, -1, 1, 1)
         self.device = device
 
     def __len__(self) -> int:
         return len(self.images)
 
     def read(self, index: Tensor) -> Tensor:
-        """Return float32 (b, c, h, w): value / 255 minus the mean of its channel."""
+        """Return float32 (b, c, h, w): (value / 255 - mean of its channel) / its standard deviation (1 if none)."""
         pixels = self.images.read(index).to(self.device, non_blocking=True)
         if pixels.shape[1] != self.mean.shape[1]:  # grey among colour, or colour for a network that learnt from grey
             pixels = pixels.float().mean(1, keepdim=True) if self.mean.shape[1] == 1 else pixels.expand(-1, 3, -1, -1)
-        return pixels.float().div_(255).sub_(self.mean).contiguous(memory_format=torch.channels_last)
+        return pixels.float().div_(self.scale).sub_(self.offset).contiguous(memory_format=torch.channels_last)
 
 
 class Features:

@@ -1,0 +1,86 @@
+"""What every method checks alike, and says in the same words: single options, and whether the images suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ilk.data import Encoded
+from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
+
+__all__ = ["AUTO", "choice", "distinct_images", "flag", "number", "pair", "random_state", "whole"]
+
+AUTO = "auto"
+"""Stands in a preset's table for "follows from the network or the images"; every check lets it pass."""
+
+
+def choice(key: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raise unless `value` is one of `allowed`; the message names the nearest."""
+    known = list(allowed)
+    if value not in known and value != AUTO:
+        words = [str(word) for word in known]
+        raise ArgumentError(f"{key}={value!r}: choose {', '.join(words)}.{nearest(str(value), words)}")
+
+
+def whole(key: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
+    """Raise unless `value` is a whole number of at least `least`, or None where `optional`."""
+    if value == AUTO or (value is None and optional):
+        return
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"{key}={value!r}: give a whole number of at least {least}.")
+
+
+def number(key: str, value: Any, most: float, *, least: float = 0.0) -> None:
+    """Raise unless `value` is a number from `least` to `most`."""
+    if value == AUTO:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value <= most:
+        raise ArgumentError(f"{key}={value!r}: give a number from {least:g} to {most:g}.")
+
+
+def pair(key: str, value: Any, most: float) -> None:
+    """Raise unless `value` is two numbers from 0 to `most`, or None."""
+    if value in (None, AUTO):
+        return
+    numbers = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int | float) for v in value)
+    if not numbers or not all(0 <= v <= most for v in value):
+        raise ArgumentError(f"{key}={value!r}: give two numbers from 0 to {most:g}, such as {key}=.9,.5.")
+
+
+def flag(key: str, value: Any) -> None:
+    """Raise unless `value` is true or false."""
+    if not isinstance(value, bool) and value != AUTO:
+        raise ArgumentError(f"{key}={value!r}: give true or false.")
+
+
+def random_state(seed: Any) -> None:
+    """Raise unless `seed` is one that every generator takes."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
+
+
+def distinct_images(facts: Encoded, distinct: int, k: int, *, alike: bool = False) -> None:
+    """Raise where there are fewer distinct images than groups, or none at all.
+
+    Parameters
+    ----------
+    facts
+        State of every file of the source.
+    distinct
+        How many different images there are.
+    k
+        Groups that are wanted.
+    alike
+        Whether a single distinct image means that all look the same, rather than that they are the same file.
+    """
+    n = len(facts.status)
+    if n == 0:
+        raise NotEnoughImages("there are no images.")
+    if len(facts.rows) == 0:
+        first = next((reason for reason in facts.reasons if reason), "no reason given")
+        raise DataError(f"none of the {n} files could be read as an image (the first: {first}).")
+    if distinct < k:
+        seen = "all images look the same" if alike and distinct == 1 and n > 1 else f"{distinct} distinct image(s)"
+        raise NotEnoughImages(f"{seen}: too few for {k} groups. Ask for fewer groups or give more images.")
