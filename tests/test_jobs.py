@@ -14,6 +14,7 @@ from trial import tree, write_images
 import ilk
 from ilk import jobs, runs
 from ilk.errors import ArgumentError, DataError, Interrupted, NotEnoughImages, RunError
+from ilk.jobs import asking
 
 OPTIONS = {"n_clusters": 3, "encoder": "pixels", "preset": "tiny"}
 CLASSIC = {"n_clusters": 3, "encoder": "classic", "preset": "tiny"}
@@ -182,7 +183,7 @@ def test_tables(home: Path, photos: Path, finished: Path) -> None:
 )
 def test_labels_that_can_never_be_right(home: Path, labels: str, kind: str, error: type[Exception]) -> None:
     with pytest.raises(error, match="--labels"):
-        jobs._checked_labels(labels, kind)
+        asking.checked_labels(labels, kind)
 
 
 @pytest.mark.parametrize(
@@ -190,4 +191,4 @@ def test_labels_that_can_never_be_right(home: Path, labels: str, kind: str, erro
     [("auto", "folder"), ("none", "npz"), ("any key", "npz"), ("any column", "parquet"), ("folder", "tar")],
 )
 def test_labels_that_may_be_right(labels: str, kind: str) -> None:
-    assert jobs._checked_labels(labels, kind) == labels
+    assert asking.checked_labels(labels, kind) == labels

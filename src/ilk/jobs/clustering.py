@@ -1,4 +1,4 @@
-"""Whole jobs: images in, a finished run folder out; a run and new images in, predictions out."""
+"""One whole job: images in, a finished run folder out."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ilk import _record, methods, report, runs, scoring
 from ilk.data import open_images
-from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, NotEnoughImages, RunError, nearest
+from ilk.errors import DataError, IlkError, Interrupted, RunError
+from ilk.jobs import asking
 
-__all__ = ["Prediction", "cluster", "commit", "default_run", "predict"]
-
-commit = _record.commit
+__all__ = ["cluster", "default_run"]
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
 
@@ -84,17 +79,17 @@ def cluster(
     tell: OnEvent = on_event or (lambda event: None)
     model = _model(method, options or {})
     images = open_images(source, split)
-    labels = _checked_labels(labels, getattr(images, "kind", "array"))
-    _check_count(len(images), getattr(model, "n_clusters", "auto"))
+    labels = asking.checked_labels(labels, getattr(images, "kind", "array"))
+    asking.check_count(len(images), getattr(model, "n_clusters", "auto"))
     seconds = {"list": time.perf_counter() - begin}
     header = _header(images, source, split, method, model, labels, command)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    notes = _notes(images, source)
+    notes = asking.notes(images, source)
     tell(
         {
             "event": "found",
             "n": len(images),
-            "what": _what(images),
+            "what": asking.what(images),
             "notes": notes,
             "seconds": seconds["list"],
             "run": str(path),
@@ -193,7 +188,7 @@ def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
 def default_run(source: Any, method: str, identity: Mapping[str, Any]) -> Path:
     """Return ``ilk-runs/<source>-<method>-<8 hex digits of everything that makes this job this job>``."""
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
-    stem = _place(source).stem if isinstance(source, str | Path) else "array"
+    stem = asking.place(source).stem if isinstance(source, str | Path) else "array"
     clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "images"
     return Path("ilk-runs") / f"{clean[:60]}-{method.rpartition(':')[2].lower()}-{digest}"
 
@@ -203,7 +198,7 @@ def _header(
 ) -> dict[str, Any]:
     params = {key: _plain(value) for key, value in model.get_params(deep=False).items() if key != "cache"}
     built_in = source if isinstance(source, str) else None
-    spec = str(_place(source)) if _is_path(source) else built_in
+    spec = str(asking.place(source)) if asking.is_path(source) else built_in
     described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
     return {
         "method": method,
@@ -221,59 +216,8 @@ def _header(
     }
 
 
-def _is_path(source: Any) -> bool:
-    return isinstance(source, Path) or (isinstance(source, str) and source != "digits")
-
-
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
-
-
-def _place(source: str | Path) -> Path:
-    path = Path(source)
-    return (path if path.exists() else path.expanduser()).resolve()
-
-
-def _what(images: Any) -> str:
-    return "image file" if hasattr(images, "listing") else "image"
-
-
-def _notes(images: Any, source: Any = None) -> list[str]:
-    notes = list(getattr(images, "notes", []))
-    if isinstance(source, str) and source == "digits" and Path(source).exists():
-        notes.append("these are the built-in handwritten digits; for the folder of that name say ./digits")
-    return notes
-
-
-_NAMED_LABELS = ("folder", "prefix")
-
-
-def _checked_labels(labels: str, kind: str) -> str:
-    """Return `labels`, a file with its whole path. What cannot be right is said before an hour of work, unopened.
-
-    >>> _checked_labels("prefix", "folder")
-    'prefix'
-    """
-    if Path(labels).suffix.lower() in (".csv", ".tsv"):
-        file = _place(labels)
-        if not file.is_file():
-            raise DataError(f"--labels {labels}: there is no such file.")
-        return str(file)
-    arrays = kind in ("npz", "npy", "digits", "array")
-    if arrays and labels in _NAMED_LABELS:
-        raise ArgumentError(f"--labels {labels} reads file names; images of {kind} have none. Use auto or none.")
-    known = ("auto", "none", *_NAMED_LABELS)
-    if not arrays and kind != "parquet" and labels not in known:
-        raise ArgumentError(f"--labels {labels}: allowed are {', '.join(known)} and FILE.csv.{nearest(labels, known)}")
-    return labels
-
-
-def _check_count(n: int, k: Any) -> None:
-    """Raise where `n` files can never make `k` groups; how many of them are distinct shows later."""
-    least = 2 if isinstance(k, str) else int(k)
-    if n < least:
-        what = "1 image is" if n == 1 else f"{n} images are"
-        raise NotEnoughImages(f"{what} too few for {least} groups. Ask for fewer groups (-k) or give more images.")
 
 
 def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
@@ -285,115 +229,3 @@ def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
     if other:
         raise RunError(f"{path} holds a finished run of {other}. Choose another place with -o, or add --overwrite.")
     return run
-
-
-# -- predict ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Groups of new images, one row per file of the source.
-
-    Attributes
-    ----------
-    names, status, reasons : list
-        File names; "ok", "duplicate" or "unreadable"; why not.
-    cluster, second : (n,) int64
-        Group and next-best group; -1 = none of these.
-    confidence : (n,) float32
-    group_names : dict
-        Name of every group of the run.
-    """
-
-    names: list[str]
-    status: list[str]
-    reasons: list[str | None]
-    cluster: npt.NDArray[np.int64]
-    second: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float32]
-    group_names: dict[int, str]
-
-    def columns(self) -> dict[str, list[Any]]:
-        """Return path, cluster, group, confidence, second, status, reason as lists."""
-        return {
-            "path": self.names,
-            "cluster": self.cluster.tolist(),
-            "group": [self.group_names.get(int(c), "none of these") for c in self.cluster],
-            "confidence": [round(float(c), 4) for c in self.confidence],
-            "second": self.second.tolist(),
-            "status": self.status,
-            "reason": [reason or "" for reason in self.reasons],
-        }
-
-    def write(self, path: str | Path) -> None:
-        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it."""
-        _record.write_table(Path(path), self.columns())
-
-
-def predict(
-    run: runs.Run | str | Path,
-    source: Any,
-    *,
-    split: str = "all",
-    threshold: float | None = None,
-    device: str = "auto",
-    cache: str | Path | None = None,
-    on_event: OnEvent | None = None,
-) -> Prediction:
-    """Place the images of `source` into the groups of `run`.
-
-    Parameters
-    ----------
-    run
-        A run, or its folder; the images it was made from are not needed.
-    source
-        As in `cluster`.
-    split
-        "all", "train" or "test", where the source has such parts.
-    threshold
-        In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
-    device
-        "auto", "cpu" or "cuda".
-    cache, on_event
-        Where features are kept (None: nowhere); called with what happens.
-
-    Raises
-    ------
-    ArgumentError
-        A threshold outside of [0, 1], or for a method that has none.
-    RunError
-        The run is damaged, or its encoder's weights are not those it was made with.
-    """
-    tell: OnEvent = on_event or (lambda event: None)
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
-    run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = open_images(source, split)
-    tell({"event": "found", "n": len(images), "what": _what(images), "notes": _notes(images)})
-    try:
-        model = methods.find(run.header["method"]).from_state(
-            run.state(), weights_file=_record.weights_of(run), device=device, cache=cache
-        )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None
-    if threshold is not None:
-        if "threshold" not in model.get_params():
-            raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
-        model.set_params(threshold=threshold)
-    encoded = model.encode(
-        images,
-        on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
-    )
-    proba = model.proba_of(encoded)
-    order = np.argsort(-proba, axis=1, kind="stable")
-    second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
-    read = encoded.position >= 0
-    return Prediction(
-        images.names(),
-        list(encoded.status),
-        list(encoded.reasons),
-        model.decide(proba),
-        np.where(read, second, -1).astype(np.int64),
-        proba.max(1).astype(np.float32),
-        {int(g["id"]): str(g["name"]) for g in run.clusters()},
-    )

@@ -1,0 +1,7 @@
+"""Whole jobs: images in, a finished run folder out; a run and new images in, predictions out."""
+
+from ilk._record import commit
+from ilk.jobs.clustering import cluster, default_run
+from ilk.jobs.prediction import Prediction, predict
+
+__all__ = ["Prediction", "cluster", "commit", "default_run", "predict"]

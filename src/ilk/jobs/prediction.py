@@ -1,0 +1,129 @@
+"""A run and new images in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk import _record, methods, runs
+from ilk.data import open_images
+from ilk.errors import ArgumentError, RunError
+from ilk.jobs import asking
+
+__all__ = ["Prediction", "predict"]
+
+OnEvent = Callable[[dict[str, Any]], bool | None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Groups of new images, one row per file of the source.
+
+    Attributes
+    ----------
+    names, status, reasons : list
+        File names; "ok", "duplicate" or "unreadable"; why not.
+    cluster, second : (n,) int64
+        Group and next-best group; -1 = none of these.
+    confidence : (n,) float32
+    group_names : dict
+        Name of every group of the run.
+    """
+
+    names: list[str]
+    status: list[str]
+    reasons: list[str | None]
+    cluster: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+    group_names: dict[int, str]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return path, cluster, group, confidence, second, status, reason as lists."""
+        return {
+            "path": self.names,
+            "cluster": self.cluster.tolist(),
+            "group": [self.group_names.get(int(c), "none of these") for c in self.cluster],
+            "confidence": [round(float(c), 4) for c in self.confidence],
+            "second": self.second.tolist(),
+            "status": self.status,
+            "reason": [reason or "" for reason in self.reasons],
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it."""
+        _record.write_table(Path(path), self.columns())
+
+
+def predict(
+    run: runs.Run | str | Path,
+    source: Any,
+    *,
+    split: str = "all",
+    threshold: float | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    on_event: OnEvent | None = None,
+) -> Prediction:
+    """Place the images of `source` into the groups of `run`.
+
+    Parameters
+    ----------
+    run
+        A run, or its folder; the images it was made from are not needed.
+    source
+        As in `cluster`.
+    split
+        "all", "train" or "test", where the source has such parts.
+    threshold
+        In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
+    device
+        "auto", "cpu" or "cuda".
+    cache, on_event
+        Where features are kept (None: nowhere); called with what happens.
+
+    Raises
+    ------
+    ArgumentError
+        A threshold outside of [0, 1], or for a method that has none.
+    RunError
+        The run is damaged, or its encoder's weights are not those it was made with.
+    """
+    tell: OnEvent = on_event or (lambda event: None)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
+    run = run if isinstance(run, runs.Run) else runs.load_run(run)
+    images = open_images(source, split)
+    tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
+    try:
+        model = methods.find(run.header["method"]).from_state(
+            run.state(), weights_file=_record.weights_of(run), device=device, cache=cache
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None
+    if threshold is not None:
+        if "threshold" not in model.get_params():
+            raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
+        model.set_params(threshold=threshold)
+    encoded = model.encode(
+        images,
+        on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
+    )
+    proba = model.proba_of(encoded)
+    order = np.argsort(-proba, axis=1, kind="stable")
+    second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
+    read = encoded.position >= 0
+    return Prediction(
+        images.names(),
+        list(encoded.status),
+        list(encoded.reasons),
+        model.decide(proba),
+        np.where(read, second, -1).astype(np.int64),
+        proba.max(1).astype(np.float32),
+        {int(g["id"]): str(g["name"]) for g in run.clusters()},
+    )
