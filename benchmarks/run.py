@@ -54,6 +54,8 @@ RECIPES: dict[str, dict[str, str]] = {
     "unknown": {"unknown": f"python benchmarks/unknown.py {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
     "report": {"report-100000": "python benchmarks/report.py 100000"},
     "export": {"export": "python benchmarks/export.py 100000"},
+    "dac_small": {"dac_small": "python benchmarks/dac_small.py"},
+    "dac_port": {"dac_port": "python benchmarks/dac_port.py"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }
 SHORT = ["demo", "help", "clothing500", "kmeans", "bad_inputs"]

@@ -135,11 +135,43 @@ def _criterion(
     _plain(axes)
 
 
+def moving(curves: Mapping[str, dict[str, Points]]) -> tuple[dict[str, dict[str, Points]], list[str]]:
+    """Part what changes from what does not: curves that are the same share a panel, a constant is said in words.
+
+    Returns
+    -------
+    curves
+        Those that change, by name; names of equal ones joined.
+    still : list of str
+        "active 10": what had one value throughout.
+
+    Examples
+    --------
+    >>> moving({"upper": {"": [(1, 0.9), (2, 0.8)]}, "lower": {"": [(1, 0.9), (2, 0.8)]}, "k": {"": [(1, 3), (2, 3)]}})
+    ({'upper, lower': {'': [(1, 0.9), (2, 0.8)]}}, ['k 3'])
+    """
+    alike: list[tuple[list[str], dict[str, Points]]] = []
+    still = []
+    for key, stages in curves.items():
+        values = [value for points in stages.values() for _, value in points]
+        twin = next((names for names, other in alike if other == stages), None)
+        if len(values) > 1 and min(values) == max(values):
+            still.append(f"{key.replace('_', ' ')} {values[0]:g}")
+        elif twin is not None:
+            twin.append(key)
+        else:
+            alike.append(([key], stages))
+    return {", ".join(names): stages for names, stages in alike}, still
+
+
 def draw_history(history: Sequence[Any]) -> Figure | None:
-    """Return one panel per figure that the method recorded each epoch; None where it recorded none."""
-    curves = histories(history)
-    if not curves:
+    """Return one panel per figure that changed from epoch to epoch; None where the method recorded none."""
+    every = histories(history)
+    if not every:
         return None
+    curves, still = moving(every)
+    if not curves:
+        curves, still = every, []
     figure, panels = panelled(len(curves), width=4.2, height=2.7)
     for axes, (key, stages) in zip(panels, curves.items(), strict=True):
         for number, (stage, points) in enumerate(stages.items()):
@@ -156,10 +188,10 @@ def draw_history(history: Sequence[Any]) -> Figure | None:
         axes.set_xlabel("epoch", color=LIGHT.quiet, fontsize=8.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes)
-    epochs = max(len(points) for stages in curves.values() for points in stages.values())
-    figure.suptitle(
-        f"What the method recorded over {counted(epochs, 'epoch')}", x=0.02, ha="left", fontsize=11, color=LIGHT.ink
-    )
+    epochs = int(max(points[-1][0] for stages in every.values() for points in stages.values()))
+    told = f"What the method recorded over {counted(epochs, 'epoch')}"
+    told += f"; unchanged throughout: {shortened(', '.join(still), 90)}" if still else ""
+    figure.suptitle(fitting(told), x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
     return figure
 
 
