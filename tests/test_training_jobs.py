@@ -77,6 +77,17 @@ def test_stopped_after_an_epoch(undisturbed: runs.Run, photos: Path, epoch: int)
     assert_same(run, undisturbed)
 
 
+def test_a_checkpoint_made_elsewhere_is_gone_on_with(undisturbed: runs.Run, photos: Path) -> None:
+    with pytest.raises(Interrupted):
+        job(photos, "elsewhere", on_event=lambda event: event.get("epoch") == 2)
+    events: list[dict[str, Any]] = []
+    run = job(photos, "run", start_from=Path("elsewhere.partial/checkpoint"), on_event=events.append)
+    assert [event["epoch"] for event in events if "epoch" in event] == list(range(3, EPOCHS + 1))
+    assert_same(run, undisturbed)
+    fresh = job(photos, "fresh", start_from=Path("no such checkpoint"))
+    assert_same(fresh, undisturbed)
+
+
 def test_a_slice_at_a_time(undisturbed: runs.Run, photos: Path) -> None:
     """With no time at all, every slice is one epoch."""
     for epoch in range(1, EPOCHS):

@@ -144,6 +144,7 @@ def _run(
         overwrite=again,
         command=f"ilk bench {recipe.path.parent.name}/{recipe.path.name} --only {cell.name}",
         max_seconds=left,
+        start_from=recipe.path.parent / "checkpoints" / recipe.path.stem / cell.name,
         on_event=tell,
     )
     return results.record_of(recipe, cell, run, _scores(cell, run, source, cache))

@@ -33,6 +33,7 @@ def cluster(
     overwrite: bool = False,
     command: str | None = None,
     max_seconds: float | None = None,
+    start_from: Path | None = None,
     on_event: OnEvent | None = None,
 ) -> runs.Run:
     """Group the images of `source` and leave a finished run folder.
@@ -58,6 +59,9 @@ def cluster(
     max_seconds
         A slice of the job: a training stops at the end of the last epoch that fits into this time (one is always
         trained), decoding and encoding after it. `Interrupted` is raised, and the same call goes on from there.
+    start_from
+        Folder of a checkpoint of this very job, made elsewhere (``<RUN>.partial/checkpoint``): a run that has none
+        of its own goes on from there.
     on_event
         Called with what happens; a true answer while encoding or at the end of an epoch stops the job, which the same
         call later goes on with.
@@ -103,7 +107,7 @@ def cluster(
     if writer.resumed:
         tell({"event": "resumed", "run": str(path)})
     try:
-        checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds)
+        checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds, start=start_from)
         _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
         _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds)

@@ -30,6 +30,8 @@ class Checkpoint:
         The job is to stop at the last point that it reaches within this time; one piece of work is always done.
     share : float
         Of the time that saving may take. A stop and the last epoch are always saved.
+    start : Path, optional
+        A checkpoint of the same job from elsewhere: where the run goes on from that has none of its own yet.
 
     Attributes
     ----------
@@ -46,7 +48,14 @@ class Checkpoint:
     takes, it loses the work of that time.
     """
 
-    def __init__(self, folder: Path, begin: float, max_seconds: float | None = None, share: float = 0.02) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        begin: float,
+        max_seconds: float | None = None,
+        share: float = 0.02,
+        start: Path | None = None,
+    ) -> None:
         self.seconds = 0.0
         self.stages: dict[str, float] = {}
         self.notes: list[str] = []
@@ -54,6 +63,7 @@ class Checkpoint:
         self._begin = begin
         self._most = max_seconds
         self._share = share
+        self._start = start
         self._saved = self._last = time.perf_counter()
         self._cost = self._longest = 0.0
         self._stage = ""
@@ -61,8 +71,8 @@ class Checkpoint:
 
     def load(self) -> dict[str, Any] | None:
         """Return the newest whole state, or None where there is none."""
-        for folder in (self._folder, self._old):
-            if not folder.exists():
+        for folder in (self._folder, self._old, self._start):
+            if folder is None or not folder.exists():
                 continue
             try:
                 state = load_state(folder)
