@@ -55,6 +55,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "report": {"report-100000": "python benchmarks/report.py 100000"},
     "export": {"export": "python benchmarks/export.py 100000"},
     "dac_small": {"dac_small": "python benchmarks/dac_small.py"},
+    "dac_curve": {"mnist-0": "python benchmarks/dac_curve.py benchmarks/runs/dac/mnist-dac-released_star-0-59dd01c3"},
     "dac_port": {"dac_port": "python benchmarks/dac_port.py"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }

@@ -56,6 +56,38 @@ def quality_rows() -> list[Row]:
     return rows
 
 
+def cells(recipe: str, *words: str) -> list[dict[str, Any]]:
+    """Return the results of one row of an `ilk bench` recipe, by seed: those whose file is named after `words`."""
+    start = "-".join(words) + "-"
+    found = [path for path in sorted((RESULTS / recipe).glob("*.json")) if path.stem.rpartition("-")[0] + "-" == start]
+    return [json.loads(path.read_text("utf-8")) for path in found]
+
+
+def dac_rows() -> list[Row]:
+    """Rows on deep adaptive clustering."""
+    rows: list[Row] = []
+    small, chance = cells("dac", "digits", "dac", "small"), cells("dac", "digits", "dac", "small", "random")
+    pixels = cells("dac", "digits", "transfer", "kmeans")
+    if small and chance and pixels:
+        pairs = zip(small, chance, pixels, strict=True)
+        above = [a["scores"]["acc"] > c["scores"]["acc"] > b["scores"]["acc"] for a, b, c in pairs]
+        text = f"ACC {scores(small, 'acc')}; pairs at random {scores(chance, 'acc')}; K-means {scores(pixels, 'acc')}"
+        what = "`-m dac`, 1,797 digits from scratch (small), seeds 0 to 2"
+        rows.append((what, "above K-means on pixels, pairs at random below, 3 of 3", text, all(above)))
+    if found := load("dac_port"):
+        r = found[0]
+        text = f"{r['ratio']:.1f} × with the port's alteration, {r['ratio_without_alteration']:.2f} × without any"
+        rows.append(("… training step against a plain PyTorch port", "≥ 2 ×", text, r["ratio"] >= 2))
+    if found := load("dac_curve"):
+        epochs = [record for record in found[0]["epochs"] if record["epoch"]]
+        shown = " ".join(f"{record['acc']:.3f}".lstrip("0") for record in epochs)
+        ended = "" if found[0]["finished"] else f" (stopped after {len(epochs)} of 20 epochs)"
+        fine = found[0]["finished"] and epochs[-1]["acc"] >= 0.97
+        text = f"ACC by epoch {shown}{ended}"
+        rows.append(("… MNIST, released_star, seed 0", "≥ .97 after 20 epochs", text, fine))
+    return rows
+
+
 def placing_rows() -> list[Row]:
     """Rows on first groups, and on images a run has not seen."""
     rows: list[Row] = []
@@ -188,7 +220,7 @@ def k_table() -> str:
 
 def table() -> str:
     """Return the whole table as Markdown."""
-    rows = quality_rows() + k_rows() + report_rows() + placing_rows() + cost_rows()
+    rows = quality_rows() + dac_rows() + k_rows() + report_rows() + placing_rows() + cost_rows()
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
     records = [r for folder in sorted(RESULTS.iterdir()) for r in load(folder.name)]
