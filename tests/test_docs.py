@@ -84,11 +84,14 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_setting_of_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
-    printed = capsys.readouterr().out
-    for name in ilk.methods.__all__:
+    listed = capsys.readouterr().out
+    for short, name in ilk.methods.short_names().items():
         cls = getattr(ilk.methods, name)
-        for key in [*next(iter(cls.presets.values())), *cls.presets]:
-            assert key in printed
+        assert any(line.startswith(f"{short} ") for line in listed.splitlines())
+        assert main(["methods", short]) == 0
+        printed = capsys.readouterr().out
+        for key in [*next(iter(cls.presets.values())), *cls.presets, *cls.other_settings, *cls._get_param_names()]:
+            assert key in printed or key == "settings"
 
 
 def test_public_names_resolve_and_are_documented() -> None:

@@ -37,7 +37,7 @@ Cache = Annotated[Optional[Path], typer.Option(help="Where features and converte
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
 
 
-@app.command()
+@app.command(short_help="Images in; groups, pictures, report and model out.")
 def cluster(
     source: Source,
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Run folder. [default: below ilk-runs/]")] = None,
@@ -79,7 +79,7 @@ def cluster(
         screen.clustered(run)
 
 
-@app.command()
+@app.command(short_help="Place new images into the groups of a run.")
 def predict(
     run: RunPath,
     source: Source,
@@ -110,7 +110,7 @@ def predict(
         screen.predicted(found, run, out)
 
 
-@app.command()
+@app.command(short_help="Score a run against true labels.")
 def evaluate(
     run: RunPath,
     source: Annotated[
@@ -128,7 +128,7 @@ def evaluate(
         screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
 
 
-@app.command()
+@app.command(short_help="One HTML file that opens offline.")
 def report(
     run: RunPath,
     out: Annotated[
@@ -144,7 +144,7 @@ def report(
     Screen(False).line(f"report   {write_report(runs.load_run(run), out)}")
 
 
-@app.command()
+@app.command(short_help="A folder per group, or tables for other tools.")
 def export(
     run: RunPath,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")],
@@ -168,7 +168,7 @@ def export(
     raise typer.Exit(int(bool(done.missing)))
 
 
-@app.command()
+@app.command(short_help="What two runs agree on, and what moved.")
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Two runs or more of the same images.")],
     out: Annotated[
@@ -188,7 +188,7 @@ def compare(
     taking.compared(Screen(json), found, out, moved)
 
 
-@app.command()
+@app.command(short_help="What a run holds; how large the cache is.")
 def info(
     run: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
@@ -210,7 +210,7 @@ def info(
         screen.run(runs.load_run(Path(os.fspath(run or "."))))
 
 
-@app.command()
+@app.command(short_help="Methods x data x seeds beside published figures.")
 def bench(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see docs/benchmarks.md.")],
     only: Annotated[
@@ -236,16 +236,24 @@ def bench(
     raise typer.Exit(code)
 
 
-@app.command()
-def methods(json: Json = False, debug: Debug = False) -> None:
-    """List the methods for -m, their presets and settings."""
+@app.command(short_help="The methods for -m; presets and settings of one.")
+def methods(
+    name: Annotated[Optional[str], typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the methods for -m, or show the presets and settings of one."""
     from ilk import methods as registry
+    from ilk.cli import listing
     from ilk.cli.show import Screen
 
-    Screen(json).methods({short: registry.find(short) for short in registry.short_names()})
+    if name is not None:
+        listing.one_method(Screen(json), name, registry.find(name))
+    else:
+        listing.methods(Screen(json), {short: registry.find(short) for short in registry.short_names()})
 
 
-@app.command()
+@app.command(short_help="The encoders, and which are ready here.")
 def encoders(json: Json = False, debug: Debug = False) -> None:
     """List the encoders for --encoder, and which of them are ready without a download."""
     from ilk import encoders as registry

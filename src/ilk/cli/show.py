@@ -334,23 +334,6 @@ class Screen:
         size = f"{state['bytes'] / 1e6:,.1f} MB" + (f" ({what})" if what else "")
         self.line(f"cache    {state['path']}: {size + ' freed' if state['cleared'] else size}")
 
-    def methods(self, classes: Mapping[str, Any]) -> None:
-        """List methods."""
-        about = {
-            short: {
-                "class": f"ilk.{cls.__name__}",
-                "what": (cls.__doc__ or "").strip().splitlines()[0],
-                "presets": {name: dict(table) for name, table in cls.presets.items()},
-                "settings": sorted({*next(iter(cls.presets.values())), *cls.other_settings}),
-            }
-            for short, cls in classes.items()
-        }
-        self.json(about)
-        for short, entry in about.items():
-            self.line(f"{short:<10} {entry['what']} ({entry['class']})")
-            self.line(f"{'':<10} presets: {', '.join(entry['presets'])}")
-            self.line(f"{'':<10} --set: {', '.join(entry['settings'])}")
-
     def encoders(self, rows: list[dict[str, Any]]) -> None:
         """List encoders."""
         self.json({"encoders": rows})

@@ -1,0 +1,88 @@
+"""What `ilk methods` says: a line per method, or everything about one."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from ilk.cli.show import Screen
+
+__all__ = ["methods", "one_method"]
+
+
+def methods(screen: Screen, classes: Mapping[str, Any]) -> None:
+    """List all methods, a line each."""
+    about = {short: _about(cls) for short, cls in classes.items()}
+    screen.json(about)
+    width = max(map(len, about))
+    for short, entry in about.items():
+        screen.line(f"{short:<{width}}  {entry['what']}")
+    screen.line("presets and settings of one of them: ilk methods NAME")
+
+
+def one_method(screen: Screen, short: str, cls: Any) -> None:
+    """Show what one method is, its presets, and every setting with its value in each preset."""
+    about = _about(cls)
+    screen.json({short: about})
+    screen.line(f"{short}: {about['what']} ({about['class']})", "bold")
+    for paragraph in _introduction(cls):
+        screen.line()
+        for line in textwrap.wrap(paragraph, 100):
+            screen.line(line)
+    screen.line()
+    screen.line(f"presets  {', '.join(cls.presets)}   (--set preset=NAME)")
+    given = [name for name in cls._get_param_names() if name not in ("settings", "preset")]
+    screen.line(f"options  {', '.join(given)}")
+    screen.line()
+    first = next(iter(cls.presets))
+    rows = [(key, _word(value), _others(cls.presets, key, first)) for key, value in cls.presets[first].items()]
+    screen.table(("--set", first, "other presets"), rows)
+    if cls.other_settings:
+        screen.line(f"and of its encoder: {', '.join(sorted(cls.other_settings))}")
+
+
+def _about(cls: Any) -> dict[str, Any]:
+    return {
+        "class": f"ilk.{cls.__name__}",
+        "what": (cls.__doc__ or "").strip().splitlines()[0],
+        "presets": {name: dict(table) for name, table in cls.presets.items()},
+        "settings": sorted({*next(iter(cls.presets.values())), *cls.other_settings}),
+    }
+
+
+def _introduction(cls: Any) -> list[str]:
+    """Return what stands between the first line of a docstring and its first section, a line per paragraph."""
+    paragraphs = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[1:]
+    found = []
+    for paragraph in paragraphs:
+        lines = paragraph.splitlines()
+        if len(lines) > 1 and set(lines[1]) == {"-"}:
+            break
+        found.append(" ".join(lines))
+    return found
+
+
+def _others(presets: Mapping[str, Mapping[str, Any]], key: str, first: str) -> str:
+    """Return the values of `key` that differ from that of the preset `first`, with the presets that have them.
+
+    >>> _others({"a": {"lr": 1}, "b": {"lr": 2}, "c": {"lr": 2}, "d": {"lr": 1}}, "lr", "a")
+    '2: b, c'
+    """
+    names: dict[str, list[str]] = {}
+    for name, table in presets.items():
+        if table[key] != presets[first][key]:
+            names.setdefault(_word(table[key]), []).append(name)
+    return "; ".join(f"{value}: {', '.join(where)}" for value, where in names.items())
+
+
+def _word(value: Any) -> str:
+    """Return a value as it is typed behind ``--set KEY=``.
+
+    >>> _word([0.9, 0.5]), _word(True), _word(None)
+    ('0.9,0.5', 'true', 'none')
+    """
+    if isinstance(value, list | tuple):
+        return ",".join(map(_word, value))
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
