@@ -32,11 +32,13 @@ def draw(recipe: Recipe, path: Path) -> Path | None:
     figure = Figure(figsize=(8.5, sum(heights) + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    figure.suptitle(recipe.title)
+    figure.suptitle(recipe.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     for axis, (data, rows) in zip(axes, panels, strict=True):
         axis.set_title(data.name + (f": {data.about}" if data.about else ""), fontsize=10, loc="left")
         (_lines if any(row.swept for row, _ in rows) else _bars)(axis, data, rows, score)
         axis.spines[["top", "right"]].set_visible(False)
+    if any(row.swept is None for _, rows in panels for row, _ in rows):
+        _legend(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
@@ -54,8 +56,6 @@ def _worth(rows: Rows, data: Data, score: str) -> Rows:
 
 
 def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
-    from matplotlib.patches import Patch
-
     for place, (row, records) in enumerate(rows):
         values = [record["scores"][score] for record in records]
         if values:
@@ -71,9 +71,15 @@ def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
     axis.set_xlim(0, 1.08)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlabel(f"{SCORES[score]} (1 = perfect)")
-    ours = Patch(color=_OURS, label="ours: mean over seeds, a stroke each")
+
+
+def _legend(figure: Any) -> None:
+    """Say once, below all panels, what the bars are."""
+    from matplotlib.patches import Patch
+
+    ours = Patch(color=_OURS, label="ours: mean over seeds, a stroke each; no bar: not run")
     theirs = Patch(facecolor=_THEIRS, hatch="///", edgecolor="white", label="published")
-    axis.legend(handles=[ours, theirs], fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    figure.legend(handles=[ours, theirs], fontsize=8.5, loc="outside lower left", ncols=2, frameon=False)
 
 
 def _lines(axis: Any, data: Data, rows: Rows, score: str) -> None:
