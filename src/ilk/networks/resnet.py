@@ -282,7 +282,7 @@ def build_backbone(name: str, channels: int, *, generator: torch.Generator, stem
 
 
 def _stride(plan: BackbonePlan, stage: int, number: int) -> int:
-    """Return the stride of a block: 2 at the beginning of a stage but the first; in Keras at the end of all but the last."""
+    """Return a block's stride: 2 where a stage but the first begins; in Keras where one but the last ends."""
     if plan.block == "preact":
         return 2 if number == plan.depths[stage] - 1 and stage < len(plan.depths) - 1 else 1
     if plan.block == "plain":
