@@ -148,7 +148,7 @@ def test_opposite_certainties_keep_a_finite_loss_and_a_gradient() -> None:
     found.loss.sum().backward()
     assert float(found.loss.detach()) == pytest.approx(60 - math.log(2), rel=1e-4)
     assert float(anchors.grad.abs().sum()) > 0
-    assert float(neighbor_loss(anchors * 9, torch.tensor([[[0.0, 900.0]]]), 0.0).loss) == 100
+    assert float(neighbor_loss(anchors.detach() * 9, torch.tensor([[[0.0, 900.0]]]), 0.0).loss) == 100
 
 
 def test_gradients_of_the_neighbor_loss() -> None:
