@@ -21,6 +21,7 @@ from ilk.networks.scan import PROJECTORS, Contrast, build_contrast
 __all__ = ["OPTIMIZERS", "Pretext", "build_net", "check_pretext", "encoded", "epoch_of", "optimizer_of", "seeds"]
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
+_LARGE = 2_000_000  # weights of a network that a CPU is shown a few images at a time
 
 
 def check_pretext(table: Mapping[str, Any]) -> None:
@@ -88,11 +89,13 @@ def epoch_of(n: int, size: int, draws: torch.Generator) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def encoded(network: nn.Module, read: Callable[[Tensor], Tensor], rows: Tensor, half: bool, size: int = 256) -> Tensor:
+def encoded(network: nn.Module, read: Callable[[Tensor], Tensor], rows: Tensor, half: bool) -> Tensor:
     """Return (m, d) float32 of the images `rows` (m,), on the CPU, in evaluation mode and in batches of one size.
 
-    A batch is filled up to `size`, so what an image gets does not depend on how many stand beside it.
+    A batch is always filled up, so what an image gets does not depend on how many stand beside it.
     """
+    large = sum(parameter.numel() for parameter in network.parameters()) > _LARGE
+    size = 16 if large and next(network.parameters()).device.type == "cpu" else 256
     training = network.training
     network.eval()
     found = []

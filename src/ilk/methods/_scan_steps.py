@@ -142,6 +142,10 @@ class Clustering(Stage):
         super().__init__(net, pool, table, seed, half)
         self.nearest = nearest
 
+    def run(self, epoch: int, tell: Tell) -> float:
+        """Train for one epoch; return the mean loss of a head. Their sum is what is minimised."""
+        return super().run(epoch, tell) / self.net.heads.count
+
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         m = self.nearest.shape[1]
         for index in epoch_of(len(self.pool), self.size, self.draws):
