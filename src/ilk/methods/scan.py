@@ -270,7 +270,7 @@ class SCAN(ImageClusterer):
         return watch.probabilities(self.network_.heads, features)
 
     def figures(self) -> list[dict[str, Any]]:
-        """Return the pictures of the method as plain data: altered images, neighbours, prototypes, head losses."""
+        """Return the pictures of the method as plain data: altered images, neighbours, prototypes."""
         facts = self.encoded_
         labels = self.labels_[facts.rows]
         confidence = self.probabilities_[facts.rows].max(1)
