@@ -239,7 +239,7 @@ class SCAN(ImageClusterer):
         features = training.features
         if isinstance(pool, Views):
             self.encoded_ = self.packed_.encoded(features)
-            self.samples_ = watch.altered_samples(pool, self.settings_, int(self.random_state))
+            self.views_ = pool
         proba = self._proba(features)
         labels = proba.argmax(1).astype(np.int64)
         self.labels_, self.probabilities_ = spread(self.encoded_, labels, proba)
@@ -275,8 +275,9 @@ class SCAN(ImageClusterer):
         labels = self.labels_[facts.rows]
         confidence = self.probabilities_[facts.rows].max(1)
         seed = int(self.random_state)
+        views = getattr(self, "views_", None)
         return watch.figures(
-            getattr(self, "samples_", []),
+            [] if views is None else watch.altered_samples(views, self.settings_, seed),
             lambda rows: facts.thumbs.read(facts.rows[rows]),
             self.nearest_,
             labels,
