@@ -31,7 +31,7 @@ ALLOWED = {
     "report": "runs files",
     "data": "files compute",
     "vectors": "compute",
-    "encoders": "data compute files",
+    "encoders": "data compute files networks",
     "choose": "vectors compute",
     "layout": "vectors",
     "describe": "vectors",

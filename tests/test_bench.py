@@ -400,3 +400,14 @@ def test_variables_of_a_recipe_named_from_elsewhere(tmp_path: Path, monkeypatch:
     assert Path(own).resolve() == tmp_path / "recipes" / "sets" / "small.npz"
     given = bench.load_recipe("recipes/test.toml", {"SETS": "mine"}).data["small"].source
     assert Path(given).resolve() == tmp_path / "mine" / "small.npz"
+
+
+def test_variables_stand_for_files_in_settings_too(home: Path) -> None:
+    file = home / "more.toml"
+    file.write_text(RECIPE.replace('encoder = "pixels" }', 'encoder = "m", weights = "$SETS/w.bin" }'))
+    recipe = bench.load_recipe(file)
+    cell = next(cell for cell in recipe.cells(["K-means"]))
+    assert recipe.options(cell)["weights"] == str(home / "sets" / "w.bin")
+    assert cell.job()["options"]["weights"] == "$SETS/w.bin"  # results know no folder of one machine
+    elsewhere = bench.load_recipe(file, {"SETS": "/elsewhere"})
+    assert elsewhere.options(cell)["weights"] == "/elsewhere/w.bin"

@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 # public name -> module that defines it
 _HOMES = {
     "DAC": "ilk.methods",
+    "SCAN": "ilk.methods",
+    "SimCLR": "ilk.methods.simclr",
     "TransferClustering": "ilk.methods",
     "choose_k": "ilk.choose",
     "cluster": "ilk.jobs",
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from ilk.jobs import cluster as cluster
     from ilk.jobs import predict as predict
     from ilk.methods import DAC as DAC
+    from ilk.methods import SCAN as SCAN
     from ilk.methods import TransferClustering as TransferClustering
+    from ilk.methods.simclr import SimCLR as SimCLR
     from ilk.runs import load_run as load_run
     from ilk.scoring import evaluate as evaluate
 

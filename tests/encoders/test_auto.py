@@ -140,4 +140,4 @@ def test_without_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = encoders.build(source=open_images(PHOTO), hub=tmp_path)
     assert encoder.name == "classic"
     assert "timm" in encoder.notes[0]
-    assert len(encoders.available(tmp_path)) == len(auto.KNOWN) + 2
+    assert len(encoders.available(tmp_path)) == len(auto.KNOWN) + 3

@@ -152,6 +152,8 @@ class Recipe:
         Sweeps are written out.
     notes : tuple of str
         Shown below the table.
+    variables : mapping
+        What ``$NAME`` stands for.
     """
 
     path: Path
@@ -160,6 +162,19 @@ class Recipe:
     data: Mapping[str, Data]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self, cell: Cell) -> dict[str, Any]:
+        """Return the options of `cell` with ``$NAME`` filled in: files, from the folder of the recipe.
+
+        A result keeps the name and not what it stands for, which differs between machines.
+        """
+        told = cell.options()
+        for key, value in told.items():
+            if isinstance(value, str) and "$" in value:
+                meant = string.Template(value).safe_substitute(self.variables)
+                told[key] = meant if Path(meant).is_absolute() else str(self.path.parent / meant)
+        return told
 
     @property
     def results(self) -> Path:
@@ -246,7 +261,7 @@ def load_recipe(path: str | Path, variables: Mapping[str, str] | None = None) ->
             raise ArgumentError(
                 f"{path.name}: no score {score!r}; there are {', '.join(SCORES)}.{nearest(score, SCORES)}"
             )
-    recipe = Recipe(path, told.get("title", path.stem), scores, data, rows, tuple(told.get("notes", ())))
+    recipe = Recipe(path, told.get("title", path.stem), scores, data, rows, tuple(told.get("notes", ())), named)
     names = [cell.name for cell in recipe.cells()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -131,7 +131,7 @@ def _run(
         shutil.rmtree(place)  # or the old run would be taken where the new one is stopped
     if cell.images is not None:
         source = str(subset(source, cell.images, folder / "parts"))
-    options: dict[str, Any] = {**cell.options(), "cache": cache}
+    options: dict[str, Any] = {**recipe.options(cell), "cache": cache}
     if device != "auto":
         options["device"] = device
     run = jobs.cluster(

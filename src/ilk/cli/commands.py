@@ -43,7 +43,9 @@ def cluster(
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Run folder. [default: below ilk-runs/]")] = None,
     method: Annotated[str, typer.Option("-m", "--method", help="See `ilk methods`.")] = "transfer",
     k: Annotated[str, typer.Option("-k", help="Number of groups, or auto.")] = "auto",
-    encoder: Annotated[str, typer.Option(help="auto, pixels, classic or a timm model. See `ilk encoders`.")] = "auto",
+    encoder: Annotated[
+        str, typer.Option(help="auto, pixels, classic, learned or a timm model. See `ilk encoders`.")
+    ] = "auto",
     weights: Annotated[Optional[Path], typer.Option(help="Weights of the encoder.")] = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")

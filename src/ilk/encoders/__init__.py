@@ -1,7 +1,7 @@
 """Frozen encoders: images in, features out, each image encoded once.
 
-`build` makes an encoder ("auto", "pixels", "classic", or any model of timm), `encode` runs a source through it with a
-feature cache, `rebuild` makes the encoder of a run again. The list of what is worth naming is `KNOWN`.
+`build` makes an encoder ("auto", "pixels", "classic", "learned", or any model of timm), `encode` runs a source through
+it with a feature cache, `rebuild` makes the encoder of a run again. The list of what is worth naming is `KNOWN`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
 from ilk.encoders.building import build, rebuild
 from ilk.encoders.encode import encode
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder
+from ilk.encoders.learned import save_learned
 from ilk.errors import Interrupted
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "clear_cache",
     "encode",
     "rebuild",
+    "save_learned",
 ]

@@ -110,6 +110,7 @@ def available(hub: Path | None = None) -> list[dict[str, Any]]:
     rows.append(
         {"name": "pixels", "what": "the images themselves: for small uniform images", "cached": True, "bytes": 0}
     )
+    rows.append({"name": "learned", "what": "what SimCLR.save wrote: give --weights FILE", "cached": True, "bytes": 0})
     rows.append({"name": "classic", "what": "HOG + colour histogram: the last resort", "cached": True, "bytes": 0})
     return rows
 

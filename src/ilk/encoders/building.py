@@ -21,6 +21,7 @@ from ilk.encoders import backend, pretrained, runners, weights
 from ilk.encoders.auto import Choice, choose
 from ilk.encoders.classic import build_classic
 from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
+from ilk.encoders.learned import build_learned
 from ilk.encoders.pixels import build_pixels
 from ilk.errors import ArgumentError, RunError
 
@@ -48,10 +49,11 @@ def build(
     Parameters
     ----------
     name : str
-        "auto" (see `ilk.encoders.auto`), "pixels", "classic", or any model of timm.
+        "auto" (see `ilk.encoders.auto`), "pixels", "classic", "learned" (written by `ilk.SimCLR.save`), or any model of
+        timm.
     weights : path, optional
-        Safetensors file or state dict for a model of timm; otherwise the local caches are searched, then the weights
-        are downloaded.
+        Safetensors file or state dict for a model of timm, or the file of "learned"; otherwise the local caches are
+        searched, then the weights are downloaded.
     settings : mapping, optional
         See `SETTINGS`.
     source : ImageSource, optional
@@ -85,6 +87,10 @@ def build(
         encoder = build_pixels(settings, source)
     elif found.name == "classic":
         encoder = build_classic(settings)
+    elif found.name == "learned":
+        home = _home(cache)
+        encoder = build_learned(weights, settings, place, home.path / "weights")
+        encoder._home = home  # type: ignore[attr-defined]
     else:
         file = Path(weights).expanduser() if weights is not None else found.file
         encoder = _pretrained(found.name, file, settings, source, place, precision, cache=_home(cache), hub=hub)
@@ -137,6 +143,13 @@ def rebuild(
         raise RunError(f"the weights of the run's encoder {name} are missing ({weights_file}); run the command again")
     place = compute.device(device)
     file = Path(weights_file)
+    if name == "learned":
+        home = _home(cache)
+        learned = build_learned(file, None, place, home.path / "weights")
+        if learned.weights_hash != wanted:
+            raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
+        learned._home = home  # type: ignore[attr-defined]
+        return replace(learned, why="as in the run")
     encoder = _pretrained(
         name, file, settings, None, place, exact, cache=_home(cache), wanted=wanted, plain=own == "torch"
     )

@@ -93,6 +93,11 @@ def _restore_optimizer(state: Mapping[str, Any], name: str, optimizer: torch.opt
         else:
             slots.setdefault(int(where), {})[slot] = value if isinstance(value, _PLAIN) else _tensor(value)
     optimizer.load_state_dict({"state": slots, "param_groups": told["param_groups"]})
+    for parameter, mine in optimizer.state.items():
+        for slot, value in mine.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                # fused optimizers take it for granted that slots lie in memory as their weights do (channels last)
+                mine[slot] = torch.empty_like(parameter, dtype=value.dtype).copy_(value).detach()
 
 
 def _kept(value: Any) -> Any:

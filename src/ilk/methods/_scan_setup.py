@@ -1,0 +1,87 @@
+"""What is decided before SCAN trains: the preset, the size of images, and whether the settings are sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ilk.data import is_small, square, training_size
+from ilk.errors import ArgumentError
+from ilk.methods import _checks
+from ilk.methods._checks import AUTO
+from ilk.methods._contrast import OPTIMIZERS, check_pretext
+from ilk.networks.resnet import BACKBONES
+
+__all__ = ["WHY", "automatic", "check", "fill"]
+
+WHY = {
+    "frozen": "the features of a frozen encoder are used and only heads learn (preset=frozen). A network from scratch "
+    "needs a GPU: --set preset=scratch; for some thousand small images --set preset=small takes minutes",
+    "scratch": "small images and a GPU: a network is trained from scratch (preset=scratch)",
+}
+_CHOICES = {
+    "mine_on": ("projection", "representation"),
+    "neighbors": ("nearest", "random"),
+    "tune": ("all", "heads"),
+    "cluster_optimizer": OPTIMIZERS,
+    "selflabel_optimizer": OPTIMIZERS,
+    "cluster_augment": ("strong", "pretext", "none"),
+    "keep": ("best", "last"),
+    "teacher": ("batch", "ema"),
+}
+_FLAGS = ("mine_on_raw_pixels", "mine_self", "centered", "all_neighbors", "bce_on_prob_as_logit", "balance")
+_SMALLEST = 8  # pixels a side that a network is shown
+
+
+def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
+    """Raise `ArgumentError` for whatever is outside of what is allowed."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2:
+        hint = " SCAN does not choose it; `ilk cluster SOURCE` without -m scan suggests one." if k == AUTO else ""
+        raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2 (-k).{hint}")
+    _checks.random_state(seed)
+    _checks.choice("precision", precision, ("auto", "fp32", "bf16"))
+    check_pretext(table)
+    for key, allowed in _CHOICES.items():
+        _checks.choice(key, table[key], allowed)
+    for key in (*_FLAGS, "ema_into_network"):
+        _checks.flag(key, table[key])
+    for key in ("n_neighbors", "n_heads", "cluster_epochs"):
+        _checks.whole(key, table[key])
+    for key in ("cluster_batch", "selflabel_batch"):
+        _checks.whole(key, table[key], least=2)
+    for key in ("selflabel_epochs", "cutout"):
+        _checks.whole(key, table[key], least=0)
+    most = {"lr": 10.0, "decay": 1.0}
+    for stage in ("cluster", "selflabel"):
+        for key, limit in most.items():
+            _checks.number(f"{stage}_{key}", table[f"{stage}_{key}"], limit)
+    _checks.number("entropy_weight", table["entropy_weight"], 1000.0)
+    _checks.number("select_weight", table["select_weight"], 1000.0)
+    _checks.number("threshold", table["threshold"], 1.0)
+    _checks.number("ema", table["ema"], 0.99999)
+    if table["teacher"] == "ema" and not table["ema"]:
+        raise ArgumentError("teacher='ema': say how slowly the average moves too, such as ema=.999.")
+
+
+def automatic(source: Any, place: torch.device) -> str:
+    """Return the preset that "auto" stands for: "scratch" for small uniform images on a GPU, "frozen" otherwise."""
+    return "scratch" if place.type == "cuda" and is_small(source) is not None else "frozen"
+
+
+def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
+    """Return `table` with the size of images filled in, where the images decide it.
+
+    None: the size of small uniform images, 28, 32 or 96 pixels otherwise. "auto": the same, at most 32.
+    """
+    found = dict(table)
+    size = found["image_size"]
+    if found["network"] == "features":
+        return found
+    if size is None or size == AUTO:
+        side = min(square(training_size(source)))
+        size = side if size is None else min(side, BACKBONES["resnet18"].size)
+    found["image_size"] = max(int(size), _SMALLEST)
+    return found
