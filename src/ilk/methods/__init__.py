@@ -8,12 +8,13 @@ from typing import Any
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
 from ilk.methods.dac import DAC
+from ilk.methods.deepcluster import DeepCluster
 from ilk.methods.transfer import TransferClustering
 
-__all__ = ["DAC", "TransferClustering"]
+__all__ = ["DAC", "DeepCluster", "TransferClustering"]
 
 # the short names of the command line
-_SHORT = {"transfer": "TransferClustering", "dac": "DAC"}
+_SHORT = {"transfer": "TransferClustering", "dac": "DAC", "deepcluster": "DeepCluster"}
 
 
 def short_names() -> dict[str, str]:

@@ -92,7 +92,7 @@ def kmeans(
         equally far from all centres and joins the first.
     init : "k-means++", "random" (rows at random, each once) or Tensor (k, d)
     empty : {"farthest", "split", "keep"}
-        What becomes of a cluster that runs empty: it is put on the row farthest from its centre, it takes half of a large
+        What becomes of a cluster that runs empty: it is put on the row farthest from its centre, takes half of a large
         cluster (`ilk.vectors.split_empty`), or its centre stays where it is.
     generator : torch.Generator, optional
         Source of the starts; None means a fresh CPU generator with seed 0, so equal calls give equal results.

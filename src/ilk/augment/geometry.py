@@ -1,8 +1,4 @@
-"""Random changes of whole float batches, on their own device, with factors of its own for every image.
-
-Every function takes a float batch (b, c, h, w) and a generator on the same device, and returns a new batch. None waits
-for the device, none loops over images, and all draw the same amount of random numbers whatever their options are.
-"""
+"""Changes of place: turning, shifting, zooming, mirroring, cropping, cutting out."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from torch import Tensor
 
 from ilk.errors import ArgumentError
 
-__all__ = ["affine"]
+__all__ = ["affine", "cutout", "flip", "resized_crop", "warp"]
 
 Mode = Literal["nearest", "bilinear"]
 Border = Literal["nearest", "reflect", "zeros"]
@@ -76,7 +72,8 @@ def affine(
     >>> torch.equal(affine(images, torch.Generator().manual_seed(0)), images)
     True
     """
-    _check(images, mode, border)
+    checked(images)
+    _check(mode, border)
     b, c, h, w = images.shape
     drawn = torch.rand((6 + c, b), generator=generator, device=images.device)
     spread = 2 * drawn - 1  # uniform in [-1, 1]
@@ -96,9 +93,13 @@ def affine(
     return result * scale if scale != 1 else result
 
 
-def _check(images: Tensor, mode: str, border: str) -> None:
+def checked(images: Tensor) -> None:
+    """Raise unless `images` is a float batch."""
     if images.ndim != 4 or not images.is_floating_point():
         raise ArgumentError(f"images must be a float batch (b, c, h, w), got {images.dtype} {tuple(images.shape)}")
+
+
+def _check(mode: str, border: str) -> None:
     if mode not in ("nearest", "bilinear"):
         raise ArgumentError(f"mode={mode!r}: choose nearest or bilinear")
     if border not in _PADDING:
@@ -131,3 +132,112 @@ def _mapped(images: Tensor, places: tuple[Tensor, Tensor], mode: Mode, border: B
     grid = torch.stack([columns.mul_(2 / max(w - 1, 1)).sub_(1), rows.mul_(2 / max(h - 1, 1)).sub_(1)], dim=3)
     seen = torch.nn.functional.grid_sample(images.float(), grid, mode, _PADDING[border], align_corners=True)
     return seen.to(images.dtype)
+
+
+def flip(images: Tensor, generator: torch.Generator | None, p: float = 0.5) -> Tensor:
+    """Mirror every image left and right with probability `p`.
+
+    Examples
+    --------
+    >>> flip(torch.arange(3.0).view(1, 1, 1, 3), None, p=1.0).flatten().tolist()
+    [2.0, 1.0, 0.0]
+    """
+    checked(images)
+    chosen = torch.rand(len(images), generator=generator, device=images.device) < p
+    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def resized_crop(
+    images: Tensor,
+    generator: torch.Generator | None,
+    *,
+    scale: tuple[float, float] = (0.2, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    size: int | None = None,
+) -> Tensor:
+    """Cut a part out of every image and bring it to the size of the whole, or to another, bilinearly.
+
+    Parameters
+    ----------
+    images : Tensor float (b, c, h, w)
+    generator : torch.Generator on the device of `images`
+    scale : (low, high)
+        Share of the area, uniform.
+    ratio : (low, high)
+        Width / height of the part, its logarithm uniform.
+    size : int, optional
+        Side of the result; None: height and width of `images`.
+
+    Notes
+    -----
+    A side that would be longer than the image's is cut to it; others draw anew, up to ten times. No smoothing before
+    the image is made smaller, since parts are made larger.
+
+    Examples
+    --------
+    >>> x = torch.rand(2, 3, 8, 8)
+    >>> torch.allclose(resized_crop(x, None, scale=(1, 1), ratio=(1, 1)), x, atol=1e-5)
+    True
+    """
+    checked(images)
+    b, _, h, w = images.shape
+    drawn = torch.rand((4, b), generator=generator, device=images.device)
+    area = (scale[0] + (scale[1] - scale[0]) * drawn[0]) * (h * w)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    shape = (low + (high - low) * drawn[1]).exp()
+    wide, tall = (area * shape).sqrt().clamp(max=w), (area / shape).sqrt().clamp(max=h)
+    top, left = drawn[2] * (h - tall), drawn[3] * (w - wide)
+    tall_out, wide_out = (size, size) if size else (h, w)
+    down = (torch.arange(tall_out, device=images.device) + 0.5) / tall_out
+    across = (torch.arange(wide_out, device=images.device) + 0.5) / wide_out
+    rows = (top[:, None] + down * tall[:, None]) * (2 / h) - 1
+    columns = (left[:, None] + across * wide[:, None]) * (2 / w) - 1
+    grid = torch.stack([columns[:, None, :].expand(b, tall_out, -1), rows[:, :, None].expand(b, -1, wide_out)], dim=3)
+    seen = torch.nn.functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
+    return seen.to(images.dtype)
+
+
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Return every image seen through an affine map of its own, nearest pixel, 0 beyond the edge.
+
+    Parameters
+    ----------
+    images : Tensor float (b, c, h, w)
+    matrices : Tensor (b, 2, 3)
+        Pixel (x, y) of the result, from the centre, is pixel A (x, y, 1) of the image, from its centre.
+
+    Examples
+    --------
+    >>> step = torch.tensor([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])
+    >>> warp(torch.arange(1.0, 4.0).view(1, 1, 1, 3), step).flatten().tolist()
+    [2.0, 3.0, 0.0]
+    """
+    checked(images)
+    _, _, h, w = images.shape
+    down = torch.arange(h, device=images.device, dtype=torch.float32) - (h - 1) / 2
+    across = torch.arange(w, device=images.device, dtype=torch.float32) - (w - 1) / 2
+    a = matrices[:, :, :, None, None]
+    x, y = (a[:, i, 0] * across + a[:, i, 1] * down[:, None] + a[:, i, 2] for i in (0, 1))
+    grid = torch.stack([x * (2 / w), y * (2 / h)], dim=3)
+    seen = torch.nn.functional.grid_sample(images.float(), grid, "nearest", "zeros", align_corners=False)
+    return seen.to(images.dtype)
+
+
+def cutout(images: Tensor, generator: torch.Generator | None, largest: int) -> Tensor:
+    """Set a square of every image to 0: its side is a whole number from 1 to `largest`, its centre anywhere.
+
+    Examples
+    --------
+    >>> int((cutout(torch.ones(4, 1, 9, 9), None, 1) == 0).sum())
+    4
+    """
+    checked(images)
+    b, _, h, w = images.shape
+    drawn = torch.rand((3, b), generator=generator, device=images.device)
+    side = (drawn[0] * largest).floor().clamp(max=largest - 1) + 1
+    top = (drawn[1] * h).floor() - (side / 2).floor()
+    left = (drawn[2] * w).floor() - (side / 2).floor()
+    down, across = torch.arange(h, device=images.device), torch.arange(w, device=images.device)
+    rows = (down >= top[:, None]) & (down < (top + side)[:, None])
+    columns = (across >= left[:, None]) & (across < (left + side)[:, None])
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
