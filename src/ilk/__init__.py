@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 # public name -> module that defines it
 _HOMES = {
     "DAC": "ilk.methods",
+    "DeepCluster": "ilk.methods",
     "TransferClustering": "ilk.methods",
     "choose_k": "ilk.choose",
     "cluster": "ilk.jobs",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ilk.jobs import cluster as cluster
     from ilk.jobs import predict as predict
     from ilk.methods import DAC as DAC
+    from ilk.methods import DeepCluster as DeepCluster
     from ilk.methods import TransferClustering as TransferClustering
     from ilk.runs import load_run as load_run
     from ilk.scoring import evaluate as evaluate

@@ -69,6 +69,7 @@ SMALL: dict[str, Any] = {
     "epochs": 20,
     "batch_size": 128,
     "n_fine": None,
+    "components": 16,
     **_MOVE,
 }
 
@@ -125,5 +126,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper_vgg16": PAPER_VGG16,
     "v2": V2,
     "v2_small": V2_SMALL,
-    "tiny": {**SMALL, "network": "tiny", "image_size": 8, "epochs": 3, "batch_size": 32, "n_fine": 9},
+    "tiny": {
+        **SMALL,
+        "network": "tiny",
+        "image_size": 8,
+        "epochs": 3,
+        "batch_size": 32,
+        "n_fine": 9,
+        "components": 3,
+        "rotation": 0.0,
+        "shift": 0.0,
+        "zoom": [1.0, 1.0],
+        "flip": False,
+    },
 }
