@@ -287,8 +287,8 @@ def test_photos_on_a_cpu_take_frozen_features_and_small_images_a_network() -> No
     assert (table["network"], table["image_size"], table["n_fine"]) == ("alexnet", 224, 10_000)
 
 
-def test_one_step_of_the_papers_alexnet(tmp_path: Path) -> None:
-    """The whole way on a few photos: kept at 256 pixels, clustered by their centres, trained on crops of their edges."""
+def test_one_step_of_the_papers_alexnet() -> None:
+    """The whole way on a few photos: kept at 256 pixels, clustered by their centres, trained on crops, edges only."""
     photos = np.random.default_rng(0).integers(0, 256, (6, 80, 100, 3), np.uint8)
     model = DeepCluster(2, preset="paper_alexnet", epochs=1, n_fine=3, batch_size=3).fit(photos)
     assert model.encoded_.features.shape == (6, 4096)

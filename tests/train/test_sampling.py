@@ -69,14 +69,15 @@ def test_larc_step_by_hand() -> None:
     p = nn.Parameter(torch.tensor([3.0, 4.0]))
     still = nn.Parameter(torch.zeros(2))
     optimizer = LARC([p, still], lr=2.0, momentum=0.9, weight_decay=0.1, trust=0.01)
-    for step in range(2):
-        before, speed = p.detach().clone(), None if step == 0 else kept
+    speed = torch.zeros(2)
+    for _ in range(2):
+        before = p.detach().clone()
         p.grad, still.grad = torch.tensor([0.0, 2.0]), torch.tensor([1.0, 0.0])
         optimizer.step()
         norm = float(before.norm())
         rate = 0.01 * norm / (2.0 + 0.1 * norm)
         scaled = rate * (torch.tensor([0.0, 2.0]) + 0.1 * before)
-        kept = scaled if speed is None else 0.9 * speed + scaled
-        torch.testing.assert_close(p.detach(), before - 2.0 * kept)
+        speed = 0.9 * speed + scaled
+        torch.testing.assert_close(p.detach(), before - 2.0 * speed)
     assert optimizer.param_groups[0]["weight_decay"] == 0.1
     assert still.detach()[0] < 0  # weights of length 0 take a plain step

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ilk import train
 from ilk.methods._deepcluster_space import Fine
-from ilk.methods._deepcluster_steps import Pace, Tell, make_optimizer
+from ilk.methods._deepcluster_steps import Pace, Part, Tell, make_optimizer
 from ilk.methods._deepcluster_views import Views
 from ilk.methods._pool import batches
 from ilk.networks.convnets import ConvNet
+from ilk.train import Cost
 from ilk.vectors import Rows, kmeans, l2_normalize
 
 __all__ = ["BankLearner"]
@@ -58,7 +59,7 @@ class BankLearner:
         self.prototypes: list[Tensor] = []
         self.targets: list[Tensor] = []
 
-    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.Generator]:
+    def parts(self) -> dict[str, Part]:
         """Return what a state has to keep."""
         return {"network": self.net, "optimizer": self.optimizer, "draws": self.draws, "noise": self.noise}
 
@@ -161,7 +162,7 @@ class BankLearner:
             loss = loss + functional.cross_entropy(logits, wanted)
         return loss / self.heads
 
-    def probe(self, n_steps: int) -> train.Cost:
+    def probe(self, n_steps: int) -> Cost:
         """Measure a few steps; everything is put back as it was."""
         bank = self.bank.clone()
         self.prototypes = [l2_normalize(torch.ones(self.k, self.net.n_features, device=self.device))] * self.heads

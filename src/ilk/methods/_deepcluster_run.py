@@ -10,16 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ilk import train
 from ilk.errors import Interrupted, RunError
 from ilk.methods import _deepcluster_watch as watch
 from ilk.methods._base import OnEpoch
 from ilk.methods._deepcluster_space import Fine
-from ilk.methods._deepcluster_steps import Tell
+from ilk.methods._deepcluster_steps import Part, Tell
 from ilk.methods._deepcluster_views import Views
 from ilk.networks.convnets import ConvNet
+from ilk.train import Cost
 
 __all__ = ["Training"]
 
@@ -32,15 +33,14 @@ class Pupil(Protocol):
     net: ConvNet
     views: Views
     k: int
-    batch_size: int
 
-    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.Generator]: ...
+    def parts(self) -> dict[str, Part]: ...
     def more(self) -> dict[str, Any]: ...
     def take(self, state: Mapping[str, Any]) -> None: ...
     def steps(self) -> int: ...
     def assign(self) -> list[Fine]: ...
     def train(self, labels: list[Tensor], epoch: int, tell: Tell) -> float: ...
-    def probe(self, n_steps: int) -> train.Cost: ...
+    def probe(self, n_steps: int) -> Cost: ...
 
 
 class Training:

@@ -126,6 +126,6 @@ def make_learner(views: Views, table: Mapping[str, Any], k: int, seed: int, half
     seeds = np.random.SeedSequence(int(seed)).generate_state(3, np.uint64) >> np.uint64(1)
     weights, draws, noise = (int(part) for part in seeds)
     net = build(table, views.channels, compute.generator(weights)).to(views.device)
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = net.to(memory_format=torch.channels_last)
     kind = BankLearner if table["algorithm"] == "v2" else Learner
     return kind(net, views, table, k, compute.generator(draws), compute.generator(noise, views.device), half)

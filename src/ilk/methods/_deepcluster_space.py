@@ -154,8 +154,8 @@ class Groups:
     def of(cls, state: Mapping[str, Any]) -> Groups:
         """Rebuild what `state` returned."""
         parts = ("mean", "components", "explained_variance", "explained_variance_ratio")
-        found = [_tensor(state[f"pca.{name}"]) for name in parts] if "pca.mean" in state else None
-        pca = None if found is None else PCA(*found, whiten=True)
+        found = {name: _tensor(state[f"pca.{name}"]) for name in parts if "pca.mean" in state}
+        pca = PCA(**found, whiten=True) if found else None  # type: ignore[arg-type]
         centers, group, sizes = (_tensor(state[f"fine.{name}"]) for name in ("centers", "group", "sizes"))
         return cls(Space(pca), centers, group, sizes, float(state["fine.spread"]))
 

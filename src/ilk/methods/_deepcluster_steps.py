@@ -18,9 +18,11 @@ from ilk.methods._deepcluster_views import Views
 from ilk.methods._pool import batches
 from ilk.networks.convnets import ConvNet
 from ilk.networks.layers import linear
+from ilk.train import Cost
 
-__all__ = ["Learner", "Tell", "features_of", "make_optimizer"]
+__all__ = ["Learner", "Part", "Tell", "features_of", "make_optimizer"]
 
+Part = nn.Module | torch.optim.Optimizer | torch.Generator
 Tell = Callable[[Mapping[str, Any]], object]
 
 _EVAL = 256  # images of a pass without training, fewer where they are large
@@ -102,9 +104,14 @@ class Learner:
         self.targets = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.weights: Tensor | None = None
 
-    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.Generator]:
+    def parts(self) -> dict[str, Part]:
         """Return what a state has to keep. A head that is drawn anew for every epoch is not part of it."""
-        kept = {"network": self.net, "optimizer": self.optimizer, "draws": self.draws, "noise": self.noise}
+        kept: dict[str, Part] = {
+            "network": self.net,
+            "optimizer": self.optimizer,
+            "draws": self.draws,
+            "noise": self.noise,
+        }
         return kept if self.table["reset_head"] else {**kept, "head": self.head}
 
     def more(self) -> dict[str, Any]:
@@ -172,7 +179,7 @@ class Learner:
         each = functional.cross_entropy(logits.float(), targets, reduction="none")
         return (each * self.weights[targets]).mean()
 
-    def probe(self, n_steps: int) -> train.Cost:
+    def probe(self, n_steps: int) -> Cost:
         """Measure a few steps; everything is put back as it was."""
         self.targets = torch.zeros(len(self.views), dtype=torch.int64, device=self.device)
         self.weights = None

@@ -25,6 +25,7 @@ from ilk.methods._frozen import load_encoder
 from ilk.methods._outcome import centers, spread
 from ilk.methods._stages import Stages
 from ilk.methods.deepcluster_presets import PRESETS
+from ilk.networks.convnets import ConvNet
 
 __all__ = ["DeepCluster"]
 
@@ -202,7 +203,8 @@ class DeepCluster(ImageClusterer):
         with tell.stage("encode"):
             self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
         self._checked(self.encoded_, len(self.encoded_.rows))
-        self.network_, self.half_, self._pictures = None, False, []
+        self.network_: ConvNet | None = None
+        self.half_ = False
         self._group(tell, self.encoded_.features)
 
     def _trained(self, source: Any, place: torch.device, tell: Stages, on_epoch: OnEpoch | None, resume: Any) -> None:
@@ -296,7 +298,8 @@ class DeepCluster(ImageClusterer):
         def read(rows: Ints) -> npt.NDArray[np.uint8]:
             return watch.shown(packed.images.read(rows))
 
-        seed, found = int(self.random_state), []
+        seed = int(self.random_state)
+        found: list[dict[str, Any] | None] = []
         epochs = len(training.history)
         for name, when, labels in (("first", 1, training.first), ("last", epochs, training.last)):
             if labels is not None:

@@ -221,8 +221,7 @@ def _neck(plan: Plan, flat: int, generator: torch.Generator) -> tuple[list[nn.Mo
             layers.append(linear(flat, what, generator))
             flat = what
         else:
-            kinds = {"dropout": Dropout, "relu": nn.ReLU, "norm": lambda width=flat: nn.BatchNorm1d(width)}
-            layers.append(kinds[what]())
+            layers.append(nn.BatchNorm1d(flat) if what == "norm" else Dropout() if what == "dropout" else nn.ReLU())
     return layers, flat
 
 

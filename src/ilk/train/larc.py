@@ -16,7 +16,7 @@ class LARC(torch.optim.SGD):
 
     Parameters
     ----------
-    parameters : iterable of nn.Parameter
+    parameters : iterable of nn.Parameter, or of groups
     lr, momentum, weight_decay : float
     trust : float
         The rate of a tensor of weights p with the gradient g is ``lr · trust · ‖p‖ / (‖g‖ + weight_decay · ‖p‖)``.
@@ -33,7 +33,7 @@ class LARC(torch.optim.SGD):
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
         lr: float,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
