@@ -24,6 +24,7 @@ _HOMES = {
     "predict": "ilk.jobs",
     "evaluate": "ilk.scoring",
     "export": "ilk.exports",
+    "probe": "ilk.probing",
     "compare": "ilk.comparing",
     "load_run": "ilk.runs",
     "open_images": "ilk.data",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from ilk.methods import DAC as DAC
     from ilk.methods import DeepCluster as DeepCluster
     from ilk.methods import TransferClustering as TransferClustering
+    from ilk.probing import probe as probe
     from ilk.runs import load_run as load_run
     from ilk.scoring import evaluate as evaluate
 

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from ilk import compute
+from ilk import compute, train
 from ilk.data import is_small, square, training_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
 from ilk.methods._deepcluster_bank import BankLearner
-from ilk.methods._deepcluster_steps import Learner
+from ilk.methods._deepcluster_steps import Learner, Pace
 from ilk.methods._deepcluster_views import Views
 from ilk.networks.convnets import NAMES, SIDES, ConvNet, build_convnet, side_after
 
-__all__ = ["WHY", "automatic", "build", "check", "fill", "make_learner"]
+__all__ = ["WHY", "automatic", "build", "check", "fill", "make_learner", "supervised"]
 
 WHY = {
     "quick": "photos on a CPU: the features of a frozen encoder are clustered finely, and the clusters united "
@@ -129,3 +129,28 @@ def make_learner(views: Views, table: Mapping[str, Any], k: int, seed: int, half
     net = net.to(memory_format=torch.channels_last)
     kind = BankLearner if table["algorithm"] == "v2" else Learner
     return kind(net, views, table, k, compute.generator(draws), compute.generator(noise, views.device), half)
+
+
+def supervised(
+    table: Mapping[str, Any], views: Views, rows: Any, classes: Any, n_classes: int, epochs: int, seed: int
+) -> ConvNet:
+    """Return a network trained on `classes` (b,) of the images `rows` (b,) by the optimizer and views of `table`.
+
+    One last layer on top of the ReLU, kept from epoch to epoch; every image once in an epoch.
+    """
+    plain = {**table, "algorithm": "deepcluster", "reset_head": False, "balance": "none", "epochs": epochs}
+    learner = make_learner(views, plain, n_classes, seed, False)
+    assert isinstance(learner, Learner)
+    index, wanted = torch.from_numpy(rows), torch.from_numpy(classes)
+    learner.targets = torch.zeros(len(views), dtype=torch.int64)
+    learner.targets[index] = wanted
+    learner.targets = learner.targets.to(views.device)
+    size = min(int(table["batch_size"]), len(index))
+    for epoch in range(epochs):
+        order = index[torch.randperm(len(index), generator=learner.draws)]
+        learner.net.train()
+        steps = [part for part in torch.split(order, size) if len(part) > 1]
+        pace = Pace(plain, learner.optimizer, epoch, len(steps))
+        pairs = ((part, views.read(part)) for part in steps)
+        train.train_epoch(learner._step, pairs, learner.optimizer, epoch=epoch, after=pace)
+    return learner.net

@@ -60,7 +60,7 @@ class Views:
 
     def plain(self, index: Tensor) -> Tensor:
         """Return (b, c, side, side): the centre of the images, normalised."""
-        return self._finished(self._centre(self.read(index)))
+        return self.finished(self.centre(self.read(index)))
 
     def altered(self, images: Tensor, noise: torch.Generator) -> Tensor:
         """Return (b, c, side, side): every image altered by amounts of its own, normalised."""
@@ -69,15 +69,15 @@ class Views:
             low, high = table["crop"]
             images = self.crop(images, noise, (low, high), self.side)
         else:
-            images = self._centre(images)
+            images = self.centre(images)
         if table["rotation"] or table["shift"] or tuple(table["zoom"]) != (1.0, 1.0):
             images = affine(images, noise, mode="bilinear", **{key: table[key] for key in _MOVES})
-        return self._finished(self._flipped(self.coloured(images, noise), noise))
+        return self.finished(self._flipped(self.coloured(images, noise), noise))
 
     def cut(self, images: Tensor, noise: torch.Generator, scale: tuple[float, float], side: int) -> Tensor:
         """Return (b, c, side, side): a crop of every image, with all else that `table` asks for, normalised."""
         images = self.crop(images, noise, scale, side)
-        return self._finished(self._flipped(self.coloured(images, noise), noise))
+        return self.finished(self._flipped(self.coloured(images, noise), noise))
 
     def crop(self, images: Tensor, noise: torch.Generator, scale: tuple[float, float], side: int) -> Tensor:
         """Return (b, c, side, side): a part of every image."""
@@ -94,11 +94,13 @@ class Views:
     def _flipped(self, images: Tensor, noise: torch.Generator) -> Tensor:
         return flip(images, noise) if self.table["flip"] else images
 
-    def _centre(self, images: Tensor) -> Tensor:
+    def centre(self, images: Tensor) -> Tensor:
+        """Return the centre (b, c, side, side) of `images`."""
         top, left = ((length - self.side) // 2 for length in images.shape[-2:])
         return images[..., top : top + self.side, left : left + self.side]
 
-    def _finished(self, images: Tensor) -> Tensor:
+    def finished(self, images: Tensor) -> Tensor:
+        """Return `images` normalised, channels last."""
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 

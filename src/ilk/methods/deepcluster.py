@@ -292,6 +292,27 @@ class DeepCluster(ImageClusterer):
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.groups_.proba(features)
 
+    # -- probes ------------------------------------------------------------------------------------------------------
+
+    def views(self, X: Any, on_progress: Any = None) -> tuple[Views, Packed]:
+        """Return the images of `X` as the network sees them, and what became of every file."""
+        packed = self._pack(open_images(X), on_progress)
+        return self._views(packed, compute.device(self.device)), packed
+
+    def fresh_network(self, seed: int) -> ConvNet:
+        """Return a network such as the trained one, with weights drawn from `seed`."""
+        net = setup.build(self.settings_, len(self.mean_), compute.generator(seed)).to(compute.device(self.device))
+        return net.to(memory_format=torch.channels_last)
+
+    def supervised_network(
+        self, views: Views, rows: Ints, classes: Ints, n_classes: int, epochs: int, seed: int
+    ) -> ConvNet:
+        """Return such a network trained to tell `classes` (b,) of the images `rows` (b,) apart, as it trains itself.
+
+        For comparison only, with labels of the caller: nothing of it reaches the model.
+        """
+        return setup.supervised(self.settings_, views, rows, classes, n_classes, epochs, seed)
+
     # -- pictures ----------------------------------------------------------------------------------------------------
 
     def _pictured(self, training: Training, views: Views, packed: Packed) -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ SMALL: dict[str, Any] = {
     "margin": 1.0,
     "normalise": "images",
     "sobel": False,
-    "epochs": 20,
+    "epochs": 10,
     "batch_size": 128,
     "n_fine": None,
     "components": 16,
