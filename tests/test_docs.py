@@ -24,6 +24,7 @@ PAGES = [
         "docs/how-many-groups.md",
         "docs/methods/transfer.md",
         "docs/methods/dac.md",
+        "docs/methods/deepcluster.md",
         "docs/export.md",
         "docs/compare.md",
     ),
