@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ilk import compute
 from ilk.errors import NotEnoughImages
 from ilk.vectors import PCA, Rows, fit_pca, kmeans, l2_normalize, merge_centers
 
-__all__ = ["Fine", "Groups", "Space", "cluster", "fit_groups", "fit_space", "n_fine_of"]
+__all__ = ["Fine", "Groups", "Space", "cluster", "fit_groups", "fit_space", "n_fine_of", "placed"]
 
 Features = Tensor | npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -138,6 +139,11 @@ class Groups:
     sizes: Tensor
     spread: float
 
+    def on_cpu(self) -> Groups:
+        """Return the same on the CPU."""
+        kept = {name: _tensor(value) for name, value in self.state().items() if name != "fine.spread"}
+        return Groups.of({**kept, "fine.spread": self.spread})
+
     def state(self) -> dict[str, Any]:
         """Return it as a flat mapping of arrays and plain values."""
         kept: dict[str, Any] = {
@@ -184,6 +190,13 @@ class Groups:
             part = rows[start : start + step]
             product = torch.addmm(own, part, self.centers.T, alpha=-2)
             yield start, (product + part.square().sum(1, keepdim=True)).clamp_min_(0)
+
+
+def placed(features: npt.NDArray[Any], device: torch.device) -> Features:
+    """Return `features` on a GPU that has room for them twice; as they are otherwise."""
+    if device.type == "cpu" or 2 * features.nbytes > compute.free_memory(device):
+        return features
+    return torch.from_numpy(np.asarray(features)).to(device)
 
 
 def fit_groups(features: Features, table: Mapping[str, Any], k: int, n_groups: int, seed: torch.Generator) -> Groups:

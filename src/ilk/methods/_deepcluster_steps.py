@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ilk import train
 from ilk.data.encoded import room
-from ilk.methods._deepcluster_space import Fine, cluster, fit_space
+from ilk.methods._deepcluster_space import Fine, cluster, fit_space, placed
 from ilk.methods._deepcluster_views import Views
 from ilk.methods._pool import batches
 from ilk.networks.convnets import ConvNet
@@ -134,7 +134,7 @@ class Learner:
 
     def assign(self) -> list[Fine]:
         """Cluster all images by the features that the network gives them now."""
-        features = features_of(self.net, self.views, self.half)
+        features = placed(features_of(self.net, self.views, self.half), self.device)
         rows = fit_space(features, int(self.table["components"])).rows(features)
         return [cluster(rows.to(self.device), self.k, int(self.table["iterations"]), self.draws)]
 

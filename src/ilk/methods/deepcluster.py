@@ -18,7 +18,7 @@ from ilk.methods import _deepcluster_setup as setup
 from ilk.methods import _deepcluster_watch as watch
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._deepcluster_run import Training
-from ilk.methods._deepcluster_space import Groups, fit_groups, n_fine_of
+from ilk.methods._deepcluster_space import Groups, fit_groups, n_fine_of, placed
 from ilk.methods._deepcluster_steps import features_of
 from ilk.methods._deepcluster_views import IMAGENET, Views, channel_std
 from ilk.methods._frozen import load_encoder
@@ -260,7 +260,8 @@ class DeepCluster(ImageClusterer):
         k = n_fine_of(self.settings_["n_fine"], n_groups, len(features)) if k is None else k
         with tell.stage("cluster"):
             draws = compute.generator(int(self.random_state))
-            self.groups_ = fit_groups(features, self.settings_, k, n_groups, draws)
+            there = placed(features, compute.device(self.device))
+            self.groups_ = fit_groups(there, self.settings_, k, n_groups, draws).on_cpu()
         self.n_clusters_ = n_groups
         self.space_ = self.embedding_ = self.groups_.space.rows(features).cpu().numpy()
         proba = self._proba(features)
