@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.datasets import load_digits
 
 from ilk import compute, metrics
 from ilk.cli.options import value
@@ -32,7 +33,10 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def read(source: str, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a random part of all images, and their labels, the same for every row and seed."""
+    """Return a random part of all images (or the digits of scikit-learn), and their labels, the same for every row."""
+    if source == "digits":
+        data = load_digits()
+        return np.round(data.images * 255 / 16).astype(np.uint8), data.target
     with np.load(source) as whole:
         x, y = (np.concatenate([whole[f"{axis}_{part}"] for part in ("train", "test")]) for axis in "xy")
     rows = np.random.default_rng(0).permutation(len(x))[:n]

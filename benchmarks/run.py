@@ -46,6 +46,8 @@ RECIPES: dict[str, dict[str, str]] = {
     "encoding": {"encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --weights {WEIGHTS}"},
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
     "deepcluster": {
+        "digits-ablation": "python benchmarks/deepcluster_ablation.py digits --set image_size=16 --set batch_size=64 "
+        "--set flip=false --set n_fine=100",
         "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 --keep {KEEP}",
     },
     "clustering_phase": {"clustering_phase": "python benchmarks/clustering_phase.py"},
