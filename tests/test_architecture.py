@@ -43,10 +43,11 @@ ALLOWED = {
     "_record": "files layout describe report runs",
     "jobs": "_record methods data encoders runs report scoring files",
     "bench": "jobs runs scoring",
-    "cli": "jobs runs scoring exports comparing methods encoders report files bench",
+    "probing": "augment compute data files methods networks report runs",
+    "cli": "jobs runs scoring probing exports comparing methods encoders report files bench",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
-    "__init__": "methods choose jobs scoring exports comparing runs data",
+    "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
 TORCH_FREE = "ilk ilk.errors ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 TORCH_FREE += " ilk.exports ilk.comparing"
@@ -106,7 +107,7 @@ def test_rooms_fit_on_a_few_screens() -> None:
         ({"print", "sys.exit", "os.environ", "os.getenv"}, {"cli", "__main__"}),
         ({"torch.distributed"}, {"compute"}),
         ({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}, set()),
-        ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "scoring", "cli.options"}),
+        ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "scoring", "probing", "cli.options"}),
     ],
     ids=["talking to the process", "the process group", "pickle", "the labels' door"],
 )

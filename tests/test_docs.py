@@ -25,6 +25,7 @@ PAGES = [
         "docs/methods/transfer.md",
         "docs/methods/dac.md",
         "docs/methods/scan.md",
+        "docs/methods/deepcluster.md",
         "docs/export.md",
         "docs/compare.md",
     ),

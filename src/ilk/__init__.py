@@ -19,12 +19,14 @@ _HOMES = {
     "DAC": "ilk.methods",
     "SCAN": "ilk.methods",
     "SimCLR": "ilk.methods.simclr",
+    "DeepCluster": "ilk.methods",
     "TransferClustering": "ilk.methods",
     "choose_k": "ilk.choose",
     "cluster": "ilk.jobs",
     "predict": "ilk.jobs",
     "evaluate": "ilk.scoring",
     "export": "ilk.exports",
+    "probe": "ilk.probing",
     "compare": "ilk.comparing",
     "load_run": "ilk.runs",
     "open_images": "ilk.data",
@@ -41,8 +43,10 @@ if TYPE_CHECKING:
     from ilk.jobs import predict as predict
     from ilk.methods import DAC as DAC
     from ilk.methods import SCAN as SCAN
+    from ilk.methods import DeepCluster as DeepCluster
     from ilk.methods import TransferClustering as TransferClustering
     from ilk.methods.simclr import SimCLR as SimCLR
+    from ilk.probing import probe as probe
     from ilk.runs import load_run as load_run
     from ilk.scoring import evaluate as evaluate
 

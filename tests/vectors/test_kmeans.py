@@ -229,7 +229,7 @@ def test_a_distinct_row_among_very_many_equal_ones_is_found():
         ({"tol": -1.0}, ArgumentError, r"tol=-1\.0"),
         ({"tol": float("nan")}, ArgumentError, "tol=nan"),
         ({"chunk_bytes": 0}, ArgumentError, "chunk_bytes=0"),
-        ({"init": "random"}, ArgumentError, "init='random'"),
+        ({"init": "randm"}, ArgumentError, "init='randm'"),
         ({"init": torch.zeros(3, 2)}, ArgumentError, "init must have the shape"),
         ({"init": torch.full((2, 2), torch.nan)}, DataError, "init holds NaN"),
         ({"sample_weight": torch.ones(3)}, ArgumentError, "sample_weight must have the shape"),

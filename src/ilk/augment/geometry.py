@@ -153,8 +153,9 @@ def resized_crop(
     *,
     scale: tuple[float, float] = (0.2, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    size: int | None = None,
 ) -> Tensor:
-    """Cut a part out of every image and bring it to the size of the whole, bilinearly.
+    """Cut a part out of every image and bring it to the size of the whole, or to another, bilinearly.
 
     Parameters
     ----------
@@ -164,6 +165,8 @@ def resized_crop(
         Share of the area, uniform.
     ratio : (low, high)
         Width / height of the part, its logarithm uniform.
+    size : int, optional
+        Side of the result; None: height and width of `images`.
 
     Notes
     -----
@@ -184,11 +187,12 @@ def resized_crop(
     shape = (low + (high - low) * drawn[1]).exp()
     wide, tall = (area * shape).sqrt().clamp(max=w), (area / shape).sqrt().clamp(max=h)
     top, left = drawn[2] * (h - tall), drawn[3] * (w - wide)
-    down = (torch.arange(h, device=images.device) + 0.5) / h
-    across = (torch.arange(w, device=images.device) + 0.5) / w
+    tall_out, wide_out = (size, size) if size else (h, w)
+    down = (torch.arange(tall_out, device=images.device) + 0.5) / tall_out
+    across = (torch.arange(wide_out, device=images.device) + 0.5) / wide_out
     rows = (top[:, None] + down * tall[:, None]) * (2 / h) - 1
     columns = (left[:, None] + across * wide[:, None]) * (2 / w) - 1
-    grid = torch.stack([columns[:, None, :].expand(b, h, w), rows[:, :, None].expand(b, h, w)], dim=3)
+    grid = torch.stack([columns[:, None, :].expand(b, tall_out, -1), rows[:, :, None].expand(b, -1, wide_out)], dim=3)
     seen = torch.nn.functional.grid_sample(images.float(), grid, "bilinear", "border", align_corners=False)
     return seen.to(images.dtype)
 

@@ -130,6 +130,38 @@ def evaluate(
         screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
 
 
+@app.command(short_help="What each layer of a trained network knows.")
+def probe(
+    run: RunPath,
+    labels: Annotated[str, typer.Option(help="True labels: auto, folder, prefix, an npz key or a .csv.")] = "auto",
+    source: Annotated[Optional[str], typer.Option(help="Other images than those of the run.")] = None,
+    images: Annotated[Optional[str], typer.Option(metavar="N,M", help="At most N to train on, M to test.")] = None,
+    epochs: Annotated[int, typer.Option(help="Of the linear classifiers.")] = 90,
+    augment: Annotated[bool, typer.Option("--augment", help="Random crops and mirror images, as published.")] = False,
+    ten_crop: Annotated[bool, typer.Option("--ten-crop", help="Test on the mean over ten crops.")] = False,
+    supervised: Annotated[bool, typer.Option(help="Train the same network on the labels, and probe it too.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the classifiers and the random network.")] = 0,
+    device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train linear classifiers on each frozen layer of RUN's network, a random one's, and a supervised one's."""
+    from ilk.cli import taking
+    from ilk.cli.show import Screen
+
+    counts = parse.two_counts(images)
+    from ilk import probing
+
+    with Screen(json) as screen:
+        found = probing.probe(
+            run, labels, source=source, images=counts, epochs=epochs, augment=augment, ten_crop=ten_crop,
+            supervised=supervised, seed=seed, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event,
+        )  # fmt: skip
+        taking.probed(screen, found)
+
+
 @app.command(short_help="One HTML file that opens offline.")
 def report(
     run: RunPath,

@@ -80,6 +80,20 @@ def seconds(minutes: float | None, option: str = "--slice") -> float | None:
     return None if minutes is None else 60 * minutes
 
 
+def two_counts(text: str | None) -> tuple[int, int] | None:
+    """Return "5000,2000" as two numbers.
+
+    >>> two_counts("5000,2000"), two_counts(None)
+    ((5000, 2000), None)
+    """
+    if text is None:
+        return None
+    found = value(text)
+    if not isinstance(found, list) or len(found) != 2 or not all(isinstance(n, int) and n > 0 for n in found):
+        raise ArgumentError(f"--images {text}: give two numbers, for training and testing, such as 5000,2000.")
+    return found[0], found[1]
+
+
 def cache(given: Path | None, none: bool) -> Path | None:
     """Return the cache folder: the one given, no cache, or ``$XDG_CACHE_HOME/ilk``."""
     if none and given is not None:

@@ -1,9 +1,9 @@
-"""What `ilk export` and `ilk compare` print."""
+"""What `ilk export`, `ilk compare` and `ilk probe` print."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ilk.comparing import Comparison, Step
     from ilk.exports import Exported
 
-__all__ = ["check_outputs", "compared", "exported", "progress"]
+__all__ = ["check_outputs", "compared", "exported", "probed", "progress"]
 
 _SHOWN = 10
 
@@ -73,6 +73,30 @@ def exported(screen: Screen, done: Exported) -> None:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+
+
+def probed(screen: Screen, found: Mapping[str, Any]) -> None:
+    """Show the accuracy of every layer of every network."""
+    screen._stop()
+    screen.json(found)
+    networks = found["networks"]
+    screen.line(
+        f"probe    {found['classes']} classes, {found['n_train']:,} images to train on, "
+        f"{found['n_test']:,} to test; the most frequent class: {100 * found['most_frequent']:.1f} %"
+    )
+    rows = [
+        (name, f"{networks['trained'][i]['values']:,}", *(_both(network[i]) for network in networks.values()))
+        for i, name in enumerate(found["layers"])
+    ]
+    pixels = found["pixels"]
+    rows.append(("pixels", f"{pixels['values']:,}", _both(pixels), *[""] * (len(networks) - 1)))
+    screen.table(("layer", "values", *networks), rows, right=["values", *networks])
+    screen.line("         accuracy after the last epoch (of the best epoch: test labels choose it, so it flatters)")
+    screen.line(f"report   {found['run']}/report.html")
+
+
+def _both(trace: Mapping[str, Any]) -> str:
+    return f"{100 * trace['last']:.1f} ({100 * trace['best']:.1f})"
 
 
 def check_outputs(picture: Path | None, table: Path | None) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
 from ilk.methods.dac import DAC
+from ilk.methods.deepcluster import DeepCluster
 from ilk.methods.scan import SCAN
 from ilk.methods.transfer import TransferClustering
 
-__all__ = ["DAC", "SCAN", "TransferClustering"]
+__all__ = ["DAC", "SCAN", "DeepCluster", "TransferClustering"]
 
 # the short names of the command line
-_SHORT = {"transfer": "TransferClustering", "dac": "DAC", "scan": "SCAN"}
+_SHORT = {"transfer": "TransferClustering", "dac": "DAC", "scan": "SCAN", "deepcluster": "DeepCluster"}
 
 
 def short_names() -> dict[str, str]:

@@ -4,20 +4,25 @@ A method owns its epochs; nothing here counts them, writes files or prints.
 """
 
 from ilk.train.cost import Cost, half_precision, probe, watched
+from ilk.train.larc import LARC
 from ilk.train.loop import EMA, Batches, Step, cosine, set_lr, train_epoch
+from ilk.train.sampling import inverse_sizes, uniform_draw
 from ilk.train.state import restore, state_of
 
 __all__ = [
     "EMA",
+    "LARC",
     "Batches",
     "Cost",
     "Step",
     "cosine",
     "half_precision",
+    "inverse_sizes",
     "probe",
     "restore",
     "set_lr",
     "state_of",
     "train_epoch",
+    "uniform_draw",
     "watched",
 ]

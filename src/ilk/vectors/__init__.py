@@ -5,10 +5,12 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
 from ilk.vectors.kmeans import KMeansResult, kmeans
+from ilk.vectors.merging import merge_centers
 from ilk.vectors.neighbors import neighbors
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
 from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplified_silhouette
+from ilk.vectors.splitting import split_empty
 
 __all__ = [
     "PCA",
@@ -22,9 +24,11 @@ __all__ = [
     "group_sums",
     "kmeans",
     "l2_normalize",
+    "merge_centers",
     "neighbors",
     "silhouette_samples",
     "silhouette_score",
     "silhouettes",
     "simplified_silhouette",
+    "split_empty",
 ]

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.vectors.rows import Matrix, Rows, check_count, group_sums, l2_normalize
+from ilk.vectors.splitting import split_empty
 
 __all__ = ["KMeansResult", "kmeans"]
 
 _RESEED_ROUNDS = 20
+_STARTS = ("k-means++", "random")
+_EMPTY = ("farthest", "split", "keep")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class _Problem:
     weight: Tensor | None  # (n,) in the working precision
     mean: Tensor  # (d,) float64
     chunk_bytes: int | None
+    empty: str
 
     def step(self, columns: int) -> int:
         return self.rows.step(columns + self.rows.width, self.chunk_bytes)
@@ -64,6 +68,7 @@ def kmeans(
     tol: float = 1e-4,
     spherical: bool = False,
     init: str | Tensor = "k-means++",
+    empty: str = "farthest",
     generator: torch.Generator | None = None,
     sample_weight: Tensor | None = None,
     chunk_bytes: int | None = None,
@@ -85,7 +90,10 @@ def kmeans(
     spherical : bool
         Use the rows brought to length 1 and centres of length 1, that is cosine similarity. A row of zeros is
         equally far from all centres and joins the first.
-    init : "k-means++" or Tensor (k, d)
+    init : "k-means++", "random" (rows at random, each once) or Tensor (k, d)
+    empty : {"farthest", "split", "keep"}
+        What becomes of a cluster that runs empty: it is put on the row farthest from its centre, takes half of a large
+        cluster (`ilk.vectors.split_empty`), or its centre stays where it is.
     generator : torch.Generator, optional
         Source of the starts; None means a fresh CPU generator with seed 0, so equal calls give equal results.
     sample_weight : Tensor (n,), optional
@@ -96,7 +104,7 @@ def kmeans(
     Returns
     -------
     KMeansResult
-        No cluster is empty.
+        No cluster is empty, unless `empty` is "split" or "keep".
 
     Raises
     ------
@@ -113,8 +121,8 @@ def kmeans(
     and n·(2 + log k) numbers while a start is drawn. Distances come as ‖c−μ‖² + 2μ·(c−μ) − 2x·(c−μ) with the mean μ of
     the data: nearly as accurate as with centred data, without a copy of them. Sums over blocks are kept in float64.
 
-    A cluster that runs empty is put on the row farthest from its centre, one after the other in the order of their
-    numbers, each time counting those already placed; then all rows are assigned anew.
+    "farthest": clusters that run empty are put on far rows one after the other in the order of their numbers, each time
+    counting those already placed; then all rows are assigned anew. "split" costs no pass over the rows.
 
     References
     ----------
@@ -132,6 +140,8 @@ def kmeans(
     rows = Rows.of(x, normalize=spherical)
     k, n_init = check_count(n_clusters, "n_clusters"), check_count(n_init, "n_init")
     max_iter = check_count(max_iter, "max_iter")
+    if empty not in _EMPTY:
+        raise ArgumentError(f"empty={empty!r}: choose {', '.join(_EMPTY)}")
     if not tol >= 0:
         raise ArgumentError(f"tol={tol!r}: must be at least 0")
     if k > len(rows):
@@ -141,13 +151,13 @@ def kmeans(
     distinct = rows.fewer_distinct_than(k, None if weight is None else weight > 0)
     if distinct is not None:
         raise NotEnoughImages(f"n_clusters={k} needs at least {k} distinct rows, x has {distinct}")
-    problem = _Problem(rows, k, weight, mean, chunk_bytes)
+    problem = _Problem(rows, k, weight, mean, chunk_bytes, empty)
     given = _check_init(init, problem)
     generator = generator or torch.Generator().manual_seed(0)
     best: KMeansResult | None = None
     for _ in range(1 if given is not None else n_init):
-        start = _plus_plus(problem, generator) if given is None else given
-        result = _lloyd(problem, start, max_iter, tol * variance)
+        start = _start(problem, str(init), generator) if given is None else given
+        result = _lloyd(problem, start, max_iter, tol * variance, generator)
         if best is None or result.inertia < best.inertia:
             best = result
     assert best is not None
@@ -169,8 +179,8 @@ def _check_weight(weight: Tensor | None, rows: Rows) -> Tensor | None:
 
 def _check_init(init: str | Tensor, problem: _Problem) -> Tensor | None:
     if isinstance(init, str):
-        if init != "k-means++":
-            raise ArgumentError(f"init={init!r}: must be 'k-means++' or a tensor of {problem.k} centres")
+        if init not in _STARTS:
+            raise ArgumentError(f"init={init!r}: must be 'k-means++', 'random' or a tensor of {problem.k} centres")
         return None
     rows = problem.rows
     centers = torch.as_tensor(init).to(rows.device, rows.dtype)
@@ -181,7 +191,15 @@ def _check_init(init: str | Tensor, problem: _Problem) -> Tensor | None:
     return l2_normalize(centers) if rows.normalize else centers.clone()
 
 
-def _lloyd(problem: _Problem, centers: Tensor, max_iter: int, tol: float) -> KMeansResult:
+def _start(problem: _Problem, init: str, generator: torch.Generator) -> Tensor:
+    """Return centres (k, d) to begin with."""
+    if init == "k-means++":
+        return _plus_plus(problem, generator)
+    picked = torch.randperm(len(problem.rows), generator=generator, device=generator.device)[: problem.k]
+    return problem.rows.take(picked.to(problem.rows.device))
+
+
+def _lloyd(problem: _Problem, centers: Tensor, max_iter: int, tol: float, generator: torch.Generator) -> KMeansResult:
     """Iterate from `centers` until they rest or `max_iter`; labels are those of the returned centres."""
     labels = torch.empty(len(problem.rows), dtype=torch.int64, device=problem.rows.device)
     moved, n_iter = math.inf, 0
@@ -192,6 +210,9 @@ def _lloyd(problem: _Problem, centers: Tensor, max_iter: int, tol: float) -> KMe
             target = l2_normalize(target)
         stays = (counts == 0)[:, None] | ((target == 0).all(1, keepdim=True) & problem.rows.normalize)
         target = torch.where(stays, centers, target)
+        if problem.empty == "split":
+            target = split_empty(target, counts, generator)
+            target = l2_normalize(target) if problem.rows.normalize else target
         moved = float(((target - centers).double() ** 2).sum())
         centers, n_iter = target, n_iter + 1
     if moved > 0:
@@ -203,7 +224,7 @@ def _lloyd(problem: _Problem, centers: Tensor, max_iter: int, tol: float) -> KMe
 def _settle(problem: _Problem, centers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Assign all rows, putting empty clusters on far rows until none is left; return centres, sums and weights."""
     sums, counts = _assign(problem, centers, labels)
-    for _ in range(_RESEED_ROUNDS):
+    for _ in range(_RESEED_ROUNDS if problem.empty == "farthest" else 0):
         empty = (counts == 0).nonzero()[:, 0]
         if not len(empty):
             break

@@ -1,0 +1,156 @@
+"""What is decided before DeepCluster trains: the preset, the network, the size of images, how many pseudo-labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ilk import compute, train
+from ilk.data import is_small, square, training_size
+from ilk.errors import ArgumentError
+from ilk.methods import _checks
+from ilk.methods._checks import AUTO
+from ilk.methods._deepcluster_bank import BankLearner
+from ilk.methods._deepcluster_steps import Learner, Pace
+from ilk.methods._deepcluster_views import Views
+from ilk.networks.convnets import NAMES, SIDES, ConvNet, build_convnet, side_after
+
+__all__ = ["WHY", "automatic", "build", "check", "fill", "make_learner", "supervised"]
+
+WHY = {
+    "quick": "photos on a CPU: the features of a frozen encoder are clustered finely, and the clusters united "
+    "(preset=quick); no network is trained. Training one from scratch takes hours here: ask for it with "
+    "--set preset=small"
+}
+_PLAIN_NET = 48  # pixels a side up to which the net of three convolutions is enough
+_CHOICES = {
+    "algorithm": ("deepcluster", "v2"),
+    "normalise": ("imagenet", "images"),
+    "merge": ("ward", "kmeans"),
+    "balance": ("uniform", "inverse_size", "none"),
+    "optimizer": ("sgd", "larc", "auto"),
+    "schedule": ("constant", "cosine"),
+}
+_FLAGS = ("sobel", "reset_head", "recluster", "flip")
+_COUNTS = ("batch_size", "iterations", "heads", "width")
+_MOST = {"lr": 100.0, "momentum": 1.0, "weight_decay": 1.0, "rotation": 180.0, "shift": 1.0, "jitter": 1.0}
+
+
+def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
+    """Raise `ArgumentError` for whatever is outside of what is allowed."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2:
+        hint = " DeepCluster does not choose it; `ilk cluster SOURCE` without -m suggests one." if k == "auto" else ""
+        raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2 (-k).{hint}")
+    _checks.random_state(seed)
+    _checks.choice("precision", precision, ("auto", "fp32", "bf16"))
+    for key, allowed in _CHOICES.items():
+        _checks.choice(key, table[key], allowed)
+    _checks.choice("network", table["network"], ["features", *NAMES])
+    for key in _FLAGS:
+        _checks.flag(key, table[key])
+    for key in _COUNTS:
+        _checks.whole(key, table[key])
+    for key in ("epochs", "components", "warmup"):
+        _checks.whole(key, table[key], least=0)
+    for key in ("n_fine", "image_size"):
+        _checks.whole(key, table[key], optional=True)
+    if table["n_fine"] is not None and int(table["n_fine"]) < int(k):
+        raise ArgumentError(f"n_fine={table['n_fine']}: at least as many as groups (n_clusters={k}) are needed.")
+    for key, limit in _MOST.items():
+        _checks.number(key, table[key], limit)
+    _checks.number("margin", table["margin"], 4.0, least=1.0)
+    _checks.number("temperature", table["temperature"], 100.0, least=1e-3)
+    if table["stop_agreement"] is not None:
+        _checks.number("stop_agreement", table["stop_agreement"], 1.0)
+    _checks.pair("crop", table["crop"], 1.0)
+    _checks.pair("zoom", table["zoom"], 4.0)
+    _views(table)
+    if table["network"] == "features" and (table["epochs"] or table["algorithm"] == "v2"):
+        raise ArgumentError("network='features': nothing is trained on frozen features; give epochs=0 or a network.")
+
+
+def _views(table: Mapping[str, Any]) -> None:
+    """Check how many views of an image the second version takes, and how large they are."""
+    for key in ("crops", "crop_sizes", "crop_scales"):
+        given = table[key]
+        if not isinstance(given, list | tuple) or len(given) != 2 or not all(isinstance(v, int | float) for v in given):
+            raise ArgumentError(f"{key}={given!r}: give two numbers, for large and small views.")
+    if min(table["crops"]) < 0 or table["crops"][0] < 1 or min(table["crop_sizes"]) < 0:
+        raise ArgumentError(f"crops={table['crops']!r}: at least one large view, and no negative numbers.")
+    if not all(0 < scale <= 1 for scale in table["crop_scales"]):
+        raise ArgumentError(f"crop_scales={table['crop_scales']!r}: give two shares of the area above 0 and up to 1.")
+
+
+def automatic(source: Any, place: torch.device) -> str:
+    """Return the preset that "auto" stands for: "quick" for photos on a CPU, "small" otherwise."""
+    return "quick" if is_small(source) is None and place.type == "cpu" else "small"
+
+
+def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
+    """Return `table` with every "auto" and None replaced by what the images say; `n_fine` stays."""
+    found = dict(table)
+    if found["network"] == "features":
+        return found
+    size = found["image_size"]
+    if size is None:
+        if found["network"] in SIDES:
+            size = SIDES[found["network"]]
+        if found["network"] == AUTO or SIDES[found["network"]] <= _PLAIN_NET:
+            shorter = min(square(training_size(source)))
+            size = next((side for side in (28, 32) if shorter <= side), 96)
+    if found["network"] == AUTO:
+        found["network"] = "small" if size <= _PLAIN_NET else "resnet18"
+    found["image_size"] = int(size)
+    side_after(found["network"], found["image_size"])  # raises where the images are too small for it
+    return found
+
+
+def build(table: Mapping[str, Any], channels: int, generator: torch.Generator) -> ConvNet:
+    """Build the network that `table` names for images of so many channels."""
+    width = int(table["width"]) if table["algorithm"] == "v2" else None
+    return build_convnet(
+        str(table["network"]),
+        channels,
+        int(table["image_size"]),
+        sobel=bool(table["sobel"]),
+        generator=generator,
+        width=width,
+    )
+
+
+def make_learner(views: Views, table: Mapping[str, Any], k: int, seed: int, half: bool) -> Learner | BankLearner:
+    """Build the network of a training and all its random generators from `seed`."""
+    seeds = np.random.SeedSequence(int(seed)).generate_state(3, np.uint64) >> np.uint64(1)
+    weights, draws, noise = (int(part) for part in seeds)
+    net = build(table, views.channels, compute.generator(weights)).to(views.device)
+    net = net.to(memory_format=torch.channels_last)
+    kind = BankLearner if table["algorithm"] == "v2" else Learner
+    return kind(net, views, table, k, compute.generator(draws), compute.generator(noise, views.device), half)
+
+
+def supervised(
+    table: Mapping[str, Any], views: Views, rows: Any, classes: Any, n_classes: int, epochs: int, seed: int
+) -> ConvNet:
+    """Return a network trained on `classes` (b,) of the images `rows` (b,) by the optimizer and views of `table`.
+
+    One last layer on top of the ReLU, kept from epoch to epoch; every image once in an epoch.
+    """
+    plain = {**table, "algorithm": "deepcluster", "reset_head": False, "balance": "none", "epochs": epochs}
+    learner = make_learner(views, plain, n_classes, seed, False)
+    assert isinstance(learner, Learner)
+    index, wanted = torch.from_numpy(rows), torch.from_numpy(classes)
+    learner.targets = torch.zeros(len(views), dtype=torch.int64)
+    learner.targets[index] = wanted
+    learner.targets = learner.targets.to(views.device)
+    size = min(int(table["batch_size"]), len(index))
+    for epoch in range(epochs):
+        order = index[torch.randperm(len(index), generator=learner.draws)]
+        learner.net.train()
+        steps = [part for part in torch.split(order, size) if len(part) > 1]
+        pace = Pace(plain, learner.optimizer, epoch, len(steps))
+        pairs = ((part, views.read(part)) for part in steps)
+        train.train_epoch(learner._step, pairs, learner.optimizer, epoch=epoch, after=pace)
+    return learner.net
