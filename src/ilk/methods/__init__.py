@@ -7,13 +7,32 @@ from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
+from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
 from ilk.methods.dac import DAC
 from ilk.methods.transfer import TransferClustering
 
-__all__ = ["DAC", "TransferClustering"]
+__all__ = [
+    "DAC",
+    "NMF",
+    "Agglomerative",
+    "KMeans",
+    "RandomGroups",
+    "Spectral",
+    "TransferClustering",
+    "UMAPMixture",
+]
 
 # the short names of the command line
-_SHORT = {"transfer": "TransferClustering", "dac": "DAC"}
+_SHORT = {
+    "transfer": "TransferClustering",
+    "dac": "DAC",
+    "kmeans": "KMeans",
+    "spectral": "Spectral",
+    "agglomerative": "Agglomerative",
+    "nmf": "NMF",
+    "umap_gmm": "UMAPMixture",
+    "random": "RandomGroups",
+}
 
 
 def short_names() -> dict[str, str]:

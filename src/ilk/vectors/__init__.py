@@ -4,8 +4,10 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 """
 
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
+from ilk.vectors.graph import connected, self_tuning, spectral_embedding
 from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.neighbors import neighbors
+from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
 from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplified_silhouette
@@ -16,15 +18,20 @@ __all__ = [
     "KMeansResult",
     "Rows",
     "check_count",
+    "connected",
     "fit_pca",
     "gram_kmeans",
     "gram_matrix",
+    "graph_nmf",
     "group_sums",
     "kmeans",
     "l2_normalize",
     "neighbors",
+    "nmf_codes",
+    "self_tuning",
     "silhouette_samples",
     "silhouette_score",
     "silhouettes",
     "simplified_silhouette",
+    "spectral_embedding",
 ]
