@@ -7,6 +7,14 @@ from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
+from ilk.methods.autoencoders import (
+    SWWAE,
+    VAE,
+    Autoencoder,
+    Deconvolutional,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
 from ilk.methods.dac import DAC
 from ilk.methods.transfer import TransferClustering
@@ -14,9 +22,15 @@ from ilk.methods.transfer import TransferClustering
 __all__ = [
     "DAC",
     "NMF",
+    "SWWAE",
+    "VAE",
     "Agglomerative",
+    "Autoencoder",
+    "Deconvolutional",
+    "DenoisingAutoencoder",
     "KMeans",
     "RandomGroups",
+    "SparseAutoencoder",
     "Spectral",
     "TransferClustering",
     "UMAPMixture",
@@ -30,6 +44,12 @@ _SHORT = {
     "spectral": "Spectral",
     "agglomerative": "Agglomerative",
     "nmf": "NMF",
+    "autoencoder": "Autoencoder",
+    "sparse_autoencoder": "SparseAutoencoder",
+    "denoising_autoencoder": "DenoisingAutoencoder",
+    "deconvolutional": "Deconvolutional",
+    "swwae": "SWWAE",
+    "vae": "VAE",
     "umap_gmm": "UMAPMixture",
     "random": "RandomGroups",
 }

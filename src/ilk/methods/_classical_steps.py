@@ -13,10 +13,8 @@ import torch
 from ilk import compute
 from ilk.errors import DataError
 from ilk.layout import Graph
-from ilk.methods._on_features import Groups
-from ilk.methods._places import Place, unit_rows
-from ilk.methods._placing import Placer, Space, graph_of, shares
-from ilk.methods._transfer_steps import by_size
+from ilk.methods._places import unit_rows
+from ilk.methods._placing import Space, graph_of
 from ilk.vectors import connected, graph_nmf, kmeans, neighbors
 
 __all__ = [
@@ -28,8 +26,6 @@ __all__ = [
     "kmeans_labels",
     "merged",
     "near",
-    "placed",
-    "voted",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -41,46 +37,6 @@ LINKAGES = ("ward", "average", "complete", "single")
 def drawable(encoder: Any) -> bool:
     """Return whether features are images that can be shown."""
     return bool(encoder.name == "pixels")
-
-
-# -- results -----------------------------------------------------------------------------------------------------------
-
-
-def placed(
-    place: Place,
-    features: npt.NDArray[Any],
-    *,
-    embedding: Floats | None = None,
-    pictures: Mapping[str, Any] | None = None,
-) -> Groups:
-    """Return the groups that `place` itself gives the training images."""
-    proba = place(features)
-    labels = proba.argmax(1).astype(np.int64)
-    return Groups(place, labels, proba, proba.max(1), embedding, pictures or {})
-
-
-def voted(
-    labels: Ints,
-    k: int,
-    space: Space,
-    votes: int,
-    *,
-    graph: Graph | None = None,
-    proba: Floats | None = None,
-    embedding: Floats | None = None,
-    pictures: Mapping[str, Any] | None = None,
-    notes: list[str] | None = None,
-) -> Groups:
-    """Return groups `labels` (m,), with the vote of the nearest for new images."""
-    graph = graph_of(space, votes + 1) if graph is None else graph
-    if proba is None:
-        labels = by_size(labels, None)[0]
-        proba = shares(labels, k, graph, votes)
-    elif proba.shape[1] < k:
-        proba = np.pad(proba, ((0, 0), (0, k - proba.shape[1])))
-    place = Placer.fit(space, graph, labels, proba, votes)
-    confidence = place.voter.confidence(graph, labels, np.zeros(len(labels), np.float32))
-    return Groups(place, labels, proba, confidence, embedding, pictures or {}, notes or [])
 
 
 # -- graphs ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self, final
 
@@ -18,43 +17,14 @@ from ilk.methods import _checks
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._frozen import load_encoder
 from ilk.methods._outcome import centers, spread
-from ilk.methods._places import Place, place_from
+from ilk.methods._places import Groups, place_from
 from ilk.methods._placing import Space
 from ilk.methods._stages import Stages
 from ilk.methods._transfer_steps import n_distinct
 
-__all__ = ["Groups", "OnFeatures"]
+__all__ = ["OnFeatures"]
 
 Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Groups:
-    """What a method found among m distinct images.
-
-    Attributes
-    ----------
-    place : Place
-        How any image is placed; it gives the training images `labels`.
-    labels : (m,) int64
-    proba : (m, k) float32
-    confidence : (m,) float32
-        How sure the group of each image is.
-    embedding : (m, e) float32, optional
-        The space that groups were sought in; None: the principal components.
-    pictures : mapping name -> array
-        What `figures` needs, kept with the model.
-    notes : list of str
-    """
-
-    place: Place
-    labels: Ints
-    proba: Floats
-    confidence: Floats
-    embedding: Floats | None = None
-    pictures: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 class OnFeatures(ImageClusterer):

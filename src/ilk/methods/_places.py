@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -12,13 +12,27 @@ import numpy.typing as npt
 import torch
 
 from ilk.data.encoded import room
+from ilk.layout import Graph
 from ilk.methods._nearest import memberships
-from ilk.methods._placing import Placer
+from ilk.methods._placing import Placer, Space, graph_of, shares
+from ilk.methods._transfer_steps import by_size, group, reduce_space
 from ilk.vectors import nmf_codes
 
-__all__ = ["ByCenters", "ByCodes", "ByHash", "Place", "place_from", "unit_rows"]
+__all__ = [
+    "ByCenters",
+    "ByCodes",
+    "ByHash",
+    "Groups",
+    "Place",
+    "place_from",
+    "placed",
+    "umap_mixture",
+    "unit_rows",
+    "voted",
+]
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 _BLOCK = 4096
 
@@ -31,6 +45,34 @@ class Place(Protocol):
 
     def state(self) -> dict[str, Any]:
         """Return arrays and plain values."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What a method found among m distinct images.
+
+    Attributes
+    ----------
+    place : Place
+        How any image is placed; it gives the training images `labels`.
+    labels : (m,) int64
+    proba : (m, k) float32
+    confidence : (m,) float32
+        How sure the group of each image is.
+    embedding : (m, e) float32, optional
+        The space that groups were sought in; None: the principal components.
+    pictures : mapping name -> array
+        What `figures` needs, kept with the model.
+    notes : list of str
+    """
+
+    place: Place
+    labels: Ints
+    proba: Floats
+    confidence: Floats
+    embedding: Floats | None = None
+    pictures: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def unit_rows(features: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
@@ -146,3 +188,52 @@ def place_from(state: Mapping[str, Any]) -> Place:
     """Rebuild the place whose kind stands in ``state["place"]``."""
     found: Place = _KINDS[state["place"]].from_state(state)
     return found
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+def placed(
+    place: Place,
+    features: npt.NDArray[Any],
+    *,
+    embedding: Floats | None = None,
+    pictures: Mapping[str, Any] | None = None,
+) -> Groups:
+    """Return the groups that `place` itself gives the training images."""
+    proba = place(features)
+    labels = proba.argmax(1).astype(np.int64)
+    return Groups(place, labels, proba, proba.max(1), embedding, pictures or {})
+
+
+def voted(
+    labels: Ints,
+    k: int,
+    space: Space,
+    votes: int,
+    *,
+    graph: Graph | None = None,
+    proba: Floats | None = None,
+    embedding: Floats | None = None,
+    pictures: Mapping[str, Any] | None = None,
+    notes: list[str] | None = None,
+) -> Groups:
+    """Return groups `labels` (m,), with the vote of the nearest for new images."""
+    graph = graph_of(space, votes + 1) if graph is None else graph
+    if proba is None:
+        labels = by_size(labels, None)[0]
+        proba = shares(labels, k, graph, votes)
+    elif proba.shape[1] < k:
+        proba = np.pad(proba, ((0, 0), (0, k - proba.shape[1])))
+    place = Placer.fit(space, graph, labels, proba, votes)
+    confidence = place.voter.confidence(graph, labels, np.zeros(len(labels), np.float32))
+    return Groups(place, labels, proba, confidence, embedding, pictures or {}, notes or [])
+
+
+def umap_mixture(rows: npt.NDArray[Any], space: Space, k: int, table: Mapping[str, Any], seed: int) -> Groups:
+    """Return groups of images at `space` by UMAP and a Gaussian mixture; the nearest vote for new images."""
+    graph = graph_of(space, max(table["n_neighbors"], table["votes"] + 1))
+    laid, notes = reduce_space(space.rows, rows, graph, table["reducer"], dict(table), seed)
+    found = group(laid, k, "gmm", table["n_init"], seed, graph.nearest(table["votes"]))
+    told = notes + found.notes
+    return voted(found.labels, k, space, table["votes"], graph=graph, proba=found.proba, embedding=laid, notes=told)

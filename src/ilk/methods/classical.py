@@ -12,11 +12,9 @@ from ilk.methods import _checks, _drawn
 from ilk.methods import _classical_steps as steps
 from ilk.methods._classical_steps import LINKAGES
 from ilk.methods._nearest import group_centers
-from ilk.methods._on_features import Groups, OnFeatures
-from ilk.methods._places import ByCenters, ByCodes, ByHash, unit_rows
-from ilk.methods._placing import Space, graph_of
-from ilk.methods._transfer_steps import group as group_rows
-from ilk.methods._transfer_steps import reduce_space
+from ilk.methods._on_features import OnFeatures
+from ilk.methods._places import ByCenters, ByCodes, ByHash, Groups, placed, umap_mixture, unit_rows, voted
+from ilk.methods._placing import Space
 from ilk.methods.classical_presets import AGGLOMERATIVE, KMEANS, NMF_, RANDOM, SPECTRAL, UMAP_MIXTURE
 from ilk.vectors import self_tuning, spectral_embedding
 
@@ -65,7 +63,7 @@ class KMeans(OnFeatures):
         points = group_centers(rows, int(self.n_clusters), table["n_init"], self.random_state)
         place = ByCenters(points, self._unit())
         shown = {"centers": points} if steps.drawable(self.encoder_) else {}
-        return steps.placed(place, features, pictures=shown)
+        return placed(place, features, pictures=shown)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the centres as pictures, where the features are pixels."""
@@ -116,7 +114,7 @@ class Spectral(OnFeatures):
         rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         embedding = rows.astype(np.float32)
         labels = steps.kmeans_labels(embedding, k, table["n_init"], self.random_state)
-        return steps.voted(labels, k, space, table["votes"], embedding=embedding, pictures={"values": values})
+        return voted(labels, k, space, table["votes"], embedding=embedding, pictures={"values": values})
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the smallest eigenvalues of the Laplacian: a gap behind the k-th says that there are k groups."""
@@ -164,7 +162,7 @@ class Agglomerative(OnFeatures):
         rows = steps.chosen_rows(features, space, table, self._unit())
         labels, tree = steps.merged(rows, graph, int(self.n_clusters), table["linkage"])
         pictures = _drawn.kept_tree(tree)
-        return steps.voted(labels, int(self.n_clusters), space, table["votes"], pictures=pictures)
+        return voted(labels, int(self.n_clusters), space, table["votes"], pictures=pictures)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the last merges as a tree."""
@@ -222,12 +220,12 @@ class NMF(OnFeatures):
         if codes is not None:  # what neighbours add to the coefficients is not known of a new image: it takes a vote
             found = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
             labels = steps.kmeans_labels(found, k, table["n_init"], self.random_state)
-            return steps.voted(labels, k, space, table["votes"], embedding=found, pictures=shown)
+            return voted(labels, k, space, table["votes"], embedding=found, pictures=shown)
         place = ByCodes(components, np.zeros((0, count), np.float32))
         found = place.codes(rows)
         if table["assign"] == "kmeans":
             place = ByCodes(components, group_centers(found, k, table["n_init"], self.random_state))
-        return steps.placed(place, features, embedding=found, pictures=shown)
+        return placed(place, features, embedding=found, pictures=shown)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the components as pictures, where the features are pixels."""
@@ -272,15 +270,7 @@ class UMAPMixture(OnFeatures):
         _checks.whole("epochs", table["epochs"], optional=True)
 
     def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
-        graph = graph_of(space, max(table["n_neighbors"], table["votes"] + 1))
-        rows, notes = reduce_space(space.rows, features, graph, table["reducer"], dict(table), self.random_state)
-        found = group_rows(
-            rows, int(self.n_clusters), "gmm", table["n_init"], self.random_state, graph.nearest(table["votes"])
-        )
-        return steps.voted(
-            found.labels, int(self.n_clusters), space, table["votes"],
-            graph=graph, proba=found.proba, embedding=rows, notes=notes + found.notes,
-        )  # fmt: skip
+        return umap_mixture(features, space, int(self.n_clusters), table, self.random_state)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return nothing: the map of the report is what there is to see."""
@@ -311,7 +301,7 @@ class RandomGroups(OnFeatures):
         _checks.wholes(table, "pca")
 
     def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
-        return steps.placed(ByHash(int(self.n_clusters), int(self.random_state)), features)
+        return placed(ByHash(int(self.n_clusters), int(self.random_state)), features)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return nothing."""

@@ -93,6 +93,10 @@ def _restore_optimizer(state: Mapping[str, Any], name: str, optimizer: torch.opt
         else:
             slots.setdefault(int(where), {})[slot] = value if isinstance(value, _PLAIN) else _tensor(value)
     optimizer.load_state_dict({"state": slots, "param_groups": told["param_groups"]})
+    for parameter, kept in optimizer.state.items():  # fused steps go through memory: a slot has to lie as its parameter
+        for key, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                kept[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _kept(value: Any) -> Any:
