@@ -17,10 +17,12 @@ from ilk.methods.autoencoders import (
 )
 from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
 from ilk.methods.dac import DAC
+from ilk.methods.dec import DEC
 from ilk.methods.transfer import TransferClustering
 
 __all__ = [
     "DAC",
+    "DEC",
     "NMF",
     "SWWAE",
     "VAE",
@@ -50,6 +52,7 @@ _SHORT = {
     "deconvolutional": "Deconvolutional",
     "swwae": "SWWAE",
     "vae": "VAE",
+    "dec": "DEC",
     "umap_gmm": "UMAPMixture",
     "random": "RandomGroups",
 }

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ilk import losses
 from ilk.data.encoded import room
 from ilk.layout import Graph
 from ilk.methods._nearest import memberships
@@ -24,6 +25,7 @@ __all__ = [
     "ByHash",
     "Groups",
     "Place",
+    "SoftCenters",
     "place_from",
     "placed",
     "umap_mixture",
@@ -181,7 +183,45 @@ class ByHash:
         return cls(int(state["place_k"]), int(state["place_seed"]))
 
 
-_KINDS: dict[str, Any] = {"ByCenters": ByCenters, "ByCodes": ByCodes, "ByHash": ByHash, "Placer": Placer}
+@dataclass(frozen=True)
+class SoftCenters:
+    """Places images by Student's t kernel around centres.
+
+    Attributes
+    ----------
+    centers : (k, d) float32
+    alpha : float
+    """
+
+    centers: npt.NDArray[np.float32]
+    alpha: float
+
+    def __call__(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return soft assignments (m, k), in double precision, each row by itself."""
+        points = torch.from_numpy(self.centers.astype(np.float64))
+        found = np.empty((len(features), len(points)), np.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = torch.from_numpy(np.asarray(features[start : start + _BLOCK], np.float64))
+            found[start : start + _BLOCK] = losses.student_t(rows, points, self.alpha).float().numpy()
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return all attributes."""
+        return {"place_centers": self.centers, "place_alpha": self.alpha}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild."""
+        return cls(np.asarray(state["place_centers"], np.float32), float(state["place_alpha"]))
+
+
+_KINDS: dict[str, Any] = {
+    "ByCenters": ByCenters,
+    "ByCodes": ByCodes,
+    "ByHash": ByHash,
+    "Placer": Placer,
+    "SoftCenters": SoftCenters,
+}
 
 
 def place_from(state: Mapping[str, Any]) -> Place:
