@@ -18,11 +18,15 @@ from ilk.methods.autoencoders import (
 from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
 from ilk.methods.dac import DAC
 from ilk.methods.dec import DEC
+from ilk.methods.gan import GAN
+from ilk.methods.jule import JULE
 from ilk.methods.transfer import TransferClustering
 
 __all__ = [
     "DAC",
     "DEC",
+    "GAN",
+    "JULE",
     "NMF",
     "SWWAE",
     "VAE",
@@ -52,7 +56,9 @@ _SHORT = {
     "deconvolutional": "Deconvolutional",
     "swwae": "SWWAE",
     "vae": "VAE",
+    "gan": "GAN",
     "dec": "DEC",
+    "jule": "JULE",
     "umap_gmm": "UMAPMixture",
     "random": "RandomGroups",
 }

@@ -19,6 +19,8 @@ from ilk.train.state import Part
 
 __all__ = ["LOSSES", "Reconstructing", "make_optimizer", "reconstructions", "samples", "seeds_of"]
 
+_SAMPLES = 32
+
 Loss = Callable[[Any, Tensor, torch.Generator, Mapping[str, Any]], Tensor]
 """(network, images, random numbers on their device, settings) -> loss of the batch."""
 
@@ -150,7 +152,11 @@ def reconstructions(network: Any, pool: Pixels) -> dict[str, npt.NDArray[Any]]:
 
 
 @torch.no_grad()
-def samples(network: Any, width: int, seed: int, device: torch.device, count: int = 32) -> npt.NDArray[np.uint8]:
-    """Return images that the decoder makes of codes drawn from N(0, 1)."""
-    codes = torch.randn(count, width, generator=compute.generator(seed)).to(device)
+def samples(
+    network: Any, width: int, seed: int, device: torch.device, *, uniform: bool = False
+) -> npt.NDArray[np.uint8]:
+    """Return images that the decoder makes of codes drawn from N(0, 1), or evenly from -1 to 1."""
+    draws = compute.generator(seed)
+    codes = torch.rand(_SAMPLES, width, generator=draws) * 2 - 1 if uniform else None
+    codes = (torch.randn(_SAMPLES, width, generator=draws) if codes is None else codes).to(device)
     return _drawn.as_images(network.decode(codes).float().cpu().numpy())

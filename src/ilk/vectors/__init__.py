@@ -6,6 +6,7 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
 from ilk.vectors.graph import connected, self_tuning, spectral_embedding
 from ilk.vectors.kmeans import KMeansResult, kmeans
+from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.neighbors import neighbors
 from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
@@ -16,7 +17,9 @@ __all__ = [
     "PCA",
     "Gram",
     "KMeansResult",
+    "Linkage",
     "Rows",
+    "chains",
     "check_count",
     "connected",
     "fit_pca",
@@ -26,6 +29,7 @@ __all__ = [
     "group_sums",
     "kmeans",
     "l2_normalize",
+    "neighbor_weights",
     "neighbors",
     "nmf_codes",
     "self_tuning",
