@@ -16,11 +16,13 @@ __all__ = ["group_centers", "memberships"]
 Floats = npt.NDArray[np.float32]
 
 _BLOCK = 8192
+_IN_MEMORY = 2**30  # bytes
 
 
 def group_centers(x: npt.NDArray[Any], k: int, n_init: int, seed: int) -> Floats:
     """Return the centres (k, d) that K-means finds, numbered from the largest group to the smallest."""
-    rows = torch.from_numpy(x if x.flags.writeable else np.array(x))
+    small = x.size * 4 <= _IN_MEMORY  # half-precision rows would be converted in every iteration
+    rows = torch.from_numpy(np.array(x, np.float32) if small or not x.flags.writeable else x)
     found = kmeans(rows, k, n_init=n_init, generator=compute.generator(seed))
     order = torch.argsort(-torch.bincount(found.labels, minlength=k), stable=True)
     return np.ascontiguousarray(found.centers[order].float().cpu().numpy())

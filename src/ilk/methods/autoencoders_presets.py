@@ -42,7 +42,7 @@ AUTOENCODER: Presets = {
     "tiny": {**_TINY, **_TINY_DENSE, **_GROUPS},
 }
 
-_SPARSE = {"sparsity": 0.1, "target": 0.05, "weight_decay": 1e-5}
+_SPARSE = {"sparsity": 0.01, "target": 0.05, "weight_decay": 1e-5}
 SPARSE: Presets = {
     # on the widest layer of the common trunk
     "default": {**_TRAINING, **_DENSE, **_SPARSE},
