@@ -42,6 +42,13 @@ def cls(request: pytest.FixtureRequest) -> type[ImageClusterer]:
 
 
 @pytest.fixture
+def finds(cls: type[ImageClusterer]) -> None:
+    """For what only a method that looks at the images can do."""
+    if cls is methods.RandomGroups:
+        pytest.skip("groups by lot: the floor of the tables")
+
+
+@pytest.fixture
 def model(cls: type[ImageClusterer]) -> ImageClusterer:
     return cls(**options_of(cls))
 
@@ -141,6 +148,7 @@ def test_flat_options_find_their_places(cls: type[ImageClusterer]) -> None:
 # -- fit ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("finds")
 def test_fit_returns_self_and_finds_obvious_groups(model: ImageClusterer) -> None:
     assert model.fit(three_groups()) is model
     assert adjusted_rand_score(TRUTH, model.labels_) == 1
@@ -193,6 +201,7 @@ def test_labels_are_never_looked_at(model: ImageClusterer, fitted: ImageClustere
         len(Untouchable())
 
 
+@pytest.mark.usefixtures("finds")
 @pytest.mark.parametrize(
     "images",
     [
@@ -352,7 +361,8 @@ def test_an_unreadable_file_is_no_group_and_stops_nothing(model: ImageClusterer,
     labels = model.fit(folder).labels_
     assert labels[30] == -1
     assert not model.probabilities_[30].any()
-    assert adjusted_rand_score(np.delete(TRUTH, 30), np.delete(labels, 30)) == 1
+    if not isinstance(model, methods.RandomGroups):
+        assert adjusted_rand_score(np.delete(TRUTH, 30), np.delete(labels, 30)) == 1
     assert labels.min() == -1 < np.delete(labels, 30).min()
     assert np.array_equal(model.predict(folder), labels)
     assert np.isnan(model.transform(folder)).all(1).nonzero()[0].tolist() == [30]
@@ -376,6 +386,7 @@ def test_predict_agrees_with_labels(fitted: ImageClusterer) -> None:
     assert np.array_equal(fitted.predict(images[some]), fitted.labels_[some])
 
 
+@pytest.mark.usefixtures("finds")
 def test_new_images_of_the_same_kind_are_placed_right(fitted: ImageClusterer) -> None:
     assert np.mean(fitted.predict(three_groups(seed=1)) == fitted.labels_) > 0.95
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ilk.bench.recipe import SCORES, Data, Recipe, Row
@@ -37,12 +37,19 @@ def _same(record: Mapping[str, Any], row: Row) -> bool:
     )
 
 
-def markdown(recipe: Recipe) -> str:
-    """Return one Markdown table per data set: mean ± standard deviation over seeds beside the published figures."""
+def markdown(recipe: Recipe, only: Collection[str] = ()) -> str:
+    """Return one Markdown table per data set: mean ± standard deviation over seeds beside the published figures.
+
+    Parameters
+    ----------
+    recipe
+    only
+        Names of data sets; empty: all.
+    """
     lines = [f"# {recipe.title}", ""]
     hardware: list[str] = []
     for data in recipe.data.values():
-        rows = collected(recipe, data)
+        rows = collected(recipe, data) if not only or data.name in only else []
         if rows:
             lines += _of_data(recipe, data, rows)
             hardware += [record["hardware"] for _, records in rows for record in records]

@@ -1,8 +1,9 @@
-"""What is minimised, as pure functions of tensors: pairs, altered copies, neighbours, sure groups, thresholds."""
+"""What is minimised, as pure functions of tensors: pairs, altered copies, neighbours, sure groups, distributions."""
 
 from ilk.losses.confidence import ConfidentLoss, confident_loss
 from ilk.losses.consistency import cross_entropy
 from ilk.losses.contrastive import nt_xent, tiled_xent
+from ilk.losses.distribution import bernoulli_divergence, divergence, normal_divergence, sharpened, student_t
 from ilk.losses.neighbors import NeighborLoss, neighbor_loss
 from ilk.losses.pairwise import (
     PairLoss,
@@ -14,22 +15,29 @@ from ilk.losses.pairwise import (
     similarities,
 )
 from ilk.losses.thresholds import lambda_thresholds, linear_thresholds
+from ilk.losses.triplet import triplet_margin
 
 __all__ = [
     "ConfidentLoss",
     "NeighborLoss",
     "PairLoss",
+    "bernoulli_divergence",
     "confident_loss",
     "cross_entropy",
+    "divergence",
     "every_pair",
     "label_features",
     "lambda_thresholds",
     "linear_thresholds",
     "neighbor_loss",
+    "normal_divergence",
     "nt_xent",
     "selected_mean",
     "selected_rows",
     "selected_sum",
+    "sharpened",
     "similarities",
+    "student_t",
     "tiled_xent",
+    "triplet_margin",
 ]

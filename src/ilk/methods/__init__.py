@@ -7,15 +7,67 @@ from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
+from ilk.methods.autoencoders import (
+    SWWAE,
+    VAE,
+    Autoencoder,
+    Deconvolutional,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
+from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
 from ilk.methods.dac import DAC
+from ilk.methods.dec import DEC
 from ilk.methods.deepcluster import DeepCluster
+from ilk.methods.gan import GAN
+from ilk.methods.jule import JULE
 from ilk.methods.scan import SCAN
 from ilk.methods.transfer import TransferClustering
 
-__all__ = ["DAC", "SCAN", "DeepCluster", "TransferClustering"]
+__all__ = [
+    "DAC",
+    "DEC",
+    "GAN",
+    "JULE",
+    "NMF",
+    "SCAN",
+    "SWWAE",
+    "VAE",
+    "Agglomerative",
+    "Autoencoder",
+    "Deconvolutional",
+    "DeepCluster",
+    "DenoisingAutoencoder",
+    "KMeans",
+    "RandomGroups",
+    "SparseAutoencoder",
+    "Spectral",
+    "TransferClustering",
+    "UMAPMixture",
+]
 
 # the short names of the command line
-_SHORT = {"transfer": "TransferClustering", "dac": "DAC", "scan": "SCAN", "deepcluster": "DeepCluster"}
+_SHORT = {
+    "transfer": "TransferClustering",
+    "dac": "DAC",
+    "scan": "SCAN",
+    "deepcluster": "DeepCluster",
+    "kmeans": "KMeans",
+    "spectral": "Spectral",
+    "agglomerative": "Agglomerative",
+    "nmf": "NMF",
+    "autoencoder": "Autoencoder",
+    "sparse_autoencoder": "SparseAutoencoder",
+    "denoising_autoencoder": "DenoisingAutoencoder",
+    "deconvolutional": "Deconvolutional",
+    "swwae": "SWWAE",
+    "vae": "VAE",
+    "gan": "GAN",
+    "dec": "DEC",
+    "jule": "JULE",
+    "umap_gmm": "UMAPMixture",
+    "random": "RandomGroups",
+}
 
 
 def short_names() -> dict[str, str]:

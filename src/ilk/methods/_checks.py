@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,18 @@ import numpy as np
 from ilk.data import Encoded
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 
-__all__ = ["AUTO", "choice", "distinct_images", "flag", "number", "pair", "random_state", "whole"]
+__all__ = [
+    "AUTO",
+    "choice",
+    "distinct_images",
+    "flag",
+    "number",
+    "pair",
+    "random_state",
+    "whole",
+    "whole_list",
+    "wholes",
+]
 
 AUTO = "auto"
 """Stands in a preset's table for "follows from the network or the images"; every check lets it pass."""
@@ -30,6 +41,20 @@ def whole(key: str, value: Any, *, least: int = 1, optional: bool = False) -> No
         return
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ArgumentError(f"{key}={value!r}: give a whole number of at least {least}.")
+
+
+def wholes(table: Mapping[str, Any], *keys: str) -> None:
+    """Raise unless every one of `keys` is a whole number of at least 1 in `table`."""
+    for key in keys:
+        whole(key, table[key])
+
+
+def whole_list(key: str, values: Any) -> None:
+    """Raise unless `values` is a list of whole numbers of at least 1."""
+    if not isinstance(values, list | tuple) or not values:
+        raise ArgumentError(f"{key}={values!r}: give a list of whole numbers, such as {key}=500,500,2000.")
+    for value in values:
+        whole(key, value)
 
 
 def number(key: str, value: Any, most: float, *, least: float = 0.0) -> None:

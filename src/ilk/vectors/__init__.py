@@ -4,9 +4,12 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 """
 
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
+from ilk.vectors.graph import connected, self_tuning, spectral_embedding
 from ilk.vectors.kmeans import KMeansResult, kmeans
+from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.merging import merge_centers
 from ilk.vectors.neighbors import neighbors
+from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
 from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplified_silhouette
@@ -16,19 +19,27 @@ __all__ = [
     "PCA",
     "Gram",
     "KMeansResult",
+    "Linkage",
     "Rows",
+    "chains",
     "check_count",
+    "connected",
     "fit_pca",
     "gram_kmeans",
     "gram_matrix",
+    "graph_nmf",
     "group_sums",
     "kmeans",
     "l2_normalize",
     "merge_centers",
+    "neighbor_weights",
     "neighbors",
+    "nmf_codes",
+    "self_tuning",
     "silhouette_samples",
     "silhouette_score",
     "silhouettes",
     "simplified_silhouette",
+    "spectral_embedding",
     "split_empty",
 ]

@@ -1,0 +1,204 @@
+"""Methods that group ready-made features: pixels, or those of a frozen encoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk import encoders
+from ilk.data import Encoded, ImageSource, open_images
+from ilk.errors import ArgumentError
+from ilk.methods import _checks
+from ilk.methods._base import ImageClusterer, OnEpoch
+from ilk.methods._frozen import load_encoder
+from ilk.methods._outcome import centers, spread
+from ilk.methods._places import Groups, place_from
+from ilk.methods._placing import Space
+from ilk.methods._stages import Stages
+from ilk.methods._transfer_steps import n_distinct
+
+__all__ = ["OnFeatures"]
+
+Floats = npt.NDArray[np.float32]
+
+
+class OnFeatures(ImageClusterer):
+    """Abstract: a method says how features become groups (`_group`), and what it has to show (`figures`).
+
+    The options are the same for all.
+
+    Parameters
+    ----------
+    n_clusters : int
+        At least 2.
+    encoder : str
+        "pixels": values from 0 to 1, flattened; small uniform images keep their size, others are brought to 32 × 32
+        (``image_size`` in the settings says otherwise). Photos need the features of a network: any encoder of
+        `ilk.encoders`; these are brought to length 1.
+    weights : path, optional
+        Weights of the encoder.
+    preset : str
+    settings : dict, optional
+        Single keys of the preset's table, and encoder settings.
+    random_state : int
+        From 0 to 2**32 - 1.
+    device, precision : str
+        Of the encoder.
+    cache : path, optional
+        Where features are kept for the next time.
+    """
+
+    other_settings: ClassVar[frozenset[str]] = frozenset(encoders.SETTINGS)
+
+    def __init__(
+        self,
+        n_clusters: int = 10,
+        *,
+        encoder: str = "pixels",
+        weights: str | Path | None = None,
+        preset: str = "default",
+        settings: Mapping[str, Any] | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        cache: str | Path | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.encoder = encoder
+        self.weights = weights
+        self.preset = preset
+        self.settings = settings
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.cache = cache
+
+    @abstractmethod
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        """Group the distinct images with these features (m, d) float16, whose principal components are `space`."""
+
+    @abstractmethod
+    def _check(self, table: Mapping[str, Any]) -> None:
+        """Raise `ArgumentError` unless every setting is one of those allowed."""
+
+    @final
+    def resolved(self) -> dict[str, Any]:
+        """Return the settings in force, every one checked.
+
+        Raises
+        ------
+        ArgumentError
+            An option outside of what is allowed.
+        """
+        table = super().resolved()
+        k: Any = self.n_clusters
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2:
+            hint = " `ilk cluster SOURCE` without -m suggests one." if k == "auto" else ""
+            raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2 (-k).{hint}")
+        _checks.random_state(self.random_state)
+        self._check(table)
+        return table
+
+    @final
+    def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
+        """Group the images of `X`: a folder, archive, list of paths, uint8 array (n, h, w[, c]) or an open source.
+
+        Parameters
+        ----------
+        X
+        y
+            Ignored.
+        on_epoch
+            Called with a record per stage and while encoding; a true answer stops the encoding.
+        resume
+            Ignored: encoded shards in `cache` are what a second fit goes on from.
+
+        Raises
+        ------
+        NotEnoughImages
+            Fewer distinct images than groups.
+        """
+        table = self.resolved()
+        source = open_images(X)
+        self.history_: list[dict[str, Any]] = []
+        self.notes_: list[str] = []
+        tell = Stages(self.history_, on_epoch)
+        inner = {key: value for key, value in table.items() if key in self.other_settings}
+        load_encoder(self, source, tell, self.encoder, self.weights, inner)
+        with tell.stage("encode"):
+            self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
+        self.notes_ += self.encoded_.notes
+        features = self.encoded_.features
+        _checks.distinct_images(self.encoded_, n_distinct(features), int(self.n_clusters), alike=True)
+        with tell.stage("reduce"):
+            space = Space.fit(features, int(table["pca"]), normalize=self._unit())
+        with tell.stage("cluster"):
+            found = self._group(features, space, table)
+        self._keep(found, space)
+        return self
+
+    def _unit(self) -> bool:
+        """Whether features count by their direction alone: those of networks do, pixels do not."""
+        return bool(self.encoder_.name != "pixels")
+
+    def _keep(self, found: Groups, space: Space) -> None:
+        self.notes_ += found.notes
+        self.n_clusters_ = int(self.n_clusters)
+        self.place_ = found.place
+        self.pictures_ = dict(found.pictures)
+        self.space_ = space.rows
+        self.embedding_ = space.rows if found.embedding is None else found.embedding
+        self.cluster_centers_ = centers(self.encoded_.features, found.labels, self.n_clusters_)
+        self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
+        at = self.encoded_.position
+        self.confidence_ = np.where(at >= 0, found.confidence[at], np.float32(0))
+
+    # -- use ---------------------------------------------------------------------------------------------------------
+
+    def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
+        return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+
+    def _proba(self, features: npt.NDArray[Any]) -> Floats:
+        return self.place_(features)
+
+    @final
+    def state(self) -> dict[str, Any]:
+        """Return what `predict` and `figures` need: arrays and plain values."""
+        return {
+            "n_clusters": self.n_clusters_,
+            "encoder": self.encoder_.spec(),
+            "centers": self.cluster_centers_,
+            "place": type(self.place_).__name__,
+            **self.place_.state(),
+            "shown": sorted(self.pictures_),
+            **{f"shown_{name}": self.pictures_[name] for name in sorted(self.pictures_)},
+        }
+
+    @final
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
+        """Rebuild a fitted model.
+
+        Parameters
+        ----------
+        state
+            What `state` returned.
+        **options
+            ``weights_file`` of the encoder, ``device``, ``precision``, ``cache``.
+        """
+        weights_file = options.pop("weights_file", None)
+        model = cls(int(state["n_clusters"]), **options)
+        model.encoder_ = encoders.rebuild(
+            state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
+        )
+        model.n_clusters_ = int(state["n_clusters"])
+        model.cluster_centers_ = np.asarray(state["centers"])
+        model.place_ = place_from(state)
+        model.pictures_ = {name: np.asarray(state[f"shown_{name}"]) for name in state["shown"]}
+        model.history_ = []
+        return model

@@ -1,0 +1,95 @@
+"""Joint unsupervised learning of representations and image clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from ilk.methods import _checks, _drawn
+from ilk.methods import _jule_steps as steps
+from ilk.methods._epochs import Learner
+from ilk.methods._places import Groups, voted
+from ilk.methods._placing import Space
+from ilk.methods._pool import Pixels
+from ilk.methods._trained import Trained
+from ilk.methods.jule_presets import PRESETS
+from ilk.networks.jule import JULENet
+
+__all__ = ["JULE"]
+
+
+@final
+class JULE(Trained):
+    """Joint unsupervised learning (JULE): groups are merged, a network learns to tell them apart, and so on.
+
+    It begins with very many small groups, tied by nearest neighbours among the pixels. In each period nine in ten are
+    merged away, by their affinity on a sparse directed neighbour graph, and the network is trained with triplets of the
+    groups that are left; its codes make the next graph. When k groups are left, all merges are made once more on the
+    final codes.
+
+    Options: as all trained methods, see `ilk.methods._trained.Trained`; ``epochs`` are those of each period.
+
+    Attributes
+    ----------
+    history_ : list of dict
+        A record per epoch: loss, groups, share of the largest, period.
+
+    Notes
+    -----
+    Cost of a merge: its groups' edges, and the affinities of the groups around it; nothing is quadratic in the images.
+    New images take the vote of their nearest neighbours among the codes.
+
+    Fidelity: docs/methods/jule.md.
+
+    References
+    ----------
+    J. Yang, D. Parikh, D. Batra, "Joint Unsupervised Learning of Deep Representations and Image Clusters", CVPR 2016.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
+    >>> np.bincount(JULE(2, preset="tiny").fit(images).labels_).tolist()
+    [20, 20]
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        _checks.wholes(table, "code", "n_neighbors", "local", "negatives", "piece", "pca", "votes")
+        _checks.whole_list("channels", table["channels"])
+        _checks.flag("rerun", table["rerun"])
+        for key, limit in {"lr": 10.0, "weight_decay": 1.0, "margin": 4.0, "weight": 1e3}.items():
+            _checks.number(key, table[key], limit)
+        _checks.number("rate", table["rate"], 0.99, least=0.01)
+        _checks.number("scale", table["scale"], 1e3, least=1e-3)
+
+    def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
+        return sides
+
+    def _network(self, shape: tuple[int, int, int], table: Mapping[str, Any]) -> nn.Module:
+        return JULENet(shape, table["channels"], int(table["code"]))
+
+    def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
+        return steps.Joint(network, pool, table, int(self.n_clusters), self.half_, int(self.random_state))
+
+    def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
+        k, rows = int(self.n_clusters), features.astype(np.float32)
+        start = None if table["rerun"] else learner.memory["labels"]
+        linkage = steps.linkage_of(rows, start, k, table)
+        steps.merged_to(linkage, k, rows)
+        labels = linkage.groups()
+        pictures = _drawn.kept_tree(steps.tree_of(linkage, rows))
+        space = Space.fit(features, int(table["pca"]), normalize=False)
+        return voted(labels, k, space, int(table["votes"]), pictures=pictures)
+
+    def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+        return {}
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the last merges as a tree; heights are the order of the merges."""
+        return _drawn.tree(self.pictures_)

@@ -1,0 +1,36 @@
+"""Presets of `JULE`: plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["PRESETS"]
+
+# the released code, as far as it is known; "epochs" are those of each period
+RELEASED: dict[str, Any] = {
+    "image_size": None,  # side in pixels; None = by the images
+    "epochs": 20,  # of the network after each series of merges
+    "batch_size": 100,
+    "channels": [50, 50],
+    "code": 160,
+    "n_neighbors": 20,  # edges of every image
+    "scale": 1.0,  # width of the weights, in mean squared distances of neighbours
+    "local": 5,  # most similar groups that a group is compared with
+    "rate": 0.9,  # share of the groups that are merged away in a period
+    "lr": 0.01,  # SGD, momentum .9, falling as (1 + 1e-4 · step) ** -.75
+    "weight_decay": 5e-5,
+    "margin": 0.2,
+    "weight": 1.0,  # of the distance within a group
+    "negatives": 20,  # images of other groups per pair
+    "piece": 10,  # images of one group that enter a batch together
+    "rerun": True,  # merge once more, from the start, on the final codes (JULE-RC)
+    "pca": 50,  # principal components of the pixels in which the first neighbours are sought
+    "votes": 15,  # neighbours that vote in `predict`
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # ours: a quarter of the epochs
+    "default": {**RELEASED, "epochs": 5},
+    "released": RELEASED,
+    "tiny": {**RELEASED, "epochs": 2, "batch_size": 16, "channels": [8, 8], "code": 16, "n_neighbors": 8, "pca": 16},
+}
