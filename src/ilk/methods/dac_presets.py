@@ -117,8 +117,8 @@ BY_NETWORK: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What ``"auto"`` stands for in ``released_star``; other networks take the values of "imagenet10"."""
 
-# ours, for very small grey images such as digits of 8 × 8: the rule of released_star for MNIST. The thresholds are those
-# whose trainings agree most with each other (benchmarks/dac_small.py)
+# ours, for very small grey images such as digits of 8 × 8: the rule of released_star for MNIST. Its thresholds are
+# those whose trainings agree most with each other (benchmarks/dac_small.py)
 SMALL: dict[str, Any] = {
     **RELEASED_STAR,
     **BY_NETWORK["mnist"],
