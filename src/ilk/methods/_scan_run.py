@@ -176,7 +176,7 @@ class Training:
         return SCANNet(encoder, heads.to(fit.pool.device))
 
     def _settle(self) -> None:
-        """Measure what heads bring features to, on up to 10,000 images."""
+        """Measure what heads bring features to, on up to 5,000 images."""
         assert self.net is not None
         if self.net.heads.centered:
             rows = watch.anchors_of(len(self.fit.pool), self.fit.seed)

@@ -20,13 +20,13 @@ __all__ = ["Judge", "Judged", "alarm", "altered_samples", "anchors_of", "figures
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-_ANCHORS = 10_000  # images by which heads are compared
+_ANCHORS = 5_000  # images by which heads are compared
 _ROWS, _SHOWN = 8, 8  # of pictures
 _BLOCK = 1024
 
 
 def anchors_of(n: int, seed: int) -> Tensor:
-    """Return the rows by which heads are compared: up to 10,000, always the same, sorted."""
+    """Return the rows by which heads are compared: up to 5,000, always the same, sorted."""
     return torch.from_numpy(np.sort(np.random.default_rng(seed).permutation(n)[:_ANCHORS]))
 
 
