@@ -161,7 +161,7 @@ def test_gradients_of_the_neighbor_loss() -> None:
     back = anchors.detach().clone()
     back[1, 0, 2] -= step
     slope = (neighbor_loss(moved, others, 2.0).loss.sum() - neighbor_loss(back, others, 2.0).loss.sum()) / (2 * step)
-    assert float(anchors.grad[1, 0, 2]) == pytest.approx(float(slope), abs=1e-3)
+    assert float(anchors.grad[1, 0, 2]) == pytest.approx(float(slope.detach()), abs=1e-3)
 
 
 # -- confidence --------------------------------------------------------------------------------------------------------
