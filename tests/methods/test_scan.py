@@ -55,7 +55,7 @@ def scored(images: np.ndarray, truth: np.ndarray, preset: str, seed: int = 0, **
 def test_from_scratch_neighbours_make_the_difference_on_digits() -> None:
     """A small network from scratch is above K-means on pixels; with neighbours drawn by lot it is not."""
     images, truth, kmeans = digits()
-    short = {"image_size": 16, "pretext_epochs": 4, "cluster_epochs": 25}
+    short = {"image_size": 16, "pretext_epochs": 3, "cluster_epochs": 20}
     assert scored(images, truth, "small", **short) > kmeans + 0.05
     assert scored(images, truth, "small", **short, neighbors="random") < kmeans - 0.2
 

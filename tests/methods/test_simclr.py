@@ -89,6 +89,18 @@ def test_every_method_takes_its_encoder(fitted: SimCLR, file: Path) -> None:
         assert np.array_equal(model.predict(images), model.labels_)
 
 
+def test_a_network_may_begin_with_what_was_learnt(fitted: SimCLR, file: Path) -> None:
+    images, truth = patterns()
+    begin = {"weights": str(file), "pretext_epochs": 0}
+    still = methods.SCAN(3, preset="tiny", settings={**begin, "selflabel_epochs": 0}).fit(images)
+    np.testing.assert_allclose(still.transform(images), fitted.transform(images), atol=2e-3)
+    assert adjusted_rand_score(truth, still.labels_) == 1
+    with pytest.raises(ArgumentError, match="network="):
+        methods.SCAN(3, preset="small", settings=begin).fit(images)
+    with pytest.raises(ArgumentError, match="mine_on=representation"):
+        methods.SCAN(3, preset="tiny", settings={**begin, "mine_on": "projection"}).fit(images)
+
+
 def test_a_run_keeps_the_encoder_it_was_made_with(file: Path, tmp_path: Path) -> None:
     images, _ = patterns()
     options = {"n_clusters": 3, "encoder": "learned", "weights": str(file), "preset": "tiny"}

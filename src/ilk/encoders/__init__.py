@@ -11,7 +11,7 @@ from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
 from ilk.encoders.building import build, rebuild
 from ilk.encoders.encode import encode
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder
-from ilk.encoders.learned import save_learned
+from ilk.encoders.learned import read_learned, save_learned
 from ilk.errors import Interrupted
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "cache_size",
     "clear_cache",
     "encode",
+    "read_learned",
     "rebuild",
     "save_learned",
 ]

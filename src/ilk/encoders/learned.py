@@ -18,7 +18,7 @@ from ilk.errors import ArgumentError, DataError
 from ilk.networks.resnet import build_backbone, dense
 from ilk.networks.scan import Encoder
 
-__all__ = ["build_learned", "save_learned"]
+__all__ = ["build_learned", "read_learned", "save_learned"]
 
 _ABOUT = "about"  # the tensor of bytes that says what the weights are of: it survives whatever copies tensors
 _BATCH = 64
@@ -39,14 +39,34 @@ def save_learned(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> Pa
     """
     from safetensors.torch import save_file
 
-    words = torch.frombuffer(bytearray(json.dumps(dict(about), sort_keys=True).encode()), dtype=torch.uint8)
     state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({**state, _ABOUT: words}, path)
+        save_file({**state, _ABOUT: _bytes(about)}, path)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
     return path
+
+
+def _bytes(about: Mapping[str, Any]) -> Tensor:
+    return torch.frombuffer(bytearray(json.dumps(dict(about), sort_keys=True).encode()), dtype=torch.uint8)
+
+
+def read_learned(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+    """Return what `save_learned` was told, the weights, and 32 hex digits that name both.
+
+    Raises
+    ------
+    DataError
+        The file is missing or holds something else.
+    """
+    state = weights.read(Path(path).expanduser())
+    content = weights.content(state)
+    try:
+        about = dict(json.loads(bytes(state.pop(_ABOUT).tolist())))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"weights={str(path)!r} were not written by SimCLR.save ({error})") from None
+    return about, state, content
 
 
 def build_learned(
@@ -75,21 +95,19 @@ def build_learned(
     check_settings(settings, (), "learned")
     if path is None:
         raise ArgumentError("encoder='learned': name the file that SimCLR.save wrote with weights= (--weights FILE).")
-    state = weights.read(Path(path).expanduser())
-    content = weights.content(state)
+    about, state, content = read_learned(path)
     try:
-        about = json.loads(bytes(state[_ABOUT].tolist()))
         mean, std = (torch.tensor(about[key], dtype=torch.float32) for key in ("mean", "std"))
         side, channels = int(about["image_size"]), len(mean)
         anything = torch.Generator().manual_seed(0)
         backbone = build_backbone(about["network"], channels, generator=anything, stem=about["stem"])
         width = about["representation"]
         network = Encoder(backbone, None if width is None else dense(backbone.width, int(width), anything))
-        network.load_state_dict({name: value for name, value in state.items() if name != _ABOUT})
+        network.load_state_dict(state)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"weights={str(path)!r} were not written by SimCLR.save ({error})") from None
     network = network.eval().to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    kept = weights.keep(state, content, folder)
+    kept = weights.keep({**state, _ABOUT: _bytes(about)}, content, folder)
     return FrozenEncoder(
         name="learned",
         settings={},

@@ -43,6 +43,8 @@ class Fit:
     k, seed : int
     half : bool
         Whether networks run in bfloat16.
+    start : (weights, their name) or None
+        What the encoder begins with, instead of chance.
     """
 
     pool: Views | Rows
@@ -50,10 +52,13 @@ class Fit:
     k: int
     seed: int
     half: bool
+    start: tuple[dict[str, Tensor], str] | None = None
 
     def identity(self) -> str:
         """Return what a checkpoint must agree with."""
         told = {**self.table, "n_clusters": self.k, "random_state": self.seed, "half": self.half}
+        if self.start is not None:
+            told["start"] = self.start[1]
         return json.dumps(told, sort_keys=True)
 
 
@@ -99,6 +104,8 @@ class Training:
             return None
         weights, _, _ = seeds(self.fit.seed, 1)
         net = build_net(self.fit.table, pool.mean.shape[1], compute.generator(weights))
+        if self.fit.start is not None:
+            net.encoder.load_state_dict(self.fit.start[0])
         return net.to(pool.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     @property
@@ -176,7 +183,7 @@ class Training:
         return SCANNet(encoder, heads.to(fit.pool.device))
 
     def _settle(self) -> None:
-        """Measure what heads bring features to, on up to 10,000 images."""
+        """Measure what heads bring features to, on up to 5,000 images."""
         assert self.net is not None
         if self.net.heads.centered:
             rows = watch.anchors_of(len(self.fit.pool), self.fit.seed)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ilk import encoders
 from ilk.data import is_small, square, training_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
@@ -15,7 +17,7 @@ from ilk.methods._checks import AUTO
 from ilk.methods._contrast import OPTIMIZERS, check_pretext
 from ilk.networks.resnet import BACKBONES
 
-__all__ = ["WHY", "automatic", "check", "fill"]
+__all__ = ["WHY", "automatic", "check", "fill", "start_of"]
 
 WHY = {
     "frozen": "the features of a frozen encoder are used and only heads learn (preset=frozen). A network from scratch "
@@ -64,6 +66,30 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
     _checks.number("ema", table["ema"], 0.99999)
     if table["teacher"] == "ema" and not table["ema"]:
         raise ArgumentError("teacher='ema': say how slowly the average moves too, such as ema=.999.")
+
+
+def start_of(table: Mapping[str, Any], channels: int) -> tuple[dict[str, Tensor], str] | None:
+    """Return the weights that an encoder begins with, and their name; None where it begins by chance.
+
+    Raises
+    ------
+    ArgumentError
+        The file is of another network, or neighbours would be mined in a projection that nobody learnt.
+    """
+    path = table.get("weights")
+    if path is None or table["network"] == "features":
+        return None
+    about, state, content = encoders.read_learned(path)
+    mine = {"network": table["network"], "stem": table["stem"], "representation": table["representation"]}
+    theirs = {key: about.get(key) for key in mine}
+    if theirs != mine or len(about["mean"]) != channels:
+        raise ArgumentError(
+            f"weights={str(path)!r} are of {theirs} for {len(about['mean'])} channel(s); this training has {mine} and "
+            f"{channels}. Set network=, stem= and representation= alike."
+        )
+    if table["mine_on"] == "projection" and not table["pretext_epochs"]:
+        raise ArgumentError("mine_on='projection': the weights hold no projection; use mine_on=representation.")
+    return state, content
 
 
 def automatic(source: Any, place: torch.device) -> str:

@@ -48,7 +48,7 @@ class SCAN(ImageClusterer):
         GPU, and "frozen" everywhere else.
     settings : dict, optional
         Single keys of the preset's table; where features are frozen also ``encoder``, ``weights``, ``pool``,
-        ``pad_type``.
+        ``pad_type``. Where a network is trained, ``weights`` is what `SimCLR.save` wrote, to begin with.
     network : str, optional
         "resnet18", "resnet50", "resnet50v2", "small", "tiny", or "features" (a frozen encoder). None: by the preset.
     image_size : int, optional
@@ -189,7 +189,8 @@ class SCAN(ImageClusterer):
         pool = self._pool(source, table, place, tell)
         self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
         self.half_ = train.half_precision(self.precision, place)
-        fit = Fit(pool, self.settings_, int(self.n_clusters), int(self.random_state), self.half_)
+        start = setup.start_of(table, 0 if isinstance(pool, Rows) else len(self.mean_))
+        fit = Fit(pool, self.settings_, int(self.n_clusters), int(self.random_state), self.half_, start)
         training = Training(fit, tell, on_epoch)
         if resume:
             training.restore(resume)
