@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+import ilk as package
 from ilk import metrics, runs
 from ilk.errors import ArgumentError, Interrupted, NotEnoughImages, RunError
 from ilk.methods import DeepCluster
@@ -253,6 +254,34 @@ def test_a_checkpoint_of_another_job_is_refused() -> None:
         DeepCluster(3, preset="tiny", random_state=1).fit(patterns()[0], resume=states[0])
     with pytest.raises(RunError, match="other images"):
         DeepCluster(3, preset="tiny").fit(patterns()[0][:60], resume=states[0])
+
+
+def test_a_job_in_slices_is_the_undisturbed_one(
+    tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+    images, _ = patterns()
+    np.savez(tmp_path / "set.npz", x=images)
+    options = {"n_clusters": 3, "preset": "tiny"}
+
+    def job(name: str, **more: Any) -> runs.Run:
+        return package.cluster(tmp_path / "set.npz", tmp_path / name, method="deepcluster", options=options, **more)
+
+    whole = job("whole")
+    slices = 0
+    while True:
+        try:
+            sliced = job("sliced", max_seconds=1e-6)
+            break
+        except Interrupted:
+            slices += 1
+    assert slices == 2
+    for file in ("assignments.parquet", "features.npy", "model/state.safetensors"):
+        assert (sliced.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    assert whole.header["encoder"]["name"] == "DeepCluster network tiny, 8 px"
+    assert {figure["name"] for figure in whole.figures()} >= {"groups-first", "groups-last", "agreement"}
+    found = package.predict(whole, tmp_path / "set.npz")
+    assert found.cluster.tolist() == whole.assignments()["cluster"]
 
 
 # -- other ways in -----------------------------------------------------------------------------------------------------
