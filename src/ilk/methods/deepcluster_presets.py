@@ -74,7 +74,7 @@ SMALL: dict[str, Any] = {
 }
 
 # ours, for photos on a CPU: the clustering phase alone, on the features of a frozen encoder
-QUICK: dict[str, Any] = {**SMALL, "network": "features", "epochs": 0, "components": 64}
+QUICK: dict[str, Any] = {**SMALL, "network": "features", "epochs": 0}
 
 # the second version, as its authors' script has it, on one device
 V2: dict[str, Any] = {
