@@ -284,6 +284,31 @@ def test_a_job_in_slices_is_the_undisturbed_one(
     assert found.cluster.tolist() == whole.assignments()["cluster"]
 
 
+@pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
+def test_measuring_the_cost_changes_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = DeepCluster(3, preset="tiny", settings=settings).fit(patterns()[0])
+    monkeypatch.setattr("ilk.methods._deepcluster_run._MANY_STEPS", 1)
+    told: list[dict[str, Any]] = []
+    measured = DeepCluster(3, preset="tiny", settings=settings).fit(
+        patterns()[0], on_epoch=lambda record, _: told.append(record)
+    )
+    cost = next(record["estimate"] for record in told if "estimate" in record)
+    assert cost["seconds"] > 0
+    assert np.array_equal(measured.probabilities_, straight.probabilities_)
+
+
+def test_small_presets_of_both_versions_on_real_digits() -> None:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = np.round(data.images[:300] * 255 / 16).astype(np.uint8)
+    model = DeepCluster(10, preset="v2_small", epochs=2, image_size=16, n_fine=30).fit(images)
+    assert model.settings_["crop_sizes"] == [16, 10]
+    assert model.encoded_.features.shape == (300, 128)
+    assert metrics.nmi(data.target[:300], model.labels_) > 0.3
+    assert next(record["clusters"] for record in model.history_ if "clusters" in record) > 20
+
+
 # -- other ways in -----------------------------------------------------------------------------------------------------
 
 
