@@ -35,6 +35,8 @@ class BackbonePlan:
         Side of the images it is made for.
     momentum, eps : float
         Of the batch norms.
+    grid : int
+        Places a side over which the last maps are averaged apart: 1 forgets where something was seen.
     """
 
     block: str
@@ -43,13 +45,14 @@ class BackbonePlan:
     size: int
     momentum: float = 0.1
     eps: float = 1e-5
+    grid: int = 1
 
 
 BACKBONES: Mapping[str, BackbonePlan] = {
     "resnet18": BackbonePlan("basic", (2, 2, 2, 2), (64, 128, 256, 512), 32),
     "resnet50": BackbonePlan("bottleneck", (3, 4, 6, 3), (64, 128, 256, 512), 224),
     "resnet50v2": BackbonePlan("preact", (3, 4, 6, 3), (64, 128, 256, 512), 32, 0.01, 1.001e-5),
-    "small": BackbonePlan("plain", (1, 1, 1), (32, 64, 128), 28),
+    "small": BackbonePlan("plain", (1, 1, 1), (32, 64, 128), 28, grid=2),
     "tiny": BackbonePlan("plain", (1, 1), (16, 32), 8),
 }
 """By name. "resnet50v2" is the one of Keras; "small" is ours, for 28 pixels on a CPU; "tiny" is for tests."""
@@ -59,7 +62,7 @@ STEMS = ("small", "pooled", "imagenet")
 
 
 class Backbone(nn.Module):
-    """Stem, stages, and the mean over all places: float (b, c, h, w) to (b, width).
+    """Stem, stages, and the mean over places: float (b, c, h, w) to (b, width).
 
     Attributes
     ----------
@@ -67,19 +70,23 @@ class Backbone(nn.Module):
         Length of a feature vector.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], width: int) -> None:
+    def __init__(self, layers: Sequence[nn.Module], channels: int, grid: int = 1) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
-        self.width = width
+        self.grid = grid
+        self.width = channels * grid**2
 
     def maps(self, images: Tensor) -> Tensor:
-        """Return the last maps (b, width, h, w)."""
+        """Return the last maps (b, channels, h, w)."""
         found: Tensor = self.layers(images)
         return found
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (b, width)."""
-        return self.maps(images).mean((2, 3))
+        maps = self.maps(images)
+        if self.grid == 1:
+            return maps.mean((2, 3))
+        return functional.adaptive_avg_pool2d(maps, self.grid).flatten(1)
 
 
 class Basic(nn.Module):
@@ -278,7 +285,7 @@ def build_backbone(name: str, channels: int, *, generator: torch.Generator, stem
             width = wanted * block.expansion
     if plan.block == "preact":
         layers += [make.norm(width), nn.ReLU(inplace=True)]
-    return Backbone(layers, width)
+    return Backbone(layers, width, plan.grid)
 
 
 def _stride(plan: BackbonePlan, stage: int, number: int) -> int:
