@@ -50,7 +50,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP}",
     },
     "clustering_phase": {"clustering_phase": "python benchmarks/clustering_phase.py"},
-    "probes": {"cifar10-small": "python benchmarks/probes.py --preset small --set epochs=5 --no-supervised"},
+    "probes": {"cifar10-small": "python benchmarks/probes.py --preset small --set epochs=3 --no-supervised"},
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
