@@ -1,10 +1,10 @@
 """DeepCluster with and without its key steps, on a part of an image set, beside K-means on the pixels.
 
-    python benchmarks/deepcluster_ablation.py SOURCE --images 10000 --epochs 5 --seeds 0,1,2 --keep kept.json
+    python benchmarks/deepcluster_ablation.py SOURCE --images 10000 --epochs 5 --seeds 0,1,2 --keep FOLDER
 
 Rows: as it is; the first clustering for ever; one head for all epochs; a random network (no epoch at all); K-means on
 the pixels, best of ten starts. 100 fine clusters, 10 groups. Labels are used for the scores alone, after each fit. What
-is in the file of --keep is not done again, so a killed command goes on. Prints JSON.
+is in the folder of --keep is not done again, so a killed command goes on. Prints JSON.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
     settings = {key: value(given) for key, _, given in (text.partition("=") for text in options.set)}
-    kept = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
+    file = options.keep and options.keep / f"{Path(options.source).stem}-{options.images}-{options.epochs}.json"
+    kept = json.loads(file.read_text()) if file and file.exists() else {}
     x, y = read(options.source, options.images)
     for seed in (int(word) for word in options.seeds.split(",")):
         for row in ["pixels", *options.rows.split(",")]:
@@ -90,8 +91,9 @@ def main() -> None:
             chosen = {"epochs": options.epochs, **settings, **ROWS.get(row, {})}
             told = on_pixels(x, y, seed) if row == "pixels" else fitted(x, y, seed, chosen)
             kept.setdefault(row, {})[str(seed)] = told
-            if options.keep:
-                options.keep.write_text(json.dumps(kept))
+            if file:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(json.dumps(kept))
     means = {
         row: {
             name: round(float(np.mean([told["scores"][name] for told in seeds.values()])), 4)

@@ -27,8 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = os.environ.get("ILK_DATA", "../shared/data")
 FASHION = f"{DATA}/fashion_mnist.npz"
-KEEP = Path(tempfile.gettempdir()) / "ilk-deepcluster-ablation.json"  # so that a killed run goes on
-CIFAR10 = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ilk" / "datasets" / "cifar10.npz"
+KEEP = "--keep benchmarks/runs/ablation"  # so that a killed run goes on
 WEIGHTS = f"{DATA}/mobilenetv2_100_imagenet1k_supervised_fp16.safetensors"
 MOBILENET = f"--encoder mobilenetv2_100 --weights {WEIGHTS}"
 PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow", "faiss-cpu")
@@ -46,12 +45,13 @@ RECIPES: dict[str, dict[str, str]] = {
     "encoding": {"encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --weights {WEIGHTS}"},
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
     "deepcluster": {
-        "digits-ablation": "python benchmarks/deepcluster_ablation.py digits --set image_size=16 --set batch_size=64 "
-        "--set flip=false --set n_fine=100",
-        "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 --keep {KEEP}",
+        "digits-ablation": f"python benchmarks/deepcluster_ablation.py digits --epochs 6 {KEEP} --set image_size=16 "
+        "--set batch_size=64 --set flip=false --set n_fine=100",
+        "fashion-seeds": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP} --rows all",
+        "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP}",
     },
     "clustering_phase": {"clustering_phase": "python benchmarks/clustering_phase.py"},
-    "probes": {"cifar10-small": f"python benchmarks/probes.py {CIFAR10} --preset small --set epochs=5 --no-supervised"},
+    "probes": {"cifar10-small": "python benchmarks/probes.py --preset small --set epochs=3 --no-supervised"},
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},

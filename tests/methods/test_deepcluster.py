@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+import ilk as package
 from ilk import metrics, runs
 from ilk.errors import ArgumentError, Interrupted, NotEnoughImages, RunError
 from ilk.methods import DeepCluster
@@ -253,6 +254,59 @@ def test_a_checkpoint_of_another_job_is_refused() -> None:
         DeepCluster(3, preset="tiny", random_state=1).fit(patterns()[0], resume=states[0])
     with pytest.raises(RunError, match="other images"):
         DeepCluster(3, preset="tiny").fit(patterns()[0][:60], resume=states[0])
+
+
+def test_a_job_in_slices_is_the_undisturbed_one(
+    tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+    images, _ = patterns()
+    np.savez(tmp_path / "set.npz", x=images)
+    options = {"n_clusters": 3, "preset": "tiny"}
+
+    def job(name: str, **more: Any) -> runs.Run:
+        return package.cluster(tmp_path / "set.npz", tmp_path / name, method="deepcluster", options=options, **more)
+
+    whole = job("whole")
+    slices = 0
+    while True:
+        try:
+            sliced = job("sliced", max_seconds=1e-6)
+            break
+        except Interrupted:
+            slices += 1
+    assert slices == 2
+    for file in ("assignments.parquet", "features.npy", "model/state.safetensors"):
+        assert (sliced.path / file).read_bytes() == (whole.path / file).read_bytes(), file
+    assert whole.header["encoder"]["name"] == "DeepCluster network tiny, 8 px"
+    assert {figure["name"] for figure in whole.figures()} >= {"groups-first", "groups-last", "agreement"}
+    found = package.predict(whole, tmp_path / "set.npz")
+    assert found.cluster.tolist() == whole.assignments()["cluster"]
+
+
+@pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
+def test_measuring_the_cost_changes_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = DeepCluster(3, preset="tiny", settings=settings).fit(patterns()[0])
+    monkeypatch.setattr("ilk.methods._deepcluster_run._MANY_STEPS", 1)
+    told: list[dict[str, Any]] = []
+    measured = DeepCluster(3, preset="tiny", settings=settings).fit(
+        patterns()[0], on_epoch=lambda record, _: told.append(record)
+    )
+    cost = next(record["estimate"] for record in told if "estimate" in record)
+    assert cost["seconds"] > 0
+    assert np.array_equal(measured.probabilities_, straight.probabilities_)
+
+
+def test_small_presets_of_both_versions_on_real_digits() -> None:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    images = np.round(data.images[:300] * 255 / 16).astype(np.uint8)
+    model = DeepCluster(10, preset="v2_small", epochs=2, image_size=16, n_fine=30).fit(images)
+    assert model.settings_["crop_sizes"] == [16, 10]
+    assert model.encoded_.features.shape == (300, 128)
+    assert metrics.nmi(data.target[:300], model.labels_) > 0.3
+    assert next(record["clusters"] for record in model.history_ if "clusters" in record) > 20
 
 
 # -- other ways in -----------------------------------------------------------------------------------------------------

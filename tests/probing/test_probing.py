@@ -107,6 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ilk.report.write_plots", lambda run, source=None: [])
         patch.setattr("ilk.report.write_report", lambda run, out=None, source=None: run.path / "report.html")
+        patch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
         yield made(folder)
 
 

@@ -26,6 +26,7 @@ WHY = {
     "--set preset=small"
 }
 _PLAIN_NET = 48  # pixels a side up to which the net of three convolutions is enough
+_SMALL_VIEW = 0.64  # side of a small view, in sides of the image
 _CHOICES = {
     "algorithm": ("deepcluster", "v2"),
     "normalise": ("imagenet", "images"),
@@ -75,11 +76,13 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
 def _views(table: Mapping[str, Any]) -> None:
     """Check how many views of an image the second version takes, and how large they are."""
     for key in ("crops", "crop_sizes", "crop_scales"):
-        given = table[key]
+        given = (1, 1) if table[key] == AUTO and key == "crop_sizes" else table[key]
         if not isinstance(given, list | tuple) or len(given) != 2 or not all(isinstance(v, int | float) for v in given):
             raise ArgumentError(f"{key}={given!r}: give two numbers, for large and small views.")
-    if min(table["crops"]) < 0 or table["crops"][0] < 1 or min(table["crop_sizes"]) < 0:
+    if min(table["crops"]) < 0 or table["crops"][0] < 1:
         raise ArgumentError(f"crops={table['crops']!r}: at least one large view, and no negative numbers.")
+    if table["crop_sizes"] != AUTO and min(table["crop_sizes"]) < 1:
+        raise ArgumentError(f"crop_sizes={table['crop_sizes']!r}: give two numbers of pixels.")
     if not all(0 < scale <= 1 for scale in table["crop_scales"]):
         raise ArgumentError(f"crop_scales={table['crop_scales']!r}: give two shares of the area above 0 and up to 1.")
 
@@ -104,6 +107,8 @@ def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
     if found["network"] == AUTO:
         found["network"] = "small" if size <= _PLAIN_NET else "resnet18"
     found["image_size"] = int(size)
+    if found["crop_sizes"] == AUTO:
+        found["crop_sizes"] = [int(size), max(1, round(_SMALL_VIEW * int(size)))]
     side_after(found["network"], found["image_size"])  # raises where the images are too small for it
     return found
 

@@ -52,7 +52,7 @@ PAPER_ALEXNET: dict[str, Any] = {
     "width": 128,  # of the embeddings
     "temperature": 0.1,
     "crops": [2, 6],  # views of an image: large, small
-    "crop_sizes": [224, 96],
+    "crop_sizes": [224, 96],  # "auto" = the image's side, and .64 of it
     "crop_scales": [0.14, 0.05],  # least share of the area; the small end where the large begin
 }
 
@@ -74,7 +74,7 @@ SMALL: dict[str, Any] = {
 }
 
 # ours, for photos on a CPU: the clustering phase alone, on the features of a frozen encoder
-QUICK: dict[str, Any] = {**SMALL, "network": "features", "epochs": 0, "components": 64}
+QUICK: dict[str, Any] = {**SMALL, "network": "features", "epochs": 0}
 
 # the second version, as its authors' script has it, on one device
 V2: dict[str, Any] = {
@@ -113,7 +113,7 @@ V2_SMALL: dict[str, Any] = {
     "weight_decay": 1e-5,
     "jitter": 0.5,
     "crops": [2, 2],
-    "crop_sizes": [28, 18],
+    "crop_sizes": AUTO,
     "crop_scales": [0.3, 0.1],
 }
 
