@@ -23,6 +23,7 @@ def draw(recipe: Recipe, path: Path) -> Path | None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     score = recipe.scores[0]
     panels = [(data, rows) for data in recipe.data.values() if (rows := _worth(collected(recipe, data), data, score))]
@@ -37,6 +38,10 @@ def draw(recipe: Recipe, path: Path) -> Path | None:
         axis.set_title(data.name + (f": {data.about}" if data.about else ""), fontsize=10, loc="left")
         (_lines if any(row.swept for row, _ in rows) else _bars)(axis, data, rows, score)
         axis.spines[["top", "right"]].set_visible(False)
+    if any(not row.swept for _, rows in panels for row, _ in rows):
+        ours = Patch(color=_OURS, label="ours: mean over seeds, a stroke each")
+        theirs = Patch(facecolor=_THEIRS, hatch="///", edgecolor="white", label="published")
+        figure.legend(handles=[ours, theirs], fontsize=8, loc="outside lower center", ncols=2, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
@@ -54,8 +59,6 @@ def _worth(rows: Rows, data: Data, score: str) -> Rows:
 
 
 def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
-    from matplotlib.patches import Patch
-
     for place, (row, records) in enumerate(rows):
         values = [record["scores"][score] for record in records]
         if values:
@@ -71,9 +74,6 @@ def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
     axis.set_xlim(0, 1.08)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlabel(f"{SCORES[score]} (1 = perfect)")
-    ours = Patch(color=_OURS, label="ours: mean over seeds, a stroke each")
-    theirs = Patch(facecolor=_THEIRS, hatch="///", edgecolor="white", label="published")
-    axis.legend(handles=[ours, theirs], fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
 
 
 def _lines(axis: Any, data: Data, rows: Rows, score: str) -> None:
