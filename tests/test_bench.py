@@ -308,6 +308,14 @@ def test_the_table_by_hand(recipe: bench.Recipe) -> None:
     assert "* Hardware: a machine." in lines
 
 
+def test_a_table_of_some_of_the_data(recipe: bench.Recipe) -> None:
+    put(recipe, "small-Toy-tiny-0", 0.8)
+    text = bench.markdown(recipe, only=["small"])
+    assert "## small" in text
+    assert "## parts" not in text
+    assert "* a note of the recipe" in text
+
+
 def test_whole_results_win_over_reduced_ones(recipe: bench.Recipe) -> None:
     put(recipe, "small-transfer-tiny-5min-0", 0.7, minutes=5)
     put(recipe, "small-transfer-tiny-0", 0.6)

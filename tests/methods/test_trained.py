@@ -276,6 +276,23 @@ def test_codes_of_a_gan_are_principal_components_of_unit_rows() -> None:
 # -- all of them -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("cls", [Autoencoder, VAE, SWWAE, GAN, DEC, JULE])
+def test_bfloat16_is_an_option(cls: Any) -> None:
+    model = cls(3, preset="tiny", precision="bf16").fit(IMAGES[:60])
+    assert model.half_
+    assert np.isfinite(model.space_).all()
+    assert np.array_equal(model.predict(IMAGES[:20]), model.labels_[:20])
+
+
+@pytest.mark.parametrize("cls", [Autoencoder, SWWAE, GAN, JULE])
+def test_colour_and_sides_that_differ(cls: Any) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 12, 9, 3), np.uint8)
+    model = cls(2, preset="tiny").fit(images)
+    assert model.predict(images[..., 0]).shape == (40,)  # grey images, placed by a model that learnt from colour
+    for figure in model.figures():
+        checked_figure(figure)
+
+
 def test_training_that_explodes_is_named() -> None:
     with pytest.raises(Diverged, match="lr"):
         Autoencoder(3, preset="tiny", settings={"optimizer": "sgd", "lr": 10.0, "epochs": 30}).fit(IMAGES[:60])

@@ -17,7 +17,7 @@ from ilk.methods._pool import Pixels, batches
 from ilk.methods._trained import shown_rows
 from ilk.train.state import Part
 
-__all__ = ["LOSSES", "Reconstructing", "make_optimizer", "reconstructions", "samples", "seeds_of"]
+__all__ = ["LOSSES", "Reconstructing", "make_optimizer", "reconstructions", "samples", "seeds_of", "usual_batch"]
 
 _SAMPLES = 32
 
@@ -73,6 +73,17 @@ def seeds_of(seed: int, count: int) -> list[int]:
     return [int(part) for part in np.random.SeedSequence(int(seed)).generate_state(count, np.uint64) >> np.uint64(1)]
 
 
+def usual_batch(n: int) -> int:
+    """Return 256, or a smaller power of two where an epoch of so large batches had fewer than 64 steps; at least 32.
+
+    Examples
+    --------
+    >>> [usual_batch(n) for n in (100, 1797, 5000, 70000)]
+    [32, 32, 64, 256]
+    """
+    return max(32, min(256, 1 << max(n // 64, 1).bit_length() - 1))
+
+
 def make_optimizer(parameters: Any, table: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Return Adam, or SGD with momentum .9, as the settings say."""
     if table["optimizer"] == "adam":
@@ -110,7 +121,7 @@ class Reconstructing:
         self.loss = LOSSES[kind]
         self.half = half
         self.epochs = int(table["epochs"])
-        self.batch_size = min(int(table["batch_size"]), len(pool))
+        self.batch_size = min(int(table["batch_size"] or usual_batch(len(pool))), len(pool))
         self.seen = len(pool)
         self.memory: dict[str, npt.NDArray[Any]] = {}
         draws, noise = seeds_of(seed, 2)

@@ -59,9 +59,9 @@ def near(features: npt.NDArray[Any], space: Space, table: Mapping[str, Any], wid
     return Graph(np.hstack([own, index.numpy()]), np.hstack([np.zeros((len(rows), 1), np.float32), distance.numpy()]))
 
 
-def edges(features: npt.NDArray[Any], space: Space, graph: Graph, *, mutual: bool = False) -> Any:
-    """Return the graph as a sparse matrix of distances in one piece."""
-    return connected(space.rows, graph.index, graph.distance, mutual=mutual)
+def edges(rows: npt.NDArray[Any], graph: Graph, *, mutual: bool = False) -> Any:
+    """Return the graph of `rows` as a sparse matrix of distances in one piece."""
+    return connected(rows, graph.index, graph.distance, mutual=mutual)
 
 
 def kmeans_labels(rows: Floats, k: int, n_init: int, seed: int) -> Ints:

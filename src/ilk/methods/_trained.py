@@ -137,7 +137,8 @@ class Trained(ImageClusterer):
         _checks.random_state(self.random_state)
         _checks.choice("precision", self.precision, ("auto", "fp32", "bf16"))
         _checks.whole("image_size", table["image_size"], optional=True)
-        _checks.wholes(table, "epochs", "batch_size")
+        _checks.wholes(table, "epochs")
+        _checks.whole("batch_size", table["batch_size"], optional=True)
         self._check(table)
         return table
 

@@ -43,6 +43,9 @@ class _Reconstructed(Trained):
     least: ClassVar[int] = 1
     """Pixels a side that the network needs."""
 
+    draws: ClassVar[bool] = False
+    """Whether the decoder makes images of codes drawn from N(0, 1)."""
+
     def _check(self, table: Mapping[str, Any]) -> None:
         _checks.wholes(table, "n_init", *({"votes", "components", "n_neighbors"} & set(table)))
         _checks.choice("optimizer", table["optimizer"], ("adam", "sgd"))
@@ -78,7 +81,10 @@ class _Reconstructed(Trained):
         return placed(ByCenters(points, False), features)
 
     def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> Kept:
-        return reconstructions(self.network_, pool)
+        kept = reconstructions(self.network_, pool)
+        if self.draws:
+            kept["samples"] = samples(self.network_, int(table["code"]), self.random_state, pool.device)
+        return kept
 
     def figures(self) -> list[dict[str, Any]]:
         """Return some images beside what the network makes of them; samples where it can draw them."""
@@ -241,12 +247,7 @@ class VAE(_Reconstructed):
 
     presets: ClassVar[Presets] = VARIATIONAL
     loss: ClassVar[str] = "variational"
+    draws: ClassVar[bool] = True
 
     def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
         return VariationalAutoencoder(shape, table["widths"], table["code"])
-
-    def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> Kept:
-        return {
-            **reconstructions(self.network_, pool),
-            "samples": samples(self.network_, int(table["code"]), self.random_state, pool.device),
-        }

@@ -14,7 +14,7 @@ Presets = dict[str, dict[str, Any]]
 _TRAINING: dict[str, Any] = {
     "image_size": None,  # side in pixels; None = by the images
     "epochs": 20,
-    "batch_size": 256,
+    "batch_size": None,  # None = 256, less where there are few images
     "optimizer": "adam",  # adam | sgd (momentum .9)
     "lr": 1e-3,
     "decay": True,  # the rate falls to 0 along half a cosine
@@ -24,7 +24,7 @@ _DENSE = {"widths": [500, 500, 2000], "code": 10}  # the trunk of the DEC papers
 _TINY = {**_TRAINING, "epochs": 4, "batch_size": 16, "n_init": 3}
 _TINY_DENSE = {"widths": [32], "code": 6}
 # the schedule of DEC's Keras code, which many copied: no decay, 300 epochs
-_LONG = {"epochs": 300, "optimizer": "sgd", "lr": 1.0, "decay": False}
+_LONG = {"epochs": 300, "batch_size": 256, "optimizer": "sgd", "lr": 1.0, "decay": False}
 _GROUPS: dict[str, Any] = {
     "groups": "kmeans",  # kmeans | umap (and a Gaussian mixture)
     "reducer": "umap",  # umap | pca

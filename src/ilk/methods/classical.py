@@ -109,10 +109,11 @@ class Spectral(OnFeatures):
         k, width = int(self.n_clusters), max(table["n_neighbors"], table["scale_neighbor"])
         near = steps.near(features, space, table, width, self._unit())
         scale = near.distance[:, min(table["scale_neighbor"], near.distance.shape[1] - 1)]
-        affinity = self_tuning(steps.edges(features, space, near.nearest(table["n_neighbors"] + 1)), scale)
+        rows = steps.chosen_rows(features, space, table, self._unit())
+        affinity = self_tuning(steps.edges(rows, near.nearest(table["n_neighbors"] + 1)), scale)
         vectors, values = spectral_embedding(affinity, k)
-        rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        embedding = rows.astype(np.float32)
+        embedding = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        embedding = embedding.astype(np.float32)
         labels = steps.kmeans_labels(embedding, k, table["n_init"], self.random_state)
         return voted(labels, k, space, table["votes"], embedding=embedding, pictures={"values": values})
 
@@ -158,8 +159,8 @@ class Agglomerative(OnFeatures):
 
     def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
         near = steps.near(features, space, table, table["n_neighbors"], self._unit())
-        graph = steps.edges(features, space, near, mutual=table["mutual"])
         rows = steps.chosen_rows(features, space, table, self._unit())
+        graph = steps.edges(rows, near, mutual=table["mutual"])
         labels, tree = steps.merged(rows, graph, int(self.n_clusters), table["linkage"])
         pictures = _drawn.kept_tree(tree)
         return voted(labels, int(self.n_clusters), space, table["votes"], pictures=pictures)

@@ -10,7 +10,7 @@ __all__ = ["PRESETS"]
 DEFAULT: dict[str, Any] = {
     "image_size": None,  # side in pixels; None = by the images
     "epochs": 20,  # of the autoencoder
-    "batch_size": 256,
+    "batch_size": None,  # None = 256, less where there are few images
     "optimizer": "adam",  # of the autoencoder: adam | sgd (momentum .9)
     "lr": 1e-3,  # of the autoencoder
     "decay": True,  # that rate falls to 0 along half a cosine
@@ -30,7 +30,16 @@ DEFAULT: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "default": DEFAULT,
     # the schedule of a widespread Keras code: the autoencoder for 300 epochs by SGD, 20,000 steps of clustering at most
-    "long": {**DEFAULT, "epochs": 300, "optimizer": "sgd", "lr": 1.0, "decay": False, "rounds": 142, "interval": 140},
+    "long": {
+        **DEFAULT,
+        "epochs": 300,
+        "batch_size": 256,
+        "optimizer": "sgd",
+        "lr": 1.0,
+        "decay": False,
+        "rounds": 142,
+        "interval": 140,
+    },
     # the decoder stays, its error too
     "idec": {**DEFAULT, "gamma": 0.1, "reconstruction": 1.0, "interval": 140},
     "tiny": {

@@ -56,7 +56,7 @@ class GAN(Trained):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     def _check(self, table: Mapping[str, Any]) -> None:
-        _checks.wholes(table, "width", "noise", "code", "n_init")
+        _checks.wholes(table, "batch_size", "width", "noise", "code", "n_init")
         _checks.number("lr", table["lr"], 1.0)
         _checks.number("beta1", table["beta1"], 0.999)
 

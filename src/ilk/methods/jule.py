@@ -60,7 +60,7 @@ class JULE(Trained):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     def _check(self, table: Mapping[str, Any]) -> None:
-        _checks.wholes(table, "code", "n_neighbors", "local", "negatives", "piece", "pca", "votes")
+        _checks.wholes(table, "batch_size", "code", "n_neighbors", "local", "negatives", "piece", "pca", "votes")
         _checks.whole_list("channels", table["channels"])
         _checks.flag("rerun", table["rerun"])
         for key, limit in {"lr": 10.0, "weight_decay": 1.0, "margin": 4.0, "weight": 1e3}.items():

@@ -114,14 +114,15 @@ class Linkage:
         self.members = [np.flatnonzero(labels == g) for g in range(self.count)] if self.count < 64 else _members(labels)
         self.size = np.bincount(labels, minlength=self.count).astype(np.float64)
         self.paths: list[dict[int, float]] = [{} for _ in range(self.count)]  # paths[a][b]: from a into b and back
-        self.touch: list[set[int]] = [set() for _ in range(self.count)]  # groups with paths from or to this one
+        self.near: list[dict[int, float]] = [{} for _ in range(self.count)]  # near[a][b]: A(a, b), where it is not 0
         both = to.multiply(back).tocoo()  # (group, row): paths from the group to the row and back
         pairs = csr_matrix((both.data, (both.row, labels[both.col])), shape=(self.count, self.count)).tocoo()
         for a, b, value in zip(pairs.row.tolist(), pairs.col.tolist(), pairs.data.tolist(), strict=True):
             if a != b and value > 0:
                 self.paths[a][b] = value
-                self.touch[a].add(b)
-                self.touch[b].add(a)
+        for a in range(self.count):
+            for b in self.paths[a]:
+                self.near[a][b] = self.near[b][a] = self._measured(a, b)
         self.version = [0] * self.count
         self.merges: list[tuple[int, int, float]] = []
         self.heap: list[tuple[float, int, int, int]] = []
@@ -130,7 +131,7 @@ class Linkage:
 
     def affinity(self, a: int, b: int) -> float:
         """Return A(a, b)."""
-        return float(self.paths[a].get(b, 0.0) / self.size[a] ** 2 + self.paths[b].get(a, 0.0) / self.size[b] ** 2)
+        return self.near[a].get(b, 0.0)
 
     def merge_to(self, target: int) -> bool:
         """Merge until `target` groups are left; false where no two of those left share edges both ways."""
@@ -155,15 +156,19 @@ class Linkage:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _measured(self, a: int, b: int) -> float:
+        there, back = self.paths[a].get(b, 0.0), self.paths[b].get(a, 0.0)
+        return there / float(self.size[a]) ** 2 + back / float(self.size[b]) ** 2
+
     def _push(self, a: int) -> None:
         """Put what `a` would merge with into the heap; entries of older versions count no more."""
         self.version[a] += 1
-        near = heapq.nlargest(self.local, ((self.affinity(a, b), -b) for b in self.touch[a]))
+        near = sorted([(-value, b) for b, value in self.near[a].items()])[: self.local]
         if not near:
             return
         best = near[0][0]
-        others = sum(best - value for value, _ in near[1:]) / max(len(near) - 1, 1)
-        heapq.heappush(self.heap, (-(best + others), a, -near[0][1], self.version[a]))
+        others = sum(value - best for value, _ in near[1:]) / max(len(near) - 1, 1)
+        heapq.heappush(self.heap, (best - others, a, near[0][1], self.version[a]))
 
     def _merge(self, a: int, b: int) -> None:
         """Merge `b` into `a`, or `a` into `b` where that is larger."""
@@ -175,22 +180,25 @@ class Linkage:
         self.members[a] = np.concatenate([self.members[a], self.members[b]])
         self.size[a] += self.size[b]
         self.to[a], self.back[a] = _added(self.to[a], self.to[b]), _added(self.back[a], self.back[b])
-        touched = (self.touch[a] | self.touch[b]) - {a, b}
-        for c in touched:  # from c into the new group: the sum over its rows
+        around = (self.near[a].keys() | self.near[b].keys()) - {a, b}
+        for c in around:  # from c into the new group: the sum over its rows
             into = self.paths[c].pop(a, 0.0) + self.paths[c].pop(b, 0.0)
             if into > 0:
                 self.paths[c][a] = into
-            self.touch[c] -= {a, b}
+            self.near[c].pop(a, None)
+            self.near[c].pop(b, None)
         self.paths[a], self.paths[b] = self._from(a), {}
-        self.touch[a], self.touch[b] = set(self.paths[a]) | {c for c in touched if a in self.paths[c]}, set()
-        for c in self.touch[a]:
-            self.touch[c].add(a)
+        self.near[b] = {}
+        around |= self.paths[a].keys()
+        self.near[a] = {c: self._measured(a, c) for c in around if c in self.paths[a] or a in self.paths[c]}
+        for c, value in self.near[a].items():
+            self.near[c][a] = value
         self.to[b] = self.back[b] = (np.zeros(0, np.int64), np.zeros(0))
         self.members[b] = self.members[b][:0]
         self.version[b] += 1
         self.count -= 1
         self._push(a)
-        for c in touched | self.touch[a]:
+        for c in around:
             self._push(c)
 
     def _from(self, a: int) -> dict[int, float]:
