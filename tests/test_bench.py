@@ -301,7 +301,8 @@ def test_the_table_by_hand(recipe: bench.Recipe) -> None:
     )
     assert lines[8].startswith("| Sweep (images 30) | .200 |")
     assert lines[8].endswith("30 images; on a GPU |")
-    assert 'not run yet: `ilk bench b/test.toml --only "Sweep"`' in lines[9]
+    assert 'not run yet (`--only "Sweep"`)' in lines[9]
+    assert "`ilk bench b/test.toml --only ROW`" in "".join(lines[-2:])
     gone = next(line for line in lines if "data not available here" in line)
     assert "download it from somewhere" in gone
     assert "* a note of the recipe" in lines

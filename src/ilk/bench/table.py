@@ -55,6 +55,8 @@ def markdown(recipe: Recipe, only: Collection[str] = ()) -> str:
             hardware += [record["hardware"] for _, records in rows for record in records]
     lines += [f"* {note}" for note in recipe.notes]
     lines.append("* mean ± standard deviation over seeds, of the final epoch; bold: the best three of a column.")
+    command = f"ilk bench {recipe.path.parent.name}/{recipe.path.name} --only ROW"
+    lines.append(f"* What is not run yet: `{command}` runs it, or goes on with it.")
     if hardware:
         lines.append(f"* Hardware: {'; '.join(sorted(set(hardware)))}.")
     return "\n".join(lines) + "\n"
@@ -138,10 +140,8 @@ def _note(recipe: Recipe, row: Row, data: Data, records: Records) -> str:
     wrong = [str(record["seed"]) for record in records if not record["scores"]]
     notes += [f"seed {', '.join(wrong)}: no score ({records[-1].get('error', 'no labels')})"] if wrong else []
     if not records:
-        command = f'`ilk bench {recipe.path.parent.name}/{recipe.path.name} --only "{row.name}"`'
-        notes.append(
-            f"not run yet: {command}" if data.here() else f"data not available here{': ' if data.get else ''}{data.get}"
-        )
+        missing_data = f"data not available here{': ' if data.get else ''}{data.get}"
+        notes.append(f'not run yet (`--only "{row.name}"`)' if data.here() else missing_data)
     elif missing := [str(seed) for seed in row.seeds if seed not in [record["seed"] for record in records]]:
         notes.append(f"seed {', '.join(missing)} not run yet")
     return "; ".join(notes)
