@@ -191,7 +191,8 @@ def table() -> str:
     rows = quality_rows() + k_rows() + report_rows() + placing_rows() + cost_rows()
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
-    records = [r for folder in sorted(RESULTS.iterdir()) for r in load(folder.name)]
+    own = {path.stem for path in RESULTS.parent.glob("*.toml")}  # recipes that have tables of their own
+    records = [r for folder in sorted(RESULTS.iterdir()) if folder.name not in own for r in load(folder.name)]
     hardware = sorted({r["hardware"] for r in records})
     commits = sorted({r["commit"] for r in records})
     lines += ["", f"On {'; '.join(hardware)}. Commits {', '.join(commits)}. Every figure has its command in"]
