@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ilk.methods import (
 )
 from ilk.methods._autoencoder_steps import LOSSES
 from ilk.methods._dec_steps import CenteredAutoencoder, Embedding
-from ilk.methods._jule_steps import merged_to, periods, pieces, tree_of
+from ilk.methods._jule_steps import merged_to, periods, pieces, tree_of, without_outliers
 from ilk.methods._pool import Pixels
 from ilk.methods.dec_presets import DEFAULT
 from ilk.networks.autoencoders import DenseAutoencoder
@@ -220,6 +221,19 @@ def test_what_shares_no_edges_is_merged_by_nearest_means() -> None:
     tree = tree_of(linkage, rows)
     assert tree.shape == (5, 4)
     assert tree[-1, 3] == 6
+
+
+def test_outliers_are_no_groups_where_that_is_asked_for() -> None:
+    """Three large groups and a far small one; the merges have united two of the large instead."""
+    start = np.repeat(np.arange(4), (40, 40, 40, 3))
+    rows = np.array([0.0, 4.0, 8.0, 60.0], np.float32)[start][:, None]
+    united = np.array([0, 0, 1, 2])[start]
+    linkage: Any = SimpleNamespace(merges=[(0, 1, 0.5)], groups=lambda: united)
+    assert np.array_equal(without_outliers(start, linkage, 3, rows, 0.0), united)
+    labels = without_outliers(start, linkage, 3, rows, 0.1)
+    assert np.bincount(labels).tolist() == [40, 40, 43]
+    assert (labels[80:] == 2).all()  # the far ones have joined the nearest
+    assert np.array_equal(without_outliers(start, linkage, 3, rows, 1.0), united)  # there are no three so large
 
 
 def test_triplets_draw_groups_together_and_apart() -> None:

@@ -19,7 +19,17 @@ from ilk.methods._trained import codes_of
 from ilk.train.state import Part
 from ilk.vectors import Linkage, chains, neighbor_weights, neighbors
 
-__all__ = ["Joint", "first_groups", "linkage_of", "merged_to", "periods", "pieces", "tree_of"]
+__all__ = [
+    "Joint",
+    "first_groups",
+    "linkage_of",
+    "merged_to",
+    "nearest",
+    "periods",
+    "pieces",
+    "tree_of",
+    "without_outliers",
+]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -58,10 +68,9 @@ def first_groups(index: Ints, k: int) -> Ints:
     return labels if labels.max() + 1 >= k else np.arange(len(index))
 
 
-def linkage_of(rows: Floats, labels: Ints | None, k: int, table: Mapping[str, Any]) -> Linkage:
-    """Return groups `labels` (None: the first ones) on the neighbour graph of `rows`, ready to be merged."""
+def linkage_of(rows: Floats, labels: Ints, table: Mapping[str, Any]) -> Linkage:
+    """Return groups `labels` on the neighbour graph of `rows`, ready to be merged."""
     index, distance = nearest(rows, int(table["n_neighbors"]))
-    labels = first_groups(index, k) if labels is None else labels
     return Linkage(neighbor_weights(index, distance, float(table["scale"])), labels, int(table["local"]))
 
 
@@ -74,6 +83,39 @@ def merged_to(linkage: Linkage, target: int, rows: Floats) -> None:
         away = np.square(means - means[least]).sum(1)
         away[least] = np.inf
         linkage.join(int(left[int(away.argmin())]), int(left[least]))
+
+
+def without_outliers(start: Ints, linkage: Linkage, k: int, rows: Floats, least: float) -> Ints:
+    """Return `k` groups (n,) of at least `least` · n / k rows: merges are taken back until there are so many.
+
+    Parameters
+    ----------
+    start
+        Groups that the merges of `linkage` began with; it has been merged down to `k`.
+    least
+        Smaller groups count as outliers: they join the group of the nearest mean. 0: the merges stay as they are.
+
+    Notes
+    -----
+    Where no level of the merges has k groups of that size among at most 20 k, they stay as they are.
+    """
+    enough = least * len(start) / k
+    for count in range(k, min(20 * k, int(start.max()) + 1) + 1):
+        owner = np.arange(int(start.max()) + 1)
+        for a, b, _ in linkage.merges[: len(owner) - count]:
+            owner[owner == b] = a
+        labels = np.unique(owner[start], return_inverse=True)[1].astype(np.int64)
+        sizes = np.bincount(labels)
+        large = np.flatnonzero(sizes >= enough)
+        if len(large) != k:
+            continue
+        means = np.stack([rows[labels == g].mean(0) for g in large])
+        joined = np.full(len(sizes), -1)
+        joined[large] = np.arange(k)
+        for g in np.flatnonzero(joined < 0):
+            joined[g] = int(np.square(means - rows[labels == g].mean(0)).sum(1).argmin())
+        return joined[labels]
+    return linkage.groups()
 
 
 def pieces(labels: Ints, size: int, draws: torch.Generator) -> Tensor:
@@ -161,9 +203,11 @@ class Joint:
         period, within = divmod(number, int(self.table["epochs"]))
         if within == 0:
             rows = self._codes() if period else self._pixels()
-            linkage = linkage_of(rows, self.memory["labels"], self.k, self.table)
+            before = self.memory["labels"]
+            linkage = linkage_of(rows, before, self.table)
             merged_to(linkage, self.targets[period], rows)
-            self.memory["labels"] = linkage.groups()
+            least = float(self.table["least"]) if self.targets[period] == self.k else 0.0
+            self.memory["labels"] = without_outliers(before, linkage, self.targets[period], rows, least)
         done = iter(range(number * self.steps + 1, (number + 1) * self.steps + 1))
         self._slow(number * self.steps)
         loss = train.train_epoch(

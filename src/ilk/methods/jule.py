@@ -66,6 +66,7 @@ class JULE(Trained):
         for key, limit in {"lr": 10.0, "weight_decay": 1.0, "margin": 4.0, "weight": 1e3}.items():
             _checks.number(key, table[key], limit)
         _checks.number("rate", table["rate"], 0.99, least=0.01)
+        _checks.number("least", table["least"], 1.0)
         _checks.number("scale", table["scale"], 1e3, least=1e-3)
 
     def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
@@ -79,10 +80,12 @@ class JULE(Trained):
 
     def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
         k, rows = int(self.n_clusters), features.astype(np.float32)
-        start = None if table["rerun"] else learner.memory["labels"]
-        linkage = steps.linkage_of(rows, start, k, table)
+        start = learner.memory["labels"]
+        if table["rerun"]:
+            start = steps.first_groups(steps.nearest(rows, 1)[0], k)
+        linkage = steps.linkage_of(rows, start, table)
         steps.merged_to(linkage, k, rows)
-        labels = linkage.groups()
+        labels = steps.without_outliers(start, linkage, k, rows, float(table["least"]))
         pictures = _drawn.kept_tree(steps.tree_of(linkage, rows))
         space = Space.fit(features, int(table["pca"]), normalize=False)
         return voted(labels, k, space, int(table["votes"]), pictures=pictures)

@@ -23,14 +23,15 @@ RELEASED: dict[str, Any] = {
     "weight": 1.0,  # of the distance within a group
     "negatives": 20,  # images of other groups per pair
     "piece": 10,  # images of one group that enter a batch together
+    "least": 0.0,  # groups below this share of n / k are outliers, which join the nearest of the k others
     "rerun": True,  # merge once more, from the start, on the final codes (JULE-RC)
     "pca": 50,  # principal components of the pixels in which the first neighbours are sought
     "votes": 15,  # neighbours that vote in `predict`
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # ours: a quarter of the epochs
-    "default": {**RELEASED, "epochs": 5},
+    # ours: a quarter of the epochs, and outliers are no groups
+    "default": {**RELEASED, "epochs": 5, "least": 0.1},
     "released": RELEASED,
     "tiny": {**RELEASED, "epochs": 2, "batch_size": 16, "channels": [8, 8], "code": 16, "n_neighbors": 8, "pca": 16},
 }
