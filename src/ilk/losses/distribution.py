@@ -19,7 +19,7 @@ def student_t(codes: Tensor, centers: Tensor, alpha: float = 1.0) -> Tensor:
 
     Examples
     --------
-    >>> student_t(torch.tensor([[0.0]]), torch.tensor([[0.0], [1.0]])).round(decimals=3).tolist()
+    >>> student_t(torch.tensor([[0.0]]), torch.tensor([[0.0], [1.0]])).double().round(decimals=3).tolist()
     [[0.667, 0.333]]
     """
     square = (codes[:, None] - centers).square().sum(2)
@@ -36,8 +36,8 @@ def sharpened(q: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> sharpened(torch.tensor([[0.8, 0.2], [0.8, 0.2]])).round(decimals=3).tolist()
-    [[0.8, 0.2], [0.8, 0.2]]
+    >>> sharpened(torch.tensor([[0.8, 0.2], [0.6, 0.4]])).double().round(decimals=3).tolist()
+    [[0.873, 0.127], [0.491, 0.509]]
     """
     weight = q.square() / q.sum(0).clamp_min(1e-12)
     return weight / weight.sum(1, keepdim=True)

@@ -41,7 +41,7 @@ def memberships(x: npt.NDArray[Any], centers: Floats) -> Floats:
 
     Examples
     --------
-    >>> memberships(np.array([[1.0], [2.0]]), np.array([[0.0], [4.0]], np.float32)).round(3).tolist()
+    >>> memberships(np.array([[1.0], [2.0]]), np.array([[0.0], [4.0]], np.float32)).astype(float).round(3).tolist()
     [[0.9, 0.1], [0.5, 0.5]]
     """
     points = torch.from_numpy(centers.astype(np.float64))
