@@ -10,17 +10,17 @@ import torch
 
 from ilk import compute
 from ilk.augment import resized_crop
-from ilk.data import ArrayImages, channel_mean
-from ilk.methods._deepcluster_views import Views, channel_std
+from ilk.data import ArrayImages, channel_moments
+from ilk.methods._deepcluster_views import Views
 from ilk.methods.deepcluster_presets import PRESETS
 
 
 def views(side: int, preset: str = "small", **more: Any) -> tuple[Views, np.ndarray]:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
     images = ArrayImages(pixels)
-    mean = channel_mean(images)
+    mean, std = channel_moments(images)
     table = {**PRESETS[preset], **more}
-    return Views(images, side, table, mean, channel_std(images, mean), torch.device("cpu")), pixels
+    return Views(images, side, table, mean, std, torch.device("cpu")), pixels
 
 
 def test_clustering_sees_the_centre_normalised() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ilk.data.arrays import ArrayImages
 from ilk.data.encoded import Encoded, OnProgress, ThumbSource
 from ilk.data.folder import FolderImages
-from ilk.data.packing import Packed, channel_mean, pack
+from ilk.data.packing import Packed, channel_mean, channel_moments, pack
 from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, square, thumbnails, training_size
 
 from ilk.data.opening import open_images  # isort: skip - it builds both kinds
@@ -22,6 +22,7 @@ __all__ = [
     "Size",
     "ThumbSource",
     "channel_mean",
+    "channel_moments",
     "is_small",
     "open_images",
     "pack",

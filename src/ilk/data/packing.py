@@ -23,7 +23,7 @@ from ilk.data.shards import DECODE_VERSION
 from ilk.data.sources import Size, is_small, square, training_size
 from ilk.errors import ArgumentError, DataError
 
-__all__ = ["Packed", "channel_mean", "pack"]
+__all__ = ["Packed", "channel_mean", "channel_moments", "pack"]
 
 _SMALL = 256 * 2**20  # bytes of pixels above which they are worth announcing
 _BLOCK = 4 * 2**20  # bytes of pixels per thread and step
@@ -199,16 +199,33 @@ def _announce(
 
 
 def channel_mean(images: ArrayImages, *, rows: int = 1024) -> Tensor:
-    """Return (c,) float32 in [0, 1]: the mean of every channel over all `images`.
+    """Return the mean (c,) float32 of every channel over all `images`, on the scale 0 to 1.
 
     Examples
     --------
     >>> channel_mean(ArrayImages(np.full((3, 4, 4), 51, np.uint8)))
     tensor([0.2000])
     """
-    total = torch.zeros(images.shape[0], dtype=torch.int64)
+    return channel_moments(images, rows=rows)[0]
+
+
+def channel_moments(images: ArrayImages, *, rows: int = 1024) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (c,) float32 of every channel over all `images`, on the scale 0 to 1.
+
+    A channel that never changes has the deviation 1. The sums are of whole numbers, so they are exact.
+
+    Examples
+    --------
+    >>> mean, std = channel_moments(ArrayImages(np.array([0, 51], np.uint8).reshape(2, 1, 1)))
+    >>> mean, std
+    (tensor([0.1000]), tensor([0.1000]))
+    """
+    sums = torch.zeros(2, images.shape[0], dtype=torch.int64)
     for start in range(0, len(images), rows):
-        part = images.read(range(start, min(start + rows, len(images))))
-        total += part.sum((0, 2, 3), dtype=torch.int64).cpu()
-    _, h, w = images.shape
-    return (total.double() / (255 * max(1, len(images)) * h * w)).float()
+        part = images.read(range(start, min(start + rows, len(images)))).cpu().to(torch.int64)
+        sums[0] += part.sum((0, 2, 3))
+        sums[1] += (part * part).sum((0, 2, 3))
+    count = max(1, len(images) * images.shape[1] * images.shape[2])
+    mean, square = sums.double() / count
+    std = (square - mean.square()).clamp(min=0).sqrt() / 255
+    return (sums[0].double() / (255 * count)).float(), torch.where(std > 0, std, 1.0).float()

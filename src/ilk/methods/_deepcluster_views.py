@@ -12,7 +12,7 @@ from ilk.augment import affine, blur, color_jitter, flip, grey, resized_crop
 from ilk.data import ArrayImages
 from ilk.methods._pool import Pixels
 
-__all__ = ["IMAGENET", "Views", "channel_std"]
+__all__ = ["IMAGENET", "Views"]
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of every channel of ImageNet, on the scale 0 to 1."""
@@ -102,21 +102,3 @@ class Views:
     def finished(self, images: Tensor) -> Tensor:
         """Return `images` normalised, channels last."""
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-
-
-def channel_std(images: ArrayImages, mean: Tensor, *, rows: int = 1024) -> Tensor:
-    """Return (c,) float32: the standard deviation of every channel over all `images` on the scale 0 to 1, at least .01.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> images = ArrayImages(np.repeat(np.array([0, 255], np.uint8), 16).reshape(2, 4, 4))
-    >>> channel_std(images, torch.tensor([0.5]))
-    tensor([0.5000])
-    """
-    total = torch.zeros(len(mean), dtype=torch.float64)
-    for start in range(0, len(images), rows):
-        part = images.read(range(start, min(start + rows, len(images)))).float() / 255
-        total += (part - mean.view(1, -1, 1, 1).to(part.device)).square().sum((0, 2, 3), dtype=torch.float64).cpu()
-    _, h, w = images.shape
-    return (total / max(1, len(images) * h * w)).sqrt().clamp_min(0.01).float()

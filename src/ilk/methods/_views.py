@@ -14,7 +14,7 @@ from ilk import augment
 from ilk.data import ArrayImages
 from ilk.methods import _checks
 
-__all__ = ["ALTERATIONS", "Rows", "Views", "check_alterations", "moments"]
+__all__ = ["ALTERATIONS", "Rows", "Views", "check_alterations"]
 
 ALTERATIONS: Mapping[str, Any] = {
     "crop": None,  # least and greatest share of the area of a random crop, brought back to the whole size
@@ -38,28 +38,6 @@ def check_alterations(table: Mapping[str, Any]) -> None:
     _checks.flag("flip", table["flip"])
     for key, most in (("jitter", 1.0), ("grey", 1.0), ("blur", 1.0), ("rotation", 180.0), ("shift", 1.0)):
         _checks.number(key, table[key], most)
-
-
-def moments(images: ArrayImages, *, rows: int = 1024) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (c,) float32 of every channel over all `images`, on the scale 0 to 1.
-
-    A channel that never changes has the deviation 1.
-
-    Examples
-    --------
-    >>> mean, std = moments(ArrayImages(np.array([0, 51], np.uint8).reshape(2, 1, 1)))
-    >>> mean.tolist(), std.round(decimals=4).tolist()
-    ([0.10000000149011612], [0.10000000149011612])
-    """
-    sums = torch.zeros(2, images.shape[0], dtype=torch.int64)
-    for start in range(0, len(images), rows):
-        part = images.read(range(start, min(start + rows, len(images)))).cpu().to(torch.int64)
-        sums[0] += part.sum((0, 2, 3))
-        sums[1] += (part * part).sum((0, 2, 3))
-    count = max(1, len(images) * images.shape[1] * images.shape[2])
-    mean, square = sums.double() / count
-    std = (square - mean.square()).clamp(min=0).sqrt() / 255
-    return (mean / 255).float(), torch.where(std > 0, std, 1.0).float()
 
 
 class Views:

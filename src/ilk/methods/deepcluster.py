@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, Packed, channel_mean, open_images, pack
+from ilk.data import Encoded, ImageSource, Packed, channel_moments, open_images, pack
 from ilk.methods import _checks
 from ilk.methods import _deepcluster_setup as setup
 from ilk.methods import _deepcluster_watch as watch
@@ -20,7 +20,7 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._deepcluster_run import Training
 from ilk.methods._deepcluster_space import Groups, fit_groups, n_fine_of, placed
 from ilk.methods._deepcluster_steps import features_of
-from ilk.methods._deepcluster_views import IMAGENET, Views, channel_std
+from ilk.methods._deepcluster_views import IMAGENET, Views
 from ilk.methods._frozen import load_encoder
 from ilk.methods._outcome import centers, spread
 from ilk.methods._stages import Stages
@@ -248,8 +248,7 @@ class DeepCluster(ImageClusterer):
         if self.settings_["normalise"] == "imagenet":
             mean, std = (torch.tensor(values) for values in IMAGENET)
             return (mean, std) if channels == 3 else (mean.mean(0, keepdim=True), std.mean(0, keepdim=True))
-        mean = channel_mean(packed.images)
-        return mean, channel_std(packed.images, mean)
+        return channel_moments(packed.images)
 
     def _views(self, packed: Packed, place: torch.device) -> Views:
         return Views(packed.images, int(self.settings_["image_size"]), self.settings_, self.mean_, self.std_, place)

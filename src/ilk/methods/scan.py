@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, Packed, open_images, pack
+from ilk.data import Encoded, ImageSource, Packed, channel_moments, open_images, pack
 from ilk.methods import _checks
 from ilk.methods import _scan_setup as setup
 from ilk.methods import _scan_watch as watch
@@ -21,7 +21,7 @@ from ilk.methods._frozen import load_encoder
 from ilk.methods._outcome import centers, spread
 from ilk.methods._scan_run import Fit, Training
 from ilk.methods._stages import Stages
-from ilk.methods._views import Rows, Views, moments
+from ilk.methods._views import Rows, Views
 from ilk.methods.scan_presets import PRESETS
 from ilk.networks.scan import SCANNet, build_heads
 
@@ -215,7 +215,7 @@ class SCAN(ImageClusterer):
         self.notes_ += facts.notes
         if frozen:
             return Rows(self.encoded_.features, place)
-        self.mean_, self.std_ = moments(self.packed_.images)
+        self.mean_, self.std_ = channel_moments(self.packed_.images)
         return Views(self.packed_.images, self.mean_, self.std_, place)
 
     def _packed(self, source: Any, size: int, on_progress: Any) -> Packed:

@@ -13,7 +13,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ilk import compute, encoders, train
-from ilk.data import open_images, pack
+from ilk.data import channel_moments, open_images, pack
 from ilk.errors import ArgumentError, Interrupted, RunError
 from ilk.methods import _checks
 from ilk.methods._base import OnEpoch
@@ -21,7 +21,7 @@ from ilk.methods._contrast import Pretext, build_net, check_pretext, encoded, ha
 from ilk.methods._options import Options
 from ilk.methods._scan_setup import fill
 from ilk.methods._stages import Stages
-from ilk.methods._views import Views, moments
+from ilk.methods._views import Views
 from ilk.methods.scan_presets import PRETEXT_PRESETS
 
 __all__ = ["SimCLR"]
@@ -154,7 +154,7 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
             packed = pack(source, self.settings_["image_size"], cache=self.cache, on_progress=tell.progress)
         _checks.distinct_images(packed.facts, len(packed), 2)
         self.notes_ = list(packed.notes)
-        self.mean_, self.std_ = moments(packed.images)
+        self.mean_, self.std_ = channel_moments(packed.images)
         self.half_ = train.half_precision(self.precision, place)
         views = Views(packed.images, self.mean_, self.std_, place)
         weights, _, _ = seeds(int(self.random_state), 1)
