@@ -50,7 +50,10 @@ RECIPES: dict[str, dict[str, str]] = {
         "fashion-seeds": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP} --rows all",
         "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP}",
     },
-    "clustering_phase": {"clustering_phase": "python benchmarks/clustering_phase.py"},
+    "clustering_phase": {
+        "clustering_phase": "python benchmarks/clustering_phase.py",
+        "clustering_phase-small": "python benchmarks/clustering_phase.py --n 40000 --d 512 --k 400",
+    },
     "probes": {"cifar10-small": "python benchmarks/probes.py --preset small --set epochs=3 --no-supervised"},
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
