@@ -379,7 +379,8 @@ def test_arrays_of_other_kinds(d: int, tmp_path: Path) -> None:
     x = blobs(spread=3, d=d)
     table = choose_k(x, k_max=8).table
     for other in (x.astype(np.float64), torch.from_numpy(x), x.tolist(), np.asfortranarray(x)):
-        assert choose_k(other, k_max=8).table == table
+        for row, same in zip(choose_k(other, k_max=8).table, table, strict=True):
+            assert row == pytest.approx(same, rel=1e-4)  # float32 sums of another order differ in the last digits
     np.save(tmp_path / "x.npy", x.astype(np.float16))
     half = choose_k(np.load(tmp_path / "x.npy", mmap_mode="r"), k_max=8).table
     assert [row["silhouette"] for row in half] == pytest.approx([row["silhouette"] for row in table], abs=0.01)

@@ -54,6 +54,7 @@ class Checkpoint:
         begin: float,
         max_seconds: float | None = None,
         share: float = 0.02,
+        *,
         start: Path | None = None,
     ) -> None:
         self.seconds = 0.0
