@@ -73,7 +73,7 @@ def dac_rows() -> list[Row]:
     rows: list[Row] = []
     small, chance = cells("dac", "digits", "dac", "small"), cells("dac", "digits", "dac", "small", "random")
     pixels = cells("dac", "digits", "transfer", "kmeans")
-    if small and chance and pixels:
+    if small and len(small) == len(chance) == len(pixels):
         pairs = zip(small, chance, pixels, strict=True)
         above = [a["scores"]["acc"] > c["scores"]["acc"] > b["scores"]["acc"] for a, b, c in pairs]
         text = f"ACC {scores(small, 'acc')}; pairs at random {scores(chance, 'acc')}; K-means {scores(pixels, 'acc')}"
