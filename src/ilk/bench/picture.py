@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def draw(recipe: Recipe, path: Path) -> Path | None:
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     figure.suptitle(recipe.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     for axis, (data, rows) in zip(axes, panels, strict=True):
-        axis.set_title(data.name + (f": {data.about}" if data.about else ""), fontsize=10, loc="left")
+        title = data.name + (f": {data.about}" if data.about else "")
+        axis.set_title(textwrap.fill(title, 84), fontsize=10, loc="left")
         (_lines if any(row.swept for row, _ in rows) else _bars)(axis, data, rows, score)
         axis.spines[["top", "right"]].set_visible(False)
     if any(row.swept is None for _, rows in panels for row, _ in rows):
