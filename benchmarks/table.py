@@ -93,6 +93,52 @@ def dac_rows() -> list[Row]:
     return rows
 
 
+def mean(runs: list[dict[str, Any]]) -> float:
+    """Return the mean ACC."""
+    return sum(run["scores"]["acc"] for run in runs) / len(runs)
+
+
+def scan_rows() -> list[Row]:
+    """Rows on SCAN."""
+    rows: list[Row] = []
+    heads, plain, layout = (cells("scan", "clothing500", *name) for name in SCAN_ROWS)
+    if heads and plain and layout:
+        text = f"ACC {mean(heads):.3f}; K-means {mean(plain):.3f}, UMAP + mixture {mean(layout):.3f}".replace("0.", ".")
+        what = "`-m scan`, 500 photos of clothes, MobileNetV2, heads, mean of 5 seeds"
+        rows.append((what, "above K-means on the same features", text, mean(heads) > mean(plain)))
+    if small := cells("scan", "mnist", "scan", "small"):
+        pixels = cells("scan", "mnist", "transfer", "kmeans")
+        above = all(run["scores"]["acc"] > mean(pixels) for run in small)
+        minutes = max(run["seconds"]["total"] for run in small) / 60
+        text = f"ACC {scores(small, 'acc')}; K-means {scores(pixels, 'acc')}; {minutes:.1f} minutes at most"
+        fine = above and minutes < 10
+        rows.append(
+            ("… from scratch, 10,000 of MNIST, seeds 0 to 2", "above K-means on pixels, < 10 minutes", text, fine)
+        )
+    return rows
+
+
+SCAN_ROWS = (("scan", "frozen"), ("transfer", "kmeans"), ("transfer", "default"))
+
+
+def deepcluster_rows() -> list[Row]:
+    """Rows on DeepCluster and its probes."""
+    rows: list[Row] = []
+    for r in load("deepcluster"):
+        if r["n_images"] != 10_000 or "above_pixels" not in r:
+            continue
+        ours, pixels = (scores(list(r["rows"][name].values()), "acc") for name in ("all", "pixels"))
+        what = "`-m deepcluster`, 10,000 of Fashion-MNIST, 100 clusters to 10 groups, 5 epochs, seeds 0 to 2"
+        rows.append((what, "above K-means on pixels", f"ACC {ours}; K-means {pixels}", all(r["above_pixels"])))
+    if found := load("probes"):
+        r = found[0]
+        pairs = zip(r["layers"], r["trained"], r["random"], strict=True)
+        text = ", ".join(f"{name} {a['mean']:.3f} ({b['mean']:.3f})" for name, a, b in pairs).replace("0.", ".")
+        what = "… `ilk probe` after 3 epochs on 5,000 of CIFAR-10, trained (random)"
+        rows.append((what, "trained above random", text, all(r["trained_above_random"].values())))
+    return rows
+
+
 def placing_rows() -> list[Row]:
     """Rows on first groups, and on images a run has not seen."""
     rows: list[Row] = []
@@ -236,7 +282,16 @@ def table2() -> str:
 
 def table() -> str:
     """Return the whole table as Markdown."""
-    rows = quality_rows() + dac_rows() + k_rows() + report_rows() + placing_rows() + cost_rows()
+    rows = (
+        quality_rows()
+        + dac_rows()
+        + scan_rows()
+        + deepcluster_rows()
+        + k_rows()
+        + report_rows()
+        + placing_rows()
+        + cost_rows()
+    )
     lines = ["| what | goal | measured | |", "|---|---|---|---|"]
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
     own = {path.stem for path in RESULTS.parent.glob("*.toml")}  # recipes that have tables of their own
