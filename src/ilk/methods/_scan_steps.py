@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ Tell = Callable[[Mapping[str, Any]], object]
 _DROPPED = 0.5  # share of the entries of ready-made features that an altered copy lacks
 
 
-class Stage:
+class Stage(ABC):
     """What both trainings share: the pool, the optimizer, the generators, the order of images.
 
     Parameters
@@ -100,8 +101,9 @@ class Stage:
         for index in epoch_of(len(self.pool), self.size, self.draws):
             yield index, index
 
+    @abstractmethod
     def _step(self, index: Tensor, other: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Return the loss of a batch."""
 
     def _after(self) -> None:
         """Do what follows each step of the optimizer."""
