@@ -105,6 +105,7 @@ class Stage(ABC):
     def _step(self, index: Tensor, other: Tensor) -> Tensor:
         """Return the loss of a batch."""
 
+    @abstractmethod
     def _after(self) -> None:
         """Do what follows each step of the optimizer."""
 
@@ -155,6 +156,9 @@ class Clustering(Stage):
                 yield index, self.nearest[index]
             else:
                 yield index, self.nearest[index, torch.randint(m, (len(index),), generator=self.draws)]
+
+    def _after(self) -> None:
+        """Nothing follows a step."""
 
     def _step(self, index: Tensor, other: Tensor) -> Tensor:
         anchors = self.logits(self._altered(index))
