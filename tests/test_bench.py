@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_cells_and_their_names(recipe: bench.Recipe) -> None:
 def test_budgets_take_the_largest_reduction_that_fits(recipe: bench.Recipe) -> None:
     for budget, images_, name in (
         (None, None, ""),
-        (0.5, None, ""),
+        (0.5, 12, "1min-"),  # the smallest, where none fits: never all of it without a word
         (1, 12, "1min-"),
         (3, 12, "1min-"),
         (9, 30, "5min-"),
@@ -128,6 +129,8 @@ def test_budgets_take_the_largest_reduction_that_fits(recipe: bench.Recipe) -> N
         cell = recipe.cells(["K-means"], budget)[0]
         assert (cell.images, cell.name) == (images_, f"small-transfer-tiny-{name}0")
     assert recipe.cells(["K-means"], 9)[0].options()["n_init"] == 1
+    assert recipe.cells(["K-means"], 9)[0].asked == "--only small-transfer-tiny-5min-0 --budget 5"
+    assert recipe.cells(["K-means"])[0].asked == "--only small-transfer-tiny-0"
 
 
 def test_a_sweep_has_published_figures_of_its_own(recipe: bench.Recipe, home: Path) -> None:
@@ -193,10 +196,13 @@ def test_all_cells_are_run_once(recipe: bench.Recipe) -> None:
     assert (outcome.failed, outcome.stopped) == ({}, "")
     record = json.loads((recipe.results / "small-Toy-tiny-1.json").read_text())
     assert record.keys() >= {"data", "n_images", "method", "preset", "seed", "scores", "fit_on", "score_on", "epochs",
-                             "seconds", "budget", "device", "hardware", "versions", "commit", "command"}  # fmt: skip
+                             "seconds", "budget", "peak_rss_mib", "device", "hardware", "versions", "commit",
+                             "command"}  # fmt: skip
     assert (record["n_images"], record["seed"], record["epochs"], record["fit_on"]) == (90, 1, 2, "all images")
     assert set(record["scores"]) == {"acc", "nmi", "nmi_geometric", "ari", "purity"}
     parts = json.loads((recipe.results / "parts-Toy-tiny-0.json").read_text())
+    if sys.platform.startswith("linux"):
+        assert 50 < record["peak_rss_mib"] < 20_000
     assert (parts["n_images"], parts["fit_on"], parts["score_on"]) == (60, "the training images", "the test images")
     assert parts["scores"]["acc"] > 0.5
     assert json.loads((recipe.results / "small-Toy-tiny-images30-0.json").read_text())["n_images"] == 30
@@ -244,6 +250,7 @@ def test_a_finished_run_without_its_result(recipe: bench.Recipe) -> None:
     events: list[dict[str, Any]] = []
     bench.run_recipe(recipe, only=["K-means"], on_event=events.append)
     assert "already" in [event["event"] for event in events]
+    assert json.loads((recipe.results / "small-transfer-tiny-0.json").read_text())["peak_rss_mib"] is None
     assert (recipe.results / "small-transfer-tiny-0.json").exists()
 
 
@@ -252,6 +259,16 @@ def test_one_failure_stops_no_other(recipe: bench.Recipe, home: Path) -> None:
     outcome = bench.run_recipe(bad, only=["K-means", "Sweep"])
     assert list(outcome.failed) == ["small-transfer-tiny-0"]
     assert len(outcome.done) == 2
+
+
+def test_an_error_of_a_method_stops_no_other(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Any, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(Toy, "fit", fail)
+    outcome = bench.run_recipe(recipe, only=["small-Toy-tiny-0", "K-means"])
+    assert outcome.failed == {"small-Toy-tiny-0": "RuntimeError: shapes cannot be multiplied"}
+    assert outcome.done == ["small-transfer-tiny-0"]
 
 
 def test_a_seed_that_diverged_is_a_result(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,16 +304,16 @@ def put(recipe: bench.Recipe, name: str, acc: float, **more: Any) -> None:
 
 def test_the_table_by_hand(recipe: bench.Recipe) -> None:
     put(recipe, "small-Toy-tiny-0", 0.8)
-    put(recipe, "small-Toy-tiny-1", 0.9)
+    put(recipe, "small-Toy-tiny-1", 0.9, peak_rss_mib=2560)
     put(recipe, "small-transfer-tiny-5min-0", 0.7, minutes=5)
     put(recipe, "small-Toy-tiny-images30-0", 0.2, device="cuda")
     lines = bench.markdown(recipe).splitlines()
     assert lines[0] == "# A test"
     assert lines[2] == "## small: 90 images"
-    assert lines[4] == "| method | ACC | published | NMI | published | ARI | published | seeds | minutes | note |"
-    assert lines[6] == ("| Toy | .850 ± .071 | .900 | .425 ± .035 | .800 | -.010 ± .000 |  | 2 | 1.5 | a note |")
+    assert lines[4] == "| method | ACC | published | NMI | published | ARI | published | seeds | minutes | GiB | note |"
+    assert lines[6] == ("| Toy | .850 ± .071 | .900 | .425 ± .035 | .800 | -.010 ± .000 |  | 2 | 1.5 | 2.5 | a note |")
     assert lines[7] == (
-        "| K-means | .700 | .500 | .350 |  | -.010 |  | 1 | 1.5 | "
+        "| K-means | .700 | .500 | .350 |  | -.010 |  | 1 | 1.5 |  | "
         "published: copied from another paper; reduced to 5 minutes: 30 images, n_init = 1 |"
     )
     assert lines[8].startswith("| Sweep (images 30) | .200 |")
@@ -377,6 +394,8 @@ def test_the_command(ilk: Ilk, recipe: bench.Recipe) -> None:
     assert said.code == 0, said.err
     assert "1/1      small-transfer-tiny-5min-0" in said.out
     assert "| K-means | " in said.out
+    assert "## small" in said.out
+    assert "## parts" not in said.out, "data that nobody asked for"
     assert (recipe.results / "test.png").exists()
     assert (recipe.results / "table.md").read_text() == bench.markdown(recipe)
     told = ilk("bench", recipe.path, "--only", "K-means", "--budget", "5", "--json").json

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,9 +26,11 @@ __all__ = [
     "average_gradients",
     "broadcast",
     "device",
+    "forget_peak",
     "free_memory",
     "generator",
     "has_bf16",
+    "peak_memory",
     "pool",
     "rank",
     "seeded",
@@ -156,6 +159,26 @@ def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
         line = next(line for line in text.splitlines() if line.startswith(key))
         return int(line.removeprefix(key).split()[0]) * unit
     return None
+
+
+def forget_peak() -> None:
+    """Begin anew with what `peak_memory` tells, where the system allows it: on Linux."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
+def peak_memory() -> int | None:
+    """Return the most bytes of main memory that this process held at once; None where the system does not tell.
+
+    Counted since `forget_peak` on Linux, else since the process began.
+    """
+    kept = _number(Path("/proc/self/status"), "VmHWM:", 1024)
+    if kept is None:
+        with contextlib.suppress(ImportError):  # Windows has no such module
+            import resource
+
+            kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return kept
 
 
 def has_bf16(device: str | torch.device = "cpu") -> bool:

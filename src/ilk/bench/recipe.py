@@ -125,6 +125,11 @@ class Cell:
             chosen["preset"] = self.row.preset
         return {**chosen, **(self.budget or {}).get("settings", {})}
 
+    @property
+    def asked(self) -> str:
+        """The options of ``ilk bench`` that run this cell alone."""
+        return f"--only {self.name}" + (f" --budget {self.budget['minutes']:g}" if self.budget else "")
+
     def job(self) -> dict[str, Any]:
         """Return everything that decides what comes out, as plain data."""
         data = {key: getattr(self.data, key) for key in ("labels", "split", "score_split")}
@@ -189,7 +194,8 @@ class Recipe:
         only
             Name of a row, of a data set, or of a cell; ``*`` stands for anything.
         budget
-            Minutes. Each row takes the largest of its reductions that fits, and runs whole where it has none.
+            Minutes. Each row takes the largest of its reductions that fits, or the smallest where none does, and runs
+            whole where it has none.
 
         Raises
         ------
@@ -218,8 +224,10 @@ def _fits(name: str, cell: Cell) -> bool:
 
 
 def _reduction(row: Row, budget: float | None) -> Mapping[str, Any] | None:
-    fitting = [told for told in row.budgets if budget is not None and told["minutes"] <= budget]
-    return fitting[-1] if fitting else None
+    if budget is None or not row.budgets:
+        return None
+    fitting = [told for told in row.budgets if told["minutes"] <= budget]
+    return fitting[-1] if fitting else row.budgets[0]
 
 
 def load_recipe(path: str | Path, variables: Mapping[str, str] | None = None) -> Recipe:

@@ -54,8 +54,10 @@ def results_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     return {name: record for name, record in found.items() if record is not None}
 
 
-def record_of(recipe: Recipe, cell: Cell, run: Run, scores: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the result of a finished run, in the form of docs/benchmarks.md."""
+def record_of(
+    recipe: Recipe, cell: Cell, run: Run, scores: Mapping[str, Any] | None, peak: int | None
+) -> dict[str, Any]:
+    """Return the result of a finished run that held `peak` bytes at most, in the form of docs/benchmarks.md."""
     header, summary = run.header, run.header["summary"]
     epochs = [record["epoch"] for record in header.get("history") or [] if "epoch" in record]
     part = "" if cell.images is None else f", a random part of {cell.images:,}"
@@ -76,6 +78,7 @@ def record_of(recipe: Recipe, cell: Cell, run: Run, scores: Mapping[str, Any] | 
         "epochs": max(epochs) if epochs else None,
         "seconds": summary["seconds"],
         "images_per_second": summary["images_per_second"],
+        "peak_rss_mib": peak and round(peak / 2**20),
         "budget": dict(cell.budget) if cell.budget else None,
         "encoder": summary["encoder"],
         "warnings": summary["warnings"],
@@ -83,7 +86,7 @@ def record_of(recipe: Recipe, cell: Cell, run: Run, scores: Mapping[str, Any] | 
         "hardware": hardware(str(header.get("device"))),
         "versions": header["versions"],
         "commit": header["commit"],
-        "command": f"ilk bench {recipe.path.parent.name}/{recipe.path.name} --only {cell.name}",
+        "command": f"ilk bench {recipe.path.parent.name}/{recipe.path.name} {cell.asked}",
         "job": cell.job(),
     }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ilk import jobs, runs, scoring
+from ilk import compute, jobs, runs, scoring
 from ilk.bench import results
 from ilk.bench.recipe import Cell, Recipe
 from ilk.bench.subset import subset
@@ -104,10 +104,11 @@ def run_recipe(
         except Diverged as error:  # a result as any other: a table without it would flatter the method
             record = {"data": cell.data.name, "row": cell.row.name, "seed": cell.seed, "scores": None,
                       "error": str(error), "device": device, "hardware": results.hardware(),
-                      "commit": jobs.commit(), "job": cell.job()}  # fmt: skip
-        except IlkError as error:
-            outcome.failed[cell.name] = str(error)
-            tell({**told, "state": "failed", "why": str(error)})
+                      "commit": jobs.commit(), "budget": cell.budget, "job": cell.job()}  # fmt: skip
+        except Exception as error:  # whatever a method does wrong, the other cells are run
+            why = str(error) if isinstance(error, IlkError) else f"{type(error).__name__}: {error}"
+            outcome.failed[cell.name] = why
+            tell({**told, "state": "failed", "why": why})
             continue
         results.write(recipe, cell, record)
         outcome.done.append(cell.name)
@@ -134,6 +135,13 @@ def _run(
     options: dict[str, Any] = {**recipe.options(cell), "cache": cache}
     if device != "auto":
         options["device"] = device
+    events: set[str] = set()
+
+    def told(event: dict[str, Any]) -> bool | None:
+        events.add(str(event.get("event")))
+        return tell(event)
+
+    compute.forget_peak()
     run = jobs.cluster(
         source,
         place,
@@ -142,12 +150,14 @@ def _run(
         split=cell.data.split,
         labels=cell.data.labels,
         overwrite=again,
-        command=f"ilk bench {recipe.path.parent.name}/{recipe.path.name} --only {cell.name}",
+        command=f"ilk bench {recipe.path.parent.name}/{recipe.path.name} {cell.asked}",
         max_seconds=left,
         start_from=recipe.path.parent / "checkpoints" / recipe.path.stem / cell.name,
-        on_event=tell,
+        on_event=told,
     )
-    return results.record_of(recipe, cell, run, _scores(cell, run, source, cache))
+    # what was finished before took its memory in another process
+    peak = None if "already" in events else compute.peak_memory()
+    return results.record_of(recipe, cell, run, _scores(cell, run, source, cache), peak)
 
 
 def _scores(cell: Cell, run: runs.Run, source: str, cache: Path | None) -> Mapping[str, Any] | None:

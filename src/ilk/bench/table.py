@@ -15,15 +15,20 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def collected(recipe: Recipe, data: Data) -> list[tuple[Row, list[dict[str, Any]]]]:
-    """Return for every row of `data` its results, one per seed; reduced ones only where there is no whole one."""
+    """Return for every row of `data` its results, one per seed; the least reduced that there are."""
     every = results_of(recipe)
     found = []
     for row in recipe.rows:
         if data.name in row.data:
             mine = [r for r in every.values() if r["data"] == data.name and r["row"] == row.name and _same(r, row)]
-            whole = [r for r in mine if not r.get("budget")]
-            found.append((row, sorted(whole or mine, key=lambda r: int(r["seed"]))))
+            longest = max((_minutes(r) for r in mine), default=0.0)
+            found.append((row, sorted((r for r in mine if _minutes(r) == longest), key=lambda r: int(r["seed"]))))
     return found
+
+
+def _minutes(record: Mapping[str, Any]) -> float:
+    """Return the budget of a result; infinity for a whole one."""
+    return float(record["budget"]["minutes"]) if record.get("budget") else float("inf")
 
 
 def _same(record: Mapping[str, Any], row: Row) -> bool:
@@ -65,7 +70,7 @@ def markdown(recipe: Recipe, only: Collection[str] = ()) -> str:
 def _of_data(recipe: Recipe, data: Data, rows: list[tuple[Row, list[dict[str, Any]]]]) -> list[str]:
     heads = [head for score in recipe.scores for head in (SCORES[score], "published")]
     lines = [f"## {data.name}" + (f": {data.about}" if data.about else ""), ""]
-    lines += [_line(["method", *heads, "seeds", "minutes", "note"]), _line(["---"] * (len(heads) + 4))]
+    lines += [_line(["method", *heads, "seeds", "minutes", "GiB", "note"]), _line(["---"] * (len(heads) + 5))]
     best = {score: _best_three([_mean(records, score) for _, records in rows]) for score in recipe.scores}
     known = {score: _best_three([_published(row, data, score) for row, _ in rows]) for score in recipe.scores}
     for row, records in rows:
@@ -75,6 +80,8 @@ def _of_data(recipe: Recipe, data: Data, rows: list[tuple[Row, list[dict[str, An
             cells += [_ours(scored, score, best[score]), _shown(_published(row, data, score), known[score])]
         minutes = [record["seconds"]["total"] / 60 for record in scored]
         cells += [str(len(scored) or ""), f"{statistics.mean(minutes):.1f}" if minutes else ""]
+        peaks = [record["peak_rss_mib"] / 1024 for record in scored if record.get("peak_rss_mib")]
+        cells.append(f"{max(peaks):.1f}" if peaks else "")
         lines.append(_line([*cells, _note(recipe, row, data, records)]))
     return [*lines, ""]
 

@@ -39,13 +39,14 @@ def bench(
                 folder=folder, on_event=lambda event: _show(screen, event),
             )  # fmt: skip
         text = bench.markdown(recipe)
+        asked = {cell.data.name for cell in recipe.cells(only, budget)} if only else ()
         found = bench.results_of(recipe)
         picture = draw(recipe, recipe.results / f"{path.stem}.png") if found else None
         if found:
             (recipe.results / "table.md").write_text(text, "utf-8")
         screen.json({"recipe": str(path), **vars(outcome), "results": found, "picture": str(picture or "") or None})
         screen.line()
-        for line in text.splitlines():
+        for line in (bench.markdown(recipe, asked) if asked else text).splitlines():
             screen.line(line)
         if picture:
             screen.line(f"picture  {picture}")
