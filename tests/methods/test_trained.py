@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,12 +26,10 @@ from ilk.methods import (
 )
 from ilk.methods._autoencoder_steps import LOSSES
 from ilk.methods._dec_steps import CenteredAutoencoder, Embedding
-from ilk.methods._jule_steps import merged_to, periods, pieces, tree_of, without_outliers
 from ilk.methods._pool import Pixels
 from ilk.methods.dec_presets import DEFAULT
 from ilk.networks.autoencoders import DenseAutoencoder
 from ilk.runs import checked_figure
-from ilk.vectors import Linkage, neighbor_weights
 
 DATA = load_digits()
 IMAGES, TRUTH = np.round(DATA.images * 255 / 16).astype(np.uint8), DATA.target
@@ -192,66 +189,6 @@ def test_training_sharpens() -> None:
     assert (end * figure["x"]).sum() > (start * figure["x"]).sum()
 
 
-# -- JULE --------------------------------------------------------------------------------------------------------------
-
-
-def test_periods_end_at_k() -> None:
-    assert periods(100, 7, 0.5) == [50, 25, 12, 7]
-    assert periods(5, 10, 0.9) == [10]
-
-
-def test_batches_hold_pairs_and_every_row_once() -> None:
-    labels = np.repeat(np.arange(40), 25)
-    order = pieces(labels, 10, compute.generator(0)).numpy()
-    assert sorted(order) == list(range(1000))
-    shown = labels[order]
-    pairs = [np.bincount(shown[at : at + 100]).max() for at in range(0, 1000, 100)]
-    groups = [len(np.unique(shown[at : at + 100])) for at in range(0, 1000, 100)]
-    assert min(pairs) >= 5
-    assert min(groups) >= 5
-    assert not np.array_equal(order, pieces(labels, 10, compute.generator(1)).numpy())
-
-
-def test_what_shares_no_edges_is_merged_by_nearest_means() -> None:
-    rows = np.array([[0.0], [0.1], [5.0], [5.1], [9.0], [9.1]], np.float32)
-    index = np.array([[1], [0], [3], [2], [5], [4]])
-    linkage = Linkage(neighbor_weights(index, np.full((6, 1), 0.1)), np.arange(6))
-    merged_to(linkage, 2, rows)
-    assert linkage.groups().tolist() == [0, 0, 1, 1, 1, 1] or linkage.groups().tolist() == [0, 0, 0, 0, 1, 1]
-    tree = tree_of(linkage, rows)
-    assert tree.shape == (5, 4)
-    assert tree[-1, 3] == 6
-
-
-def test_outliers_are_no_groups_where_that_is_asked_for() -> None:
-    """Three large groups and a far small one; the merges have united two of the large instead."""
-    start = np.repeat(np.arange(4), (40, 40, 40, 3))
-    rows = np.array([0.0, 4.0, 8.0, 60.0], np.float32)[start][:, None]
-    united = np.array([0, 0, 1, 2])[start]
-    linkage: Any = SimpleNamespace(merges=[(0, 1, 0.5)], groups=lambda: united)
-    assert np.array_equal(without_outliers(start, linkage, 3, rows, 0.0), united)
-    labels = without_outliers(start, linkage, 3, rows, 0.1)
-    assert np.bincount(labels).tolist() == [40, 40, 43]
-    assert (labels[80:] == 2).all()  # the far ones have joined the nearest
-    assert np.array_equal(without_outliers(start, linkage, 3, rows, 1.0), united)  # there are no three so large
-
-
-def test_triplets_draw_groups_together_and_apart() -> None:
-    """Distances within groups over those between them: small after training, not so where the network stays random."""
-    settings = {"channels": [16, 16], "code": 32, "epochs": 3, "batch_size": 50}
-    ratios = []
-    for lr in (0.01, 0.0):
-        model = JULE(10, settings={**settings, "lr": lr}).fit(IMAGES[:600])
-        x, labels = torch.from_numpy(model.space_), torch.from_numpy(model.labels_)
-        square, same = torch.cdist(x, x).square(), labels[:, None] == labels
-        ratios.append(float(square[same].mean() / square[~same].mean()))
-        checked_figure(model.figures()[0])
-        groups = [record["groups"] for record in model.history_ if "groups" in record]
-        assert groups == sorted(groups, reverse=True)
-        assert groups[-1] == 10
-    assert ratios[0] < 0.7 * ratios[1]
-
-
 # -- GAN ---------------------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +279,7 @@ def test_a_state_of_other_settings_is_refused() -> None:
         ("dec", {"alpha": 0}, "alpha"),
         ("jule", {"rate": 1.0}, "rate"),
         ("jule", {"rerun": 1}, "true or false"),
+        ("jule", {"statistics": "all"}, "running, batch"),
         ("gan", {"width": 0}, "at least 1"),
         ("gan", {"epochs": 0}, "at least 1"),
     ],

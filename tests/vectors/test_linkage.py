@@ -24,17 +24,18 @@ def affinity(w: np.ndarray, a: list[int], b: list[int]) -> float:
     return float(out_and_back / len(a) ** 2 + other / len(b) ** 2)
 
 
-def by_loop(w: np.ndarray, labels: np.ndarray, target: int, local: int) -> Merges:
+def by_loop(w: np.ndarray, labels: np.ndarray, target: int, local: int, limit: int) -> Merges:
     groups = {g: list(np.flatnonzero(labels == g)) for g in range(labels.max() + 1)}
     merges: Merges = []
     while len(groups) > target:
         found = []
         for a in groups:
             near = sorted(((affinity(w, groups[a], groups[b]), -b) for b in groups if b != a), reverse=True)
-            near = [pair for pair in near if pair[0] > 0][:local]
-            if near:
-                best, partner = near[0]
-                found.append((-best - sum(best - v for v, _ in near[1:]) / max(len(near) - 1, 1), a, -partner))
+            best, partner = near[0]
+            if best > 0:
+                others = [v for v, _ in near[1:local]] if len(groups) > limit else []
+                others += [0.0] * (local - 1 - len(others)) if len(groups) > limit else []
+                found.append((-best - sum(best - v for v in others) / max(local - 1, 1), a, -partner))
         if not found:
             break
         _, a, b = min(found)
@@ -44,14 +45,29 @@ def by_loop(w: np.ndarray, labels: np.ndarray, target: int, local: int) -> Merge
     return merges
 
 
-@pytest.mark.parametrize(("seed", "local"), [(0, 5), (1, 5), (2, 1), (3, 2)])
-def test_every_merge_is_that_of_the_loop(seed: int, local: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "local", "limit"), [(0, 5, 0), (1, 5, 6), (2, 1, 6), (3, 2, 8), (4, 5, 100), (5, 4, 7)]
+)
+def test_every_merge_is_that_of_the_loop(seed: int, local: int, limit: int) -> None:
+    """With the neighbours of a group in view, and from `limit` groups on by the affinity alone."""
     weights, labels = start(40, seed)
-    linkage = Linkage(weights, labels, local)
+    assert labels.max() + 1 > 8
+    linkage = Linkage(weights, labels, local, limit)
     linkage.merge_to(2)
-    expected = by_loop(weights.toarray(), labels, 2, local)
+    expected = by_loop(weights.toarray(), labels, 2, local, limit)
     assert [merge[:2] for merge in linkage.merges] == [merge[:2] for merge in expected]
     np.testing.assert_allclose([m[2] for m in linkage.merges], [m[2] for m in expected], rtol=1e-9)
+
+
+def test_the_limit_changes_what_is_merged() -> None:
+    weights, labels = start(400, 1)
+    ends = [Linkage(weights, labels, 5, limit) for limit in (0, 30, 400)]
+    for linkage in ends:
+        linkage.merge_to(2)
+    first, crossed, plain = ([merge[:2] for merge in linkage.merges] for linkage in ends)
+    above = int(labels.max()) + 1 - 30
+    assert crossed[:above] == first[:above] != plain[:above]
+    assert crossed != first
 
 
 def test_affinities_of_what_is_left_are_kept_right() -> None:
@@ -74,5 +90,7 @@ def test_groups_that_share_no_edges_are_not_merged() -> None:
     assert linkage.merge_to(2)
     assert linkage.groups().tolist() == [0, 0, 1, 1]
     assert not linkage.merge_to(1)
+    assert linkage.left().tolist() == [0, 2]
+    assert linkage.isolated(0)
     linkage.join(*np.unique(linkage.labels).tolist())
     assert linkage.groups().tolist() == [0, 0, 0, 0]

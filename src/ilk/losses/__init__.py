@@ -15,7 +15,7 @@ from ilk.losses.pairwise import (
     similarities,
 )
 from ilk.losses.thresholds import lambda_thresholds, linear_thresholds
-from ilk.losses.triplet import triplet_margin
+from ilk.losses.triplet import random_triplets, triplet_margin
 
 __all__ = [
     "ConfidentLoss",
@@ -32,6 +32,7 @@ __all__ = [
     "neighbor_loss",
     "normal_divergence",
     "nt_xent",
+    "random_triplets",
     "selected_mean",
     "selected_rows",
     "selected_sum",

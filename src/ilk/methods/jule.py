@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,9 @@ __all__ = ["JULE"]
 class JULE(Trained):
     """Joint unsupervised learning (JULE): groups are merged, a network learns to tell them apart, and so on.
 
-    It begins with very many small groups, tied by nearest neighbours among the pixels. In each period nine in ten are
-    merged away, by their affinity on a sparse directed neighbour graph, and the network is trained with triplets of the
-    groups that are left; its codes make the next graph. When k groups are left, all merges are made once more on the
+    It begins with very many small groups, tied by nearest neighbours among the pixels. In each period the network is
+    trained with triplets of the groups; then its codes make a sparse directed neighbour graph, on which nine in ten of
+    the groups are merged away, by their affinity. When k groups would be left, all merges are made once more on the
     final codes.
 
     Options: as all trained methods, see `ilk.methods._trained.Trained`; ``epochs`` are those of each period.
@@ -66,7 +66,7 @@ class JULE(Trained):
         for key, limit in {"lr": 10.0, "weight_decay": 1.0, "margin": 4.0, "weight": 1e3}.items():
             _checks.number(key, table[key], limit)
         _checks.number("rate", table["rate"], 0.99, least=0.01)
-        _checks.number("least", table["least"], 1.0)
+        _checks.choice("statistics", table["statistics"], ("running", "batch"))
         _checks.number("scale", table["scale"], 1e3, least=1e-3)
 
     def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
@@ -79,14 +79,16 @@ class JULE(Trained):
         return steps.Joint(network, pool, table, int(self.n_clusters), self.half_, int(self.random_state))
 
     def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
-        k, rows = int(self.n_clusters), features.astype(np.float32)
-        start = learner.memory["labels"]
-        if table["rerun"]:
-            start = steps.first_groups(steps.nearest(rows, 1)[0], k)
-        linkage = steps.linkage_of(rows, start, table)
-        steps.merged_to(linkage, k, rows)
-        labels = steps.without_outliers(start, linkage, k, rows, float(table["least"]))
-        pictures = _drawn.kept_tree(steps.tree_of(linkage, rows))
+        k, joint = int(self.n_clusters), cast(steps.Joint, learner)
+        rows = features.astype(np.float32) if table["statistics"] == "running" else joint.rows()
+        graph = steps.nearest(rows, int(table["n_neighbors"]))
+        start = steps.first_groups(graph[0], k) if table["rerun"] else joint.memory["labels"]
+        linkage = steps.linkage_of(graph, start, table)
+        means = steps.Means(linkage, rows)
+        while linkage.count > k:
+            steps.merge_period(linkage, k, float(table["rate"]), means)
+        labels = linkage.groups()
+        pictures = _drawn.kept_tree(steps.tree_of(linkage, means))
         space = Space.fit(features, int(table["pca"]), normalize=False)
         return voted(labels, k, space, int(table["votes"]), pictures=pictures)
 

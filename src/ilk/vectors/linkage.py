@@ -69,9 +69,10 @@ class Linkage:
 
         A(a, b) = 1ᵀ W[a, b] W[b, a] 1 / |a|² + 1ᵀ W[b, a] W[a, b] 1 / |b|²
 
-    that is, the weights of all paths of two edges that lead from a into b and back, and from b into a and back. The
-    next merge is of the group i and its most similar group for which A(i, 1st) + Σ (A(i, 1st) − A(i, j-th)) / (c − 1)
-    over the c most similar groups is largest: pairs count that stand out among their neighbours.
+    that is, the weights of all paths of two edges that lead from a into b and back, and from b into a and back. While
+    more than `limit` groups are left, the next merge is of the group i and its most similar group for which
+    A(i, 1st) + Σ (A(i, 1st) − A(i, j-th)) / (c − 1) over the c most similar groups is largest: pairs count that stand
+    out among their neighbours; where i has fewer, the others count as 0. After that it is of the pair of the largest A.
 
     Parameters
     ----------
@@ -81,11 +82,15 @@ class Linkage:
         Groups to begin with, numbered from 0.
     local : int
         c, how many of the most similar groups a group is compared with.
+    limit : int
+        With so many groups or fewer, the affinity alone decides.
 
     Attributes
     ----------
     count : int
         Groups that are left.
+    size : (groups,) float64
+        Rows of every group; 0 for those that were merged into others.
     merges : list of (int, int, float)
         Numbers of the two groups, the first of which goes on, and their affinity.
 
@@ -101,11 +106,11 @@ class Linkage:
     J. Yang, D. Parikh, D. Batra, "Joint Unsupervised Learning of Deep Representations and Image Clusters", CVPR 2016.
     """
 
-    def __init__(self, weights: Any, labels: Ints, local: int = 5) -> None:
+    def __init__(self, weights: Any, labels: Ints, local: int = 5, limit: int = 100) -> None:
         from scipy.sparse import csr_matrix
 
         self.labels = labels.copy()
-        self.local = local
+        self.local, self.limit = local, limit
         n, self.count = len(labels), int(labels.max()) + 1
         member = csr_matrix((np.ones(n), (labels, np.arange(n))), shape=(self.count, n))
         # to[a] (sparse over rows i): what leads from a to i; back[a]: what leads from i to a
@@ -132,6 +137,14 @@ class Linkage:
     def affinity(self, a: int, b: int) -> float:
         """Return A(a, b)."""
         return self.near[a].get(b, 0.0)
+
+    def left(self) -> Ints:
+        """Return the numbers of the groups that are left, ascending."""
+        return np.flatnonzero(self.size)
+
+    def isolated(self, a: int) -> bool:
+        """Return whether group `a`, one of those left, has no affinity to any other."""
+        return not self.near[a]
 
     def merge_to(self, target: int) -> bool:
         """Merge until `target` groups are left; false where no two of those left share edges both ways."""
@@ -163,12 +176,14 @@ class Linkage:
     def _push(self, a: int) -> None:
         """Put what `a` would merge with into the heap; entries of older versions count no more."""
         self.version[a] += 1
-        near = sorted([(-value, b) for b, value in self.near[a].items()])[: self.local]
-        if not near:
+        if not self.near[a]:
             return
-        best = near[0][0]
-        others = sum(value - best for value, _ in near[1:]) / max(len(near) - 1, 1)
-        heapq.heappush(self.heap, (best - others, a, near[0][1], self.version[a]))
+        compared = self.local if self.count > self.limit else 1
+        near = heapq.nsmallest(compared, [(-value, b) for b, value in self.near[a].items()])
+        rank, partner = near[0]
+        if compared > 1:  # groups without affinity add nothing to the sum: as if they stood at 0
+            rank += rank - sum(value for value, _ in near[1:]) / (compared - 1)
+        heapq.heappush(self.heap, (rank, a, partner, self.version[a]))
 
     def _merge(self, a: int, b: int) -> None:
         """Merge `b` into `a`, or `a` into `b` where that is larger."""
@@ -179,6 +194,7 @@ class Linkage:
         self.labels[self.members[b]] = a
         self.members[a] = np.concatenate([self.members[a], self.members[b]])
         self.size[a] += self.size[b]
+        self.size[b] = 0.0
         self.to[a], self.back[a] = _added(self.to[a], self.to[b]), _added(self.back[a], self.back[b])
         around = (self.near[a].keys() | self.near[b].keys()) - {a, b}
         for c in around:  # from c into the new group: the sum over its rows
@@ -197,8 +213,8 @@ class Linkage:
         self.members[b] = self.members[b][:0]
         self.version[b] += 1
         self.count -= 1
-        self._push(a)
-        for c in around:
+        # at the limit the measure changes, and what the heap says of all others is void
+        for c in self.left().tolist() if self.count == self.limit else [a, *around]:
             self._push(c)
 
     def _from(self, a: int) -> dict[int, float]:
