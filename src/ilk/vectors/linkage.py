@@ -179,7 +179,7 @@ class Linkage:
         if not self.near[a]:
             return
         compared = self.local if self.count > self.limit else 1
-        near = heapq.nsmallest(compared, [(-value, b) for b, value in self.near[a].items()])
+        near = sorted([(-value, b) for b, value in self.near[a].items()])[:compared]
         rank, partner = near[0]
         if compared > 1:  # groups without affinity add nothing to the sum: as if they stood at 0
             rank += rank - sum(value for value, _ in near[1:]) / (compared - 1)
