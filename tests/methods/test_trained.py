@@ -212,15 +212,38 @@ def test_both_networks_move_and_neither_learns_from_the_others_loss() -> None:
         assert not all(torch.equal(p, q) for p, q in zip(before[name], net.parameters(), strict=True)), name
 
 
-def test_codes_of_a_gan_are_principal_components_of_unit_rows() -> None:
-    model = GAN(3, preset="tiny").fit(IMAGES[:100])
+@pytest.mark.parametrize("batch_size", [16, 96])
+def test_batch_norms_of_a_gan_end_with_the_statistics_of_real_images(batch_size: int) -> None:
+    images = IMAGES[:96].repeat(2, 1).repeat(2, 2)  # 16 pixels: a second convolution, the first that has a batch norm
+    model = GAN(3, preset="tiny", settings={"batch_size": batch_size}).fit(images)
+    first, second = model.network_.discriminator.layers
+    norm = second[1]
+    with torch.no_grad():
+        maps = second[0](first(torch.from_numpy(images[:, None]).float() / 127.5 - 1))
+    torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    assert norm.num_batches_tracked == 96 // batch_size
+    assert norm.momentum == 0.1
+    if batch_size == 96:
+        torch.testing.assert_close(norm.running_var, maps.var((0, 2, 3)), rtol=1e-4, atol=1e-6)
+    again = GAN.from_state(model.state())
+    assert torch.equal(again.network_.discriminator.layers[1][1].running_var, norm.running_var)
+    assert np.array_equal(again.predict(images), model.labels_)
+
+
+@pytest.mark.parametrize("cls", [GAN, SWWAE])
+def test_codes_are_principal_components_of_what_many_layers_see(cls: Any) -> None:
+    model = cls(3, preset="tiny").fit(IMAGES[:100])
     images = torch.from_numpy(IMAGES[:100, None]).float() / 255
     net = model.network_.eval()
     with torch.no_grad():
         seen, codes = net.features(images), net.code(images)
-    torch.testing.assert_close(seen.norm(dim=1), torch.ones(100))
+    levels = 3 if cls is SWWAE else 1  # one row, or one part for each level, of length 1
+    torch.testing.assert_close(seen.norm(dim=1), torch.full((100,), levels**0.5))
+    assert codes.shape == (100, 8)
     covariance = torch.cov(codes.T)
     assert (covariance - torch.diag(covariance.diagonal())).abs().max() < 1e-4 * covariance.max()
+    share = covariance.trace() / torch.cov(seen.T).trace()
+    assert 0.5 < share < 1.001
     net.train()
 
 
@@ -273,7 +296,9 @@ def test_a_state_of_other_settings_is_refused() -> None:
         ("denoising_autoencoder", {"corruption": 1.5}, "from 0 to 1"),
         ("sparse_autoencoder", {"target": 0.0}, "target"),
         ("deconvolutional", {"kernels": [3]}, "as many as"),
+        ("deconvolutional", {"kernels": [5, 4, 3]}, "kernels=.*odd"),
         ("swwae", {"middle": -1}, "middle"),
+        ("swwae", {"code": 0}, "at least 1"),
         ("vae", {"beta": "x"}, "beta"),
         ("dec", {"rounds": 0}, "at least 1"),
         ("dec", {"alpha": 0}, "alpha"),
@@ -281,6 +306,7 @@ def test_a_state_of_other_settings_is_refused() -> None:
         ("jule", {"rerun": 1}, "true or false"),
         ("jule", {"statistics": "all"}, "running, batch"),
         ("gan", {"width": 0}, "at least 1"),
+        ("gan", {"kernel": 0}, "at least 1"),
         ("gan", {"epochs": 0}, "at least 1"),
     ],
 )

@@ -13,11 +13,22 @@ from torch.nn import functional
 
 from ilk import compute, losses, train
 from ilk.methods import _drawn
+from ilk.methods._components import fit_components
 from ilk.methods._pool import Pixels, batches
 from ilk.methods._trained import shown_rows
+from ilk.networks.autoencoders import SwitchedAutoencoder
 from ilk.train.state import Part
 
-__all__ = ["LOSSES", "Reconstructing", "make_optimizer", "reconstructions", "samples", "seeds_of", "usual_batch"]
+__all__ = [
+    "LOSSES",
+    "Reconstructing",
+    "Switching",
+    "make_optimizer",
+    "reconstructions",
+    "samples",
+    "seeds_of",
+    "usual_batch",
+]
 
 _SAMPLES = 32
 
@@ -149,6 +160,18 @@ class Reconstructing:
         order = torch.randperm(len(self.pool), generator=self.draws)
         for index in batches(order, self.batch_size, least=2):
             yield index, self.pool.read(index)
+
+
+class Switching(Reconstructing):
+    """Trains a `SwitchedAutoencoder`: after the last epoch, finds the components of what its levels hold."""
+
+    def epoch(self, number: int, tell: Any) -> dict[str, Any]:
+        """Train on every image once."""
+        done = super().epoch(number, tell)
+        if number + 1 == self.epochs:
+            assert isinstance(self.network, SwitchedAutoencoder)
+            fit_components(self.network, self.pool)
+        return done
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------

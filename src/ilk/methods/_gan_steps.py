@@ -6,24 +6,22 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ilk import compute, train
 from ilk.errors import Diverged
 from ilk.methods._autoencoder_steps import seeds_of
+from ilk.methods._components import fit_components
 from ilk.methods._pool import Pixels, batches
 from ilk.networks.gan import Adversaries
 from ilk.train.state import Part
-from ilk.vectors import fit_pca
 
 __all__ = ["Adversarial"]
 
-_FOR_COMPONENTS = 10_000
-_BLOCK = 512
+_FOR_STATISTICS = 10_000
 
 
 class Adversarial:
@@ -73,7 +71,7 @@ class Adversarial:
         }
 
     def epoch(self, number: int, tell: Any) -> dict[str, Any]:
-        """Train both networks on every image once; after the last epoch, find the principal components."""
+        """Train both networks on every image once; after the last epoch, sum up what was seen."""
         order = torch.randperm(len(self.pool), generator=self.draws)
         rows = list(batches(order, self.batch_size, least=2))
         total = torch.zeros(2, dtype=torch.float64, device=self.pool.device)
@@ -84,7 +82,8 @@ class Adversarial:
         if not all(math.isfinite(loss) for loss in both):
             raise Diverged(f"the losses are {both} in epoch {number + 1}: training diverged. Make lr smaller.")
         if number + 1 == self.epochs:
-            self._sum_up()
+            self._settle()
+            fit_components(self.network, self.pool)
         return {"loss": round(both[0], 6), "generator_loss": round(both[1], 6)}
 
     def _step(self, real: Tensor) -> Tensor:
@@ -112,13 +111,22 @@ class Adversarial:
         self.optimizers[which].step()
 
     @torch.no_grad()
-    def _sum_up(self) -> None:
-        net = self.network.eval()
-        count = min(len(self.pool), _FOR_COMPONENTS)
-        rows = torch.from_numpy(np.linspace(0, len(self.pool) - 1, count).astype(np.int64))
-        seen = torch.cat([net.features(self.pool.read(part)) for part in rows.split(_BLOCK)])  # type: ignore[no-untyped-call]
-        pca = fit_pca(seen, min(len(net.components), count))
-        net.mean.copy_(pca.mean)
-        net.components.zero_()
-        net.components[: len(pca.components)].copy_(pca.components)
-        self.network.train()
+    def _settle(self) -> None:
+        """Give the discriminator's batch norms the statistics of real images alone.
+
+        While it trains, two of three batches are generated ones, and the averages that batch norm keeps are mostly of
+        those. Here they become the means over batches of real images, drawn from all: an order that the images came in
+        would make batches of one kind.
+        """
+        net = self.network.discriminator.train()
+        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # every batch counts alike
+        rows = torch.randperm(len(self.pool), generator=self.draws)[:_FOR_STATISTICS]
+        for part in batches(rows, self.batch_size, drop_last=True):
+            with torch.autocast(self.pool.device.type, torch.bfloat16, enabled=self.half):
+                net(self.pool.read(part) * 2 - 1)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

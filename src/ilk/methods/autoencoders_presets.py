@@ -63,11 +63,15 @@ DECONVOLUTIONAL: Presets = {
     "tiny": {**_TINY, "channels": [8, 8], "kernels": [3, 3], "code": 6},
 }
 
-_SWITCHES: dict[str, Any] = {"channels": [16, 32, 64, 128], "middle": 0.1}  # weight of the losses between the levels
+_SWITCHES: dict[str, Any] = {
+    "channels": [16, 32, 64, 128],
+    "middle": 0.1,  # weight of the losses between the levels
+    "code": 64,  # principal components of what all levels hold
+}
 SWWAE_: Presets = {
     "default": {**_TRAINING, **_SWITCHES, "epochs": 8},
     "pixels": {**_TRAINING, **_SWITCHES, "epochs": 8, "middle": 0.0},
-    "tiny": {**_TINY, "channels": [16, 32, 64], "middle": 0.1},
+    "tiny": {**_TINY, "channels": [16, 32, 64], "middle": 0.1, "code": 8},
 }
 
 VARIATIONAL: Presets = {

@@ -40,9 +40,9 @@ class DEC(Trained):
 
     Notes
     -----
-    Training ends when fewer than ``tolerance`` of all images change their group in a round. Cost for 784 pixels: about
-    20 million multiplications an image and epoch; a round is ``interval`` steps without the decoder, and one pass over
-    all images.
+    Training ends when fewer than ``tolerance`` of all images change their group in a round. Cost for 784 pixels:
+    9.6 million multiplications an image and epoch of the autoencoder; a round is ``interval`` steps without the
+    decoder, and one pass over all images.
 
     Fidelity: docs/methods/dec.md.
 

@@ -28,15 +28,17 @@ class GAN(Trained):
     """K-means on the features of a DCGAN's discriminator.
 
     A generator learns to make images, a discriminator to tell them from real ones. The maps of all its convolutions,
-    pooled to 4 × 4, side by side and of length 1, are an image's features; K-means groups their principal components.
+    pooled to at most 4 × 4, side by side and of length 1, are an image's features; K-means groups their principal
+    components.
 
     Options and attributes: as all trained methods, see `ilk.methods._trained.Trained`.
 
     Notes
     -----
     ``history_`` has the loss of the discriminator (loss; ln 2 = .69 where it cannot tell) and that of the generator.
-    Sides are brought to the next multiple of 4, at least 8. Cost with ``width=32``: about 50 million multiplications an
-    image and epoch for 28 × 28 pixels.
+    Sides are brought to the next multiple of 4, at least 8. After training, the discriminator's batch norms get the
+    statistics of real images; `predict` uses the same. Cost for 28 × 28 pixels: about 20 million multiplications an
+    image and epoch, 450 million with ``preset="paper"``.
 
     Fidelity: docs/methods/gan.md.
 
@@ -56,7 +58,7 @@ class GAN(Trained):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     def _check(self, table: Mapping[str, Any]) -> None:
-        _checks.wholes(table, "batch_size", "width", "noise", "code", "n_init")
+        _checks.wholes(table, "batch_size", "width", "kernel", "noise", "code", "n_init")
         _checks.number("lr", table["lr"], 1.0)
         _checks.number("beta1", table["beta1"], 0.999)
 
@@ -65,7 +67,7 @@ class GAN(Trained):
         return height, width
 
     def _network(self, shape: tuple[int, int, int], table: Mapping[str, Any]) -> nn.Module:
-        return Adversaries(shape, int(table["width"]), int(table["noise"]), int(table["code"]))
+        return Adversaries(shape, *(int(table[key]) for key in ("width", "kernel", "noise", "code")))
 
     def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
         assert isinstance(network, Adversaries)

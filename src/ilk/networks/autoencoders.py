@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ilk.networks.levels import Components, pooled, pooled_width
+
 __all__ = ["ConvolutionalAutoencoder", "DenseAutoencoder", "Shape", "SwitchedAutoencoder", "VariationalAutoencoder"]
 
 Shape = tuple[int, int, int]
@@ -119,8 +121,8 @@ class ConvolutionalAutoencoder(nn.Module):
 class SwitchedAutoencoder(nn.Module):
     """What and where: every max pooling keeps its values (what) and its places (where), and the decoder puts them back.
 
-    Convolution 3 × 3, ReLU, max pooling 2, until one pixel is left; that is the code. The decoder unpools each value to
-    the place it came from, then convolves.
+    Convolution 3 × 3, ReLU, max pooling 2, until the shorter side is one pixel. The decoder unpools each value to the
+    place it came from, then convolves. The code has principal components of what all levels hold, `reduce`.
 
     Parameters
     ----------
@@ -128,16 +130,23 @@ class SwitchedAutoencoder(nn.Module):
         At least 2 pixels a side.
     channels : sequence of int
         Of the convolutions; the last is repeated where the images need more.
+    code : int
+        Principal components at most.
     """
 
-    def __init__(self, shape: Shape, channels: Sequence[int]) -> None:
+    def __init__(self, shape: Shape, channels: Sequence[int], code: int) -> None:
         super().__init__()
         self.shape = shape
-        depth = min(shape[1:]).bit_length() - 1
+        depth = (min(shape[1:]) - 1).bit_length()
         widths = [shape[0], *(channels[min(i, len(channels) - 1)] for i in range(depth))]
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairs)
         self.up = nn.ModuleList(nn.Conv2d(after, before, 3, padding=1) for before, after in reversed(pairs))
+        sides, d = shape[1:], 0
+        for channel in widths[1:]:
+            sides = (sides[0] + 1) // 2, (sides[1] + 1) // 2
+            d += pooled_width(channel, *sides)
+        self.reduce = Components(d, code)
 
     def encoded(self, images: Tensor) -> tuple[list[Tensor], list[Tensor], list[torch.Size]]:
         """Return what and where of every level, from the images upwards, and the size of the maps that were pooled."""
@@ -146,7 +155,8 @@ class SwitchedAutoencoder(nn.Module):
         for layer in self.down:
             maps = functional.relu(layer(maps), inplace=True)
             sizes.append(maps.shape[2:])
-            maps, places = functional.max_pool2d(maps, 2, return_indices=True)
+            # an odd side has a last row that is pooled by itself: left out, it would be zeros to the decoder
+            maps, places = functional.max_pool2d(maps, 2, ceil_mode=True, return_indices=True)
             what.append(maps)
             where.append(places)
         return what, where, sizes
@@ -160,9 +170,15 @@ class SwitchedAutoencoder(nn.Module):
             found.append(maps)
         return found
 
+    def features(self, images: Tensor) -> Tensor:
+        """Return what all levels hold, (b, d): pooled to at most 4 × 4, the part of each level of length 1."""
+        parts = [functional.normalize(pooled(maps).float(), dim=1) for maps in self.encoded(images)[0]]
+        return torch.cat(parts, 1)
+
     def code(self, images: Tensor) -> Tensor:
-        """Return what is left at the top, (b, d)."""
-        return self.encoded(images)[0][-1].flatten(1)
+        """Return principal components (b, code) of `features`."""
+        code: Tensor = self.reduce(self.features(images))
+        return code
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return images made from what is left at the top and from where it came."""

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ilk.networks.levels import Components, pooled, pooled_width
+
 __all__ = ["Adversaries", "Discriminator", "Generator"]
 
 _LEAST = 4  # pixels a side at which strided convolutions end
-_POOLED = 4  # pixels a side that every layer's maps are pooled to
 _STD = 0.02
 
 Shape = tuple[int, int, int]
@@ -36,23 +37,25 @@ def _start(net: nn.Module) -> None:
 
 
 class Discriminator(nn.Module):
-    """Strided 4 × 4 convolutions, batch norm but on the first, leaky ReLU .2, one logit.
+    """Convolutions of stride 2, batch norm but on the first, leaky ReLU .2, one logit.
 
     Parameters
     ----------
     shape : (c, h, w)
     width : int
         Channels of the first convolution; each further one has twice as many.
+    kernel : int
+        Pixels a side of every convolution. Each halves even sides exactly, whether this is odd or even.
     """
 
-    def __init__(self, shape: Shape, width: int) -> None:
+    def __init__(self, shape: Shape, width: int, kernel: int) -> None:
         super().__init__()
         before, (height, count) = shape[0], (shape[1], _stages(shape))
         layers = []
         for stage in range(count):
             after = width * 2**stage
             norm = [nn.BatchNorm2d(after)] if stage else []
-            convolution = nn.Conv2d(before, after, 4, 2, 1, bias=not stage)
+            convolution = nn.Conv2d(before, after, kernel, 2, (kernel - 1) // 2, bias=not stage)
             layers.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
             before = after
         self.layers = nn.ModuleList(layers)
@@ -66,36 +69,37 @@ class Discriminator(nn.Module):
         return logits[:, 0]
 
     def maps(self, images: Tensor) -> Tensor:
-        """Return every layer's maps, pooled to 4 × 4 by their maxima, side by side: (b, d)."""
+        """Return every layer's maps, pooled to at most 4 × 4 by their maxima, side by side: (b, d)."""
         found = []
         for layer in self.layers:
             images = layer(images)
-            found.append(functional.adaptive_max_pool2d(images, _POOLED).flatten(1))
+            found.append(pooled(images))
         return torch.cat(found, 1)
 
 
 class Generator(nn.Module):
-    """Linear, batch norm, ReLU; transposed 4 × 4 convolutions with the same; tanh.
+    """Linear, batch norm, ReLU; transposed convolutions of stride 2 with the same; tanh.
 
     Parameters
     ----------
     shape : (c, h, w)
-    width : int
+    width, kernel : int
         As of the discriminator.
     noise : int
         Length of the random vectors.
     """
 
-    def __init__(self, shape: Shape, width: int, noise: int) -> None:
+    def __init__(self, shape: Shape, width: int, kernel: int, noise: int) -> None:
         super().__init__()
         count = _stages(shape)
         before = width * 2 ** (count - 1)
         self.first = (before, shape[1] >> count, shape[2] >> count)
         self.bottom = nn.Linear(noise, self.first[0] * self.first[1] * self.first[2], bias=False)
+        around, beyond = (kernel - 1) // 2, kernel % 2  # so every layer doubles the sides exactly
         layers: list[nn.Module] = [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
         for stage in reversed(range(count)):
             after = width * 2 ** (stage - 1) if stage else shape[0]
-            layers.append(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=not stage))
+            layers.append(nn.ConvTranspose2d(before, after, kernel, 2, around, beyond, bias=not stage))
             layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)] if stage else [nn.Tanh()]
             before = after
         self.layers = nn.Sequential(*layers)
@@ -112,21 +116,18 @@ class Adversaries(nn.Module):
     Parameters
     ----------
     shape : (c, h, w)
-    width, noise : int
+    width, kernel, noise : int
     code : int
         Principal components at most.
     """
 
-    mean: Tensor
-    components: Tensor
-
-    def __init__(self, shape: Shape, width: int, noise: int, code: int) -> None:
+    def __init__(self, shape: Shape, width: int, kernel: int, noise: int, code: int) -> None:
         super().__init__()
-        self.discriminator = Discriminator(shape, width)
-        self.generator = Generator(shape, width, noise)
-        d = width * (2 ** _stages(shape) - 1) * _POOLED**2
-        self.register_buffer("mean", torch.zeros(d))
-        self.register_buffer("components", torch.zeros(min(code, d), d))
+        self.discriminator = Discriminator(shape, width, kernel)
+        self.generator = Generator(shape, width, kernel, noise)
+        stages = range(_stages(shape))
+        widths = [pooled_width(width << at, shape[1] >> at + 1, shape[2] >> at + 1) for at in stages]
+        self.reduce = Components(sum(widths), code)
         _start(self)
 
     def features(self, images: Tensor) -> Tensor:
@@ -135,7 +136,8 @@ class Adversaries(nn.Module):
 
     def code(self, images: Tensor) -> Tensor:
         """Return principal components (b, code) of `features`."""
-        return (self.features(images) - self.mean) @ self.components.T
+        code: Tensor = self.reduce(self.features(images))
+        return code
 
     def decode(self, noise: Tensor) -> Tensor:
         """Return images in [0, 1] of random vectors."""
