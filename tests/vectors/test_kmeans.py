@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from ilk import vectors
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
-from ilk.vectors import kmeans, l2_normalize
+from ilk.vectors import kmeans, l2_normalize, lloyd, starts
 
 
 def blobs(n=600, d=5, k=6, seed=0, spread=1.0):
@@ -254,6 +254,80 @@ def test_values_that_are_not_finite_are_named_by_row(bad):
     x[37, 2] = bad
     with pytest.raises(DataError, match="first in row 37"):
         kmeans(x, 3)
+
+
+# -- several starts in lock-step ---------------------------------------------------------------------------------------
+
+
+def alone(monkeypatch):
+    """Let every start go by itself."""
+    monkeypatch.setattr(lloyd, "_COLUMNS", 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"spherical": True},
+        {"init": "random"},
+        {"empty": "keep"},
+        {"empty": "split"},
+        {"sample_weight": torch.arange(600) % 3},
+        {"max_iter": 2},
+        {"chunk_bytes": 4_000},
+    ],
+)
+def test_lock_step_gives_what_starts_give_alone(options, monkeypatch):
+    x, _ = blobs(spread=0.5)
+    state = torch.Generator().manual_seed(3)
+    together = kmeans(x, 6, n_init=9, generator=state, **options)
+    alone(monkeypatch)
+    other = torch.Generator().manual_seed(3)
+    apart = kmeans(x, 6, n_init=9, generator=other, **options)
+    assert torch.equal(together.labels, apart.labels)
+    torch.testing.assert_close(together.centers, apart.centers, rtol=1e-6, atol=1e-6)
+    assert together.n_iter == apart.n_iter
+    assert together.inertia == pytest.approx(apart.inertia, rel=1e-6)
+    assert torch.equal(state.get_state(), other.get_state())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_start_ends_where_scikit_learn_does(weighted):
+    x = torch.from_numpy(load_digits().data).float()
+    weight = (torch.arange(len(x)) % 4).float() if weighted else None
+    mean, variance = vectors.Rows.of(x).moments()
+    problem = lloyd.Problem(vectors.Rows.of(x), 10, weight, mean, None, "farthest", 300, 1e-4 * variance)
+    begins = starts.draw_starts(problem, "k-means++", 8, torch.Generator().manual_seed(0))
+    runs = lloyd.iterate(problem, begins, torch.Generator())
+    assert len({run.n_iter for run in runs}) > 2  # they end at different times
+    for begin, run in zip(begins, runs, strict=True):
+        theirs = KMeans(10, init=begin.numpy(), n_init=1, tol=1e-4, algorithm="lloyd")
+        theirs.fit(x.numpy(), sample_weight=None if weight is None else weight.numpy())
+        assert run.inertia == pytest.approx(theirs.inertia_, rel=1e-4)
+    least = kmeans(x, 10, n_init=8, sample_weight=weight).inertia
+    assert least == pytest.approx(min(run.inertia for run in runs), rel=1e-6)
+
+
+def test_centers_are_the_means_of_their_rows_however_often_rows_moved():
+    # sums that follow moving rows would keep what rounding left of 3,000 far rows
+    g = torch.Generator().manual_seed(0)
+    x = torch.cat([torch.randn(3_000, 4, generator=g) + 1e4, torch.randn(3_000, 4, generator=g)])
+    result = kmeans(x, 12, n_init=4, tol=0)
+    for group, center in enumerate(result.centers):
+        mean = x[result.labels == group].double().mean(0)
+        torch.testing.assert_close(center.double(), mean, rtol=5e-5, atol=1e-5)
+
+
+def test_how_many_starts_go_together_is_bounded():
+    def lot(n, k, empty="farthest"):
+        rows = vectors.Rows.of(torch.zeros(1, 2).expand(n, 2))
+        return lloyd.together(lloyd.Problem(rows, k, None, torch.zeros(2), None, empty, 1, 0.0))
+
+    assert lot(70_000, 10) == 25
+    assert lot(70_000, 10, "split") == 1
+    assert lot(70_000, 1_000) == 1
+    assert lot(4_000_000, 10) == 1
+    assert lot(10**9, 10) == 1
 
 
 def test_the_public_list():

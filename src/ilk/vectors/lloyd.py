@@ -17,7 +17,7 @@ __all__ = ["Problem", "Run", "iterate", "offsets", "own_distance", "together"]
 _RESEED_ROUNDS = 20
 _COLUMNS = 256  # centres of all starts together, beyond which a wider product is no cheaper for each
 _LOT_BYTES = 64 * 2**20  # what starts in lock-step may hold for each row
-_FEW = 8  # sums follow the rows that change their group where fewer than one in so many does
+_FEW = 4  # sums follow the rows that change their group where fewer than one in so many did before
 _RENEWED = 16  # iterations, after which sums are made anew, so that rounding does not add up
 
 
