@@ -141,6 +141,28 @@ def test_the_target_is_made_from_all_images() -> None:
     assert not torch.allclose(again.target[:32], losses.sharpened(before[:32]))  # not from a batch
 
 
+def test_assignments_are_made_once_between_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    codes = Embedding._codes
+    monkeypatch.setattr(Embedding, "_codes", lambda self: (passes.append(1), codes(self))[1])
+
+    def trained(keep: bool) -> Embedding:
+        made = learner(tolerance=0.0)
+        made.epoch(0, lambda record: None)
+        for number in (1, 2, 3):
+            made.epoch(number, lambda record: None)
+            made._soft = made._soft if keep else None  # nothing is kept where a fit goes on from a state
+        return made
+
+    kept, count = trained(True), len(passes)
+    anew = trained(False)
+    assert (count, len(passes) - count) == (4, 6)
+    assert torch.equal(kept.target, anew.target)
+    assert np.array_equal(kept.memory["labels"], anew.memory["labels"])
+    for name, value in kept.network.state_dict().items():
+        assert torch.equal(value, anew.network.state_dict()[name]), name
+
+
 def test_rounds_end_when_hardly_any_image_changes_its_group() -> None:
     made = learner(tolerance=1.0)
     made.epoch(0, lambda record: None)

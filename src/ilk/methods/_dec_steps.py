@@ -62,7 +62,8 @@ class Embedding:
 
     Notes
     -----
-    A round: soft assignments of all images, their target, `interval` steps. Training ends where a round changed the
+    A round: soft assignments of all images, their target, `interval` steps. The assignments after a round are those
+    before the next, and made once. Training ends where a round changed the
     group of fewer than `tolerance` of the images.
     """
 
@@ -82,6 +83,7 @@ class Embedding:
         self.epochs = int(table["epochs"]) + int(table["rounds"])
         self.memory: dict[str, npt.NDArray[Any]] = {}
         self.target = torch.zeros(0)
+        self._soft: Tensor | None = None  # soft assignments at the end of the last round: the next one begins with them
         self.seen = 0
 
     def parts(self) -> dict[str, Part]:
@@ -95,16 +97,14 @@ class Embedding:
             return {**self.first.epoch(number, tell), "phase": "autoencoder"}
         if number == self.first.epochs:
             self._begin()
-        codes = self._codes()
-        q = losses.student_t(codes, self.network.centers.detach(), float(self.table["alpha"]))
-        self.target = losses.sharpened(q)
+        self.target = losses.sharpened(self._assignments() if self._soft is None else self._soft)
         order = torch.randperm(len(self.pool), generator=self.first.draws)
         steps = int(self.table["interval"])
         loss = train.train_epoch(
             self._step, train.watched(self._batches(order), steps, tell), self.optimizer, epoch=number
         )
         self.seen = steps * self.first.batch_size
-        after = losses.student_t(self._codes(), self.network.centers.detach(), float(self.table["alpha"]))
+        self._soft = after = self._assignments()
         labels = after.argmax(1).cpu().numpy().astype(np.int64)
         changed = float((labels != self.memory["labels"]).mean())
         self.memory["labels"] = labels
@@ -117,6 +117,7 @@ class Embedding:
 
     def _begin(self) -> None:
         """Put the centres where K-means finds groups among the codes."""
+        self._soft = None
         codes = codes_of(self.network, self.pool, self.first.half)
         points = torch.from_numpy(group_centers(codes, self.k, int(self.table["n_init"]), self.seed))
         with torch.no_grad():
@@ -127,6 +128,10 @@ class Embedding:
 
     def _codes(self) -> Tensor:
         return torch.from_numpy(codes_of(self.network, self.pool, self.first.half)).float().to(self.pool.device)
+
+    def _assignments(self) -> Tensor:
+        """Return the soft assignments (n, k) of all images."""
+        return losses.student_t(self._codes(), self.network.centers.detach(), float(self.table["alpha"]))
 
     def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield as many batches as a round has steps, going through the images again and again."""
