@@ -129,12 +129,29 @@ def _negated() -> Any:
     return negated
 
 
-@pytest.mark.parametrize("cls", [KMeans, Spectral, Agglomerative])
+@pytest.mark.parametrize("cls", [KMeans, Spectral, Agglomerative, NMF])
 def test_features_of_an_encoder_count_by_their_direction(cls: Any) -> None:
     model = cls(3, preset="tiny", encoder="classic").fit(IMAGES[:90])
     assert np.array_equal(model.predict(IMAGES[:30]), model.labels_[:30])
     longer = model.encoded_.features * np.float16(2)
     assert np.array_equal(model._proba(longer).argmax(1), model.labels_)
+
+
+def test_coefficients_are_of_directions_and_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    codes = _places.ByCodes.codes
+    monkeypatch.setattr(_places.ByCodes, "codes", lambda self, rows: (calls.append(len(rows)), codes(self, rows))[1])
+    model = NMF(3, preset="tiny", encoder="classic").fit(IMAGES[:90])
+    assert calls == [90]
+    place = model.place_
+    assert isinstance(place, _places.ByCodes)
+    assert place.normalize
+    rows = _places.unit_rows(model.encoded_.features)
+    assert np.array_equal(place.codes(rows[:30]), model.embedding_[:30])
+    state = place.state()
+    assert _places.ByCodes.from_state(state).normalize
+    del state["place_normalize"]  # as kept before there was such a flag
+    assert not _places.ByCodes.from_state(state).normalize
 
 
 def test_memberships_are_even_between_centres() -> None:

@@ -124,31 +124,43 @@ class ByCodes:
         Each of length 1.
     centers : (k, c) float32
         In the space of coefficients; without rows, the largest coefficient decides.
+    normalize : bool
+        Rows are brought to length 1 first.
     """
 
     components: Floats
     centers: Floats
+    normalize: bool = False
 
     def codes(self, features: npt.NDArray[Any]) -> Floats:
         """Return coefficients (m, c)."""
-        found: Floats = nmf_codes(features, torch.from_numpy(np.array(self.components))).numpy()
+        rows = unit_rows(features) if self.normalize else features
+        found: Floats = nmf_codes(rows, torch.from_numpy(np.array(self.components))).numpy()
         return found
 
     def __call__(self, features: npt.NDArray[Any]) -> Floats:
         """Return shares of the coefficients, or memberships."""
-        codes = self.codes(features)
+        return self.of_codes(self.codes(features))
+
+    def of_codes(self, codes: Floats) -> Floats:
+        """Return the same for images of which the coefficients (m, c) are known."""
         if len(self.centers):
             return memberships(codes, self.centers)
         return np.asarray((codes + 1e-9) / (codes + 1e-9).sum(1, keepdims=True), np.float32)
 
     def state(self) -> dict[str, Any]:
         """Return all attributes."""
-        return {"place_components": self.components, "place_centers": self.centers}
+        return {
+            "place_components": self.components,
+            "place_centers": self.centers,
+            "place_normalize": self.normalize,
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild."""
-        return cls(*(np.asarray(state[f"place_{name}"], np.float32) for name in ("components", "centers")))
+        """Rebuild; a state that says nothing of length is from before it counted: rows were taken as they are."""
+        components, centers = (np.asarray(state[f"place_{name}"], np.float32) for name in ("components", "centers"))
+        return cls(components, centers, bool(state.get("place_normalize", False)))
 
 
 @dataclass(frozen=True)
@@ -237,11 +249,12 @@ def placed(
     place: Place,
     features: npt.NDArray[Any],
     *,
+    proba: Floats | None = None,
     embedding: Floats | None = None,
     pictures: Mapping[str, Any] | None = None,
 ) -> Groups:
-    """Return the groups that `place` itself gives the training images."""
-    proba = place(features)
+    """Return the groups that `place` itself gives the training images; `proba` where it is known what that says."""
+    proba = place(features) if proba is None else proba
     labels = proba.argmax(1).astype(np.int64)
     return Groups(place, labels, proba, proba.max(1), embedding, pictures or {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -222,11 +223,11 @@ class NMF(OnFeatures):
             found = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
             labels = steps.kmeans_labels(found, k, table["n_init"], self.random_state)
             return voted(labels, k, space, table["votes"], embedding=found, pictures=shown)
-        place = ByCodes(components, np.zeros((0, count), np.float32))
-        found = place.codes(rows)
+        place = ByCodes(components, np.zeros((0, count), np.float32), self._unit())
+        found = place.codes(features)
         if table["assign"] == "kmeans":
-            place = ByCodes(components, group_centers(found, k, table["n_init"], self.random_state))
-        return placed(place, features, embedding=found, pictures=shown)
+            place = replace(place, centers=group_centers(found, k, table["n_init"], self.random_state))
+        return placed(place, features, proba=place.of_codes(found), embedding=found, pictures=shown)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the components as pictures, where the features are pixels."""
