@@ -102,6 +102,15 @@ def test_images_that_are_too_small_and_unknown_names_are_named() -> None:
         plan("mnist", 20)
     with pytest.raises(ArgumentError, match="Did you mean 'mnist'"):
         plan("mnits", 28)
+    with pytest.raises(ArgumentError, match=r"image_size=384: the 4 blocks that network 'dog' has .* leave nothing"):
+        plan("dog", 384)
+
+
+@pytest.mark.parametrize("side", [28, 40, 44, 48, 64])
+def test_the_network_of_32_pixels_takes_larger_images_too(side: int) -> None:
+    net = build("cifar_star", 3, side, 2)
+    with torch.no_grad():
+        assert net(torch.rand(4, 3, side, side)).shape == (4, 2)
 
 
 # -- batch norm --------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class Plan:
     pool : int
         Window and stride of the max pooling.
     average : int
-        Window of the average pooling behind the 1 × 1 convolution; 0: the whole map.
+        Window of the average pooling behind the 1 × 1 convolution; 0, or where more than one would fit: the whole map.
     pooled_norm : bool
         Batch norm behind every pooling too (the MNIST network).
     last_relu : bool
@@ -77,7 +77,7 @@ def plan(name: str, side: int) -> Plan:
     Raises
     ------
     ArgumentError
-        No such network, or the images are too small for it.
+        No such network, or its blocks leave nothing of images of this size.
 
     Examples
     --------
@@ -93,6 +93,11 @@ def plan(name: str, side: int) -> Plan:
     left = side
     for count, kernel, _ in found.blocks:
         left = (left - count * (kernel - 1)) // found.pool
+    if more and left < 1:
+        raise ArgumentError(
+            f"image_size={side}: the {len(found.blocks)} blocks that network {name!r} has at this size leave nothing "
+            "of the image. Choose another size or network=imagenet10."
+        )
     if left < max(found.average, 1):
         raise ArgumentError(f"image_size={side}: network {name!r} is made for {SIZES[name]} pixels a side and more.")
     return found
@@ -223,11 +228,10 @@ def build_dac_net(
             layers.append(BatchNorm(width, affine))
         side = (side - count * (kernel - 1)) // what.pool
     layers += [_conv(channels, n_clusters, 1, generator), BatchNorm(n_clusters, affine), nn.ReLU(inplace=True)]
-    layers.append(nn.AvgPool2d(what.average or side))
+    # the head takes one value per map: larger images than the tabled ones are averaged as a whole
+    layers.append(nn.AvgPool2d(what.average if what.average and side // what.average == 1 else side))
     if what.pooled_norm:
         layers.append(BatchNorm(n_clusters, affine))
-    flat = n_clusters * (side // (what.average or side)) ** 2
-    assert flat == n_clusters
     return DACNet(nn.Sequential(*layers), _head(n_clusters, affine, what.last_relu))
 
 
