@@ -225,6 +225,13 @@ def test_quick_trains_a_head_on_frozen_features(tmp_path: Path) -> None:
     assert loaded.transform(images[:4]).shape == (4, 144)
 
 
+def test_quick_places_images_as_it_learnt_them_where_bf16_is_asked_for() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)  # no groups: the last bits would decide
+    model = DAC(6, network="features", epochs=1, precision="bf16", settings={"encoder": "pixels"}).fit(images)
+    assert np.array_equal(model.predict(images), model.labels_)
+    assert np.array_equal(model.predict_proba(images), model.probabilities_)
+
+
 # -- the command line, the seed's folders -----------------------------------------------------------------------------
 
 

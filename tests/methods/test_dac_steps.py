@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from ilk import losses
-from ilk.data import ArrayImages, channel_mean
+from ilk.data import ArrayImages, channel_mean, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import DAC
 from ilk.methods import _dac_setup as setup
 from ilk.methods import _dac_watch as watch
+from ilk.methods import _deepcluster_setup as deepcluster_setup
 from ilk.methods._dac_steps import Learner, make_learner, thresholds
 from ilk.methods._pool import Features, Pixels, batches
 from ilk.methods.dac_presets import BY_NETWORK, PRESETS
+from ilk.methods.deepcluster_presets import PRESETS as DEEPCLUSTER
 
 CPU = torch.device("cpu")
 
@@ -103,9 +105,29 @@ def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) ->
     assert setup.automatic(images(4, side), CPU) == preset
 
 
-@pytest.mark.parametrize(("side", "size"), [(28, 28), (20, 28), (30, 32), (32, 32), (96, 96), (300, 96)])
-def test_image_size_is_the_next_tabled_one(side: int, size: int) -> None:
+@pytest.mark.parametrize(("side", "size"), [(28, 28), (20, 28), (30, 32), (32, 32), (48, 32), (64, 96), (300, 96)])
+def test_image_size_is_one_of_the_tabled_ones_and_alike_for_folders_and_methods(side: int, size: int) -> None:
     assert table_of("released_star", side)["image_size"] == size
+    assert network_size(images(4, side)) == size
+    found = deepcluster_setup.fill(DEEPCLUSTER["small"], images(4, side))
+    assert (found["image_size"], found["network"]) == (size, "small" if size < 96 else "resnet18")
+
+
+@pytest.mark.parametrize("preset", ["auto", "released_star"])
+def test_ready_made_features_take_the_rule_of_digits_unaltered(preset: str) -> None:
+    table = setup.fill(DAC(network="features", preset=preset).resolved(), images(4, 32))
+    assert "auto" not in table.values()
+    assert (table["loss"], table["sweep"], table["rotation"], table["flip"]) == ("squared", 20, 0.0, False)
+    encoder = {"encoder": "auto", **table}
+    assert setup.fill(encoder, images(4, 32))["encoder"] == "auto"
+
+
+def test_ready_made_features_never_run_in_bfloat16() -> None:
+    pool = Features(np.ones((4, 2), np.float16), CPU)
+    assert setup.half_precision("bf16", pool, PRESETS["quick"], 2, 0, None) is False
+    source = images(4)
+    pixels = Pixels(source, channel_mean(source), CPU)
+    assert setup.half_precision("bf16", pixels, table_of("tiny", 8), 2, 0, None) is True
 
 
 # -- batches and targets ----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from ilk.data.arrays import ArrayImages
 from ilk.data.encoded import Encoded, OnProgress, ThumbSource
 from ilk.data.folder import FolderImages
 from ilk.data.packing import Packed, channel_mean, channel_moments, pack
-from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, square, thumbnails, training_size
+from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, network_size, square, thumbnails, training_size
 
 from ilk.data.opening import open_images  # isort: skip - it builds both kinds
 
@@ -24,6 +24,7 @@ __all__ = [
     "channel_mean",
     "channel_moments",
     "is_small",
+    "network_size",
     "open_images",
     "pack",
     "square",

@@ -26,6 +26,7 @@ __all__ = [
     "Resize",
     "Size",
     "is_small",
+    "network_size",
     "square",
     "thumbnails",
     "training_size",
@@ -196,18 +197,26 @@ def is_small(source: ImageSource) -> tuple[int, int] | None:
 _SIDES = ((28, 28), (48, 32))  # (median shorter side up to, side to train on); 96 above
 
 
+def network_size(source: ImageSource) -> int:
+    """Return the side of the squares that images of `source` become for a network made for 28, 32 or 96 pixels.
+
+    By the median shorter side of up to 64 of them: up to 28, up to 48, above.
+    """
+    sizes = source.probe()
+    shorter = float(np.median(sizes.min(axis=1))) if len(sizes) else 0.0
+    return next((side for up_to, side in _SIDES if shorter <= up_to), 96)
+
+
 def training_size(source: ImageSource) -> tuple[int, int]:
     """Return (height, width) that images of `source` are brought to where nothing else is asked for.
 
-    Small uniform images (see `is_small`) keep their size. All others become squares of 28, 32 or 96 pixels, by the
-    median shorter side of up to 64 of them: up to 28, up to 48, above.
+    Small uniform images (see `is_small`) keep their size. All others become squares of 28, 32 or 96 pixels: see
+    `network_size`.
     """
     small = is_small(source)
     if small is not None:
         return small
-    sizes = source.probe()
-    shorter = float(np.median(sizes.min(axis=1))) if len(sizes) else 0.0
-    side = next((side for up_to, side in _SIDES if shorter <= up_to), 96)
+    side = network_size(source)
     return side, side
 
 

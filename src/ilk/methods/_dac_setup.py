@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ilk import train
-from ilk.data import is_small, square, training_size
+from ilk.data import is_small, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
@@ -62,10 +62,15 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
 def half_precision(
     precision: str, pool: Pool, table: Mapping[str, Any], k: int, seed: int, resume: Mapping[str, Any] | None
 ) -> bool:
-    """Return whether the trunk runs in bfloat16. A training that goes on keeps what it began with."""
+    """Return whether the trunk runs in bfloat16. A training that goes on keeps what it began with.
+
+    Never on ready-made features: one linear layer gains nothing, and its groups would hang on the last bits.
+    """
+    if not isinstance(pool, Pixels):
+        return False
     if resume:
         return bool(json.loads(resume["settings"])["half"])
-    worth = isinstance(pool, Pixels) and SIZES[str(table["network"])] >= 28
+    worth = SIZES[str(table["network"])] >= 28
 
     def speed(half: bool) -> float:
         return make_learner(pool, table, k, seed, half, 0).probe(1).images_per_second
@@ -87,31 +92,30 @@ def automatic(source: Any, place: torch.device) -> str:
 def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
     """Return `table` with every "auto" replaced by what the images and the network say.
 
-    Sizes: 28, 32 and 96 pixels a side pick the tabled networks. Small uniform images of other sizes are brought to the
-    next of 28 and 32 above them.
+    Sizes: 28, 32 and 96 pixels a side pick the tabled networks; images of other sizes are brought to one of these
+    (`ilk.data.network_size`).
     """
     found = dict(table)
     if found["network"] == "features":
-        return found
+        return _resolved(found, "features")
     kind = "linear" if found["targets"] == "chunk" and found["loss"] != "rows" else "lambda"
     by_size = _BY_SIZE[kind]
     size = found["image_size"]
     if size is None:
-        if found["network"] != AUTO:
-            size = SIZES[found["network"]]
-        else:
-            shorter = min(square(training_size(source)))
-            size = next((side for side in by_size if shorter <= side), 96)
+        size = network_size(source) if found["network"] == AUTO else SIZES[found["network"]]
     if found["network"] == AUTO:
         found["network"] = (
             by_size[max((side for side in by_size if side <= size), default=28)] if size >= 28 else "small"
         )
     found["image_size"] = int(size)
     plan(found["network"], found["image_size"])  # raises where the images are too small for it
-    values = BY_NETWORK.get(
-        found["network"], BY_NETWORK["mnist" if found["network"] in ("small", "tiny") else "imagenet10"]
-    )
-    return {key: values[key] if value == AUTO and key in values else value for key, value in found.items()}
+    return _resolved(found, "mnist" if found["network"] in ("small", "tiny") else found["network"])
+
+
+def _resolved(table: Mapping[str, Any], like: str) -> dict[str, Any]:
+    """Return `table` with every "auto" replaced by the value of the network `like`."""
+    values = BY_NETWORK[like]
+    return {key: values[key] if value == AUTO and key in values else value for key, value in table.items()}
 
 
 def advice(table: Mapping[str, Any], k: int, n: int) -> list[str]:

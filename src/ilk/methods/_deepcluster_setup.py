@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ilk import compute, train
-from ilk.data import is_small, square, training_size
+from ilk.data import is_small, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
@@ -102,8 +102,7 @@ def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
         if found["network"] in SIDES:
             size = SIDES[found["network"]]
         if found["network"] == AUTO or SIDES[found["network"]] <= _PLAIN_NET:
-            shorter = min(square(training_size(source)))
-            size = next((side for side in (28, 32) if shorter <= side), 96)
+            size = network_size(source)
     if found["network"] == AUTO:
         found["network"] = "small" if size <= _PLAIN_NET else "resnet18"
     found["image_size"] = int(size)

@@ -54,7 +54,7 @@ class DAC(ImageClusterer):
         "mnist", "cifar_star", "cifar", "stl", "imagenet10", "dog", "small", "tiny", or "features" (a frozen encoder).
         None: by the preset and the size of the images.
     image_size : int, optional
-        Side in pixels. None: 28, 32 or 96, the next above the shorter side of the images.
+        Side in pixels. None: by the preset or the network; else 28, 32 or 96, for images up to 28, up to 48 and above.
     epochs : int, optional
         How many epochs of the thresholds' way to go; None: the whole way.
     batch_size, n_init : int, optional

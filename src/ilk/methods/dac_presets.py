@@ -9,7 +9,7 @@ from typing import Any
 
 from ilk.methods._checks import AUTO
 
-__all__ = ["BY_NETWORK", "PRESETS"]
+__all__ = ["BY_NETWORK", "FOLLOWS", "PRESETS"]
 
 _NO_CHANGE: dict[str, Any] = {
     "rotation": 0.0,  # degrees, either way
@@ -103,19 +103,24 @@ def _one(first: float, last: float, sweep: int) -> dict[str, Any]:
 
 _PHOTOS = {**_COLOUR, **_one(0.99, 0.75, 50), **_LITTLE, "flip": True}
 
+_DIGITS = {
+    "batch_size": 128, "loss": "squared", **_one(0.9, 0.5, 20), "inner_epochs": 5, "reshuffle": False, "repeats": 1,
+    "drop_last": False, "consistency": 0.0, "consistency_of": "label_features", **_LITTLE, "flip": False,
+}  # fmt: skip
+
 BY_NETWORK: dict[str, dict[str, Any]] = {
-    "mnist": {
-        "batch_size": 128, "loss": "squared", **_one(0.9, 0.5, 20), "inner_epochs": 5, "reshuffle": False,
-        "repeats": 1, "drop_last": False, "consistency": 0.0, "consistency_of": "label_features", **_LITTLE,
-        "flip": False,
-    },
+    "mnist": _DIGITS,
     "cifar_star": {**_COLOUR, **_one(0.99, 0.75, 50), "consistency_of": "mixed", **_MUCH},
     "cifar": {**_COLOUR, **_one(0.99, 0.75, 50), "consistency_of": "mixed", **_MUCH},
     "stl": {**_PHOTOS, **_one(0.99, 0.5, 75)},
     "imagenet10": _PHOTOS,
     "dog": _PHOTOS,
-}  # fmt: skip
+    "features": {**_DIGITS, **_NO_CHANGE},  # ready-made features cannot be altered
+}
 """What ``"auto"`` stands for in ``released_star``; other networks take the values of "imagenet10"."""
+
+FOLLOWS = frozenset(_DIGITS)
+"""Keys that may be ``"auto"`` in any preset, besides the network."""
 
 # ours, for very small grey images such as digits of 8 × 8: the rule of released_star for MNIST. Its thresholds are
 # those whose trainings agree most with each other (benchmarks/dac_small.py)
@@ -133,11 +138,10 @@ SMALL: dict[str, Any] = {
 # ours, for photos on a CPU: the features of a frozen encoder stand still, the head learns
 QUICK: dict[str, Any] = {
     **RELEASED_STAR,
-    **BY_NETWORK["mnist"],
+    **BY_NETWORK["features"],
     "network": "features",
     "reshuffle": True,
     "affine": False,
-    **_NO_CHANGE,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -51,7 +51,7 @@ class DeepCluster(ImageClusterer):
     network : str, optional
         "alexnet", "vgg16", "resnet18", "resnet50", "small", "tiny", or "features" (a frozen encoder, no training).
     image_size : int, optional
-        Side in pixels. None: by the preset and the images.
+        Side in pixels. None: by the preset or the network; else 28, 32 or 96, for images up to 28, up to 48 and above.
     epochs, batch_size : int, optional
         None: what the preset says.
     n_fine : int, optional
