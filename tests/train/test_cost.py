@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ilk import compute
 from ilk.errors import NotEnoughMemory
-from ilk.train import probe, state_of, train_epoch, watched
+from ilk.train import check_memory, probe, state_of, train_epoch, watched
 
 
 def parts(seed: int = 0) -> dict[str, Any]:
@@ -97,6 +97,32 @@ def test_too_little_memory_is_named_before_the_whole_batch(monkeypatch: pytest.M
     with pytest.raises(NotEnoughMemory, match=r"batches of 64 images, more than 80% .* batch_size or image_size"):
         probe(lambda i, x: p["network"](x).square().mean(), batch, **options)
     assert sizes == [8]
+
+
+def test_memory_alone_is_that_of_the_probe_seen_with_8_images_and_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    p, sizes = parts(), []
+    need, before, rng = probed(parts()).memory, state_of(**p), torch.get_rng_state()
+
+    def batch(b: int) -> tuple[Tensor, Tensor]:
+        sizes.append(b)
+        return torch.arange(b), torch.rand((b, 1, 8, 8), generator=p["draws"])
+
+    def checked() -> int:
+        return check_memory(
+            lambda i, x: p["network"](x).square().mean(), batch,
+            batch_size=64, network=p["network"], optimizer=p["optimizer"], generators=[p["draws"]],
+        )  # fmt: skip
+
+    assert checked() == need
+    monkeypatch.setattr(compute, "free_memory", lambda device: int(need / 0.81))
+    with pytest.raises(NotEnoughMemory, match="batches of 64 images"):
+        checked()
+    assert sizes == [8, 8]
+    after = state_of(**p)
+    assert all(torch.equal(torch.as_tensor(before[key]), torch.as_tensor(after[key])) for key in before)
+    assert torch.equal(rng, torch.get_rng_state())
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")

@@ -98,8 +98,9 @@ class Training:
         return self._best()
 
     def _estimate(self) -> None:
-        """Find out what the training takes, and say so, where it is more than a matter of seconds."""
+        """Make sure of the memory; find out the time, and say it, where it is more than a matter of seconds."""
         learner = self.learner
+        learner.check_memory()
         total = learner.steps() * len(self.schedule) * int(self.table["n_init"])
         if total < _MANY_STEPS or self.restart or self.epoch or self.portion:
             return
@@ -159,7 +160,7 @@ class Training:
         record = {"stage": "train", "epoch": epoch, "epochs": len(self.schedule), **told, **seen}
         if int(self.table["n_init"]) > 1:
             record["restart"] = self.restart
-        problem = watch.alarm(record, self.k, learner.batch_size) if epoch else None
+        problem = watch.alarm(record, self.k, learner.usual_batch) if epoch else None
         if problem:
             record["alarm"] = problem
         if len(self.assignments):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
 from ilk.vectors import kmeans
 
 __all__ = ["LOSSES", "Learner", "check", "make_learner", "predicted", "thresholds"]
+
+Measure = TypeVar("Measure")
 
 LOSSES = ("selected_mean", "selected_sum", "squared", "binary", "rows")
 _ALTER = ("rotation", "shift", "zoom", "flip", "channel_shift", "scale")
@@ -167,27 +170,68 @@ class Learner:
         portions = self.portions()
         if self.table["targets"] == "batch":
             return sum(len(portion) for portion in portions)
-        size = min(self.batch_size, len(portions[0]))
-        each = len(portions[0]) // size if self.table["drop_last"] else -(-len(portions[0]) // size)
-        return len(portions) * each * int(self.table["inner_epochs"]) * int(self.table["repeats"])
+        return len(portions) * len(self._sizes()) * int(self.table["inner_epochs"]) * int(self.table["repeats"])
+
+    def _sizes(self) -> list[int]:
+        """Return how many images the batches of a portion have, one after another."""
+        if self.table["targets"] == "batch":
+            return [self.batch_size]
+        return [len(index) for index in self._parted(torch.arange(len(self.portions()[0])))]
+
+    def _parted(self, order: Tensor) -> Iterator[Tensor]:
+        """Part the images of a chunk into batches.
+
+        The scripts train on a rest of 104 images behind batches of 128; one of a few images joins the batch before it,
+        since batch norm would make noise of them, and the pairs of each image with itself a large share.
+        """
+        size = min(self.batch_size, len(order))
+        return batches(order, size, least=max(size // 2, 2), drop_last=bool(self.table["drop_last"]))
+
+    @property
+    def usual_batch(self) -> float:
+        """Images of a step, averaged so that its inverse is the mean share of pairs of an image with itself."""
+        sizes = self._sizes()
+        return len(sizes) / sum(1 / size for size in sizes)
 
     def probe(self, n_steps: int) -> train.Cost:
         """Measure a few steps; everything is put back as it was."""
-        if self.table["targets"] == "chunk":
-            self.frozen = self.targets(self.order[: self.batch_size])
-        self.upper, self.lower = 1.0, 0.0
-        cost = train.probe(
-            self._step,
-            lambda b: (torch.arange(b), self.pool.read(self.order[:b])),
-            batch_size=self.batch_size,
-            n_steps=n_steps,
-            network=self.net,
-            optimizer=self.optimizer,
-            generators=(self.draws, self.noise),
-            device=self.pool.device,
-        )
-        self.sums.zero_()
-        return cost
+        return self._measured(functools.partial(train.probe, n_steps=n_steps), self.batch_size, self.batch_size)
+
+    def check_memory(self) -> int:
+        """Return the bytes that training takes, seen on a few images; everything is put back as it was.
+
+        Raises
+        ------
+        NotEnoughMemory
+        """
+        return self._measured(train.check_memory, max(self._sizes()))
+
+    def _measured(self, measure: Callable[..., Measure], batch_size: int, ready: int = 0) -> Measure:
+        """Let `measure` train on the first images, and put back what it cannot know of.
+
+        Targets of `ready` images are made beforehand: no step's time has them.
+        """
+        before, sums = (self.upper, self.lower, self.frozen), self.sums.clone()
+        self.upper, self.lower, self.frozen = 1.0, 0.0, None
+
+        def batch(b: int) -> tuple[Tensor, Tensor]:
+            if self.table["targets"] == "chunk" and (self.frozen is None or len(self.frozen) < b):
+                self.frozen = self.targets(self.order[: max(b, ready)])
+            return torch.arange(b), self.pool.read(self.order[:b])
+
+        try:
+            return measure(
+                self._step,
+                batch,
+                batch_size=batch_size,
+                network=self.net,
+                optimizer=self.optimizer,
+                generators=(self.draws, self.noise),
+                device=self.pool.device,
+            )
+        finally:
+            self.upper, self.lower, self.frozen = before
+            self.sums.copy_(sums)
 
     def train(self, portion: Tensor, epoch: int) -> float:
         """Train on one portion; return the mean loss."""
@@ -201,10 +245,9 @@ class Learner:
             yield from self._drawn(portion)
             return
         self.frozen = self.targets(portion)
-        size = min(self.batch_size, len(portion))
         for _ in range(int(self.table["inner_epochs"])):
             order = torch.randperm(len(portion), generator=self.draws)
-            for index in batches(order, size, least=2, drop_last=bool(self.table["drop_last"])):
+            for index in self._parted(order):
                 images = self.pool.read(portion[index])
                 for _ in range(int(self.table["repeats"])):
                     yield index, images

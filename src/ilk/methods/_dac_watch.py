@@ -42,7 +42,7 @@ def measured(features: Tensor, before: Ints | None) -> tuple[Ints, dict[str, flo
     return found, told
 
 
-def alarm(record: Mapping[str, Any], k: int, batch: int) -> str | None:
+def alarm(record: Mapping[str, Any], k: int, batch: float) -> str | None:
     """Return what is wrong after an epoch and what to do about it, or None.
 
     Parameters

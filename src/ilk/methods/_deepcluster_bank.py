@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from ilk import train
 from ilk.methods._deepcluster_space import Fine
-from ilk.methods._deepcluster_steps import Pace, Part, Tell, make_optimizer
+from ilk.methods._deepcluster_steps import Measure, Pace, Part, Tell, make_optimizer
 from ilk.methods._deepcluster_views import Views
 from ilk.methods._pool import batches
 from ilk.networks.convnets import ConvNet
@@ -164,19 +165,27 @@ class BankLearner:
 
     def probe(self, n_steps: int) -> Cost:
         """Measure a few steps; everything is put back as it was."""
-        bank = self.bank.clone()
+        return self._measured(functools.partial(train.probe, n_steps=n_steps))
+
+    def check_memory(self) -> int:
+        """Return the bytes that training takes, seen on a few images; everything is put back as it was."""
+        return self._measured(train.check_memory)
+
+    def _measured(self, measure: Callable[..., Measure]) -> Measure:
+        bank, prototypes = self.bank[:, : self.batch_size].clone(), self.prototypes
         self.prototypes = [l2_normalize(torch.ones(self.k, self.net.n_features, device=self.device))] * self.heads
         self.targets = [torch.zeros(len(self.views), dtype=torch.int64, device=self.device)] * self.heads
         self.net.train()
-        cost = train.probe(
-            self._step,
-            lambda b: (torch.arange(b), self.views.read(torch.arange(b))),
-            batch_size=self.batch_size,
-            n_steps=n_steps,
-            network=self.net,
-            optimizer=self.optimizer,
-            generators=(self.draws, self.noise),
-            device=self.device,
-        )
-        self.bank, self.prototypes = bank, []
-        return cost
+        try:
+            return measure(
+                self._step,
+                lambda b: (torch.arange(b), self.views.read(torch.arange(b))),
+                batch_size=self.batch_size,
+                network=self.net,
+                optimizer=self.optimizer,
+                generators=(self.draws, self.noise),
+                device=self.device,
+            )
+        finally:
+            self.bank[:, : self.batch_size] = bank
+            self.prototypes = prototypes

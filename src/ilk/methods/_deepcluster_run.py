@@ -41,6 +41,7 @@ class Pupil(Protocol):
     def assign(self) -> list[Fine]: ...
     def train(self, labels: list[Tensor], epoch: int, tell: Tell) -> float: ...
     def probe(self, n_steps: int) -> Cost: ...
+    def check_memory(self) -> int: ...
 
 
 class Training:
@@ -94,7 +95,9 @@ class Training:
         return limit is not None and bool(self.history) and self.history[-1].get("agreement", -1.0) >= float(limit)
 
     def _estimate(self) -> None:
-        """Find out what the training takes, and say so, where it is more than a matter of seconds."""
+        """Make sure of the memory; find out the time, and say it, where it is more than a matter of seconds."""
+        if self.epoch < self.epochs:
+            self.learner.check_memory()
         total = self.learner.steps() * self.epochs
         if total < _MANY_STEPS or self.epoch:
             return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,11 @@ from ilk.networks.convnets import ConvNet
 from ilk.networks.layers import linear
 from ilk.train import Cost
 
-__all__ = ["Learner", "Part", "Tell", "features_of", "make_optimizer"]
+__all__ = ["Learner", "Measure", "Part", "Tell", "features_of", "make_optimizer"]
 
 Part = nn.Module | torch.optim.Optimizer | torch.Generator
 Tell = Callable[[Mapping[str, Any]], object]
+Measure = TypeVar("Measure")
 
 _EVAL = 256  # images of a pass without training, fewer where they are large
 _ADAPTIVE = 1024  # images in a batch from which on "auto" takes LARC
@@ -181,14 +183,20 @@ class Learner:
 
     def probe(self, n_steps: int) -> Cost:
         """Measure a few steps; everything is put back as it was."""
+        return self._measured(functools.partial(train.probe, n_steps=n_steps))
+
+    def check_memory(self) -> int:
+        """Return the bytes that training takes, seen on a few images; everything is put back as it was."""
+        return self._measured(train.check_memory)
+
+    def _measured(self, measure: Callable[..., Measure]) -> Measure:
         self.targets = torch.zeros(len(self.views), dtype=torch.int64, device=self.device)
         self.weights = None
         self.net.train()
-        return train.probe(
+        return measure(
             self._step,
             lambda b: (torch.arange(b), self.views.read(torch.arange(b))),
             batch_size=self.batch_size,
-            n_steps=n_steps,
             network=nn.ModuleList([self.net, self.head]),
             optimizer=self.optimizer,
             generators=(self.draws, self.noise),

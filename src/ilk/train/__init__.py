@@ -3,7 +3,7 @@
 A method owns its epochs; nothing here counts them, writes files or prints.
 """
 
-from ilk.train.cost import Cost, half_precision, probe, watched
+from ilk.train.cost import Cost, check_memory, half_precision, probe, watched
 from ilk.train.larc import LARC
 from ilk.train.loop import EMA, Batches, Step, cosine, set_lr, train_epoch
 from ilk.train.sampling import inverse_sizes, uniform_draw
@@ -15,6 +15,7 @@ __all__ = [
     "Batches",
     "Cost",
     "Step",
+    "check_memory",
     "cosine",
     "half_precision",
     "inverse_sizes",

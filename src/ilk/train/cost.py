@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from ilk import compute
 from ilk.errors import NotEnoughMemory
 from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "half_precision", "probe", "watched"]
+__all__ = ["Cost", "check_memory", "half_precision", "probe", "watched"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -104,19 +105,50 @@ def probe(
     Time: at most 6 steps, and none after 2 s. Memory is what the forward pass keeps for the backward pass, times 1.5,
     and weights, gradients and slots of the optimizer.
     """
+    place = torch.device(device)
+    with _undone(network, optimizer, generators, place):
+        memory = _needed(step, batch, batch_size, optimizer, place)
+        one = _timed(step, lambda: batch(batch_size), optimizer, place)
+    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(place))
+
+
+def check_memory(
+    step: Step,
+    batch: Batch,
+    *,
+    batch_size: int,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generators: Iterable[torch.Generator] = (),
+    device: str | torch.device = "cpu",
+) -> int:
+    """Return the bytes that training takes, found out by one step with 8 images: the cheap part of `probe`.
+
+    Parameters are those of `probe`; everything is put back as it was, to the bit.
+
+    Raises
+    ------
+    NotEnoughMemory
+        A step would take more than 80 % of the memory that is free on `device`.
+    """
+    place = torch.device(device)
+    with _undone(network, optimizer, generators, place):
+        return _needed(step, batch, batch_size, optimizer, place)
+
+
+@contextmanager
+def _undone(
+    network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], place: torch.device
+) -> Iterator[None]:
+    """Undo on leaving the block whatever training inside of it has changed."""
     generators = list(generators)
     weights = {key: value.clone() for key, value in network.state_dict().items()}
     slots = copy.deepcopy(optimizer.state_dict())
     draws = [generator.get_state() for generator in generators]
     training = network.training
-    place = torch.device(device)
     try:
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-            few = min(_FEW, batch_size)
-            kept = _step(step, batch(few), optimizer)
-            memory = int(_BACKWARD * kept * batch_size / few) + _held(optimizer)
-            _check(memory, batch_size, place)
-            one = _timed(step, lambda: batch(batch_size), optimizer, place)
+            yield
     finally:
         network.load_state_dict(weights)
         network.train(training)
@@ -125,7 +157,15 @@ def probe(
         optimizer.load_state_dict(slots)
         for generator, state in zip(generators, draws, strict=True):
             generator.set_state(state)
-    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(place))
+
+
+def _needed(step: Step, batch: Batch, batch_size: int, optimizer: torch.optim.Optimizer, place: torch.device) -> int:
+    """Return the bytes of a training, or raise where there are too few; trains one step with a few images."""
+    few = min(_FEW, batch_size)
+    kept = _step(step, batch(few), optimizer)
+    memory = int(_BACKWARD * kept * batch_size / few) + _held(optimizer)
+    _check(memory, batch_size, place)
+    return memory
 
 
 def _step(step: Step, pair: tuple[Tensor, Tensor], optimizer: torch.optim.Optimizer) -> int:
