@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
-from ilk import metrics, runs
-from ilk.errors import Interrupted, RunError
+from ilk import compute, metrics, runs
+from ilk.errors import Interrupted, NotEnoughMemory, RunError
 from ilk.methods import DAC
 
 
@@ -123,6 +123,20 @@ def test_grey_and_colour_may_meet(fitted: DAC) -> None:
     assert np.mean(DAC(3, preset="tiny").fit(colour).predict(images) >= 0) == 1
 
 
+def test_pictures_of_a_loaded_model_and_of_one_whose_assignments_were_too_many_name_their_epochs(
+    fitted: DAC, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def titles(model: DAC) -> list[str]:
+        return [panel["title"] for panel in model.figures()[0]["panels"]]
+
+    assert titles(DAC.from_state(fitted.state())) == titles(fitted)
+    assert titles(fitted)[1:] == ["Intermediate stage (epoch 2)", "Final stage (epoch 4)"]
+    monkeypatch.setattr("ilk.methods._dac_run._KEPT", 0)
+    model = DAC(3, **{**SHORT, "n_init": 2}).fit(patterns()[0])
+    assert model.assignments_.shape == (0, 90)
+    assert titles(model)[2] == titles(DAC.from_state(model.state()))[2] == "Final stage (epoch 2)"
+
+
 # -- history -----------------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +209,12 @@ def test_a_checkpoint_of_another_job_is_refused() -> None:
         DAC(3, **{**SHORT, "random_state": 1}).fit(patterns()[0], resume=state)
     with pytest.raises(RunError, match="other images"):
         DAC(3, **SHORT).fit(patterns()[0][:60], resume=state)
+
+
+def test_too_little_memory_is_named_before_a_short_training_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "free_memory", lambda device: 1000)
+    with pytest.raises(NotEnoughMemory, match="batches of 40 images"):
+        DAC(3, **SHORT).fit(patterns()[0])
 
 
 def test_restarts_are_told_and_the_kept_one_has_the_least_pair_loss_of_the_sound() -> None:

@@ -11,13 +11,13 @@ import torch
 from ilk import losses
 from ilk.data import ArrayImages, channel_mean, network_size
 from ilk.errors import ArgumentError
-from ilk.methods import DAC
+from ilk.methods import DAC, DeepCluster
 from ilk.methods import _dac_setup as setup
 from ilk.methods import _dac_watch as watch
 from ilk.methods import _deepcluster_setup as deepcluster_setup
 from ilk.methods._dac_steps import Learner, make_learner, thresholds
 from ilk.methods._pool import Features, Pixels, batches
-from ilk.methods.dac_presets import BY_NETWORK, PRESETS
+from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS, PRESETS
 from ilk.methods.deepcluster_presets import PRESETS as DEEPCLUSTER
 
 CPU = torch.device("cpu")
@@ -161,9 +161,28 @@ def test_each_batch_is_trained_twice_and_the_rest_of_a_chunk_left_out() -> None:
     assert all(torch.equal(a, b) for a, b in zip(seen[::2], seen[1::2], strict=True))
     assert len(torch.cat(seen[:6:2]).unique()) == 96
     kept = learner(n=100, chunk=100, batch_size=32, inner_epochs=1, repeats=1, drop_last=False)
-    assert [len(index) for index, _ in kept._batches(kept.portions()[0])] == [32, 32, 32, 4]
+    assert [len(index) for index, _ in kept._batches(kept.portions()[0])] == [32, 32, 36]
     assert made.steps() == 12
-    assert kept.steps() == 4
+    assert kept.steps() == 3
+
+
+def test_a_rest_of_half_a_batch_is_one_of_its_own_as_published_and_a_smaller_one_is_not() -> None:
+    def sizes(n: int, batch_size: int = 128) -> list[int]:
+        made = learner(n=n, chunk=n, batch_size=batch_size, inner_epochs=1, repeats=1, drop_last=False)
+        return [len(index) for index, _ in made._batches(made.portions()[0])]
+
+    assert sizes(1000) == [128] * 7 + [104]
+    assert sizes(130) == [130]
+    assert sizes(5, 2) == [2, 3]
+
+
+@pytest.mark.parametrize("n", [130, 192, 300])
+def test_no_pair_but_the_diagonal_raises_the_alarm_whatever_the_batches(n: int) -> None:
+    made = learner(n=n, k=10, chunk=n, batch_size=128, inner_epochs=1)
+    made.begin(1 - 1e-6, 1 - 1e-6)
+    made.train(made.portions()[0], 0)
+    record = {"active": 10, "positive": round(made.shares()[0], 4)}
+    assert "threshold is above" in str(watch.alarm(record, 10, made.usual_batch))
 
 
 def test_targets_come_from_unaltered_images_on_batches_of_their_own_and_stay() -> None:
@@ -254,6 +273,10 @@ def test_random_selection_keeps_how_many_pairs_are_alike() -> None:
 def test_measuring_the_cost_changes_nothing() -> None:
     made, other = learner(), learner()
     assert made.probe(100).seconds > 0
+    made.sums += 1
+    assert made.check_memory() > 0
+    assert made.frozen is None
+    assert made.sums.tolist() == [1, 1, 1]
     for a in (made, other):
         a.begin(0.9, 0.9)
     assert made.train(made.portions()[0], 0) == other.train(other.portions()[0], 0)
@@ -373,11 +396,46 @@ def test_corners_and_figures() -> None:
         ({"settings": {"lr": -1}}, "lr=-1"),
         ({"settings": {"selection": "some"}}, "selection='some'"),
         ({"preset": "paper", "settings": {"schedule": "linear"}}, "upper="),
+        ({"epochs": "auto"}, "epochs='auto'"),
+        ({"preset": "tiny", "settings": {"encoder": "nonsense"}}, "encoder='nonsense': a network is trained"),
+        ({"preset": "seed", "settings": {"weights": "/no/file"}}, "weights='/no/file': a network is trained"),
+        ({"network": "cifar", "settings": {"pool": "avg"}}, "pool='avg': a network is trained"),
+        ({"preset": "quick", "image_size": 64}, "image_size=64: a frozen encoder"),
+        ({"preset": "quick", "settings": {"image_size": 64}}, "image_size=64: a frozen encoder"),
+        ({"image_size": "auto"}, "image_size='auto'"),
+        ({"settings": {"chunk": "auto"}}, "chunk='auto'"),
+        ({"settings": {"schedule": "auto"}}, "schedule='auto'"),
+        ({"settings": {"targets": "auto"}}, "targets='auto'"),
+        ({"settings": {"affine": "auto"}}, "affine='auto'"),
+        ({"settings": {"lr": "auto"}}, "lr='auto'"),
+        ({"batch_size": 1}, "batch_size=1: .* at least 2"),
+        ({"settings": {"chunk": 1}}, "chunk=1: .* at least 2"),
+        ({"settings": {"graph": True, "selection": "random"}}, "selection='random'"),
     ],
 )
 def test_wrong_options_are_named_before_any_work(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ArgumentError, match=words):
         DAC(**options).resolved()
+
+
+def test_what_follows_from_the_network_may_be_auto_in_every_preset() -> None:
+    table = setup.fill(DAC(preset="paper", settings=dict.fromkeys(FOLLOWS, "auto")).resolved(), images(4, 28))
+    assert {key: table[key] for key in FOLLOWS} == BY_NETWORK["mnist"]
+    for preset in PRESETS:
+        DAC(preset=preset).resolved()
+
+
+@pytest.mark.parametrize("method", [DAC, DeepCluster])
+def test_settings_that_nothing_reads_are_named_once_the_images_have_decided(method: type[DAC | DeepCluster]) -> None:
+    model = method(2, settings={"encoder": "pixels"})
+    assert model.resolved()["encoder"] == "pixels"  # photos on a CPU would read it
+    with pytest.raises(ArgumentError, match="preset=quick"):
+        model.fit(np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8))
+
+
+def test_a_graph_needs_a_gpu() -> None:
+    with pytest.raises(ArgumentError, match="the device is cpu"):
+        DAC(2, preset="tiny", device="cpu", settings={"graph": True}).fit(np.zeros((4, 8, 8), np.uint8))
 
 
 def test_small_batches_for_many_groups_and_chunks_that_leave_images_out_are_said() -> None:

@@ -11,8 +11,8 @@ import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 import ilk as package
-from ilk import metrics, runs
-from ilk.errors import ArgumentError, Interrupted, NotEnoughImages, RunError
+from ilk import compute, metrics, runs
+from ilk.errors import ArgumentError, Interrupted, NotEnoughImages, NotEnoughMemory, RunError
 from ilk.methods import DeepCluster
 from ilk.runs import checked_figure
 
@@ -297,6 +297,15 @@ def test_measuring_the_cost_changes_nothing(settings: dict[str, Any], monkeypatc
     assert np.array_equal(measured.probabilities_, straight.probabilities_)
 
 
+@pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
+def test_too_little_memory_is_named_before_a_short_training_too(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compute, "free_memory", lambda device: 1000)
+    with pytest.raises(NotEnoughMemory, match="batches of 32 images"):
+        DeepCluster(3, preset="tiny", settings=settings).fit(patterns()[0])
+
+
 def test_small_presets_of_both_versions_on_real_digits() -> None:
     from sklearn.datasets import load_digits
 
@@ -365,6 +374,17 @@ def test_one_step_of_the_papers_alexnet() -> None:
         ({"settings": {"crops": 2}}, "two numbers"),
         ({"network": "features"}, "nothing is trained"),
         ({"settings": {"stop_agreement": 2}}, "from 0 to 1"),
+        ({"settings": {"encoder": "nonsense"}}, "encoder='nonsense': a network is trained"),
+        ({"settings": {"weights": "/no/file"}}, "weights='/no/file': a network is trained"),
+        ({"settings": {"pool": "avg"}}, "pool='avg': a network is trained"),
+        ({"preset": "quick", "image_size": 64}, "image_size=64: a frozen encoder"),
+        ({"preset": "quick", "settings": {"image_size": 64}}, "image_size=64: a frozen encoder"),
+        ({"epochs": "auto"}, "epochs='auto'"),
+        ({"n_fine": "auto"}, "n_fine='auto'"),
+        ({"settings": {"balance": "auto"}}, "balance='auto'"),
+        ({"settings": {"sobel": "auto"}}, "sobel='auto'"),
+        ({"settings": {"crop": "auto"}}, "crop='auto'"),
+        ({"batch_size": 1}, "batch_size=1: .* at least 2"),
     ],
 )
 def test_what_is_not_allowed_is_named(options: dict[str, Any], hint: str) -> None:

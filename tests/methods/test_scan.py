@@ -259,6 +259,8 @@ def test_without_the_entropy_everything_collapses_and_the_run_says_so() -> None:
         ({"crop": 3}, "two numbers"),
         ({"contrast": "two"}, "tiled"),
         ({"flip": 1}, "true or false"),
+        ({"n_heads": "auto"}, "n_heads='auto'"),
+        ({"keep": "auto"}, "keep='auto'"),
     ],
 )
 def test_what_is_wrong_is_named(settings: dict[str, Any], hint: str) -> None:

@@ -24,20 +24,20 @@ __all__ = [
 ]
 
 AUTO = "auto"
-"""Stands in a preset's table for "follows from the network or the images"; every check lets it pass."""
+"""Stands in a preset's table for "follows from the network or the images"; a check lets it pass where ``auto``."""
 
 
-def choice(key: str, value: Any, allowed: Iterable[Any]) -> None:
+def choice(key: str, value: Any, allowed: Iterable[Any], *, auto: bool = False) -> None:
     """Raise unless `value` is one of `allowed`; the message names the nearest."""
-    known = list(allowed)
-    if value not in known and value != AUTO:
+    known = [*allowed, *[AUTO] * auto]
+    if value not in known:
         words = [str(word) for word in known]
         raise ArgumentError(f"{key}={value!r}: choose {', '.join(words)}.{nearest(str(value), words)}")
 
 
-def whole(key: str, value: Any, *, least: int = 1, optional: bool = False) -> None:
+def whole(key: str, value: Any, *, least: int = 1, optional: bool = False, auto: bool = False) -> None:
     """Raise unless `value` is a whole number of at least `least`, or None where `optional`."""
-    if value == AUTO or (value is None and optional):
+    if (auto and value == AUTO) or (value is None and optional):
         return
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ArgumentError(f"{key}={value!r}: give a whole number of at least {least}.")
@@ -57,26 +57,26 @@ def whole_list(key: str, values: Any) -> None:
         whole(key, value)
 
 
-def number(key: str, value: Any, most: float, *, least: float = 0.0) -> None:
+def number(key: str, value: Any, most: float, *, least: float = 0.0, auto: bool = False) -> None:
     """Raise unless `value` is a number from `least` to `most`."""
-    if value == AUTO:
+    if auto and value == AUTO:
         return
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value <= most:
         raise ArgumentError(f"{key}={value!r}: give a number from {least:g} to {most:g}.")
 
 
-def pair(key: str, value: Any, most: float) -> None:
+def pair(key: str, value: Any, most: float, *, auto: bool = False) -> None:
     """Raise unless `value` is two numbers from 0 to `most`, or None."""
-    if value in (None, AUTO):
+    if value is None or (auto and value == AUTO):
         return
     numbers = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int | float) for v in value)
     if not numbers or not all(0 <= v <= most for v in value):
         raise ArgumentError(f"{key}={value!r}: give two numbers from 0 to {most:g}, such as {key}=.9,.5.")
 
 
-def flag(key: str, value: Any) -> None:
+def flag(key: str, value: Any, *, auto: bool = False) -> None:
     """Raise unless `value` is true or false."""
-    if not isinstance(value, bool) and value != AUTO:
+    if not isinstance(value, bool) and not (auto and value == AUTO):
         raise ArgumentError(f"{key}={value!r}: give true or false.")
 
 

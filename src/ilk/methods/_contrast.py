@@ -33,7 +33,7 @@ def check_pretext(table: Mapping[str, Any]) -> None:
     _checks.choice("contrast", table["contrast"], ("both", "one", "tiled"))
     _checks.choice("schedule", table["schedule"], ("epochs", "steps", "constant"))
     for key in ("representation", "decay_steps", "image_size"):
-        _checks.whole(key, table[key], optional=True)
+        _checks.whole(key, table[key], optional=True, auto=key == "image_size")
     _checks.whole("projection", table["projection"])
     _checks.whole("pretext_epochs", table["pretext_epochs"], least=0)
     _checks.whole("pretext_batch", table["pretext_batch"], least=2)

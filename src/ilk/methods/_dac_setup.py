@@ -17,17 +17,17 @@ from ilk.methods._checks import AUTO
 from ilk.methods._dac_steps import check as check_choices
 from ilk.methods._dac_steps import make_learner
 from ilk.methods._pool import Pixels, Pool
-from ilk.methods.dac_presets import BY_NETWORK
+from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS
 from ilk.networks.dac import NETWORKS, SIZES, plan
 
-__all__ = ["WHY", "advice", "automatic", "check", "fill", "half_precision"]
+__all__ = ["WHY", "advice", "automatic", "check", "check_place", "fill", "half_precision"]
 
 WHY = {
     "quick": "photos on a CPU: the features of a frozen encoder are used and only the head learns (preset=quick). "
     "Training a network from scratch takes hours here: ask for it with --set preset=released_star"
 }
 _SMALL_SIDE = 24  # below it the MNIST network would see mostly blown-up pixels
-_COUNTS = ("batch_size", "n_init", "inner_epochs", "repeats", "chunk", "target_batch", "sweep")
+_COUNTS = {"n_init": 1, "inner_epochs": 1, "repeats": 1, "sweep": 1, "batch_size": 2, "chunk": 2, "target_batch": 1}
 _BY_SIZE = {
     "lambda": {28: "mnist", 32: "cifar", 96: "imagenet10"},  # the paper's networks
     "linear": {28: "mnist", 32: "cifar_star", 96: "imagenet10"},  # those of the scripts with one threshold
@@ -43,20 +43,26 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
     _checks.choice("precision", precision, ("auto", "fp32", "bf16"))
     check_choices(table)
     for key in ("reshuffle", "drop_last", "reset_optimizer", "affine", "flip", "graph"):
-        _checks.flag(key, table[key])
-    _checks.choice("network", table["network"], [AUTO, "features", *NETWORKS])
-    for key in _COUNTS:
-        _checks.whole(key, table[key], optional=key == "sweep")
+        _checks.flag(key, table[key], auto=key in FOLLOWS)
+    _checks.choice("network", table["network"], ["features", *NETWORKS], auto=True)
+    for key, least in _COUNTS.items():  # batch norm knows nothing of a single image
+        _checks.whole(key, table[key], least=least, optional=key == "sweep", auto=key in FOLLOWS)
     for key in ("epochs", "steps", "image_size"):
         _checks.whole(key, table[key], optional=True)
     for key in ("upper", "lower", "zoom"):
-        _checks.pair(key, table[key], 4.0 if key == "zoom" else 1.0)
+        _checks.pair(key, table[key], 4.0 if key == "zoom" else 1.0, auto=key in FOLLOWS)
     if table["schedule"] == "linear" and None in (table["upper"], table["lower"], table["sweep"]):
         raise ArgumentError("schedule='linear': give upper= and lower= (first,last) and sweep= (epochs) too.")
     most = {"lr": 1.0, "alpha": 1.0, "rotation": 180.0, "shift": 1.0, "channel_shift": 1.0, "scale": 10.0}
     for key, limit in most.items():
-        _checks.number(key, table[key], limit)
-    _checks.number("consistency", table["consistency"], 1e6)
+        _checks.number(key, table[key], limit, auto=key in FOLLOWS)
+    _checks.number("consistency", table["consistency"], 1e6, auto=True)
+
+
+def check_place(table: Mapping[str, Any], place: torch.device) -> None:
+    """Raise `ArgumentError` where the device at `place` cannot do what is asked for."""
+    if table["graph"] and place.type != "cuda":
+        raise ArgumentError(f"graph=true: only a GPU of NVIDIA records steps as a graph, and the device is {place}.")
 
 
 def half_precision(

@@ -16,6 +16,7 @@ from ilk.errors import ArgumentError
 from ilk.losses import PairLoss
 from ilk.methods import _checks
 from ilk.methods._pool import Features, Pixels, Pool, batches
+from ilk.methods.dac_presets import FOLLOWS
 from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
 from ilk.vectors import kmeans
 
@@ -338,4 +339,6 @@ def check(table: Mapping[str, Any]) -> None:
         "consistency_of": ("label_features", "softmax", "mixed"),
     }
     for key, allowed in choices.items():
-        _checks.choice(key, table[key], allowed)
+        _checks.choice(key, table[key], allowed, auto=key in FOLLOWS)
+    if table["graph"] and table["selection"] == "random":
+        raise ArgumentError("graph=true: selection='random' draws on the CPU, and a graph cannot wait for it.")

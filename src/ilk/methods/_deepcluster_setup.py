@@ -49,11 +49,11 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
     _checks.choice("precision", precision, ("auto", "fp32", "bf16"))
     for key, allowed in _CHOICES.items():
         _checks.choice(key, table[key], allowed)
-    _checks.choice("network", table["network"], ["features", *NAMES])
+    _checks.choice("network", table["network"], ["features", *NAMES], auto=True)
     for key in _FLAGS:
         _checks.flag(key, table[key])
-    for key in _COUNTS:
-        _checks.whole(key, table[key])
+    for key in _COUNTS:  # batch norm knows nothing of a single image
+        _checks.whole(key, table[key], least=2 if key == "batch_size" else 1)
     for key in ("epochs", "components", "warmup"):
         _checks.whole(key, table[key], least=0)
     for key in ("n_fine", "image_size"):

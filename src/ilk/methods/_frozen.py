@@ -7,9 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from ilk import encoders
+from ilk.errors import ArgumentError
+from ilk.methods._checks import AUTO
+from ilk.methods._options import Options
 from ilk.methods._stages import Stages
 
-__all__ = ["load_encoder"]
+__all__ = ["check_read", "load_encoder"]
+
+
+def check_read(model: Options, table: Mapping[str, Any]) -> None:
+    """Raise `ArgumentError` for a setting of an encoder that trains, or of a network where an encoder is frozen.
+
+    Nothing would read it. Where the images are yet to decide which of the two it is, nothing is raised.
+
+    Parameters
+    ----------
+    model
+        Has ``preset``, ``settings`` and ``image_size``.
+    table
+        Its settings in force.
+    """
+    given = {**(model.settings or {}), **({} if model.image_size is None else {"image_size": model.image_size})}
+    if model.preset == "auto" and table["network"] == AUTO:
+        return
+    frozen = table["network"] == "features"
+    for key in sorted(key for key, value in given.items() if value is not None):
+        if frozen and key == "image_size":
+            raise ArgumentError(f"image_size={given[key]}: a frozen encoder has a size of its own; name a network too.")
+        if not frozen and key in model.other_settings:
+            raise ArgumentError(
+                f"{key}={given[key]!r}: a network is trained here, and no encoder is used; --set preset=quick uses one."
+            )
 
 
 def load_encoder(

@@ -19,7 +19,7 @@ from ilk.methods import _dac_watch as watch
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._dac_run import Training
 from ilk.methods._dac_steps import Learner, make_learner, predicted, thresholds
-from ilk.methods._frozen import load_encoder
+from ilk.methods._frozen import check_read, load_encoder
 from ilk.methods._outcome import centers, spread
 from ilk.methods._pool import Features, Pixels, Pool
 from ilk.methods._stages import Stages
@@ -74,13 +74,13 @@ class DAC(ImageClusterer):
         Label features scaled to a sum of 1.
     cluster_centers_ : (k, d) float32
         Mean features of each group.
-    n_clusters_ : int
+    n_clusters_, epochs_ : int
     network_ : DACNet
     history_ : list of dict
         One record per epoch, epoch 0 being the untrained network: loss, thresholds (upper, lower), shares of positive
         and of selected pairs, active groups, share of the largest, agreement (ARI) with the epoch before, confidence.
     assignments_ : (epochs + 1, n_distinct) uint8
-        Groups of the distinct images after every epoch, in the order of ``encoded_.rows``.
+        Groups of the distinct images after every epoch, in the order of ``encoded_.rows``; no rows above 64 MiB.
     notes_ : list of str
         What the user should know: collapse, and what to do about it.
     encoded_ : Encoded
@@ -156,6 +156,7 @@ class DAC(ImageClusterer):
             given = getattr(self, key)
             table[key] = table[key] if given is None else given
         setup.check(table, self.n_clusters, self.random_state, self.precision)
+        check_read(self, table)
         return table
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
@@ -181,6 +182,7 @@ class DAC(ImageClusterer):
         table = self.resolved()
         source = open_images(X)
         place = compute.device(self.device)
+        setup.check_place(table, place)
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
@@ -239,7 +241,7 @@ class DAC(ImageClusterer):
             {"stage": "restart", **{k: v for k, v in told.items() if k != "history"}} for told in training.scores
         ]
         self.notes_ += training.notes
-        self.assignments_, self.stages_ = training.assignments, training.stages
+        self.epochs_, self.assignments_, self.stages_ = len(training.schedule), training.assignments, training.stages
         features = watch.halves(predicted(learner.net, pool, self.half_))
         self.stages_[2] = features[training.shown]
         if isinstance(pool, Pixels):
@@ -277,11 +279,10 @@ class DAC(ImageClusterer):
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the pictures of the method as plain data: label features while it learns, and their means by group."""
-        last = self.history_[-1]["epochs"] if "epochs" in self.history_[-1] else len(self.assignments_) - 1
         names = [
             "Initial stage (untrained)",
-            f"Intermediate stage (epoch {(last + 1) // 2})",
-            f"Final stage (epoch {last})",
+            f"Intermediate stage (epoch {(self.epochs_ + 1) // 2})",
+            f"Final stage (epoch {self.epochs_})",
         ]
         return watch.figures(self.stages_, names, self.stage_labels_, self.label_means_)
 
@@ -294,7 +295,7 @@ class DAC(ImageClusterer):
             "n_clusters": self.n_clusters_,
             "table": self.settings_,
             "half": self.half_,
-            "epochs": len(self.assignments_) - 1,
+            "epochs": self.epochs_,
             "centers": self.cluster_centers_,
             "label_means": self.label_means_,
             "assignments": self.assignments_,
@@ -320,6 +321,7 @@ class DAC(ImageClusterer):
         model = cls(int(state["n_clusters"]), **options)
         model.settings_ = dict(state["table"])
         model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
+        model.epochs_ = int(state["epochs"])
         model.assignments_, model.stages_ = np.asarray(state["assignments"]), np.asarray(state["stages"])
         model.stage_labels_, model.label_means_ = np.asarray(state["stage_labels"]), np.asarray(state["label_means"])
         model.cluster_centers_ = np.asarray(state["centers"])

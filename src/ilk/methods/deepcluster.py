@@ -21,7 +21,7 @@ from ilk.methods._deepcluster_run import Training
 from ilk.methods._deepcluster_space import Groups, fit_groups, n_fine_of, placed
 from ilk.methods._deepcluster_steps import features_of
 from ilk.methods._deepcluster_views import IMAGENET, Views
-from ilk.methods._frozen import load_encoder
+from ilk.methods._frozen import check_read, load_encoder
 from ilk.methods._outcome import centers, spread
 from ilk.methods._stages import Stages
 from ilk.methods.deepcluster_presets import PRESETS
@@ -82,8 +82,8 @@ class DeepCluster(ImageClusterer):
         the clustering before, share of images reassigned.
     notes_ : list of str
     encoded_ : Encoded
-        Features (before the last ReLU; embeddings in version 2; those of the frozen encoder), and what became of every
-        file.
+        Features (before the last ReLU; means of the last maps, behind it, with a ResNet; embeddings in version 2; those
+        of the frozen encoder), and what became of every file.
     space_, embedding_ : (m, d) float32
         What K-means sees of the distinct images.
 
@@ -156,6 +156,7 @@ class DeepCluster(ImageClusterer):
             given = getattr(self, key)
             table[key] = table[key] if given is None else given
         setup.check(table, self.n_clusters, self.random_state, self.precision)
+        check_read(self, table)
         return table
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:

@@ -73,7 +73,10 @@ SIDES: Mapping[str, int] = {
 
 
 class ConvNet(nn.Module):
-    """Front, stages and neck: float (b, c, h, w) to features (b, d), in front of any ReLU.
+    """Front, stages and neck: float (b, c, h, w) to features (b, d).
+
+    Plain networks give what is in front of the ReLU of their last layer; residual ones the means of their last maps,
+    which are behind a ReLU. A projection (DeepCluster-v2) has no ReLU behind it.
 
     Parameters
     ----------
