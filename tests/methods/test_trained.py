@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from ilk import compute, losses, metrics
+from ilk import compute, losses, metrics, train
 from ilk.data import ArrayImages
 from ilk.errors import ArgumentError, Diverged, Interrupted, RunError
 from ilk.methods import (
@@ -292,6 +294,20 @@ def test_colour_and_sides_that_differ(cls: Any) -> None:
 def test_training_that_explodes_is_named() -> None:
     with pytest.raises(Diverged, match="lr"):
         Autoencoder(3, preset="tiny", settings={"optimizer": "sgd", "lr": 10.0, "epochs": 30}).fit(IMAGES[:60])
+
+
+def test_within_an_epoch_there_is_no_state_and_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.train.watched", functools.partial(train.watched, every=0))
+    states: list[dict[str, Any]] = []
+
+    def hook(record: dict[str, Any], state: Any) -> bool:
+        if "step" in record:
+            states.append(state())
+        return "step" in record
+
+    Autoencoder(3, preset="tiny").fit(IMAGES[:60], on_epoch=hook)
+    assert states
+    assert not any(states)
 
 
 def test_a_state_of_other_settings_is_refused() -> None:

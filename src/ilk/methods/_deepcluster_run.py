@@ -119,12 +119,17 @@ class Training:
         told |= watch.seen(self.labels[0], before)
         clustered = time.perf_counter()
         targets = [torch.from_numpy(labels).long() for labels in self.labels]
-        loss = self.learner.train(targets, epoch, lambda steps: self._tell({"stage": "train", **steps}))
+        loss = self.learner.train(targets, epoch, self._progress)
         speed = len(self.learner.views) / max(time.perf_counter() - clustered, 1e-9)
         self.epoch = epoch + 1
         record = {"stage": "train", "epoch": self.epoch, "epochs": self.epochs, "loss": round(loss, 6), **told}
         self.history.append(record)
         self._tell({**record, "images_per_second": round(speed, 1), "clustering_seconds": round(clustered - begin, 2)})
+
+    def _progress(self, steps: Mapping[str, Any]) -> None:
+        """Pass on how far an epoch is: for the screen alone, since no state within an epoch can be gone on from."""
+        if self.on_epoch is not None:
+            self.on_epoch({"stage": "train", **steps}, dict)
 
     def _tell(self, record: dict[str, Any]) -> None:
         if self.on_epoch is not None and self.on_epoch(record, self.state):
@@ -135,7 +140,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """Return everything that goes on from here to the bit: flat, arrays and plain values.
 
-        Within an epoch it is the state after the epoch before.
+        To be called between two epochs only: within one, network, optimizer and generators have already moved.
         """
         return {
             "settings": json.dumps(self.table, sort_keys=True),

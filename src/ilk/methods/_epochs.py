@@ -58,6 +58,8 @@ def run_epochs(
         Settings that a state must agree with.
     n_images
         How many a state must be of.
+    on_epoch
+        Gets a state after every epoch. Within one it is told how far that is, with an empty state, and cannot stop.
     resume
         What this function passed to `on_epoch`.
 
@@ -81,13 +83,17 @@ def run_epochs(
             where = f"in epoch {len(records) + 1}" if len(records) < learner.epochs else "after the last epoch"
             raise Interrupted(f"stopped {where} of {learner.epochs}; the same command goes on")
 
+    def progress(steps: Mapping[str, Any]) -> None:
+        if on_epoch is not None:  # for the screen alone: no state within an epoch can be gone on from
+            on_epoch({"stage": "train", **steps}, dict)
+
     if resume:
         start = _restored(learner, resume, told, records)
     for number in range(start, learner.epochs):
         if number >= learner.epochs:  # it had enough
             break
         begin = time.perf_counter()
-        done = learner.epoch(number, lambda record: on_epoch({"stage": "train", **record}, state) if on_epoch else None)
+        done = learner.epoch(number, progress)
         seconds = time.perf_counter() - begin
         record = {"stage": "train", "epoch": number + 1, "epochs": learner.epochs, **done}
         records.append(record)

@@ -153,8 +153,8 @@ class Trained(ImageClusterer):
         y
             Ignored.
         on_epoch
-            Called with a record per epoch, with progress inside of epochs, and with a function that gives a state to go
-            on from. A true answer after an epoch, or while images are read, stops with `Interrupted`.
+            Called with a record per epoch, and a function that gives a state to go on from (an empty one for progress
+            within epochs). A true answer after an epoch, or while images are read, stops with `Interrupted`.
         resume
             A state from `on_epoch`: training goes on there, to the bit on a CPU.
 

@@ -169,8 +169,8 @@ class DeepCluster(ImageClusterer):
         y
             Ignored.
         on_epoch
-            Called with a record per epoch, with progress inside of epochs, and with a function that gives a state to go
-            on from. A true answer stops with `Interrupted`.
+            Called with a record per epoch, and a function that gives a state to go on from; a true answer stops with
+            `Interrupted`. Within epochs it is told how far they are: no state then, and no stop.
         resume
             A state from `on_epoch`: training goes on there, to the bit on a CPU.
 
