@@ -87,8 +87,13 @@ def _views(table: Mapping[str, Any]) -> None:
         raise ArgumentError(f"crop_scales={table['crop_scales']!r}: give two shares of the area above 0 and up to 1.")
 
 
-def automatic(source: Any, place: torch.device) -> str:
-    """Return the preset that "auto" stands for: "quick" for photos on a CPU, "small" otherwise."""
+def automatic(source: Any, place: torch.device, network: str = AUTO) -> str:
+    """Return the preset that "auto" stands for: "quick" for photos on a CPU, "small" otherwise.
+
+    A network that is asked for by name is to be trained: "quick" would leave it as it was drawn.
+    """
+    if network not in (AUTO, "features"):
+        return "small"
     return "quick" if is_small(source) is None and place.type == "cpu" else "small"
 
 

@@ -66,7 +66,10 @@ def seen(labels: Ints, before: Ints | None) -> dict[str, float]:
 def advice(history: Sequence[Mapping[str, Any]], k: int) -> list[str]:
     """Return what the user should know after a training."""
     if not history:
-        return []
+        return [
+            "no network was trained (epochs=0): the groups are those of random features. Give epochs=10, or "
+            "--set preset=small, to train it"
+        ]
     last = history[-1]
     notes = []
     if last["largest"] > 0.5:

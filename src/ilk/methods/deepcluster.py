@@ -45,7 +45,8 @@ class DeepCluster(ImageClusterer):
         Groups, at least 2.
     preset : str
         "auto", "small", "quick", "paper_alexnet", "paper_vgg16", "v2", "v2_small", "tiny": see
-        `ilk.methods.deepcluster_presets`. "auto" is "quick" for photos on a CPU and "small" for all others.
+        `ilk.methods.deepcluster_presets`. "auto" is "quick" for photos on a CPU where no `network` is named, else
+        "small".
     settings : dict, optional
         Single keys of the preset's table; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
     network : str, optional
@@ -186,7 +187,7 @@ class DeepCluster(ImageClusterer):
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
-            chosen = setup.automatic(source, place)
+            chosen = setup.automatic(source, place, table["network"])
             self.notes_ += [setup.WHY[chosen]] if chosen == "quick" else []
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)

@@ -118,7 +118,7 @@ V2_SMALL: dict[str, Any] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # quick for photos on a CPU, small otherwise
+    # quick for photos on a CPU where no network is named, small otherwise
     "auto": SMALL,
     "small": SMALL,
     "quick": QUICK,
