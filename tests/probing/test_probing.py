@@ -52,6 +52,17 @@ def test_an_untrained_networks_batch_norms_are_shown_images_once() -> None:
     assert not net.training
 
 
+def test_a_rest_of_one_image_is_no_batch_to_settle_on() -> None:
+    """The neck of "small" has a batch norm of vectors, which refuses a single one: 257, 513, 769 images."""
+    net = build_convnet("small", 1, 28, sobel=False, generator=rng())
+    images = 5 + 3 * torch.rand(9, 1, 28, 28, generator=rng())
+    settled(net, iter(images.split(4)))
+    norm = net.stages[0][1]
+    first = [net.stages[0][0](part).mean((0, 2, 3)) for part in images[:8].split(4)]
+    torch.testing.assert_close(norm.running_mean, torch.stack(first).mean(0), rtol=1e-3, atol=1e-3)
+    assert not net.training
+
+
 def blobs(n: int, d: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
     g = rng(3)
     classes = torch.randint(0, 3, (n,), generator=g)
@@ -172,6 +183,22 @@ def test_ten_crops_of_a_network_with_a_margin(tmp_path: Path, no_report: None) -
     found = package.probe(tmp_path / "run", "auto", epochs=3, ten_crop=True, augment=True, supervised=False)
     assert found["test_views"] == "ten crops"
     assert found["networks"]["trained"][0]["last"] > 0.4
+
+
+def test_what_was_trained_and_how_long_it_took_is_told(
+    tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+    x, y = pictures(60, 0)
+    np.savez(tmp_path / "set.npz", x=x, y=y)
+    options = {"n_clusters": 3, "preset": "tiny", "epochs": 0}
+    package.cluster(tmp_path / "set.npz", tmp_path / "run", method="deepcluster", options=options)
+    told: list[dict[str, Any]] = []
+    found = package.probe(tmp_path / "run", "auto", epochs=2, on_event=told.append)
+    assert found["supervised_epochs"] == 1
+    seconds = {event["stage"]: event["seconds"] for event in told if "seconds" in event}
+    assert set(seconds) == {"probe trained", "probe random", "probe supervised", "probe pixels"}
+    assert 0 < sum(seconds.values()) < found["seconds"] + 0.1
 
 
 def test_refusals_are_named(run: Path, tmp_path: Path, no_report: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,12 +105,15 @@ class Compared:
         self.size = max(8, min(256, 256 * 64 * 64 // side**2))
 
     def all(self, *, supervised: bool, epochs: int) -> dict[str, Any]:
-        """Return what a run keeps: the traces of the networks, and those of the pixels."""
+        """Return what a run keeps: the traces of the networks, and those of the pixels.
+
+        `epochs` (at least 1) are those that the supervised network is trained for.
+        """
         networks = {"trained": self._probed("trained", self.model.network_.eval())}
         networks["random"] = self._probed("random", settled(self.model.fresh_network(self.seed + 1), self._plain()))
         if supervised:
             net = self.model.supervised_network(
-                self.train.views, self.train.rows, self.train.classes, self.n_classes, max(epochs, 1), self.seed
+                self.train.views, self.train.rows, self.train.classes, self.n_classes, epochs, self.seed
             )
             networks["supervised"] = self._probed("supervised", net.eval())
         pixels = self._traced("pixels", lambda images: iter([pooled(images, MOST)]))[0]
@@ -120,11 +124,12 @@ class Compared:
         return self._traced(name, lambda images: pooled_maps(net, images))
 
     def _traced(self, name: str, looks: Looks) -> list[Trace]:
+        begin = time.perf_counter()
         self.tell({"event": "stage", "stage": f"probe {name}", "begin": True})
         traces = train_linear(
             self._training(looks), self._testing(looks), self.n_classes, self.schedule, self.seed, self.device
         )
-        self.tell({"event": "stage", "stage": f"probe {name}", "seconds": 0.0})
+        self.tell({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 2)})
         return traces
 
     # -- passes over the images ----------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def probe(
     ten_crop : bool
         Test on the mean over four corners, the centre and their mirror images.
     supervised : bool
-        Train the same network on the labels, as long as the run trained, and probe it too.
+        Train the same network on the labels, as long as the run trained (one epoch at least), and probe it too.
     seed : int
     device, cache, on_event
         As in `ilk.predict`.
@@ -96,7 +96,8 @@ def probe(
         )
     parts, classes = _parts(run, model, labels, source, images, seed, tell)
     compared = Compared(model, parts, len(classes), schedule, seed, augment=augment, ten_crop=ten_crop, tell=tell)
-    found = compared.all(supervised=supervised, epochs=len(_epochs(run)))
+    lessons = max(len(_epochs(run)), 1)
+    found = compared.all(supervised=supervised, epochs=lessons)
     test = parts["test"]
     told = {
         "run": str(run.path),
@@ -111,7 +112,7 @@ def probe(
         "schedule": vars(schedule),
         "training_views": "random crops, mirrored" if augment else "the centre, seen once",
         "test_views": "ten crops" if ten_crop else "the centre",
-        "supervised_epochs": len(_epochs(run)) if supervised else 0,
+        "supervised_epochs": lessons if supervised else 0,
         "seed": seed,
         "device": str(compute.device(device)),
         "seconds": round(time.perf_counter() - begin, 1),

@@ -60,7 +60,8 @@ def layer_names(net: Any) -> list[str]:
 def settled(net: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
     """Show an untrained network some images, so that its batch norms know means and variances; return it.
 
-    Without, the comparison would be with a network that nobody would use: one whose maps have no scale.
+    Without, the comparison would be with a network that nobody would use: one whose maps have no scale. A batch of one
+    image, the rest of some numbers of images, is passed over: batch norms of vectors know no variance of it.
     """
     norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
@@ -69,6 +70,8 @@ def settled(net: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
     net.train()
     seen = 0
     for images in batches:
+        if len(images) < 2:
+            continue
         net(images)
         seen += len(images)
         if seen >= _SETTLING:
