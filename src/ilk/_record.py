@@ -38,7 +38,7 @@ def write(
     confidence = model.probabilities_.max(1) if confidence is None else confidence
     told = describe(model.embedding_, labels[rows], confidence[rows])
     _images(writer, encoded, images.names())
-    _assignments(writer, encoded, labels, confidence, told)
+    _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
     writer.json("clusters.json", _clusters(told, rows, labels, encoded.position))
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
@@ -108,20 +108,19 @@ def _assignments(
     labels: npt.NDArray[np.int64],
     confidence: npt.NDArray[np.float32],
     told: Description,
+    fine: npt.NDArray[np.int64] | None,
 ) -> None:
     index = np.flatnonzero(encoded.position >= 0)
     at = encoded.position[index]
-    writer.table(
-        "assignments.parquet",
-        {
-            "index": index,
-            "cluster": labels[index],
-            "confidence": confidence[index],
-            "distance": told.distance[at],
-            "second": told.second[at],
-            "silhouette": told.silhouette[at],
-        },
-    )
+    columns = {
+        "index": index,
+        "cluster": labels[index],
+        "confidence": confidence[index],
+        "distance": told.distance[at],
+        "second": told.second[at],
+        "silhouette": told.silhouette[at],
+    }
+    writer.table("assignments.parquet", columns if fine is None else {**columns, "fine": fine[index]})
 
 
 def _clusters(

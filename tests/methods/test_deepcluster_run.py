@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import functools
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 
-from ilk import train
+import ilk as package
+from ilk import runs, train
 from ilk.data import open_images
 from ilk.methods import DeepCluster
 from ilk.methods import _deepcluster_setup as setup
@@ -63,3 +69,73 @@ def test_a_network_that_stays_random_is_told_and_a_frozen_one_is_not() -> None:
     assert not any("no network" in note for note in frozen.notes_)
     trained = DeepCluster(3, preset="tiny", epochs=1).fit(patterns())
     assert not any("no network" in note for note in trained.notes_)
+
+
+# -- the finer level ---------------------------------------------------------------------------------------------------
+
+
+def test_the_finer_level_is_in_the_run_its_exports_and_predictions(
+    tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+    images = patterns()
+    images = np.concatenate([images, images[:2]])  # duplicates share the fine cluster of their twins
+    np.save(tmp_path / "set.npy", images)
+    model = DeepCluster(3, preset="tiny", epochs=1).fit(images)
+    options = {"n_clusters": 3, "preset": "tiny", "epochs": 1}
+    run = package.cluster(tmp_path / "set.npy", tmp_path / "run", method="deepcluster", options=options)
+    assert run.assignments()["fine"] == model.fine_labels_.tolist()
+    assert np.array_equal(run.fine_labels(), model.fine_labels_)
+    loaded = DeepCluster.from_state(run.state())
+    assert np.array_equal(loaded.fine_labels_, model.fine_labels_)
+    assert np.array_equal(loaded.fine_to_group_[run.fine_labels()], run.labels())
+    with open(package.export(run, tmp_path / "table", layout="csv").table, newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [int(line["fine"]) for line in lines] == model.fine_labels_.tolist()
+    table = pyarrow.parquet.read_table(package.export(run, tmp_path / "columns", layout="parquet").table)
+    assert table.column("fine").to_pylist() == model.fine_labels_.tolist()
+    found = package.predict(run, tmp_path / "set.npy")
+    assert found.columns()["fine"] == model.fine_labels_.tolist()
+    (figure,) = (figure for figure in run.figures() if figure["name"] == "fine-groups")
+    assert sum(row["title"].startswith("group 0, ") for row in figure["rows"]) in (1, 2, 3)
+
+
+def test_a_method_with_one_level_has_no_such_column(
+    tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+    np.save(tmp_path / "set.npy", patterns(30))
+    run = package.cluster(tmp_path / "set.npy", tmp_path / "run", method="kmeans", options={"n_clusters": 3})
+    assert "fine" not in run.assignments()
+    assert run.fine_labels() is None
+    assert "fine" not in package.export(run, tmp_path / "table", layout="csv").table.read_text().splitlines()[0]
+    assert "fine" not in package.predict(run, tmp_path / "set.npy").columns()
+
+
+def test_what_cannot_be_read_is_in_no_fine_cluster() -> None:
+    model = DeepCluster(3, preset="tiny", epochs=0).fit(patterns())
+    encoded = model.encode(patterns(4))
+    assert (model.fine_of(encoded) >= 0).all()
+    nothing = dataclasses.replace(encoded, features=encoded.features[:0], position=np.full(4, -1))
+    assert model.fine_of(nothing).tolist() == [-1] * 4
+
+
+def test_the_picture_of_both_levels_shows_the_largest_fine_clusters_with_their_sizes() -> None:
+    images = patterns()
+    model = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(images)
+    (figure,) = (runs.checked_figure(f) for f in model.figures() if f["name"] == "fine-groups")
+    sizes = np.bincount(model.fine_labels_)
+    for row in figure["rows"]:
+        group, fine, size, whole = (int(number) for number in re.findall(r"\d+", row["title"]))
+        assert model.fine_to_group_[fine] == group
+        assert (size, whole) == (sizes[fine], (model.labels_ == group).sum())
+        assert len(row["images"]) == min(size, 10)
+        mine = [model.encoded_.thumbs.read([i])[0] for i in np.flatnonzero(model.fine_labels_ == fine)]
+        assert all(any(np.array_equal(shown, own) for own in mine) for shown in row["images"])
+    shown = [int(re.findall(r"\d+", row["title"])[1]) for row in figure["rows"]]
+    assert {int(np.flatnonzero((model.fine_to_group_ == g) * sizes == (sizes * (model.fine_to_group_ == g)).max())[0])
+            for g in range(3)} <= set(shown)  # fmt: skip
+    many = DeepCluster(40, preset="tiny", epochs=0).fit(patterns(400, k=60))
+    (figure,) = (runs.checked_figure(f) for f in many.figures() if f["name"] == "fine-groups")
+    assert len(figure["rows"]) == 30
+    assert "30 largest groups" in figure["caption"]

@@ -157,7 +157,7 @@ def test_the_picture_can_be_drawn(run: Path) -> None:
 
     package.probe(run, "auto", epochs=1, supervised=False)
     drawn = [draw_own(figure) for figure in package.load_run(run).figures()]
-    assert len(drawn) == 7
+    assert len(drawn) == 8
 
 
 def test_probing_changes_nothing_of_the_run_and_is_the_same_every_time(run: Path) -> None:

@@ -35,6 +35,8 @@ class Rows:
         Bytes when the run was made.
     names : dict of int to str
         Name of every group that has an image, by id; "not assigned" for -1.
+    fine : (n,) int64 or None
+        Fine cluster, -2 unreadable; None where the method has one level only.
     """
 
     path: list[str]
@@ -48,6 +50,7 @@ class Rows:
     twin: list[str]
     sizes: npt.NDArray[np.int64]
     names: dict[int, str]
+    fine: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.path)
@@ -89,4 +92,5 @@ def gather(run: Run) -> Rows:
         twin=["" if i is None else path[i] for i in images["twin"]],
         sizes=np.array([size or 0 for size in images["bytes"]], np.int64),
         names={i: "not assigned" if i == NOISE else told.get(i) or f"group {i}" for i in ids},
+        fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
     )

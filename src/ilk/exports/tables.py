@@ -19,6 +19,7 @@ COLUMNS = (
     *("path", "group", "name", "confidence", "second", "distance", "silhouette"),
     *("status", "twin", "reason", "exported"),
 )
+"""A run with finer clusters has "fine" behind them."""
 
 
 def write_csv(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
@@ -29,8 +30,14 @@ def write_csv(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
     """
     with open(target, "w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(COLUMNS)
-        out.writerows(_lines(rows, exported))
+        lines: Iterator[tuple[Any, ...]] = _lines(rows, exported)
+        columns: tuple[str, ...] = COLUMNS
+        if rows.fine is not None:
+            columns = (*COLUMNS, "fine")
+            fine = ("" if number == UNREADABLE else number for number in rows.fine.tolist())
+            lines = ((*line, number) for line, number in zip(lines, fine, strict=True))
+        out.writerow(columns)
+        out.writerows(lines)
 
 
 def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]:
@@ -71,6 +78,8 @@ def write_parquet(target: Path, rows: Rows, exported: Mapping[int, str]) -> None
         "reason": pa.array([reason or None for reason in rows.reason], pa.string()),
         "exported": pa.array([exported.get(i) for i in range(len(rows))], pa.string()),
     }
+    if rows.fine is not None:
+        columns["fine"] = pa.array(rows.fine, mask=none)
     pq.write_table(pa.table(columns), target, compression="zstd")
 
 

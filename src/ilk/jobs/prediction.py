@@ -33,6 +33,8 @@ class Prediction:
     confidence : (n,) float32
     group_names : dict
         Name of every group of the run.
+    fine : (n,) int64 or None
+        Fine cluster, -1 = unreadable; None where the method has one level only.
     """
 
     names: list[str]
@@ -42,9 +44,11 @@ class Prediction:
     second: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
     group_names: dict[int, str]
+    fine: npt.NDArray[np.int64] | None = None
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return path, cluster, group, confidence, second, status, reason as lists."""
+        """Return path, cluster, group, confidence, second, status, reason as lists; fine where there is that level."""
+        fine = {} if self.fine is None else {"fine": self.fine.tolist()}
         return {
             "path": self.names,
             "cluster": self.cluster.tolist(),
@@ -53,6 +57,7 @@ class Prediction:
             "second": self.second.tolist(),
             "status": self.status,
             "reason": [reason or "" for reason in self.reasons],
+            **fine,
         }
 
     def write(self, path: str | Path) -> None:
@@ -126,4 +131,5 @@ def predict(
         np.where(read, second, -1).astype(np.int64),
         proba.max(1).astype(np.float32),
         {int(g["id"]): str(g["name"]) for g in run.clusters()},
+        model.fine_of(encoded) if hasattr(model, "fine_of") else None,
     )

@@ -182,6 +182,13 @@ class Groups:
         parts = [distance.argmin(1) for _, distance in self._distances(self.space.rows(features))]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
 
+    def fine_of(self, features: Features, position: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return (n,) int64: the nearest fine cluster of the row at each `position` (n,), -1 where that is -1."""
+        found = np.full(len(position), -1, np.int64)
+        if len(features):
+            found[position >= 0] = self.fine(features).cpu().numpy()[position[position >= 0]]
+        return found
+
     def _distances(self, rows: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Yield (start, squared distances (b, k)) of blocks of rows."""
         step = max(1, _BLOCK // (4 * len(self.centers)))

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from ilk import metrics
+from ilk.data import Encoded
 from ilk.networks.sobel import Sobel
 
 __all__ = [
     "advice",
     "agreement_figure",
     "filter_figure",
+    "fine_figure",
     "group_figure",
     "merge_figure",
     "seen",
@@ -29,6 +31,7 @@ Ints = npt.NDArray[Any]
 Figure = dict[str, Any]
 
 _ROWS, _EACH = 10, 12  # clusters and images of a picture
+_LEVELS, _MOST_FINE, _FINE_EACH = 30, 3, 10  # rows of the picture of both levels, of a group, images of a row
 _FILTERS = 96
 _SHOWN_SIDE = 96
 
@@ -213,4 +216,41 @@ def merge_figure(sizes: Ints, group: Ints) -> Figure:
         "names": [f"group {g}" for g in range(n_groups)],
         "values": [int(((group == g) & (sizes > 0)).sum()) for g in range(n_groups)],
         "x_label": "fine clusters",
+    }
+
+
+def fine_figure(labels: Ints, group: Ints, encoded: Encoded, seed: int) -> Figure:
+    """Return images of the largest fine clusters (final ones, not pseudo-labels) of every group.
+
+    Parameters
+    ----------
+    labels : (n,)
+        Fine cluster of every image, -1 = not readable.
+    group : (k,)
+        Of each fine cluster.
+    encoded : Encoded
+        Has the thumbnails.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.bincount(labels[labels >= 0], minlength=len(group))
+    n_groups = int(group.max()) + 1
+    each = min(_MOST_FINE, max(1, _LEVELS // n_groups))
+    whole = np.bincount(group, weights=sizes, minlength=n_groups)
+    rows = []
+    for g in np.sort(np.argsort(-whole, kind="stable")[:_LEVELS]).tolist():
+        mine = np.flatnonzero((group == g) & (sizes > 0))
+        largest = mine[np.argsort(-sizes[mine], kind="stable")]
+        for cluster in largest[:each].tolist():
+            members = encoded.rows[labels[encoded.rows] == cluster]
+            picked = np.sort(rng.permutation(members)[:_FINE_EACH])
+            told = f"group {g}, fine cluster {cluster}: {sizes[cluster]:,} of {int(whole[g]):,} images"
+            rows.append({"title": told, "images": encoded.thumbs.read(picked)})
+    many = f" The {_LEVELS} largest groups." if n_groups > _LEVELS else ""
+    return {
+        "name": "fine-groups",
+        "title": "Both levels: the largest fine clusters of each group",
+        "caption": f"Final clusters, before and after they were united. Up to {each} of each group, images drawn by "
+        f"lot; all are in the column `fine` of the run's table.{many}",
+        "kind": "images",
+        "rows": rows,
     }

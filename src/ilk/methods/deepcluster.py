@@ -267,9 +267,7 @@ class DeepCluster(ImageClusterer):
         self.space_ = self.embedding_ = self.groups_.space.rows(features).cpu().numpy()
         proba = self._proba(features)
         labels = proba.argmax(1).astype(np.int64)
-        fine = self.groups_.fine(features).cpu().numpy()
-        at = self.encoded_.position
-        self.fine_labels_ = np.where(at >= 0, fine[at], -1)
+        self.fine_labels_ = self.fine_of(self.encoded_)
         self.fine_to_group_ = self.groups_.group.cpu().numpy()
         self.labels_, self.probabilities_ = spread(self.encoded_, labels, proba)
         self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)
@@ -293,6 +291,10 @@ class DeepCluster(ImageClusterer):
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.groups_.proba(features)
+
+    def fine_of(self, encoded: Encoded) -> Ints:
+        """Return (n,) int64: the fine cluster of every image of what `encode` returned; -1 = not readable."""
+        return self.groups_.fine_of(encoded.features, encoded.position)
 
     # -- probes ------------------------------------------------------------------------------------------------------
 
@@ -328,7 +330,7 @@ class DeepCluster(ImageClusterer):
             if labels is not None:
                 title = f"Pseudo-labels of the {name} epoch ({when})"
                 found.append(watch.group_figure(f"groups-{name}", title, labels, read, seed))
-        fine = self.groups_.fine(self.encoded_.features).cpu().numpy()
+        fine = self.fine_labels_[self.encoded_.rows]
         found.append(watch.size_figure(training.first, training.last, fine, self.fine_to_group_))
         found.append(watch.agreement_figure(training.history))
         weights = None if self.network_ is None else self.network_.filters()
@@ -339,12 +341,14 @@ class DeepCluster(ImageClusterer):
         return [figure for figure in found if figure is not None]
 
     def figures(self) -> list[dict[str, Any]]:
-        """Return the pictures of the method as plain data: pseudo-labels, their sizes and agreement, filters, edges.
+        """Return the pictures of the method as plain data: both levels, pseudo-labels, agreement, filters, edges.
 
         A model that was loaded has only those that need no images.
         """
-        fine = self.groups_.sizes.cpu().numpy()
-        return [*getattr(self, "_pictures", []), watch.merge_figure(fine, self.fine_to_group_)]
+        found = [*getattr(self, "_pictures", []), watch.merge_figure(self.groups_.sizes.numpy(), self.fine_to_group_)]
+        if hasattr(self, "encoded_"):
+            found.append(watch.fine_figure(self.fine_labels_, self.fine_to_group_, self.encoded_, self.random_state))
+        return found
 
     # -- keep --------------------------------------------------------------------------------------------------------
 
@@ -355,6 +359,7 @@ class DeepCluster(ImageClusterer):
             "table": self.settings_,
             "half": self.half_,
             "centers": self.cluster_centers_,
+            "fine.labels": self.fine_labels_.astype(np.int32),
             **self.groups_.state(),
         }
         if self.network_ is None:
@@ -380,6 +385,7 @@ class DeepCluster(ImageClusterer):
         model.cluster_centers_ = np.asarray(state["centers"])
         model.groups_ = Groups.of(state)
         model.fine_to_group_ = model.groups_.group.numpy()
+        model.fine_labels_ = np.asarray(state.get("fine.labels", ()), np.int64)  # runs of before kept none
         model.history_ = []
         if "encoder" in state:
             model.network_ = None

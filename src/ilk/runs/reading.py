@@ -55,7 +55,7 @@ class Run:
         return self._table("images.parquet", _IMAGES)
 
     def assignments(self) -> dict[str, list[Any]]:
-        """Columns of assignments.parquet: index, cluster, confidence, distance, second, silhouette."""
+        """Columns of assignments.parquet: index, cluster, confidence, distance, second, silhouette; fine by method."""
         return self._table("assignments.parquet", _ASSIGNMENTS)
 
     def clusters(self) -> list[dict[str, Any]]:
@@ -91,6 +91,15 @@ class Run:
         labels = np.full(int(self.header["source"]["n"]), -2, np.int64)
         table = self.assignments()
         labels[np.asarray(table["index"], np.int64)] = np.asarray(table["cluster"], np.int64)
+        return labels
+
+    def fine_labels(self) -> npt.NDArray[np.int64] | None:
+        """(n,) fine cluster of every image, -2 for unreadable; None where the method has one level only."""
+        table = self.assignments()
+        if "fine" not in table:
+            return None
+        labels = np.full(int(self.header["source"]["n"]), -2, np.int64)
+        labels[np.asarray(table["index"], np.int64)] = np.asarray(table["fine"], np.int64)
         return labels
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
