@@ -130,11 +130,11 @@ def deepcluster_rows() -> list[Row]:
         ours, pixels = (scores(list(r["rows"][name].values()), "acc") for name in ("all", "pixels"))
         what = "`-m deepcluster`, 10,000 of Fashion-MNIST, 100 clusters to 10 groups, 5 epochs, seeds 0 to 2"
         rows.append((what, "above K-means on pixels", f"ACC {ours}; K-means {pixels}", all(r["above_pixels"])))
-    if found := load("probes"):
-        r = found[0]
+    for r in load("probes"):
         pairs = zip(r["layers"], r["trained"], r["random"], strict=True)
         text = ", ".join(f"{name} {a['mean']:.3f} ({b['mean']:.3f})" for name, a, b in pairs).replace("0.", ".")
-        what = "… `ilk probe` after 3 epochs on 5,000 of CIFAR-10, trained (random)"
+        epochs, n = r.get("trained_epochs", r["settings"].get("epochs")), r.get("trained_on", r["probes"][0]["n_train"])
+        what = f"… `ilk probe` after {epochs} epochs on {n:,} of CIFAR-10, trained (random)"
         rows.append((what, "trained above random at conv3", text, all(r["trained_above_random"]["conv3"])))
     return rows
 
