@@ -77,7 +77,10 @@ def optimizer_of(
     """
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if kind == "sgd":
-        return torch.optim.SGD(wanted, lr, momentum=momentum, weight_decay=decay, fused=True)
+        found = torch.optim.SGD(wanted, lr, momentum=momentum, weight_decay=decay, fused=True)
+        if momentum:  # made by the first step, they would be what lay in memory if that step were left out
+            found.state.update({p: {"momentum_buffer": torch.zeros_like(p)} for p in wanted})
+        return found
     if kind == "adam":
         return torch.optim.Adam(wanted, lr, weight_decay=decay, fused=True)
     return torch.optim.AdamW(wanted, lr, weight_decay=decay / lr if unscaled else decay, fused=True)

@@ -194,7 +194,8 @@ class Clustering(Stage):
 class SelfLabelling(Stage):
     """One head: altered images are taught the groups that their unaltered selves are sure of.
 
-    A step without a sure image changes nothing and is counted.
+    A step without a sure image leaves the weights as they are and is counted; the running averages of batch norms, and
+    the average of the weights where there is one, move all the same.
     """
 
     name = "selflabel"
@@ -204,6 +205,8 @@ class SelfLabelling(Stage):
         super().__init__(net, pool, table, seed, half)
         decay = float(table["ema"])
         self.average = train.EMA(net, decay) if decay else None
+        if self.average is not None:  # a copy is in the mode that the network happened to be in
+            self.average.network.eval()
 
     def _tunes_heads(self) -> bool:
         return False  # the whole network learns now, whoever did before

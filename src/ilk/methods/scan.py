@@ -232,7 +232,7 @@ class SCAN(ImageClusterer):
         if told.get("skipped"):
             self.notes_.append(
                 f"{told['skipped']} step(s) of the last epoch of self-labelling had no image above the threshold "
-                "and changed nothing: lower threshold=, or train the clustering longer (cluster_epochs=)"
+                "and left the weights as they were: lower threshold=, or train the clustering longer (cluster_epochs=)"
             )
         self.head_losses_ = training.heads
         self.nearest_ = training.nearest.numpy()

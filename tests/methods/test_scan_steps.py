@@ -1,0 +1,74 @@
+"""Single steps of SCAN's trainings: steps that are left out, the mode of an average."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ilk.errors import Interrupted
+from ilk.methods import SCAN
+from ilk.methods._contrast import optimizer_of
+
+
+def images(n: int = 40, side: int = 12) -> np.ndarray:
+    """n images of three patterns under noise."""
+    rng = np.random.default_rng(0)
+    shapes = rng.integers(0, 256, (3, side, side))
+    return np.clip(shapes[np.arange(n) % 3] + rng.normal(0, 15, (n, side, side)), 0, 255).astype(np.uint8)
+
+
+def linear() -> nn.Linear:
+    net = nn.Linear(512, 64)
+    with torch.no_grad():
+        net.weight.fill_(0.5)
+        net.bias.fill_(0.5)
+    return net
+
+
+def step(net: nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    net(torch.ones(2, 512)).square().mean().backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_first_step_that_is_left_out_leaves_nothing_behind(momentum: float) -> None:
+    """What follows it is what torch does without it."""
+    net, plain = linear(), linear()
+    mine = optimizer_of("sgd", net, 0.01, 1e-4, momentum)
+    theirs = torch.optim.SGD(plain.parameters(), 0.01, momentum=momentum, weight_decay=1e-4, fused=True)
+    if momentum:
+        assert all(not mine.state[p]["momentum_buffer"].any() for p in net.parameters())
+    mine.found_inf = torch.ones(())  # type: ignore[attr-defined]
+    step(net, mine)
+    assert torch.equal(net.weight, linear().weight)
+    mine.found_inf = torch.zeros(())  # type: ignore[attr-defined]
+    for _ in range(3):
+        step(net, mine)
+        step(plain, theirs)
+    assert torch.equal(net.weight, plain.weight)
+    assert torch.equal(net.bias, plain.bias)
+
+
+@pytest.mark.parametrize("settings", [{"cluster_augment": "strong"}, {"cluster_augment": "strong", "tune": "all"}])
+def test_a_labelling_average_goes_on_to_the_bit(settings: dict[str, Any]) -> None:
+    """Whatever mode the encoder was in when the average was copied from it."""
+    table = {**settings, "teacher": "ema", "ema": 0.9, "cluster_epochs": 2, "selflabel_epochs": 3, "threshold": 0.4}
+    kept: dict[str, Any] = {}
+
+    def stop(record: dict[str, Any], state: Any) -> bool:
+        if record.get("stage") == "selflabel" and "epoch" in record:
+            kept.update(state())
+        return bool(kept)
+
+    straight = SCAN(3, preset="tiny", settings=table).fit(images())
+    with pytest.raises(Interrupted):
+        SCAN(3, preset="tiny", settings=table).fit(images(), on_epoch=stop)
+    again = SCAN(3, preset="tiny", settings=table).fit(images(), resume=kept)
+    losses = [[record["loss"] for record in model.history_ if "loss" in record] for model in (straight, again)]
+    assert losses[0] == losses[1]
+    assert np.array_equal(again.probabilities_, straight.probabilities_)
