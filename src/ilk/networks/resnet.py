@@ -58,7 +58,12 @@ BACKBONES: Mapping[str, BackbonePlan] = {
 """By name. "resnet50v2" is the one of Keras; "small" is ours, for 28 pixels on a CPU; "tiny" is for tests."""
 
 STEMS = ("small", "pooled", "imagenet")
-"""3 × 3 convolution; the same and 2 × 2 max pooling; 7 × 7 convolution and 3 × 3 max pooling, both of stride 2."""
+"""3 × 3 convolution.
+
+The same and 2 × 2 max pooling with a margin of one pixel, as published for STL-10: 96 pixels become 49, and maps of 7 × 7.
+
+7 × 7 convolution and 3 × 3 max pooling, both of stride 2.
+"""
 
 
 class Backbone(nn.Module):
@@ -307,5 +312,5 @@ def _stem(stem: str, channels: int, make: Maker) -> tuple[list[nn.Module], int]:
     if stem == "imagenet":
         layers.append(nn.MaxPool2d(3, 2, 1))
     elif stem == "pooled":
-        layers.append(nn.MaxPool2d(2))
+        layers.append(nn.MaxPool2d(2, 2, 1))
     return layers, width
