@@ -54,6 +54,13 @@ def test_features_do_not_depend_on_company(fitted: SimCLR) -> None:
     assert np.array_equal(fitted.transform(images[7:9]), features[7:9])
 
 
+def test_features_of_what_is_no_image_are_nan(fitted: SimCLR, tmp_path: Path) -> None:
+    (tmp_path / "odd.png").write_bytes(b"no image")
+    found = fitted.transform(tmp_path)
+    assert found.shape == (1, fitted.n_features_)
+    assert np.isnan(found).all()
+
+
 @pytest.mark.parametrize("stopped", [1, 3])
 def test_it_goes_on_to_the_bit_and_may_be_taken_further(fitted: SimCLR, stopped: int, tmp_path: Path) -> None:
     images, _ = patterns()

@@ -190,10 +190,12 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         """Return (n, d) float32 features of the images of `X`; NaN where an image is unreadable."""
         check_is_fitted(self, "network_")
         packed = pack(open_images(X), self.settings_["image_size"], cache=self.cache)
-        views = Views(packed.images, self.mean_, self.std_, compute.device(self.device))
-        features = encoded(self.network_.encoder, views.read, torch.arange(len(views)), self.half_)
         position = packed.facts.position
         found = np.full((len(position), self.network_.encoder.width), np.nan, np.float32)
+        if not len(packed):
+            return found
+        views = Views(packed.images, self.mean_, self.std_, compute.device(self.device))
+        features = encoded(self.network_.encoder, views.read, torch.arange(len(views)), self.half_)
         seen = position >= 0
         found[seen] = halves(features)[position[seen]]
         return found
