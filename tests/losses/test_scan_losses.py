@@ -200,3 +200,12 @@ def test_a_batch_without_a_sure_image_is_worth_nothing_and_no_error() -> None:
 def test_no_gradient_reaches_the_targets() -> None:
     target = (9 * draws(4, 3)).requires_grad_()
     assert not confident_loss(target, draws(4, 3), 0.5).loss.requires_grad
+
+
+def test_a_pair_has_a_gradient_up_to_where_its_loss_is_cut() -> None:
+    for logit, slope in ((95.0, True), (105.0, False)):
+        anchors = torch.tensor([[[logit, 0.0]]], requires_grad=True)
+        found = neighbor_loss(anchors, torch.tensor([[[0.0, 200.0]]]), 0.0)
+        assert float(found.consistency.detach()) == pytest.approx(min(logit, 100.0))
+        found.loss.sum().backward()
+        assert bool(anchors.grad.abs().sum() > 0.5) == slope

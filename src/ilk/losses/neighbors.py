@@ -52,7 +52,7 @@ def neighbor_loss(
     Notes
     -----
     s = ⟨p, q⟩ with p and q the softmax of anchor and neighbour. −log s is computed from log-probabilities, so it has a
-    gradient however small s is; it is cut at 100.
+    gradient where s itself would be 0 in float32. Above 100 it is cut, and such a pair has no gradient.
 
     References
     ----------

@@ -110,7 +110,8 @@ class Judge:
     def _loss(self, logits: Tensor) -> float:
         """Return the loss of one head by the logits (r, k) of the images `rows`: as `losses.neighbor_loss`, but faster.
 
-        Every image is the neighbour of many: probabilities are made once, and similarities in one product.
+        Every image is the neighbour of many: probabilities are made once, and similarities in one product. These are
+        no logarithms, so a pair counts 87.5 at most (a similarity of 1e-38), where that loss goes up to 100.
         """
         p = logits.softmax(1)
         mine, others = p[self.at.to(p.device)], p[self.around.to(p.device)]
