@@ -9,9 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+from ilk.data import ArrayImages
 from ilk.errors import Interrupted
 from ilk.methods import SCAN
-from ilk.methods._contrast import optimizer_of
+from ilk.methods._contrast import epoch_of, optimizer_of, steps_of
+from ilk.methods._scan_run import Fit, Training
+from ilk.methods._scan_steps import Clustering
+from ilk.methods._stages import Stages
+from ilk.methods._views import Views
+from ilk.methods.scan_presets import PRESETS
+from ilk.networks.scan import build_heads
 
 
 def images(n: int = 40, side: int = 12) -> np.ndarray:
@@ -72,3 +79,37 @@ def test_a_labelling_average_goes_on_to_the_bit(settings: dict[str, Any]) -> Non
     losses = [[record["loss"] for record in model.history_ if "loss" in record] for model in (straight, again)]
     assert losses[0] == losses[1]
     assert np.array_equal(again.probabilities_, straight.probabilities_)
+
+
+def test_keras_has_its_own_head_epsilon_and_last_batch() -> None:
+    heads = build_heads(6, 4, 10, generator=torch.Generator().manual_seed(0), glorot=True)
+    assert not heads.linear.bias.any()
+    assert 0.7 < float(heads.linear.weight.detach().abs().max()) <= (6 / (6 + 4)) ** 0.5
+    for kind in ("adam", "adamw"):
+        assert optimizer_of(kind, linear(), 0.1, 0.0, 0.0, eps=1e-7).param_groups[0]["eps"] == 1e-7
+    assert {name for name, table in PRESETS.items() if table["short_batch"]} == {"keras_literal"}
+    assert {name for name, table in PRESETS.items() if table["adam_eps"] == 1e-7} == {"keras_literal", "keras_fixed"}
+    assert steps_of(60_000, 512, short=True) == 118
+    assert steps_of(60_000, 512) == 117
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 4), (9, 4), (8, 4), (3, 4), (5, 2)])
+@pytest.mark.parametrize("short", [False, True])
+def test_an_epoch_has_as_many_batches_as_it_says(n: int, size: int, short: bool) -> None:
+    found = list(epoch_of(n, size, torch.Generator().manual_seed(0), short=short))
+    assert len(found) == steps_of(n, size, short=short)
+    if short:
+        assert sorted(torch.cat(found).tolist()) == list(range(n))
+        assert min(len(part) for part in found) >= 2
+
+
+def test_the_networks_of_keras_begin_with_its_heads() -> None:
+    """In a training, not only where it is asked for; and its optimizers have the epsilon."""
+    views = Views(ArrayImages(np.zeros((2, 8, 8), np.uint8)), torch.zeros(1), torch.ones(1), torch.device("cpu"))
+    for network, keras in (("resnet50v2", True), ("tiny", False)):
+        table = {**PRESETS["keras_literal"], "network": network, "representation": 8, "projection": 8}
+        training = Training(Fit(views, table, 3, 0, False), Stages([], None), None)
+        net = training._with_heads(1)
+        assert (not net.heads.linear.bias.any()) == keras
+        stage = Clustering(net, views, table, 0, False, torch.zeros((2, 1), dtype=torch.int64))
+        assert stage.optimizer.param_groups[0]["eps"] == 1e-7

@@ -76,3 +76,21 @@ def test_unknown_names_are_told() -> None:
         build_backbone("resnet17", 3, generator=seeded())
     with pytest.raises(ArgumentError, match="pooled"):
         build_backbone("resnet18", 3, generator=seeded(), stem="poold")
+
+
+def test_the_stem_of_keras_pools_over_zeros() -> None:
+    """Its convolution is not rectified: at the margin the zeros are the greatest where all values are negative."""
+    net = build_backbone("resnet50v2", 3, generator=seeded(), stem="imagenet")
+    with torch.no_grad():
+        net.layers[0].weight.zero_()
+        net.layers[0].bias.fill_(-1.0)
+    stem = net.layers[:2](torch.zeros(1, 3, 32, 32))[0, 0]
+    assert stem.shape == (8, 8)
+    assert (stem[0] == 0).all()
+    assert (stem[:, 0] == 0).all()
+    assert (stem[1:, 1:] == -1).all()
+
+
+def test_layers_side_by_side_have_the_limit_of_each() -> None:
+    layer = dense(6, 40, seeded(), glorot=True, apart=10)
+    assert 0.7 < float(layer.weight.detach().abs().max()) <= (6 / (6 + 4)) ** 0.5

@@ -18,7 +18,17 @@ from ilk.methods._views import Views, check_alterations
 from ilk.networks.resnet import BACKBONES, STEMS
 from ilk.networks.scan import PROJECTORS, Contrast, build_contrast
 
-__all__ = ["OPTIMIZERS", "Pretext", "build_net", "check_pretext", "encoded", "epoch_of", "optimizer_of", "seeds"]
+__all__ = [
+    "OPTIMIZERS",
+    "Pretext",
+    "build_net",
+    "check_pretext",
+    "encoded",
+    "epoch_of",
+    "optimizer_of",
+    "seeds",
+    "steps_of",
+]
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 _LARGE = 2_000_000  # weights of a network that a CPU is shown a few images at a time
@@ -41,7 +51,8 @@ def check_pretext(table: Mapping[str, Any]) -> None:
     most = {"pretext_lr": 10.0, "pretext_decay": 1.0, "lr_floor": 1.0, "dropout": 0.9, "momentum": 0.999}
     for key, limit in most.items():
         _checks.number(key, table[key], limit)
-    for key in ("l2_normalize", "column_max_shift", "tf_softmax_grad", "decoupled_wd_unscaled"):
+    _checks.number("adam_eps", table["adam_eps"], 0.1, least=1e-12)
+    for key in ("l2_normalize", "column_max_shift", "tf_softmax_grad", "decoupled_wd_unscaled", "short_batch"):
         _checks.flag(key, table[key])
     check_alterations(table)
 
@@ -66,7 +77,14 @@ def build_net(table: Mapping[str, Any], channels: int, generator: torch.Generato
 
 
 def optimizer_of(
-    kind: str, network: nn.Module, lr: float, decay: float, momentum: float, *, unscaled: bool = False
+    kind: str,
+    network: nn.Module,
+    lr: float,
+    decay: float,
+    momentum: float,
+    *,
+    unscaled: bool = False,
+    eps: float = 1e-8,
 ) -> torch.optim.Optimizer:
     """Return a fused optimizer: it can leave out a step without the host knowing (see `_scan_steps`).
 
@@ -74,6 +92,8 @@ def optimizer_of(
     ----------
     unscaled
         "adamw" only: weights lose the share `decay` at every step, whatever the learning rate is.
+    eps
+        "adam" and "adamw" only.
     """
     wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if kind == "sgd":
@@ -82,13 +102,27 @@ def optimizer_of(
             found.state.update({p: {"momentum_buffer": torch.zeros_like(p)} for p in wanted})
         return found
     if kind == "adam":
-        return torch.optim.Adam(wanted, lr, weight_decay=decay, fused=True)
-    return torch.optim.AdamW(wanted, lr, weight_decay=decay / lr if unscaled else decay, fused=True)
+        return torch.optim.Adam(wanted, lr, eps=eps, weight_decay=decay, fused=True)
+    return torch.optim.AdamW(wanted, lr, eps=eps, weight_decay=decay / lr if unscaled else decay, fused=True)
 
 
-def epoch_of(n: int, size: int, draws: torch.Generator) -> Iterator[Tensor]:
-    """Yield the rows of one epoch in a new order; what does not fill a batch is left to the next epoch."""
-    yield from batches(torch.randperm(n, generator=draws), min(size, n), drop_last=True)
+def epoch_of(n: int, size: int, draws: torch.Generator, *, short: bool = False) -> Iterator[Tensor]:
+    """Yield the rows of one epoch in a new order; what does not fill a batch is left to the next epoch.
+
+    Parameters
+    ----------
+    n, size, draws
+        Images, those of a batch, and what draws the order.
+    short
+        It is a smaller batch instead; a single image, which has no statistics, joins the batch before.
+    """
+    yield from batches(torch.randperm(n, generator=draws), min(size, n), least=2, drop_last=not short)
+
+
+def steps_of(n: int, size: int, *, short: bool = False) -> int:
+    """Return how many batches `epoch_of` yields."""
+    whole, rest = divmod(n, min(size, n))
+    return whole + (short and rest >= 2)
 
 
 @torch.no_grad()
@@ -139,8 +173,16 @@ class Pretext:
         self.epochs = int(table["pretext_epochs"])
         self.lr = float(table["pretext_lr"])
         self.unscaled = bool(table["decoupled_wd_unscaled"])
-        decay, momentum = float(table["pretext_decay"]), float(table["momentum"])
-        self.optimizer = optimizer_of(table["pretext_optimizer"], net, self.lr, decay, momentum, unscaled=self.unscaled)
+        self.short = bool(table["short_batch"])
+        self.optimizer = optimizer_of(
+            table["pretext_optimizer"],
+            net,
+            self.lr,
+            float(table["pretext_decay"]),
+            float(table["momentum"]),
+            unscaled=self.unscaled,
+            eps=float(table["adam_eps"]),
+        )
         self.done = 0  # steps
         self.sums = torch.zeros(2, device=views.device)  # cosine of copies, and steps
 
@@ -152,7 +194,7 @@ class Pretext:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return max(1, len(self.views) // self.size)
+        return steps_of(len(self.views), self.size, short=self.short)
 
     def run(self, epoch: int, tell: Callable[[Mapping[str, Any]], object]) -> float:
         """Train for one epoch; return the mean loss."""
@@ -160,7 +202,7 @@ class Pretext:
         self.done = epoch * self.steps
         if self.table["schedule"] == "epochs":
             self._set_lr(epoch / max(self.epochs, 1))
-        rows = ((index, index) for index in epoch_of(len(self.views), self.size, self.draws))
+        rows = ((index, index) for index in epoch_of(len(self.views), self.size, self.draws, short=self.short))
         return train.train_epoch(self._step, train.watched(rows, self.steps, tell), self.optimizer, epoch=epoch)
 
     def _set_lr(self, share: float) -> None:

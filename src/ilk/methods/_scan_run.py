@@ -178,7 +178,12 @@ class Training:
         encoder = None if self.contrast is None else self.contrast.encoder
         width = encoder.width if encoder is not None else int(fit.pool.read(torch.arange(1)).shape[1])
         heads = build_heads(
-            width, fit.k, count, generator=compute.generator(weights), centered=bool(fit.table["centered"])
+            width,
+            fit.k,
+            count,
+            generator=compute.generator(weights),
+            centered=bool(fit.table["centered"]),
+            glorot=fit.table["network"] == "resnet50v2",
         )
         return SCANNet(encoder, heads.to(fit.pool.device))
 

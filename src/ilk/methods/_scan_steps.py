@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ilk import compute, losses, train
-from ilk.methods._contrast import epoch_of, optimizer_of, seeds
+from ilk.methods._contrast import epoch_of, optimizer_of, seeds, steps_of
 from ilk.methods._views import Rows, Views
 from ilk.networks.scan import SCANNet
 
@@ -55,7 +55,9 @@ class Stage(ABC):
             float(self._of("decay")),
             float(table["momentum"]),
             unscaled=bool(table["decoupled_wd_unscaled"]),
+            eps=float(table["adam_eps"]),
         )
+        self.short = bool(table["short_batch"])
         self.epochs = int(self._of("epochs"))
         self.sums = torch.zeros(3, device=pool.device)
 
@@ -74,7 +76,7 @@ class Stage(ABC):
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return max(1, len(self.pool) // self.size)
+        return steps_of(len(self.pool), self.size, short=self.short)
 
     def run(self, epoch: int, tell: Tell) -> float:
         """Train for one epoch; return the mean loss."""
@@ -98,7 +100,7 @@ class Stage(ABC):
         return logits
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for index in epoch_of(len(self.pool), self.size, self.draws):
+        for index in epoch_of(len(self.pool), self.size, self.draws, short=self.short):
             yield index, index
 
     @abstractmethod
@@ -151,7 +153,7 @@ class Clustering(Stage):
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         m = self.nearest.shape[1]
-        for index in epoch_of(len(self.pool), self.size, self.draws):
+        for index in epoch_of(len(self.pool), self.size, self.draws, short=self.short):
             if self.table["all_neighbors"]:
                 yield index, self.nearest[index]
             else:

@@ -33,6 +33,8 @@ PAPER_CIFAR10: dict[str, Any] = {
     "pretext_lr": 0.4,
     "pretext_decay": 1e-4,
     "momentum": 0.9,  # of every sgd
+    "adam_eps": 1e-8,  # of every adam and adamw
+    "short_batch": False,  # an epoch ends with a smaller batch where images are left over, clusterings too
     "schedule": "epochs",  # epochs: half a cosine, a step each epoch | steps: each step | constant
     "decay_steps": None,  # steps: how many the cosine takes; None = all
     "lr_floor": 1e-3,  # least learning rate, as a share
@@ -103,6 +105,8 @@ KERAS_LITERAL = {
     "pretext_epochs": 50,
     "pretext_optimizer": "adamw",
     "pretext_lr": 1e-3,
+    "adam_eps": 1e-7,
+    "short_batch": True,
     "schedule": "steps",
     "decay_steps": 500,
     "lr_floor": 0.1,
@@ -136,6 +140,7 @@ KERAS_FIXED = {
     "l2_normalize": True,
     "column_max_shift": False,
     "tf_softmax_grad": False,
+    "short_batch": False,
     "decay_steps": None,
     "lr_floor": 0.0,
     "decoupled_wd_unscaled": False,

@@ -60,7 +60,7 @@ BACKBONES: Mapping[str, BackbonePlan] = {
 STEMS = ("small", "pooled", "imagenet")
 """3 × 3 convolution.
 
-The same and 2 × 2 max pooling with a margin of one pixel, as published for STL-10: 96 pixels become 49, and maps of 7 × 7.
+The same and 2 × 2 max pooling with a margin of one pixel, as published for STL-10: 96 pixels give maps of 7 × 7.
 
 7 × 7 convolution and 3 × 3 max pooling, both of stride 2.
 """
@@ -221,8 +221,22 @@ def _empty(layer: Layer) -> Layer:
     return layer.to_empty(device="cpu")
 
 
-def dense(before: int, after: int, generator: torch.Generator, *, bias: bool = True, glorot: bool = False) -> nn.Linear:
+def dense(
+    before: int, after: int, generator: torch.Generator, *, bias: bool = True, glorot: bool = False, apart: int = 1
+) -> nn.Linear:
     """Return a linear layer whose weights come from `generator`: uniform within 1/√before, or Glorot uniform.
+
+    Parameters
+    ----------
+    before, after : int
+        Inputs and outputs.
+    generator : torch.Generator
+    bias : bool
+        With Glorot's weights it begins at 0.
+    glorot : bool
+        Uniform within √(6 / (before + after)), as Keras has it.
+    apart : int
+        Layers that stand side by side in this one: Glorot's limit is that of each.
 
     Examples
     --------
@@ -230,7 +244,7 @@ def dense(before: int, after: int, generator: torch.Generator, *, bias: bool = T
     tensor(True)
     """
     layer = _empty(nn.Linear(before, after, bias=bias, device="meta"))
-    limit = math.sqrt(6 / (before + after)) if glorot else 1 / math.sqrt(before)
+    limit = math.sqrt(6 / (before + after // apart)) if glorot else 1 / math.sqrt(before)
     with torch.no_grad():
         layer.weight.uniform_(-limit, limit, generator=generator)
         if layer.bias is not None:
@@ -310,7 +324,8 @@ def _stem(stem: str, channels: int, make: Maker) -> tuple[list[nn.Module], int]:
     if not make.glorot:
         layers += [make.norm(width), nn.ReLU(inplace=True)]
     if stem == "imagenet":
-        layers.append(nn.MaxPool2d(3, 2, 1))
+        # Keras pads with zeros, which count: without norm and ReLU in front many values are below 0
+        layers.append(nn.Sequential(nn.ZeroPad2d(1), nn.MaxPool2d(3, 2)) if make.glorot else nn.MaxPool2d(3, 2, 1))
     elif stem == "pooled":
         layers.append(nn.MaxPool2d(2, 2, 1))
     return layers, width

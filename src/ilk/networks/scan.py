@@ -175,9 +175,25 @@ def build_contrast(
 
 
 def build_heads(
-    width: int, n_clusters: int, n_heads: int, *, generator: torch.Generator, centered: bool = False
+    width: int,
+    n_clusters: int,
+    n_heads: int,
+    *,
+    generator: torch.Generator,
+    centered: bool = False,
+    glorot: bool = False,
 ) -> Heads:
     """Build `n_heads` heads on features (b, width).
+
+    Parameters
+    ----------
+    width, n_clusters, n_heads : int
+    generator : torch.Generator
+        Draws the weights.
+    centered : bool
+        See `Heads`.
+    glorot : bool
+        Each head begins as a layer of Keras does: Glorot uniform, bias 0.
 
     Examples
     --------
@@ -185,4 +201,5 @@ def build_heads(
     >>> tuple(heads(torch.zeros(5, 4)).shape)
     (5, 2, 3)
     """
-    return Heads(dense(width, n_heads * n_clusters, generator), n_clusters, centered)
+    linear = dense(width, n_heads * n_clusters, generator, glorot=glorot, apart=n_heads)
+    return Heads(linear, n_clusters, centered)

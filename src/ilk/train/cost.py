@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,8 +106,8 @@ def probe(
     and weights, gradients and slots of the optimizer.
     """
     place = torch.device(device)
-    with _undone(network, optimizer, generators, place):
-        memory = _needed(step, batch, batch_size, optimizer, place)
+    with _put_back(network, optimizer, generators, place):
+        memory = _memory(step, batch, batch_size, optimizer, place)
         one = _timed(step, lambda: batch(batch_size), optimizer, place)
     return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(place))
 
@@ -121,50 +121,82 @@ def check_memory(
     optimizer: torch.optim.Optimizer,
     generators: Iterable[torch.Generator] = (),
     device: str | torch.device = "cpu",
+    setting: str = "batch_size",
 ) -> int:
-    """Return the bytes that training takes, found out by one step with 8 images: the cheap part of `probe`.
+    """Train one step on 8 images, refuse what does not fit, and put everything back as it was, to the bit.
 
-    Parameters are those of `probe`; everything is put back as it was, to the bit.
+    Parameters
+    ----------
+    step, batch, batch_size, network, optimizer, generators, device
+        As `probe` has them, which does this too, and measures the time besides.
+    setting : str
+        What the user calls the size of the batch.
+
+    Returns
+    -------
+    int
+        Bytes that the training takes on `device`: network, optimizer and one step.
 
     Raises
     ------
     NotEnoughMemory
-        A step would take more than 80 % of the memory that is free on `device`.
+        More than 80 % of the memory that is free on `device`.
+
+    Examples
+    --------
+    >>> net = nn.Linear(4, 1)
+    >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+    >>> def batch(b):
+    ...     return torch.arange(b), torch.zeros(b, 4)
+    >>> check_memory(lambda i, x: net(x).square().mean(), batch, batch_size=32, network=net, optimizer=sgd) < 10_000
+    True
     """
     place = torch.device(device)
-    with _undone(network, optimizer, generators, place):
-        return _needed(step, batch, batch_size, optimizer, place)
+    with _put_back(network, optimizer, generators, place):
+        return _memory(step, batch, batch_size, optimizer, place, setting)
 
 
-@contextmanager
-def _undone(
+@contextlib.contextmanager
+def _put_back(
     network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], place: torch.device
 ) -> Iterator[None]:
-    """Undo on leaving the block whatever training inside of it has changed."""
-    generators = list(generators)
+    """Leave all of this as it was, whatever happens inside."""
     weights = {key: value.clone() for key, value in network.state_dict().items()}
     slots = copy.deepcopy(optimizer.state_dict())
-    draws = [generator.get_state() for generator in generators]
-    training = network.training
+    draws = [(generator, generator.get_state()) for generator in generators]
+    training = [(module, module.training) for module in network.modules()]
     try:
         with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
             yield
     finally:
         network.load_state_dict(weights)
-        network.train(training)
+        for module, was in training:
+            module.training = was
         optimizer.zero_grad(set_to_none=True)
         optimizer.state.clear()
         optimizer.load_state_dict(slots)
-        for generator, state in zip(generators, draws, strict=True):
+        for generator, state in draws:
             generator.set_state(state)
 
 
-def _needed(step: Step, batch: Batch, batch_size: int, optimizer: torch.optim.Optimizer, place: torch.device) -> int:
-    """Return the bytes of a training, or raise where there are too few; trains one step with a few images."""
+def _memory(
+    step: Step,
+    batch: Batch,
+    batch_size: int,
+    optimizer: torch.optim.Optimizer,
+    place: torch.device,
+    setting: str = "batch_size",
+) -> int:
+    """Return the bytes that the training takes, by one step on a few images; raise if there are not as many."""
     few = min(_FEW, batch_size)
     kept = _step(step, batch(few), optimizer)
     memory = int(_BACKWARD * kept * batch_size / few) + _held(optimizer)
-    _check(memory, batch_size, place)
+    free = compute.free_memory(place)
+    if memory > _SHARE * free:
+        raise NotEnoughMemory(
+            f"training takes about {memory / 1e9:.1f} GB for batches of {batch_size:,} images, more than {_SHARE:.0%} "
+            f"of the {free / 1e9:.1f} GB that are free ({place}). Make {setting} or image_size smaller."
+        )
     return memory
 
 
@@ -192,15 +224,6 @@ def _held(optimizer: torch.optim.Optimizer) -> int:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     slots = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
     return sum(2 * int(p.nbytes) for p in parameters) + sum(int(slot.nbytes) for slot in slots)
-
-
-def _check(memory: int, batch_size: int, device: torch.device) -> None:
-    free = compute.free_memory(device)
-    if memory > _SHARE * free:
-        raise NotEnoughMemory(
-            f"training takes about {memory / 1e9:.1f} GB for batches of {batch_size:,} images, more than {_SHARE:.0%} "
-            f"of the {free / 1e9:.1f} GB that are free ({device}). Make batch_size or image_size smaller."
-        )
 
 
 def _timed(
