@@ -79,6 +79,11 @@ def test_it_goes_on_to_the_bit_and_may_be_taken_further(fitted: SimCLR, stopped:
     assert len(SimCLR(preset="tiny", epochs=6).fit(images, resume=state).history_) == 6
     with pytest.raises(RunError, match="another seed"):
         SimCLR(preset="tiny", random_state=1).fit(images, resume=state)
+    for other in ({"temperature": 0.5}, {"pretext_lr": 0.1}, {"shift": 0.0}):
+        with pytest.raises(RunError, match=f"other settings .{next(iter(other))}."):
+            SimCLR(preset="tiny", settings=other).fit(images, resume=state)
+    with pytest.raises(RunError, match="half"):
+        SimCLR(preset="tiny", precision="bf16").fit(images, resume=state)
 
 
 def test_every_method_takes_its_encoder(fitted: SimCLR, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -137,10 +138,12 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
             Called with a record per epoch, and with a function that gives a state to go on from. A true answer stops
             with `Interrupted`.
         resume
-            A state from `on_epoch`: training goes on there, to the bit on a CPU.
+            A state from `on_epoch`: training goes on there, to the bit on a CPU. More epochs than before may be asked.
 
         Raises
         ------
+        RunError
+            The state is of other settings, other images or another seed.
         NotEnoughImages
             Fewer than two distinct images.
         """
@@ -174,14 +177,21 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         return self
 
     def _state_of(self, pretext: Pretext, n: int) -> dict[str, Any]:
-        told = {"network": self.settings_["network"], "images": n, "random_state": int(self.random_state)}
+        told = {"settings": self._identity(), "images": n, "random_state": int(self.random_state)}
         return {**told, "history": self.history_, **train.state_of(**pretext.parts())}
+
+    def _identity(self) -> str:
+        """Return the settings that a state must agree with: all but the number of epochs, which may grow."""
+        told = {key: value for key, value in self.settings_.items() if key != "pretext_epochs"}
+        return json.dumps({**told, "half": self.half_}, sort_keys=True)
 
     def _restored(self, state: Mapping[str, Any], pretext: Pretext, n: int) -> int:
         """Put `pretext` where `state` is, and return how many epochs are done. More epochs than before may be asked."""
-        mine = (self.settings_["network"], n, int(self.random_state))
-        if (state.get("network"), state.get("images"), state.get("random_state")) != mine:
-            raise RunError("the state is of another network, other images or another seed; start anew")
+        if (state.get("images"), state.get("random_state")) != (n, int(self.random_state)):
+            raise RunError("the state is of other images or another seed; start anew")
+        theirs, mine = json.loads(state.get("settings", "{}")), json.loads(self._identity())
+        if other := sorted(key for key in {*theirs, *mine} if theirs.get(key) != mine.get(key)):
+            raise RunError(f"the state is of other settings ({', '.join(other[:3])}); start anew")
         train.restore(state, **pretext.parts())
         self.history_ = list(state["history"])
         return len(self.history_)
