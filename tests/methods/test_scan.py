@@ -13,8 +13,10 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
 from ilk import metrics, runs
+from ilk.data import open_images
 from ilk.errors import ArgumentError, Interrupted, RunError
 from ilk.methods import SCAN
+from ilk.methods import _scan_setup as setup
 from ilk.methods import _scan_watch as watch
 from ilk.methods.scan_presets import PRESETS, PRETEXT_KEYS, PRETEXT_PRESETS
 
@@ -306,3 +308,27 @@ def test_automatic_is_frozen_without_a_gpu() -> None:
     model = SCAN(3, settings={"encoder": "pixels", "cluster_epochs": 3}).fit(patterns()[0])
     assert model.settings_["network"] == "features"
     assert any("frozen" in note for note in model.notes_)
+
+
+@pytest.mark.parametrize("given", [{"network": "tiny"}, {"settings": {"network": "tiny"}}])
+def test_automatic_trains_a_network_that_is_named(given: dict[str, Any]) -> None:
+    short = {"pretext_epochs": 1, "cluster_epochs": 1, "image_size": 8, "n_neighbors": 5}
+    model = SCAN(3, device="cpu", **{**given, "settings": {**given.get("settings", {}), **short}}).fit(patterns()[0])
+    assert (model.settings_["network"], model.settings_["pretext_lr"]) == ("tiny", PRESETS["small"]["pretext_lr"])
+    assert [record["stage"] for record in epochs_of(model)] == ["pretext", "cluster"]
+    assert any("preset=small" in note for note in model.notes_)
+    assert not any("frozen encoder" in note for note in model.notes_)
+
+
+def test_automatic_on_a_gpu() -> None:
+    images, gpu = open_images(patterns()[0]), torch.device("cuda")
+    names = {network: setup.automatic(images, gpu, network)[0] for network in (None, "resnet18", "small", "features")}
+    assert names == {None: "scratch", "resnet18": "scratch", "small": "small", "features": "frozen"}
+
+
+def test_a_network_that_nobody_trained_is_told() -> None:
+    settings = {"network": "tiny", "image_size": 8, "cluster_epochs": 1}
+    model = SCAN(3, preset="frozen", settings=settings).fit(patterns()[0])
+    assert any("untrained network" in note and "pretext_epochs=" in note for note in model.notes_)
+    for trained in ({"pretext_epochs": 1}, {"weights": "a file"}, {"network": "features"}):
+        assert not setup.untrained({**PRESETS["frozen"], **settings, **trained})

@@ -17,12 +17,14 @@ from ilk.methods._checks import AUTO
 from ilk.methods._contrast import OPTIMIZERS, check_pretext
 from ilk.networks.resnet import BACKBONES
 
-__all__ = ["WHY", "automatic", "check", "fill", "start_of"]
+__all__ = ["automatic", "check", "fill", "start_of", "untrained"]
 
 WHY = {
     "frozen": "the features of a frozen encoder are used and only heads learn (preset=frozen). A network from scratch "
     "needs a GPU: --set preset=scratch; for some thousand small images --set preset=small takes minutes",
     "scratch": "small images and a GPU: a network is trained from scratch (preset=scratch)",
+    "named scratch": "a network is named and there is a GPU: it is trained from scratch (preset=scratch)",
+    "named small": "a network is named: it is trained from scratch, for a few epochs (preset=small)",
 }
 _CHOICES = {
     "mine_on": ("projection", "representation"),
@@ -92,9 +94,29 @@ def start_of(table: Mapping[str, Any], channels: int) -> tuple[dict[str, Tensor]
     return state, content
 
 
-def automatic(source: Any, place: torch.device) -> str:
-    """Return the preset that "auto" stands for: "scratch" for small uniform images on a GPU, "frozen" otherwise."""
-    return "scratch" if place.type == "cuda" and is_small(source) is not None else "frozen"
+def automatic(source: Any, place: torch.device, network: str | None = None) -> tuple[str, str]:
+    """Return the preset that "auto" stands for, and why.
+
+    "scratch" for small uniform images on a GPU, "frozen" otherwise. Where a `network` is named, one that trains it:
+    a residual one on a GPU "scratch", any other "small".
+    """
+    gpu = place.type == "cuda"
+    if network is not None and network != "features":
+        chosen = "scratch" if gpu and BACKBONES[network].block != "plain" else "small"
+        return chosen, WHY[f"named {chosen}"]
+    chosen = "scratch" if gpu and network is None and is_small(source) is not None else "frozen"
+    return chosen, WHY[chosen]
+
+
+def untrained(table: Mapping[str, Any]) -> list[str]:
+    """Return a note where groups would be sought with a network that nobody trained."""
+    if table["network"] == "features" or table["pretext_epochs"] or table.get("weights") is not None:
+        return []
+    return [
+        f"network={table['network']} learns no representation (pretext_epochs=0) and begins with no weights: "
+        "neighbours are those of an untrained network. Set pretext_epochs=, give --weights FILE (of SimCLR.save), or take the "
+        "features of a frozen encoder (preset=frozen)"
+    ]
 
 
 def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class SCAN(ImageClusterer):
     preset : str
         "auto", "frozen", "scratch", "small", "paper_cifar10", "paper_cifar20", "paper_stl10", "keras_literal",
         "keras_fixed", "tiny": see `ilk.methods.scan_presets`. "auto" is "scratch" for small images where there is a
-        GPU, and "frozen" everywhere else.
+        GPU, and "frozen" everywhere else; where `network` is named it is "scratch" or "small", which train it.
     settings : dict, optional
         Single keys of the preset's table; where features are frozen also ``encoder``, ``weights``, ``pool``,
         ``pad_type``. Where a network is trained, ``weights`` is what `SimCLR.save` wrote, to begin with.
@@ -182,10 +182,12 @@ class SCAN(ImageClusterer):
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
-            chosen = setup.automatic(source, place)
-            self.notes_ += [setup.WHY[chosen]]
+            named = self.network or dict(self.settings or {}).get("network")
+            chosen, why = setup.automatic(source, place, named)
+            self.notes_.append(why)
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)
+        self.notes_ += setup.untrained(table)
         pool = self._pool(source, table, place, tell)
         self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
         self.half_ = train.half_precision(self.precision, place)
