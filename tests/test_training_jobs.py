@@ -267,6 +267,18 @@ def test_pieces_of_an_epoch_are_saved_too(tmp_path: Path, monkeypatch: pytest.Mo
         assert Checkpoint(tmp_path, clock.now).load() == {"done": done}
 
 
+def test_time_before_the_first_epochs_end_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    checkpoint = Checkpoint(tmp_path, clock.now)
+    checkpoint.take({"stage": "train", "begin": True}, dict, False)
+    for step in (3, 6):
+        clock.now += 10
+        checkpoint.take({"stage": "train", "done": step, "total": 90, "step": step, "steps": 9}, dict, False)
+    clock.now += 10
+    checkpoint.take(record(1), dict, False)
+    assert checkpoint.stages == {"train": 30}
+
+
 def test_time_of_earlier_processes_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     checkpoint = Checkpoint(tmp_path, clock.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from ilk import compute, losses, train
 from ilk.methods import _checks
+from ilk.methods._midway import Midway, Tell
 from ilk.methods._pool import batches
 from ilk.methods._views import Views, check_alterations
 from ilk.networks.resnet import BACKBONES, STEMS
@@ -185,6 +187,7 @@ class Pretext:
         )
         self.done = 0  # steps
         self.sums = torch.zeros(2, device=views.device)  # cosine of copies, and steps
+        self.midway = Midway(self.draws, self.sums)
 
     @property
     def size(self) -> int:
@@ -196,14 +199,14 @@ class Pretext:
         """Steps of an epoch."""
         return steps_of(len(self.views), self.size, short=self.short)
 
-    def run(self, epoch: int, tell: Callable[[Mapping[str, Any]], object]) -> float:
-        """Train for one epoch; return the mean loss."""
+    def run(self, epoch: int, tell: Tell) -> float:
+        """Train for one epoch, or what is left of it; return the mean loss."""
         self.net.train()
-        self.done = epoch * self.steps
+        self.done = epoch * self.steps + self.midway.step
         if self.table["schedule"] == "epochs":
             self._set_lr(epoch / max(self.epochs, 1))
         rows = ((index, index) for index in epoch_of(len(self.views), self.size, self.draws, short=self.short))
-        return train.train_epoch(self._step, train.watched(rows, self.steps, tell), self.optimizer, epoch=epoch)
+        return self.midway.train(self._step, rows, self.steps, self.optimizer, epoch, tell)
 
     def _set_lr(self, share: float) -> None:
         """Take the learning rate of a point on the way, from 0 to 1."""
@@ -243,20 +246,32 @@ class Pretext:
 
     def probe(self) -> train.Cost:
         """Measure a few steps; everything is put back as it was."""
-        order = torch.arange(len(self.views))
-        cost = train.probe(
-            self._step,
-            lambda b: (order[:b], order[:b]),
-            batch_size=self.size,
-            n_steps=self.steps * self.epochs,
-            network=self.net,
-            optimizer=self.optimizer,
-            generators=(self.draws, self.noise),
-            device=self.views.device,
-        )
-        self.done = 0
-        self.sums.zero_()
-        return cost
+        with self._kept() as what:
+            return train.probe(self._step, self._first, n_steps=self.steps * self.epochs, **what)
+
+    def check_memory(self, setting: str = "pretext_batch") -> None:
+        """Refuse a training whose step does not fit into memory; everything is put back as it was."""
+        with self._kept() as what:
+            train.check_memory(self._step, self._first, setting=setting, **what)
+
+    def _first(self, b: int) -> tuple[Tensor, Tensor]:
+        """Return a batch for a step that is taken back."""
+        self.net.train()
+        return torch.arange(b), torch.arange(b)
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[dict[str, Any]]:
+        """Yield what steps that are taken back change; keep the rest of it."""
+        sums, done = self.sums.clone(), self.done
+        yield {
+            "batch_size": self.size,
+            "network": self.net,
+            "optimizer": self.optimizer,
+            "generators": (self.draws, self.noise),
+            "device": self.views.device,
+        }
+        self.sums.copy_(sums)
+        self.done = done
 
     def parts(self) -> dict[str, Any]:
         """Return what a state has to hold: see `ilk.train.state_of`."""

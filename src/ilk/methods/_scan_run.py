@@ -138,7 +138,7 @@ class Training:
             self.at = self._begun()
         self._estimate()
         for epoch in range(self.epoch, self.lengths[self.stage]):
-            begin = time.perf_counter()
+            begin, first = time.perf_counter(), self.at.midway.step
             loss = self.at.run(epoch, self._progress)
             seconds = time.perf_counter() - begin
             self.epoch = epoch + 1
@@ -151,7 +151,8 @@ class Training:
                 **self._watched(),
             }
             self.history.append(record)
-            speed = self.at.steps * self.at.size / max(seconds, 1e-9)
+            images = min(self.at.steps * self.at.size, len(self.fit.pool)) - first * self.at.size
+            speed = images / max(seconds, 1e-9)
             self._told({**record, "images_per_second": round(speed, 1)})
         if self.stage == 1:
             self._choose()
@@ -215,9 +216,17 @@ class Training:
         return halves(encoded(self.contrast.encoder, pool.read, rows, self.fit.half))
 
     def _progress(self, step: Mapping[str, Any]) -> None:
-        """Pass on how far an epoch is: for the screen alone."""
-        if self.on_epoch is not None:
-            self.on_epoch({"stage": STAGES[self.stage], **step}, dict)
+        """Pass on how far an epoch is: for the screen alone, or as a place where the fit may be left."""
+        told = {"stage": STAGES[self.stage], "step": step["step"], "steps": step["steps"]}
+        if self.on_epoch is None:
+            return
+        if "left" not in step:
+            self.on_epoch(told, dict)
+            return
+        epochs, steps = sum(self.lengths), step["steps"]
+        done = (sum(self.lengths[: self.stage]) + self.epoch) * steps + step["step"]
+        if self.on_epoch({**told, "done": done, "total": epochs * steps}, self.state):
+            raise Interrupted(f"stopped within epoch {done // steps + 1} of {epochs}; the same command goes on")
 
     def _told(self, record: dict[str, Any]) -> None:
         if self.on_epoch is not None and self.on_epoch(record, self.state):
@@ -225,9 +234,13 @@ class Training:
             raise Interrupted(f"stopped after epoch {at} of {of} ({record['stage']}); the same command goes on")
 
     def _estimate(self) -> None:
-        """Say what the longest stage takes, where it is more than a matter of seconds."""
+        """Refuse what does not fit into memory, and say what the longest stage takes, where it is more than seconds."""
         at = self.at
-        if not isinstance(at, Pretext) or self.epoch or at.steps * at.epochs < _MANY_STEPS:
+        assert at is not None
+        if self.epoch < self.lengths[self.stage]:
+            at.check_memory()
+        begun = bool(self.epoch or at.midway.step)
+        if not isinstance(at, Pretext) or begun or at.steps * at.epochs < _MANY_STEPS:
             return
         cost = at.probe()
         if self.on_epoch is not None:
@@ -322,6 +335,7 @@ class Training:
             "before": np.zeros(0, np.int64) if self.before is None else self.before,
             "nearest": self.nearest.to(torch.int32).numpy(),
             **train.state_of(**self.at.parts()),
+            **self.at.midway.state(),
         }
         if self.best is not None:
             loss, head, weights = self.best
@@ -361,3 +375,4 @@ class Training:
             train.restore(state, network=self.net)  # before the features of an encoder that stands still are made
         self.at = self._begun()
         train.restore(state, **self.at.parts())
+        self.at.midway.restore(state)

@@ -114,8 +114,8 @@ def untrained(table: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"network={table['network']} learns no representation (pretext_epochs=0) and begins with no weights: "
-        "neighbours are those of an untrained network. Set pretext_epochs=, give --weights FILE (of SimCLR.save), or take the "
-        "features of a frozen encoder (preset=frozen)"
+        "neighbours are those of an untrained network. Set pretext_epochs=, give --weights FILE (of SimCLR.save), or "
+        "take the features of a frozen encoder (preset=frozen)"
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from ilk import compute, losses, train
 from ilk.methods._contrast import epoch_of, optimizer_of, seeds, steps_of
+from ilk.methods._midway import Midway, Tell
 from ilk.methods._views import Rows, Views
 from ilk.networks.scan import SCANNet
 
 __all__ = ["Clustering", "SelfLabelling", "Stage"]
-
-Tell = Callable[[Mapping[str, Any]], object]
 _DROPPED = 0.5  # share of the entries of ready-made features that an altered copy lacks
 
 
@@ -60,6 +59,7 @@ class Stage(ABC):
         self.short = bool(table["short_batch"])
         self.epochs = int(self._of("epochs"))
         self.sums = torch.zeros(3, device=pool.device)
+        self.midway = Midway(self.draws, self.sums)
 
     def _of(self, key: str) -> Any:
         return self.table[f"{self.name}_{key}"]
@@ -79,12 +79,38 @@ class Stage(ABC):
         return steps_of(len(self.pool), self.size, short=self.short)
 
     def run(self, epoch: int, tell: Tell) -> float:
-        """Train for one epoch; return the mean loss."""
+        """Train for one epoch, or what is left of it; return the mean loss."""
         self.net.train()
         if self.net.encoder is not None and self.heads_only:
             self.net.encoder.eval()  # what is not trained keeps its statistics
-        batches = train.watched(self._batches(), self.steps, tell)
-        return train.train_epoch(self._step, batches, self.optimizer, epoch=epoch, after=self._after)
+        return self.midway.train(
+            self._step, self._batches(), self.steps, self.optimizer, epoch, tell, after=self._after
+        )
+
+    def check_memory(self) -> None:
+        """Refuse a training whose step does not fit into memory; everything is put back as it was.
+
+        Heads alone take next to nothing, and are not tried.
+        """
+        if self.heads_only:
+            return
+        sums = self.sums.clone()
+        train.check_memory(
+            self._step,
+            self._first,
+            batch_size=self.size,
+            network=self.net,
+            optimizer=self.optimizer,
+            generators=(self.draws, self.noise),
+            device=self.pool.device,
+            setting=f"{self.name}_batch",
+        )
+        self.sums.copy_(sums)
+
+    def _first(self, b: int) -> tuple[Tensor, Tensor]:
+        """Return a batch for a step that is taken back."""
+        self.net.train()
+        return torch.arange(b), torch.arange(b)
 
     def logits(self, images: Tensor) -> Tensor:
         """Return logits (b, h, k) float32 of images, or of features where the pool holds these."""
@@ -158,6 +184,10 @@ class Clustering(Stage):
                 yield index, self.nearest[index]
             else:
                 yield index, self.nearest[index, torch.randint(m, (len(index),), generator=self.draws)]
+
+    def _first(self, b: int) -> tuple[Tensor, Tensor]:
+        index, _ = super()._first(b)
+        return index, self.nearest[index] if self.table["all_neighbors"] else self.nearest[index, 0]
 
     def _after(self) -> None:
         """Nothing follows a step."""

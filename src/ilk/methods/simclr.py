@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,8 +168,10 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         start = 0
         if resume:
             start = self._restored(resume, pretext, len(packed))
+        if start < pretext.epochs:
+            pretext.check_memory("batch_size")
         for epoch in range(start, pretext.epochs):
-            loss = pretext.run(epoch, lambda step: tell({"stage": "pretext", **step}))
+            loss = pretext.run(epoch, functools.partial(self._progress, pretext, len(packed), on_epoch))
             at = {"stage": "pretext", "epoch": epoch + 1, "epochs": pretext.epochs}
             self.history_.append({**at, "loss": round(loss, 6), **pretext.told()})
             if on_epoch is not None and on_epoch(self.history_[-1], lambda: self._state_of(pretext, len(packed))):
@@ -176,9 +179,23 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         self.n_features_ = self.network_.encoder.width
         return self
 
+    def _progress(self, pretext: Pretext, n: int, on_epoch: OnEpoch | None, step: Mapping[str, Any]) -> None:
+        """Pass on how far an epoch is: for the screen alone, or as a place where the fit may be left."""
+        told = {"stage": "pretext", "step": step["step"], "steps": step["steps"]}
+        if on_epoch is None:
+            return
+        if "left" not in step:
+            on_epoch(told, dict)
+            return
+        done, total = len(self.history_) * pretext.steps + step["step"], pretext.epochs * pretext.steps
+        if on_epoch({**told, "done": done, "total": total}, lambda: self._state_of(pretext, n)):
+            at = len(self.history_) + 1
+            raise Interrupted(f"stopped within epoch {at} of {pretext.epochs}; fit(..., resume=) goes on")
+
     def _state_of(self, pretext: Pretext, n: int) -> dict[str, Any]:
         told = {"settings": self._identity(), "images": n, "random_state": int(self.random_state)}
-        return {**told, "history": self.history_, **train.state_of(**pretext.parts())}
+        parts = train.state_of(**pretext.parts())
+        return {**told, "history": self.history_, **parts, **pretext.midway.state()}
 
     def _identity(self) -> str:
         """Return the settings that a state must agree with: all but the number of epochs, which may grow."""
@@ -193,6 +210,7 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         if other := sorted(key for key in {*theirs, *mine} if theirs.get(key) != mine.get(key)):
             raise RunError(f"the state is of other settings ({', '.join(other[:3])}); start anew")
         train.restore(state, **pretext.parts())
+        pretext.midway.restore(state)
         self.history_ = list(state["history"])
         return len(self.history_)
 

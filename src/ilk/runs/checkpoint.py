@@ -93,8 +93,8 @@ class Checkpoint:
         Parameters
         ----------
         record
-            A point where the fit may be left has "epoch" (number of epochs done) and "epochs", or "done" and "total".
-            Others are passed over.
+            A point where the fit may be left has "epoch" (number of epochs done) and "epochs", or "done" and "total";
+            with "step" too it is one within an epoch. Others are passed over.
         state
             Gives what ``fit(..., resume=…)`` goes on from, empty where all is kept elsewhere. Called only to be saved.
         stop
@@ -111,7 +111,7 @@ class Checkpoint:
             self._epochs = done, total
         fresh = stage != self._stage  # the first point of a stage may tell what was done before
         self._longest = max(0.0 if fresh else self._longest, now - self._last)
-        if in_epochs or stage in self.stages:
+        if in_epochs or "step" in record or stage in self.stages:
             self.stages[stage] = self.stages.get(stage, 0.0) + now - self._last
         self._stage, self._last = stage, now
         one_done = in_epochs or not fresh
