@@ -54,7 +54,11 @@ RECIPES: dict[str, dict[str, str]] = {
         "clustering_phase": "python benchmarks/clustering_phase.py",
         "clustering_phase-small": "python benchmarks/clustering_phase.py --n 40000 --d 512 --k 400",
     },
-    "probes": {"cifar10-small": "python benchmarks/probes.py --preset small --set epochs=3 --no-supervised"},
+    "scan_compile": {"scan_compile": "python benchmarks/scan_compile.py"},
+    "probes": {
+        "cifar10-small": "python benchmarks/probes.py --preset small --set epochs=30 --no-supervised "
+        "--keep benchmarks/runs/probes",
+    },
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
