@@ -42,7 +42,7 @@ ALLOWED = {
     "methods": "encoders vectors choose layout data compute metrics losses networks augment train",
     "_record": "files layout describe report runs",
     "jobs": "_record methods data encoders runs report scoring files",
-    "bench": "jobs runs scoring",
+    "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs scoring probing exports comparing methods encoders report files bench",
     "__main__": "cli",

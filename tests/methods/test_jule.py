@@ -154,7 +154,7 @@ def test_training_comes_before_merges_and_none_after_the_last(settings: dict[str
     records = [record for record in model.history_ if "groups" in record]
     groups = [record["groups"] for record in records]
     pixels = pixel_space(Pixels(ArrayImages(IMAGES[:150]), torch.zeros(1), torch.device("cpu")), 16, 0)
-    first = int(first_groups(nearest(pixels, 1)[0], 4).max()) + 1
+    first = int(first_groups(nearest(pixels, 1)[0], 4, pixels).max()) + 1
     assert groups[:2] == [first, first]
     assert groups == sorted(groups, reverse=True)
     assert groups[-1] > 4  # of four groups nothing is learnt

@@ -78,9 +78,14 @@ def nearest(rows: Floats, count: int) -> Graph:
     return index.numpy(), distance.numpy()
 
 
-def first_groups(index: Ints, k: int) -> Ints:
-    """Return groups of rows that are tied by nearest neighbours; single rows where those would be fewer than `k`."""
+def first_groups(index: Ints, k: int, rows: Floats) -> Ints:
+    """Return groups of `rows` that are tied by nearest neighbours, or of equal rows where those would be fewer than `k`.
+
+    Single rows where even those are fewer.
+    """
     labels = chains(index)
+    if labels.max() + 1 < k:
+        labels = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
     return labels if labels.max() + 1 >= k else np.arange(len(index))
 
 
@@ -234,7 +239,7 @@ class Joint:
         """Train for an epoch; find the first groups before the first, and merge groups where a period ends."""
         if number == 0:
             rows = pixel_space(self.pool, int(self.table["pca"]), self.seed)
-            self.memory["labels"] = first_groups(nearest(rows, 1)[0], self.k)
+            self.memory["labels"] = first_groups(nearest(rows, 1)[0], self.k, rows)
             self.epochs = self._epochs_from(0, self._count())
         labels = self.memory["labels"]
         done = iter(range(number * self.steps + 1, (number + 1) * self.steps + 1))

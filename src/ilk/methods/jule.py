@@ -82,7 +82,7 @@ class JULE(Trained):
         k, joint = int(self.n_clusters), cast(steps.Joint, learner)
         rows = features.astype(np.float32) if table["statistics"] == "running" else joint.rows()
         graph = steps.nearest(rows, int(table["n_neighbors"]))
-        start = steps.first_groups(graph[0], k) if table["rerun"] else joint.memory["labels"]
+        start = steps.first_groups(graph[0], k, rows) if table["rerun"] else joint.memory["labels"]
         linkage = steps.linkage_of(graph, start, table)
         means = steps.Means(linkage, rows)
         while linkage.count > k:
