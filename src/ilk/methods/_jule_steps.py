@@ -79,7 +79,7 @@ def nearest(rows: Floats, count: int) -> Graph:
 
 
 def first_groups(index: Ints, k: int, rows: Floats) -> Ints:
-    """Return groups of `rows` that are tied by nearest neighbours, or of equal rows where those would be fewer than `k`.
+    """Return groups of rows tied by nearest neighbours, or of equal `rows` where those would be fewer than `k`.
 
     Single rows where even those are fewer.
     """
