@@ -54,6 +54,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "clustering_phase": "python benchmarks/clustering_phase.py",
         "clustering_phase-small": "python benchmarks/clustering_phase.py --n 40000 --d 512 --k 400",
     },
+    "dec_speed": {"dec_speed": f"python benchmarks/dec_speed.py {DATA}/mnist.npz"},
     "scan_compile": {"scan_compile": "python benchmarks/scan_compile.py"},
     "probes": {
         "cifar10-small": "python benchmarks/probes.py --preset small --set epochs=30 --no-supervised "
