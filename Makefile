@@ -38,8 +38,9 @@ demo: setup
 	@echo
 	@echo "Your turn:  $(BIN)/ilk cluster /path/to/your/images"
 
+# one worker per core, each with one thread
 test: setup
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto
 
 check: setup
 	$(BIN)/ruff check .
