@@ -47,7 +47,6 @@ RECIPES: dict[str, dict[str, str]] = {
     "deepcluster": {
         "digits-ablation": f"python benchmarks/deepcluster_ablation.py digits --epochs 6 {KEEP} --set image_size=16 "
         "--set batch_size=64 --set flip=false --set n_fine=100",
-        "fashion-seeds": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP} --rows all",
         "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP}",
     },
     "clustering_phase": {
