@@ -30,9 +30,14 @@ def load(recipe: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted((RESULTS / recipe).glob("*.json"))]
 
 
+def short(value: float) -> str:
+    """Return three digits: .977."""
+    return f"{value:.3f}".lstrip("0")
+
+
 def scores(runs: list[dict[str, Any]], name: str) -> str:
     """Return the scores of all seeds: .977 .976 .977."""
-    return " ".join(f"{run['scores'][name]:.3f}".lstrip("0") for run in runs)
+    return " ".join(short(run["scores"][name]) for run in runs)
 
 
 def quality_rows() -> list[Row]:
@@ -135,12 +140,13 @@ def deepcluster_rows() -> list[Row]:
         means, without = r["means"], ("first clustering for ever", "one head")
         if all(name in means for name in without):
             parts = [
-                f"{key.upper()} {means['all'][key]:.3f}; {', '.join(f'{means[name][key]:.3f}' for name in without)}"
+                f"{key.upper()} {short(means['all'][key])} against "
+                + " and ".join(short(means[name][key]) for name in without)
                 for key in ("nmi", "ari", "acc")
             ]
             fine = all(means["all"][key] > means[name][key] for key in ("nmi", "ari", "acc") for name in without)
             what = "… with its first clustering for ever, with one head: means"
-            rows.append((what, "both lower", ". ".join(parts).replace("0.", "."), fine))
+            rows.append((what, "both lower", ", ".join(parts), fine))
     for r in load("probes"):
         pairs = zip(r["layers"], r["trained"], r["random"], strict=True)
         text = ", ".join(f"{name} {a['mean']:.3f} ({b['mean']:.3f})" for name, a, b in pairs).replace("0.", ".")
