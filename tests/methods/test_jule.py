@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from ilk.methods._jule_steps import (
     pieces,
     pixel_space,
     tree_of,
+    without_outliers,
 )
 from ilk.methods._pool import Pixels
 from ilk.networks.jule import JULENet
@@ -190,3 +192,16 @@ def test_triplets_draw_groups_together_and_apart() -> None:
         ratios.append(float(square[same].mean() / square[~same].mean()))
         checked_figure(model.figures()[0])
     assert ratios[0] < 0.7 * ratios[1]
+
+
+def test_outliers_are_no_groups() -> None:
+    """Three large groups and a far small one; the merges have united two of the large instead."""
+    start = np.repeat(np.arange(5), (40, 40, 30, 3, 10))
+    rows = np.array([0.0, 4.0, 8.0, 60.0, 8.0], np.float32)[start][:, None]
+    united = np.array([0, 0, 1, 2, 1])[start]
+    linkage: Any = SimpleNamespace(merges=[(2, 4, 0.9), (0, 1, 0.5)], groups=lambda: united)
+    assert np.array_equal(without_outliers(linkage, start, 3, rows, 0.0), united)
+    labels = without_outliers(linkage, start, 3, rows, 0.1)
+    assert np.bincount(labels).tolist() == [40, 40, 43]
+    assert (labels[110:] == 2).all()  # the far ones have joined the nearest
+    assert np.array_equal(without_outliers(linkage, start, 3, rows, 1.0), united)  # there are no three so large

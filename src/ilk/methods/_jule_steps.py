@@ -33,6 +33,7 @@ __all__ = [
     "pieces",
     "pixel_space",
     "tree_of",
+    "without_outliers",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -148,6 +149,52 @@ def merge_period(linkage: Linkage, k: int, rate: float, means: Means) -> None:
     if linkage.count > _MANY * k:
         join_isolated(linkage, k, means)
     merged_to(linkage, left_after(linkage.count, k, rate), means)
+
+
+def without_outliers(linkage: Linkage, start: Ints, k: int, rows: Floats, least: float) -> Ints:
+    """Return `k` groups (n,) of at least `least` · n / k rows: merges are taken back until there are as many.
+
+    A few images far from all others stay groups of their own to the end, and what should be apart is merged instead.
+
+    Parameters
+    ----------
+    linkage
+        Merged down to `k` groups.
+    start
+        The groups that its merges began with.
+    least
+        Smaller groups count as outliers: they join the group of the nearest mean. 0: the merges stay as they are.
+
+    Notes
+    -----
+    Where the merges never had `k` groups of that size at once, they stay as they are. Cost: a look at every merge, and
+    one pass over the rows.
+    """
+    if least == 0:
+        return linkage.groups()
+    size = np.bincount(start)
+    enough = max(least * len(start) / k, 1)
+    large, last = int((size >= enough).sum()), 0
+    for number, (a, b, _) in enumerate(linkage.merges, 1):
+        large -= int(size[a] >= enough) + int(size[b] >= enough)
+        size[a] += size[b]
+        size[b] = 0
+        large += int(size[a] >= enough)
+        last = number if large >= k else last
+    owner = np.arange(len(size))
+    for a, b, _ in reversed(linkage.merges[:last]):  # where `a` goes is known already
+        owner[b] = owner[a]
+    labels = np.unique(owner[start], return_inverse=True)[1].reshape(-1).astype(np.int64)
+    size = np.bincount(labels)
+    kept = np.flatnonzero(size >= enough)
+    if len(kept) != k:
+        return linkage.groups()
+    means = group_sums(torch.from_numpy(rows).double(), torch.from_numpy(labels), len(size)).numpy() / size[:, None]
+    away = np.square(means[:, None] - means[None, kept]).sum(2)
+    joined = away.argmin(1)
+    joined[kept] = np.arange(k)
+    found: Ints = joined[labels]
+    return found
 
 
 def tree_of(linkage: Linkage, means: Means) -> npt.NDArray[np.float64]:

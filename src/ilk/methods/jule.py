@@ -68,6 +68,7 @@ class JULE(Trained):
         _checks.number("rate", table["rate"], 0.99, least=0.01)
         _checks.choice("statistics", table["statistics"], ("running", "batch"))
         _checks.number("scale", table["scale"], 1e3, least=1e-3)
+        _checks.number("least", table["least"], 1.0)
 
     def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
         return sides
@@ -87,7 +88,7 @@ class JULE(Trained):
         means = steps.Means(linkage, rows)
         while linkage.count > k:
             steps.merge_period(linkage, k, float(table["rate"]), means)
-        labels = linkage.groups()
+        labels = steps.without_outliers(linkage, start, k, rows, float(table["least"]))
         pictures = _drawn.kept_tree(steps.tree_of(linkage, means))
         space = Space.fit(features, int(table["pca"]), normalize=False)
         return voted(labels, k, space, int(table["votes"]), pictures=pictures)
