@@ -32,8 +32,8 @@ RELEASED: dict[str, Any] = {
 
 # ours: a quarter of the epochs. Batches by lot hold hardly a pair while groups are many (15,000 groups among 70,000
 # images: well below one pair a batch), and most of an epoch would teach nothing. Running averages make the code of an
-# image the same whatever images stand beside it. Without `least`, the merges of MNIST's codes ended in groups of 42,823,
-# 20,254, 6,907, 4 and six times 2 images.
+# image the same whatever images stand beside it. Without `least`, the merges of MNIST's codes ended in groups of
+# 42,823, 20,254, 6,907, 4 and six times 2 images.
 DEFAULT: dict[str, Any] = {**RELEASED, "epochs": 5, "piece": 10, "statistics": "running", "least": 0.1}
 
 PRESETS: dict[str, dict[str, Any]] = {
