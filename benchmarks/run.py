@@ -54,7 +54,10 @@ RECIPES: dict[str, dict[str, str]] = {
         "clustering_phase-small": "python benchmarks/clustering_phase.py --n 40000 --d 512 --k 400",
     },
     "dec_speed": {"dec_speed": f"python benchmarks/dec_speed.py {DATA}/mnist.npz"},
-    "scan_compile": {"scan_compile": "python benchmarks/scan_compile.py"},
+    "scan_compile": {
+        "small": "python benchmarks/scan_compile.py --networks small",
+        "resnet18": "python benchmarks/scan_compile.py --networks resnet18 --batch 16 --turns 5 --steps 2",
+    },
     "probes": {
         "cifar10-small": "python benchmarks/probes.py --preset small --set epochs=30 --no-supervised "
         "--keep benchmarks/runs/probes",
