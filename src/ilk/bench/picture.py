@@ -36,11 +36,11 @@ def draw(recipe: Recipe, path: Path) -> Path | None:
     figure.suptitle(recipe.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     for axis, (data, rows) in zip(axes, panels, strict=True):
         title = data.name + (f": {data.about}" if data.about else "")
-        axis.set_title(textwrap.fill(title, 84), fontsize=10, loc="left")
+        axis.set_title(textwrap.fill(title, 70), fontsize=10, loc="left")
         (_lines if any(row.swept for row, _ in rows) else _bars)(axis, data, rows, score)
         axis.spines[["top", "right"]].set_visible(False)
     if any(row.swept is None for _, rows in panels for row, _ in rows):
-        _legend(figure)
+        _legend(figure, any(_published(data, rows, score) for data, rows in panels))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
@@ -58,30 +58,36 @@ def _worth(rows: Rows, data: Data, score: str) -> Rows:
 
 
 def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
+    aside = 0.18 if _published(data, rows, score) else 0.0
     for place, (row, records) in enumerate(rows):
         values = [record["scores"][score] for record in records]
         if values:
             mean = statistics.mean(values)
-            axis.barh(place - 0.18, mean, 0.34, color=_OURS)
-            axis.plot(values, [place - 0.18] * len(values), "|", color="black", markersize=8)
-            axis.text(max(values) + 0.012, place - 0.18, f"{mean:.3f}", va="center", fontsize=8)
+            axis.barh(place - aside, mean, 0.34, color=_OURS)
+            axis.plot(values, [place - aside] * len(values), "|", color="black", markersize=8)
+            axis.text(max(values) + 0.012, place - aside, f"{mean:.3f}", va="center", fontsize=8)
         theirs = row.published.get(data.name, {}).get(score)
         if theirs is not None:
-            axis.barh(place + 0.18, theirs, 0.34, color=_THEIRS, hatch="///", edgecolor="white")
-            axis.text(theirs + 0.012, place + 0.18, f"{theirs:.3f}", va="center", fontsize=8, color="#555555")
+            axis.barh(place + aside, theirs, 0.34, color=_THEIRS, hatch="///", edgecolor="white")
+            axis.text(theirs + 0.012, place + aside, f"{theirs:.3f}", va="center", fontsize=8, color="#555555")
     axis.set_yticks(range(len(rows)), [row.name for row, _ in rows], fontsize=9)
     axis.set_xlim(0, 1.08)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlabel(f"{SCORES[score]} (1 = perfect)")
 
 
-def _legend(figure: Any) -> None:
+def _published(data: Data, rows: Rows, score: str) -> bool:
+    return any(score in row.published.get(data.name, {}) for row, _ in rows)
+
+
+def _legend(figure: Any, published: bool) -> None:
     """Say once, below all panels, what the bars are."""
     from matplotlib.patches import Patch
 
-    ours = Patch(color=_OURS, label="ours: mean over seeds, a stroke each; no bar: not run")
-    theirs = Patch(facecolor=_THEIRS, hatch="///", edgecolor="white", label="published")
-    figure.legend(handles=[ours, theirs], fontsize=8.5, loc="outside lower left", ncols=2, frameon=False)
+    shown = [Patch(color=_OURS, label="ours: mean over seeds, a stroke each; no bar: not run")]
+    if published:
+        shown.append(Patch(facecolor=_THEIRS, hatch="///", edgecolor="white", label="published"))
+    figure.legend(handles=shown, fontsize=8.5, loc="outside lower left", ncols=2, frameon=False)
 
 
 def _lines(axis: Any, data: Data, rows: Rows, score: str) -> None:
