@@ -124,7 +124,7 @@ def main() -> None:
         found["ratio"] = {part: round(found["ilk"][part] / found["clustpy"][part], 2) for part in found["ilk"]}
     else:
         found["note"] = "clustpy is not installed: nothing to compare with"
-    print(json.dumps({"images": len(pixels), "batch": BATCH, "threads": torch.get_num_threads(), **found}, indent=1))
+    print(json.dumps({"images": len(pixels), "batch": BATCH, "threads": torch.get_num_threads(), **found}))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "clustering_phase": "python benchmarks/clustering_phase.py",
         "clustering_phase-small": "python benchmarks/clustering_phase.py --n 40000 --d 512 --k 400",
     },
-    "dec_speed": {"dec_speed": f"python benchmarks/dec_speed.py {DATA}/mnist.npz"},
+    "dec_speed": {"dec_speed": f"python benchmarks/dec_speed.py {DATA}/mnist.npz --rounds 2"},
     "scan_compile": {
         "small": "python benchmarks/scan_compile.py --networks small",
         "resnet18": "python benchmarks/scan_compile.py --networks resnet18 --batch 16 --turns 5 --steps 2",
