@@ -194,7 +194,8 @@ def baseline_rows() -> list[Row]:
             rows.append((f"`-m {method}`, MNIST, 70,000 images", goal, text, fine))
     if found := load("dec_speed"):
         ratio = found[0]["ratio"]
-        text = f"autoencoder {ratio['autoencoder']:.2f} ×, clustering {ratio['clustering']:.2f} ×"
+        text = f"autoencoder {ratio['autoencoder']:.2f} ×, clustering steps {ratio['clustering_steps']:.2f} ×, "
+        text += f"with our target over all images {ratio['clustering']:.2f} ×"
         rows.append(("… `dec`, images/s against ClustPy's DEC", "≥ 1.5 ×", text, min(ratio.values()) >= 1.5))
     return rows
 
