@@ -166,31 +166,34 @@ def clustering_phase_rows() -> list[Row]:
         what = f"… clustering phase, {r['n']:,} × {r['d']:,} to {r['components']}, K = {r['k']:,}"
         text = f"{ratio:.2f} × faiss's time, {peak:.1f} GiB"
         rows.append((what, "≤ 1.1 ×, ≤ 4 GiB", text, ratio <= 1.1 and peak <= 4))
-        grown = f"n to the {r['growth_with_n']['total']:.2f}, K to the {r['growth_with_k']:.2f}"
-        rows.append(("… its growth, three sizes each", "linear", grown, True))
+        with_n, with_k = r["growth_with_n"]["total"], r["growth_with_k"]
+        grown = f"n to the {with_n:.2f}, K to the {with_k:.2f}"
+        rows.append(("… its growth, three sizes each", "at most linear", grown, max(with_n, with_k) <= 1.1))
     return rows
 
 
-BASELINES: tuple[tuple[str, str, float | None, float | None], ...] = (
-    ("kmeans", "ACC .53 to .58", 0.53, None),
-    ("spectral", "ACC ≥ .69", 0.69, None),
-    ("autoencoder", "ACC ≥ .80", 0.80, None),
-    ("dec", "ACC ≥ .84", 0.84, None),
-    ("jule", "ACC ≥ .96", 0.96, None),
-    ("umap_gmm", "ACC ≥ .97, < 100 s", 0.97, 100.0),
+# method, goal in words, least and greatest ACC, seconds of the whole command
+BASELINES: tuple[tuple[str, str, float, float, float | None], ...] = (
+    ("kmeans", "ACC .53 to .58", 0.53, 0.58, None),
+    ("spectral", "ACC ≥ .69", 0.69, 1.0, None),
+    ("autoencoder", "ACC ≥ .80", 0.80, 1.0, None),
+    ("dec", "ACC ≥ .84", 0.84, 1.0, None),
+    ("jule", "ACC ≥ .96", 0.96, 1.0, None),
+    ("umap_gmm", "ACC ≥ .97, < 100 s", 0.97, 1.0, 100.0),
 )
 
 
 def baseline_rows() -> list[Row]:
     """Rows on the baselines that have a goal on MNIST."""
     rows: list[Row] = []
-    for method, goal, least, most in BASELINES:
+    for method, goal, least, highest, most in BASELINES:
         if found := cells("table2", "mnist", method):
-            seconds = sorted(r["seconds"]["total"] - r["seconds"]["report"] for r in found)
-            fine = min(r["scores"]["acc"] for r in found) >= (least or 0) and (most is None or seconds[0] < most)
+            accs = [r["scores"]["acc"] for r in found]
+            first = found[0]["seconds"]  # ran alone, the others beside another training
+            fine = least <= min(accs) and max(accs) <= highest and (most is None or first["total"] < most)
             text = f"ACC {scores(found, 'acc')}"
-            if most:  # the first ran alone, the others beside another training
-                text += f", {seconds[0]:.0f} s without the report" + "".join(f", busy {s:.0f} s" for s in seconds[1:])
+            if most is not None:
+                text += f", {first['total']:.0f} s alone, {first['report']:.0f} s of it the report"
             rows.append((f"`-m {method}`, MNIST, 70,000 images", goal, text, fine))
     if found := load("dec_speed"):
         ratio = found[0]["ratio"]
