@@ -13,11 +13,11 @@ import numpy.typing as npt
 from ilk import encoders
 from ilk.data import Encoded, ImageSource, open_images
 from ilk.errors import ArgumentError
-from ilk.methods import _checks
+from ilk.methods import _checks, _places
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._frozen import load_encoder
 from ilk.methods._outcome import centers, spread
-from ilk.methods._places import Groups, place_from
+from ilk.methods._places import Groups
 from ilk.methods._placing import Space
 from ilk.methods._stages import Stages
 from ilk.methods._transfer_steps import n_distinct
@@ -169,15 +169,7 @@ class OnFeatures(ImageClusterer):
     @final
     def state(self) -> dict[str, Any]:
         """Return what `predict` and `figures` need: arrays and plain values."""
-        return {
-            "n_clusters": self.n_clusters_,
-            "encoder": self.encoder_.spec(),
-            "centers": self.cluster_centers_,
-            "place": type(self.place_).__name__,
-            **self.place_.state(),
-            "shown": sorted(self.pictures_),
-            **{f"shown_{name}": self.pictures_[name] for name in sorted(self.pictures_)},
-        }
+        return {"encoder": self.encoder_.spec(), **_places.kept(self)}
 
     @final
     @classmethod
@@ -196,9 +188,5 @@ class OnFeatures(ImageClusterer):
         model.encoder_ = encoders.rebuild(
             state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
         )
-        model.n_clusters_ = int(state["n_clusters"])
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.place_ = place_from(state)
-        model.pictures_ = {name: np.asarray(state[f"shown_{name}"]) for name in state["shown"]}
-        model.history_ = []
+        _places.take(model, state)
         return model

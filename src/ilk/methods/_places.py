@@ -26,8 +26,9 @@ __all__ = [
     "Groups",
     "Place",
     "SoftCenters",
-    "place_from",
+    "kept",
     "placed",
+    "take",
     "umap_mixture",
     "unit_rows",
     "voted",
@@ -240,6 +241,27 @@ def place_from(state: Mapping[str, Any]) -> Place:
     """Rebuild the place whose kind stands in ``state["place"]``."""
     found: Place = _KINDS[state["place"]].from_state(state)
     return found
+
+
+def kept(model: Any) -> dict[str, Any]:
+    """Return the groups of a fitted model, and what its pictures show, as arrays and plain values."""
+    return {
+        "n_clusters": model.n_clusters_,
+        "centers": model.cluster_centers_,
+        "place": type(model.place_).__name__,
+        **model.place_.state(),
+        "shown": sorted(model.pictures_),
+        **{f"shown_{name}": model.pictures_[name] for name in sorted(model.pictures_)},
+    }
+
+
+def take(model: Any, state: Mapping[str, Any]) -> None:
+    """Give `model` what `kept` returned."""
+    model.n_clusters_ = int(state["n_clusters"])
+    model.cluster_centers_ = np.asarray(state["centers"])
+    model.place_ = place_from(state)
+    model.pictures_ = {name: np.asarray(state[f"shown_{name}"]) for name in state["shown"]}
+    model.history_ = []
 
 
 # -- results -----------------------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ilk import compute, train
 from ilk.data import Encoded, open_images, pack, square, training_size
 from ilk.errors import ArgumentError
-from ilk.methods import _checks
+from ilk.methods import _checks, _places
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._epochs import Learner, run_epochs
 from ilk.methods._outcome import centers, spread
-from ilk.methods._places import Groups, place_from
+from ilk.methods._places import Groups
 from ilk.methods._pool import Pixels
 from ilk.methods._stages import Stages
 
@@ -234,15 +234,10 @@ class Trained(ImageClusterer):
     def state(self) -> dict[str, Any]:
         """Return what `predict` and `figures` need: arrays and plain values."""
         return {
-            "n_clusters": self.n_clusters_,
             "table": self.settings_,
             "shape": list(self.shape_),
             "half": self.half_,
-            "centers": self.cluster_centers_,
-            "place": type(self.place_).__name__,
-            **self.place_.state(),
-            "shown": sorted(self.pictures_),
-            **{f"shown_{name}": self.pictures_[name] for name in sorted(self.pictures_)},
+            **_places.kept(self),
             **train.state_of(network=self.network_),
         }
 
@@ -263,11 +258,7 @@ class Trained(ImageClusterer):
         model.settings_, model.half_ = dict(state["table"]), bool(state["half"])
         c, h, w = (int(side) for side in state["shape"])
         model.shape_ = (c, h, w)
-        model.n_clusters_ = int(state["n_clusters"])
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.place_ = place_from(state)
-        model.pictures_ = {name: np.asarray(state[f"shown_{name}"]) for name in state["shown"]}
-        model.history_ = []
+        _places.take(model, state)
         model._build()
         train.restore(state, network=model.network_)
         return model
