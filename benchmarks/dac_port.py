@@ -1,12 +1,13 @@
 """DAC's training step on the MNIST network: ilk beside a plain PyTorch port of the same network, batch and loss.
 
-    python benchmarks/dac_port.py [--seconds 60] [--batch 128]
+    python benchmarks/dac_port.py [--seconds 60] [--batch 128] [--precision auto]
 
 The port is what one writes first: float32, channels in front, images resident as float32, the alteration by
 torchvision's affine transform image by image, the item() of the loss in every step for the log. Both train on the same
 random pixels (speed does not depend on what they show), in turns of a few steps, and the ratio of the two speeds is the
-result. ilk's part goes through its own Learner: reading, alteration, targets and step, all included. A second port
-without any alteration is timed too, so that the ratio shows what the alteration costs.
+result. ilk's part goes through its own Learner: reading, alteration, targets and step, all included, in the precision
+that its "auto" takes on this processor: bf16 convolutions where there are units for it. A second port without any
+alteration is timed too, so that the ratio shows what the alteration costs.
 """
 
 from __future__ import annotations
@@ -81,11 +82,13 @@ def port(pixels: np.ndarray, batch: int, alter: bool) -> Callable[[], int]:
     return step
 
 
-def ours(pixels: np.ndarray, batch: int) -> Callable[[], int]:
-    """Return a function that trains one step of ilk's own loop and says on how many images."""
+def ours(pixels: np.ndarray, batch: int, precision: str) -> tuple[Callable[[], int], bool]:
+    """Return a function that trains one step of ilk's own loop and says on how many images, and whether it is bf16."""
     source = ArrayImages(pixels)
     table = setup.fill({**PRESETS["released_star"], "batch_size": batch, "drop_last": True}, source)
-    learner = make_learner(Pixels(source, channel_mean(source), torch.device("cpu")), table, K, 0, False, 0)
+    pool = Pixels(source, channel_mean(source), torch.device("cpu"))
+    half = setup.half_precision(precision, pool, table, K, 0, None)
+    learner = make_learner(pool, table, K, 0, half, 0)
     learner.begin(0.9, 0.9)
     order = torch.arange(len(pixels))
     learner.frozen = learner.targets(order)
@@ -97,7 +100,7 @@ def ours(pixels: np.ndarray, batch: int) -> Callable[[], int]:
         learner.optimizer.step()
         return batch
 
-    return step
+    return step, half
 
 
 def main() -> None:
@@ -105,11 +108,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     options = parser.parse_args()
     pixels = np.random.default_rng(0).integers(0, 256, (CHUNK, 28, 28), np.uint8)
     torch.manual_seed(0)
+    our_step, half = ours(pixels, options.batch, options.precision)
     steps = {
-        "ilk": ours(pixels, options.batch),
+        "ilk": our_step,
         "port": port(pixels, options.batch, True),
         "port_without_alteration": port(pixels, options.batch, False),
     }
@@ -127,6 +132,7 @@ def main() -> None:
         json.dumps(
             {
                 "batch": options.batch,
+                "precision": "bf16" if half else "fp32",
                 "threads": torch.get_num_threads(),
                 "turns": len(speeds["ilk"]),
                 "images_per_second": {name: round(value, 1) for name, value in middle.items()},

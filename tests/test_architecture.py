@@ -33,7 +33,7 @@ ALLOWED = {
     "vectors": "compute",
     "encoders": "data compute files networks",
     "choose": "vectors compute",
-    "layout": "vectors",
+    "layout": "vectors compute",
     "describe": "vectors",
     "augment": "",
     "losses": "",

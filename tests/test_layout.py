@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -133,6 +135,21 @@ def test_embedding_of_a_few_rows(components: int) -> None:
     embedding = umap_embedding(x, neighbor_graph(torch.from_numpy(x), 15), n_components=components)
     assert embedding.shape == (12, components)
     assert np.isfinite(embedding).all()
+
+
+_LIMITED = """
+import numpy as np, torch
+from ilk.layout import map_2d
+map_2d(np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32))
+print(torch.get_num_threads())
+"""
+
+
+def test_a_limit_on_threads_outlives_umap() -> None:
+    """In a process of its own: numba meddles only once in each."""
+    limited = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", _LIMITED], capture_output=True, text=True, env=limited)
+    assert done.stdout.strip() == "1", done.stderr[-500:]
 
 
 def test_umap_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "free_memory",
     "generator",
     "has_bf16",
+    "keep_threads",
     "peak_memory",
     "pool",
     "rank",
@@ -207,15 +208,37 @@ def wait(device: str | torch.device) -> None:
 
 
 @contextmanager
+def keep_threads() -> Iterator[None]:
+    """Leave torch's number of threads as it was.
+
+    Other libraries set it for themselves, and where they share OpenMP with torch, for torch too; the last digits of a
+    result hang on it.
+
+    Examples
+    --------
+    >>> before = threads()
+    >>> with keep_threads():
+    ...     torch.set_num_threads(before + 1)
+    >>> threads() == before
+    True
+    """
+    before = threads()
+    try:
+        yield
+    finally:
+        if threads() != before:
+            torch.set_num_threads(before)
+
+
+@contextmanager
 def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Yield a pool whose threads use one core each, and leave torch's number of threads as it was."""
-    before = torch.get_num_threads()
     limit: Callable[[], object] = (lambda: torch.set_num_threads(1)) if workers > 1 else (lambda: None)
-    try:
-        with ThreadPoolExecutor(workers, thread_name_prefix="ilk-encode", initializer=limit) as threads:
-            yield threads
-    finally:
-        torch.set_num_threads(before)
+    with (
+        keep_threads(),
+        ThreadPoolExecutor(workers, thread_name_prefix="ilk-encode", initializer=limit) as executor,
+    ):
+        yield executor
 
 
 # the process group ----------------------------------------------------------------------------------------------------

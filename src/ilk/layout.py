@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ilk import compute
 from ilk.errors import MissingDependency
 from ilk.vectors import fit_pca, neighbors
 
@@ -62,6 +63,7 @@ def neighbor_graph(x: torch.Tensor, n_neighbors: int) -> Graph:
     )
 
 
+@compute.keep_threads()  # numba, at its first parallel loop, would have torch use every core
 def umap_embedding(
     x: Floats, graph: Graph, *, n_components: int, min_dist: float = 0.0, epochs: int | None = None, seed: int = 0
 ) -> Floats:

@@ -46,12 +46,15 @@ def weights(home: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _network(home: Path, weights: Path) -> FrozenEncoder:
-    return encoders.build("test_efficientnet", weights=weights, settings=SMALL, device="cpu", cache=home)
+    # "auto" is bf16 on some processors and fp32 on others
+    return encoders.build(
+        "test_efficientnet", weights=weights, settings=SMALL, device="cpu", cache=home, precision="fp32"
+    )
 
 
 @pytest.fixture
 def network(_network: FrozenEncoder) -> FrozenEncoder:
-    """test_efficientnet at 32 pixels with random weights, on the default back end."""
+    """test_efficientnet at 32 pixels with random weights, on the default back end, in fp32."""
     return replace(_network, workers=2)
 
 

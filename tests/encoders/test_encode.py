@@ -259,7 +259,8 @@ from dataclasses import replace
 from ilk import encoders
 from ilk.data import open_images
 weights, root, cache, home = sys.argv[1:]
-network = encoders.build("test_efficientnet", weights=weights, settings={"image_size": 32}, device="cpu", cache=home)
+options = {"settings": {"image_size": 32}, "device": "cpu", "cache": home, "precision": "fp32"}
+network = encoders.build("test_efficientnet", weights=weights, **options)
 forward = network.forward
 def slow(pixels):
     time.sleep(.02)

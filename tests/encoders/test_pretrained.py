@@ -205,16 +205,14 @@ def test_unknown_names(weights: Path) -> None:
 # the back end ---------------------------------------------------------------------------------------------------------
 
 
-def test_conversion_happens_once(
-    network: encoders.FrozenEncoder, weights: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_conversion_happens_once(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"weights": weights, "settings": {"image_size": 32}, "device": "cpu", "cache": tmp_path}
+    first = encoders.build("test_efficientnet", **options)  # type: ignore[arg-type]
     monkeypatch.setattr(runners, "convert", lambda *a: pytest.fail("converted again"))
-    again = encoders.build("test_efficientnet", weights=weights, settings={"image_size": 32}, device="cpu", cache=home)
-    assert again.key == network.key
-    forced = encoders.build(
-        "test_efficientnet", weights=weights, settings={"image_size": 32}, device="cpu", cache=home, precision="fp32"
-    )
-    assert forced.key == network.key
+    again = encoders.build("test_efficientnet", **options)  # type: ignore[arg-type]
+    assert again.key == first.key
+    forced = encoders.build("test_efficientnet", precision=first.precision, **options)  # type: ignore[arg-type]
+    assert forced.key == first.key
 
 
 def test_damaged_model_is_converted_again(weights: Path, tmp_path: Path) -> None:
@@ -301,7 +299,7 @@ def test_temporary_cache_goes_with_the_encoder(weights: Path) -> None:
 
 def test_real_weights(shared_data: Path, home: Path) -> None:
     file = shared_data / "mobilenetv2_100_imagenet1k_supervised_fp16.safetensors"
-    made = encoders.build("mobilenetv2_100", weights=file, device="cpu", cache=home)
+    made = encoders.build("mobilenetv2_100", weights=file, device="cpu", cache=home, precision="fp32")
     pixels = backend.synthetic(8, 224, 224)
     module = graph("mobilenetv2_100", read(file))
     with torch.inference_mode():

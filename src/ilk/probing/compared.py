@@ -129,7 +129,7 @@ class Compared:
         traces = train_linear(
             self._training(looks), self._testing(looks), self.n_classes, self.schedule, self.seed, self.device
         )
-        self.tell({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 2)})
+        self.tell({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 3)})
         return traces
 
     # -- passes over the images ----------------------------------------------------------------------------------------
