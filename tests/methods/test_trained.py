@@ -25,7 +25,7 @@ from ilk.methods import (
     SparseAutoencoder,
     find,
 )
-from ilk.methods._autoencoder_steps import LOSSES
+from ilk.methods._autoencoder_steps import LOSSES, Reconstructing
 from ilk.methods._dec_steps import CenteredAutoencoder, Embedding
 from ilk.methods._pool import Pixels
 from ilk.methods.dec_presets import DEFAULT
@@ -279,6 +279,44 @@ def test_bfloat16_is_an_option(cls: Any) -> None:
     assert model.half_
     assert np.isfinite(model.space_).all()
     assert np.array_equal(model.predict(IMAGES[:20]), model.labels_[:20])
+
+
+@pytest.mark.parametrize("cls", [Autoencoder, VAE, SWWAE, DEC])
+def test_a_probe_of_the_speed_changes_nothing(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = cls(3, preset="tiny", precision="fp32").fit(IMAGES[:60])
+    monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
+    monkeypatch.setattr("ilk.methods._trained._WORTH", 0)
+    speeds: list[float] = []
+    real = Reconstructing.speed
+
+    def told(self: Reconstructing) -> float:
+        before = [p.detach().clone() for p in self.network.parameters()]
+        speeds.append(real(self))
+        assert all(torch.equal(p, q) for p, q in zip(before, self.network.parameters(), strict=True))
+        return 1.0
+
+    monkeypatch.setattr(Reconstructing, "speed", told)
+    probed = cls(3, preset="tiny").fit(IMAGES[:60])
+    assert len(speeds) == 2
+    assert min(speeds) > 0
+    assert np.array_equal(probed.space_, asked.space_)
+
+
+def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
+    monkeypatch.setattr("ilk.methods._trained._WORTH", 0)
+    monkeypatch.setattr(Reconstructing, "speed", lambda self: 1.2 if self.half else 1.0)
+    states: list[dict[str, Any]] = []
+    model = Autoencoder(3, preset="tiny").fit(IMAGES[:60], on_epoch=lambda record, state: states.append(state()))
+    assert model.half_
+    monkeypatch.setattr(Reconstructing, "speed", lambda self: 1.05 if self.half else 1.0)
+    assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).half_
+    middle = next(state for state in states if state.get("epoch") == 1)
+    resumed = Autoencoder(3, preset="tiny").fit(IMAGES[:60], resume=middle)
+    assert resumed.half_
+    assert np.array_equal(resumed.space_, model.space_)
+    monkeypatch.setattr("ilk.methods._trained._WORTH", 10_000)
+    assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).half_
 
 
 @pytest.mark.parametrize("cls", [Autoencoder, SWWAE, GAN, JULE])

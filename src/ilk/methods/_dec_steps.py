@@ -90,6 +90,10 @@ class Embedding:
         """Return networks, optimizers and generators by name."""
         return {**self.first.parts(), "clustering": self.optimizer}
 
+    def speed(self) -> float:
+        """Return the images a second of a few steps of the autoencoder; everything is put back as it was."""
+        return self.first.speed()
+
     def epoch(self, number: int, tell: Any) -> dict[str, Any]:
         """Train the autoencoder for an epoch, or cluster for a round."""
         if number < self.first.epochs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from ilk.errors import Interrupted, RunError
 from ilk.methods._base import OnEpoch
 from ilk.train.state import Part
 
-__all__ = ["Learner", "run_epochs"]
+__all__ = ["Learner", "Timed", "run_epochs"]
 
 
 class Learner(Protocol):
@@ -40,6 +40,14 @@ class Learner(Protocol):
 
     def epoch(self, number: int, tell: Any) -> dict[str, Any]:
         """Train for one epoch, the first being 0; return what is to be told of it, "loss" at least."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A learner that can say how fast it is."""
+
+    def speed(self) -> float:
+        """Return the images a second of a few steps; everything is put back as it was."""
 
 
 def run_epochs(
