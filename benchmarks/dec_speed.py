@@ -1,11 +1,12 @@
 """Images per second of our autoencoder and DEC beside those of ClustPy's DEC: same network, batch, images and machine.
 
-    python benchmarks/dec_speed.py [MNIST.npz] [--rounds 3]
+    python benchmarks/dec_speed.py [MNIST.npz] [--rounds 3] [--precision auto]
 
 ClustPy is no dependency of ilk. Where it is not installed, only our own figures are shown. Both sides train in turns in
 this process: the autoencoder for one epoch by Adam, then the clustering for one epoch's worth of steps by SGD with
 momentum. Both have widths 500, 500, 2000 and 10, batches of 256 and as many steps (the number of images is cut to whole
-batches); activations (ReLU, LeakyReLU) and the constant in the loss differ, which costs nothing.
+batches); activations (ReLU, LeakyReLU) and the constant in the loss differ, which costs nothing. Ours runs in the
+precision that its "auto" takes on this processor, ClustPy in float32.
 
 * `clustering_steps`: forward, loss, backward and optimizer of every batch. Ours has its target already; ClustPy's is
   made of the batch, in the step.
@@ -19,6 +20,7 @@ Read and tried with ClustPy 0.0.3, whose inner functions are called.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import statistics
@@ -46,14 +48,20 @@ def images(path: str | None, n: int) -> np.ndarray:
         return arrays["x_train"][:n]
 
 
-def ours(pixels: np.ndarray) -> dict[str, float]:
-    """Return images per second of an epoch of the autoencoder, of clustering steps alone, and of a whole round."""
+def make(pixels: np.ndarray, half: bool) -> Embedding:
+    """Return what trains one epoch of the autoencoder and two rounds of clustering."""
     n = len(pixels)
     fixed = {"epochs": 1, "rounds": 2, "interval": n // BATCH, "batch_size": BATCH, "n_init": 1, "tolerance": 0.0}
-    table = {**DEFAULT, **fixed}
     with compute.seeded(0):
         net = CenteredAutoencoder((1, 28, 28), WIDTHS, CODE, K)
-    learner = Embedding(net, Pixels(ArrayImages(pixels), torch.zeros(1), torch.device("cpu")), table, K, False, 0)
+    pool = Pixels(ArrayImages(pixels), torch.zeros(1), torch.device("cpu"))
+    return Embedding(net, pool, {**DEFAULT, **fixed}, K, half, 0)
+
+
+def ours(pixels: np.ndarray, half: bool) -> dict[str, float]:
+    """Return images per second of an epoch of the autoencoder, of clustering steps alone, and of a whole round."""
+    n = len(pixels)
+    learner = make(pixels, half)
     first = seconds(lambda: learner.epoch(0, lambda record: None))
     learner.epoch(1, lambda record: None)  # with K-means, and the only round that makes assignments twice
     whole = seconds(lambda: learner.epoch(2, lambda record: None))
@@ -104,12 +112,14 @@ def main() -> None:
     parser.add_argument("mnist", nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     asked = parser.parse_args()
     pixels = images(asked.mnist, asked.images)
     pixels = pixels[: len(pixels) // BATCH * BATCH]  # both sides make the same steps
     if not len(pixels):
         parser.error(f"--images must be at least {BATCH}")
-    sides: dict[str, Callable[[np.ndarray], dict[str, float]]] = {"ilk": ours}
+    half = train.half_precision(asked.precision, "cpu", lambda half: make(pixels, half).speed())
+    sides: dict[str, Callable[[np.ndarray], dict[str, float]]] = {"ilk": functools.partial(ours, half=half)}
     if importlib.util.find_spec("clustpy") is not None:
         sides["clustpy"] = theirs
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
@@ -124,7 +134,8 @@ def main() -> None:
         found["ratio"] = {part: round(found["ilk"][part] / found["clustpy"][part], 2) for part in found["ilk"]}
     else:
         found["note"] = "clustpy is not installed: nothing to compare with"
-    print(json.dumps({"images": len(pixels), "batch": BATCH, "threads": torch.get_num_threads(), **found}))
+    setting = {"batch": BATCH, "precision": "bf16" if half else "fp32", "threads": torch.get_num_threads()}
+    print(json.dumps({"images": len(pixels), **setting, **found}))
 
 
 if __name__ == "__main__":

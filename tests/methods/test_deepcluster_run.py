@@ -19,6 +19,7 @@ from ilk import runs, train
 from ilk.data import open_images
 from ilk.methods import DeepCluster
 from ilk.methods import _deepcluster_setup as setup
+from ilk.methods._deepcluster_steps import Learner
 
 SECOND: dict[str, Any] = {
     "algorithm": "v2", "components": 0, "crops": [2, 1], "crop_sizes": [8, 6], "crop_scales": [0.5, 0.3], "width": 16,
@@ -48,6 +49,31 @@ def test_within_an_epoch_there_is_no_state_and_no_stop(
     assert len(states) >= 6
     assert not any(states)
     assert len([record for record in model.history_ if "epoch" in record]) == 3
+
+
+# -- bfloat16 ----------------------------------------------------------------------------------------------------------
+
+
+def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
+    monkeypatch.setattr("ilk.train.cost._WORTH", 0)
+
+    def faster(by: float) -> None:
+        def probe(self: Learner, n_steps: int) -> train.Cost:
+            return train.Cost(1.0, 1, by if self.half else 1.0, "cpu")
+
+        monkeypatch.setattr(Learner, "probe", probe)
+
+    faster(1.2)
+    states: list[dict[str, Any]] = []
+    model = DeepCluster(3, preset="tiny").fit(patterns(), on_epoch=lambda record, state: states.append(state()))
+    assert model.half_
+    faster(1.05)
+    assert not DeepCluster(3, preset="tiny").fit(patterns()).half_
+    middle = next(state for state in states if state.get("epoch") == 1)
+    resumed = DeepCluster(3, preset="tiny").fit(patterns(), resume=middle)
+    assert resumed.half_
+    assert np.array_equal(resumed.labels_, model.labels_)
 
 
 # -- which preset ------------------------------------------------------------------------------------------------------

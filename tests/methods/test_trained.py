@@ -285,7 +285,7 @@ def test_bfloat16_is_an_option(cls: Any) -> None:
 def test_a_probe_of_the_speed_changes_nothing(cls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = cls(3, preset="tiny", precision="fp32").fit(IMAGES[:60])
     monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
-    monkeypatch.setattr("ilk.methods._trained._WORTH", 0)
+    monkeypatch.setattr("ilk.train.cost._WORTH", 0)
     speeds: list[float] = []
     real = Reconstructing.speed
 
@@ -304,7 +304,7 @@ def test_a_probe_of_the_speed_changes_nothing(cls: Any, monkeypatch: pytest.Monk
 
 def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
-    monkeypatch.setattr("ilk.methods._trained._WORTH", 0)
+    monkeypatch.setattr("ilk.train.cost._WORTH", 0)
     monkeypatch.setattr(Reconstructing, "speed", lambda self: 1.2 if self.half else 1.0)
     states: list[dict[str, Any]] = []
     model = Autoencoder(3, preset="tiny").fit(IMAGES[:60], on_epoch=lambda record, state: states.append(state()))
@@ -315,7 +315,7 @@ def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.Monke
     resumed = Autoencoder(3, preset="tiny").fit(IMAGES[:60], resume=middle)
     assert resumed.half_
     assert np.array_equal(resumed.space_, model.space_)
-    monkeypatch.setattr("ilk.methods._trained._WORTH", 10_000)
+    monkeypatch.setattr("ilk.train.cost._WORTH", 10_000)
     assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).half_
 
 

@@ -18,7 +18,7 @@ from ilk.methods._deepcluster_steps import Learner, Pace
 from ilk.methods._deepcluster_views import Views
 from ilk.networks.convnets import NAMES, SIDES, ConvNet, build_convnet, side_after
 
-__all__ = ["WHY", "automatic", "build", "check", "fill", "make_learner", "supervised"]
+__all__ = ["WHY", "automatic", "build", "check", "fill", "half_precision", "make_learner", "supervised"]
 
 WHY = {
     "quick": "photos on a CPU: the features of a frozen encoder are clustered finely, and the clusters united "
@@ -138,6 +138,17 @@ def make_learner(views: Views, table: Mapping[str, Any], k: int, seed: int, half
     net = net.to(memory_format=torch.channels_last)
     kind = BankLearner if table["algorithm"] == "v2" else Learner
     return kind(net, views, table, k, compute.generator(draws), compute.generator(noise, views.device), half)
+
+
+def half_precision(
+    precision: str, views: Views, table: Mapping[str, Any], k: int, seed: int, resume: Mapping[str, Any] | None
+) -> bool:
+    """Return whether the network runs in bfloat16."""
+
+    def speed(half: bool) -> float:
+        return make_learner(views, table, k, seed, half).probe(1).images_per_second
+
+    return train.half_precision(precision, views.device, speed, resume, len(views) * int(table["epochs"]))
 
 
 def supervised(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +29,6 @@ Floats = npt.NDArray[np.float32]
 
 _BLOCK = 512
 _SHOWN = 16
-_WORTH = 200_000  # images in all epochs: a shorter training gains less than the probe takes, and stays in float32
 
 
 class Trained(ImageClusterer):
@@ -194,9 +192,7 @@ class Trained(ImageClusterer):
         return self
 
     def _half(self, pool: Pixels, table: Mapping[str, Any], resume: Mapping[str, Any] | None) -> bool:
-        """Return whether the network runs in bfloat16; a training that goes on keeps what it began with."""
-        if resume and self.precision == "auto":
-            return bool(json.loads(resume.get("settings", "{}")).get("half"))
+        """Return whether the network runs in bfloat16."""
 
         def speed(half: bool) -> float:
             self.half_ = half
@@ -204,8 +200,7 @@ class Trained(ImageClusterer):
             learner = self._learner(self.network_, pool, table)
             return learner.speed() if isinstance(learner, Timed) else 0.0
 
-        worth = len(pool) * int(table["epochs"]) >= _WORTH
-        return train.half_precision(self.precision, pool.device, speed if worth else None)
+        return train.half_precision(self.precision, pool.device, speed, resume, len(pool) * int(table["epochs"]))
 
     def _pool(self, images: Any) -> Pixels:
         return Pixels(images, torch.zeros(self.shape_[0]), compute.device(self.device))

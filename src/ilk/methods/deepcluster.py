@@ -219,8 +219,7 @@ class DeepCluster(ImageClusterer):
         asked = self.settings_["n_fine"]
         if asked is not None and k < int(asked):
             self.notes_.append(f"{k} instead of {asked} fine clusters: there are no more images")
-        # no probe of bfloat16 on a CPU: whoever has the units for it says precision=bf16
-        self.half_ = train.half_precision(self.precision, place)
+        self.half_ = setup.half_precision(self.precision, views, self.settings_, k, seed, resume)
         learner = setup.make_learner(views, self.settings_, k, seed, self.half_)
         identity = {**self.settings_, "n_clusters": int(self.n_clusters), "random_state": seed, "half": self.half_}
         training = Training(learner, identity, on_epoch)

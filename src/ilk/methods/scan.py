@@ -190,6 +190,7 @@ class SCAN(ImageClusterer):
         self.notes_ += setup.untrained(table)
         pool = self._pool(source, table, place, tell)
         self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
+        # no probe on a CPU: strided convolutions in bfloat16 come to a standstill where other processes want its cores
         self.half_ = train.half_precision(self.precision, place)
         start = setup.start_of(table, 0 if isinstance(pool, Rows) else len(self.mean_))
         fit = Fit(pool, self.settings_, int(self.n_clusters), int(self.random_state), self.half_, start)

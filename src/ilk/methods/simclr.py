@@ -159,6 +159,7 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         _checks.distinct_images(packed.facts, len(packed), 2)
         self.notes_ = list(packed.notes)
         self.mean_, self.std_ = channel_moments(packed.images)
+        # no probe on a CPU: strided convolutions in bfloat16 come to a standstill where other processes want its cores
         self.half_ = train.half_precision(self.precision, place)
         views = Views(packed.images, self.mean_, self.std_, place)
         weights, _, _ = seeds(int(self.random_state), 1)

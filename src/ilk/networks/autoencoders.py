@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ilk.networks.layers import Conv2d
 from ilk.networks.levels import Components, pooled, pooled_width
 
 __all__ = ["ConvolutionalAutoencoder", "DenseAutoencoder", "Shape", "SwitchedAutoencoder", "VariationalAutoencoder"]
@@ -89,7 +90,7 @@ class ConvolutionalAutoencoder(nn.Module):
         down: list[nn.Module] = []
         up: list[nn.Module] = []
         for after, kernel in zip(channels, kernels, strict=True):
-            down += [nn.Conv2d(before, after, kernel, 2, kernel // 2), nn.ReLU(inplace=True)]
+            down += [Conv2d(before, after, kernel, 2, kernel // 2), nn.ReLU(inplace=True)]
             up.append(nn.ConvTranspose2d(after, before, kernel, 2, kernel // 2))
             before = after
             sides.append(((sides[-1][0] + 1) // 2, (sides[-1][1] + 1) // 2))
@@ -140,8 +141,8 @@ class SwitchedAutoencoder(nn.Module):
         depth = (min(shape[1:]) - 1).bit_length()
         widths = [shape[0], *(channels[min(i, len(channels) - 1)] for i in range(depth))]
         pairs = list(pairwise(widths))
-        self.down = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairs)
-        self.up = nn.ModuleList(nn.Conv2d(after, before, 3, padding=1) for before, after in reversed(pairs))
+        self.down = nn.ModuleList(Conv2d(before, after, 3, padding=1) for before, after in pairs)
+        self.up = nn.ModuleList(Conv2d(after, before, 3, padding=1) for before, after in reversed(pairs))
         sides, d = shape[1:], 0
         for channel in widths[1:]:
             sides = (sides[0] + 1) // 2, (sides[1] + 1) // 2

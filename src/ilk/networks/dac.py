@@ -10,18 +10,15 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ilk.errors import ArgumentError, nearest
+from ilk.networks.layers import Conv2d, empty
 
 __all__ = ["NETWORKS", "SIZES", "BatchNorm", "DACNet", "Plan", "build_dac_head", "build_dac_net", "plan"]
-
-
-Layer = TypeVar("Layer", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -244,7 +241,7 @@ def build_dac_head(centers: Tensor, *, affine: bool) -> DACNet:
         Directions that the units answer to at first, for example those of groups found by K-means.
     """
     n_clusters, width = centers.shape
-    linear = _empty(nn.Linear(width, n_clusters, device="meta"))
+    linear = empty(nn.Linear(width, n_clusters, device="meta"))
     with torch.no_grad():
         linear.weight.copy_(centers)
         linear.bias.zero_()
@@ -252,13 +249,8 @@ def build_dac_head(centers: Tensor, *, affine: bool) -> DACNet:
     return DACNet(trunk, _head(n_clusters, affine, last_relu=False))
 
 
-def _empty(layer: Layer) -> Layer:
-    """Give `layer` memory, but no random numbers from the global generator."""
-    return layer.to_empty(device="cpu")
-
-
 def _conv(before: int, after: int, kernel: int, generator: torch.Generator) -> nn.Conv2d:
-    layer = _empty(nn.Conv2d(before, after, kernel, device="meta"))
+    layer = empty(Conv2d(before, after, kernel, device="meta"))
     with torch.no_grad():
         layer.weight.normal_(0.0, math.sqrt(2.0 / (before * kernel * kernel)), generator=generator)
         assert layer.bias is not None
@@ -269,7 +261,7 @@ def _conv(before: int, after: int, kernel: int, generator: torch.Generator) -> n
 def _head(k: int, affine: bool, last_relu: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for last in (False, True):
-        linear = _empty(nn.Linear(k, k, device="meta"))
+        linear = empty(nn.Linear(k, k, device="meta"))
         with torch.no_grad():
             linear.weight.copy_(torch.eye(k))
             linear.bias.zero_()

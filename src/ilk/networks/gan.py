@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ilk.networks.layers import Conv2d
 from ilk.networks.levels import Components, pooled, pooled_width
 
 __all__ = ["Adversaries", "Discriminator", "Generator"]
@@ -55,7 +56,7 @@ class Discriminator(nn.Module):
         for stage in range(count):
             after = width * 2**stage
             norm = [nn.BatchNorm2d(after)] if stage else []
-            convolution = nn.Conv2d(before, after, kernel, 2, (kernel - 1) // 2, bias=not stage)
+            convolution = Conv2d(before, after, kernel, 2, (kernel - 1) // 2, bias=not stage)
             layers.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2, inplace=True)))
             before = after
         self.layers = nn.ModuleList(layers)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ilk.networks.layers import Conv2d
+
 __all__ = ["JULENet"]
 
 _SMALL = 20  # pixels a side below which convolutions are padded, and nothing is left over otherwise
@@ -37,7 +39,7 @@ class JULENet(nn.Module):
         while True:
             after = channels[min(number, len(channels) - 1)]
             last = number >= len(channels) - 1 and min(height, width) <= _LAST
-            layers += [nn.Conv2d(before, after, 5, padding=padding), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+            layers += [Conv2d(before, after, 5, padding=padding), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
             height, width, before = height + 2 * padding - 4, width + 2 * padding - 4, after
             if last:
                 break

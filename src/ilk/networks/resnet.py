@@ -8,17 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ilk.errors import ArgumentError, nearest
+from ilk.networks.layers import Conv2d, empty
 
 __all__ = ["BACKBONES", "STEMS", "Backbone", "BackbonePlan", "build_backbone", "dense"]
-
-Layer = TypeVar("Layer", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ class Maker:
 
     def conv(self, before: int, after: int, kernel: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
         """Return a convolution; He normal by fan-out, Glorot uniform in the networks of Keras."""
-        layer = _empty(nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=bias, device="meta"))
+        layer = empty(Conv2d(before, after, kernel, stride, kernel // 2, bias=bias, device="meta"))
         fan_in, fan_out = before * kernel**2, after * kernel**2
         with torch.no_grad():
             if self.glorot:
@@ -214,11 +212,6 @@ class Maker:
         if before == after and stride == 1:
             return nn.Identity()
         return nn.Sequential(self.conv(before, after, 1, stride), self.norm(after))
-
-
-def _empty(layer: Layer) -> Layer:
-    """Give `layer` memory, but no random numbers from the global generator."""
-    return layer.to_empty(device="cpu")
 
 
 def dense(
@@ -243,7 +236,7 @@ def dense(
     >>> dense(4, 2, torch.Generator().manual_seed(0)).weight.abs().max() <= 0.5
     tensor(True)
     """
-    layer = _empty(nn.Linear(before, after, bias=bias, device="meta"))
+    layer = empty(nn.Linear(before, after, bias=bias, device="meta"))
     limit = math.sqrt(6 / (before + after // apart)) if glorot else 1 / math.sqrt(before)
     with torch.no_grad():
         layer.weight.uniform_(-limit, limit, generator=generator)

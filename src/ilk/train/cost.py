@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ _BACKWARD = (
     1.5  # memory of a step / memory of what its forward pass keeps: gradients of the largest maps stand beside it
 )
 _LONG = 30 * 60.0
+_WORTH = 200_000  # images in all epochs: a shorter training gains less than a probe takes
 
 Batch = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -245,8 +247,14 @@ def _timed(
     return sorted(taken)[len(taken) // 2]
 
 
-def half_precision(precision: str, device: str | torch.device, speed: Callable[[bool], float] | None = None) -> bool:
-    """Return whether convolutions should run in bfloat16.
+def half_precision(
+    precision: str,
+    device: str | torch.device,
+    speed: Callable[[bool], float] | None = None,
+    resume: Mapping[str, Any] | None = None,
+    images: int | None = None,
+) -> bool:
+    """Return whether a network should run in bfloat16.
 
     Parameters
     ----------
@@ -255,17 +263,26 @@ def half_precision(precision: str, device: str | torch.device, speed: Callable[[
     device
         Where the training runs.
     speed : callable (half) -> images per second, optional
-        A short probe; None: not worth one.
+        A short probe.
+    resume : mapping, optional
+        A state whose "settings" (JSON) have "half": with "auto", a training that goes on keeps what it began with.
+    images : int, optional
+        How many the training sees in all; fewer than 200,000 are not worth a probe, and stay in float32.
 
     Examples
     --------
     >>> half_precision("bf16", "cpu"), half_precision("auto", "cpu")
     (True, False)
+    >>> half_precision("auto", "cpu", resume={"settings": '{"half": true}'})
+    True
     """
     if precision != "auto":
         return precision == "bf16"
+    if resume:
+        return bool(json.loads(resume.get("settings", "{}")).get("half"))
     place = torch.device(device)
-    if place.type == "cuda" or speed is None or not compute.has_bf16(place):
+    short = images is not None and images < _WORTH
+    if place.type == "cuda" or speed is None or short or not compute.has_bf16(place):
         return place.type == "cuda" and compute.has_bf16(place)
     return speed(True) > 1.1 * speed(False)
 
