@@ -23,6 +23,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ilk.bench.results import hardware
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = os.environ.get("ILK_DATA", "../shared/data")
@@ -139,16 +141,6 @@ def _as_result(summary: dict[str, Any], name: str) -> dict[str, Any]:
         "images_per_second": summary["images_per_second"],
         "warnings": summary["warnings"],
     }
-
-
-def hardware() -> str:
-    """Return processor, cores and memory in words."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        model = next((x.split(":")[1].strip() for x in cpuinfo.read_text().splitlines() if "model name" in x), model)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB"
 
 
 def versions() -> dict[str, str]:

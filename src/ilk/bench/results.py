@@ -93,6 +93,8 @@ def record_of(
 
 def hardware(device: str = "cpu") -> str:
     """Return processor, cores and memory in words, and the GPU where one did the work."""
+    from ilk import compute
+
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -101,7 +103,8 @@ def hardware(device: str = "cpu") -> str:
     memory = ""
     if hasattr(os, "sysconf"):
         memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    told = f"{model}, {os.cpu_count()} cores{memory}"
+    units = " with bf16" if compute.has_bf16() else ""  # processors of one name differ in it, and by half in speed
+    told = f"{model}, {os.cpu_count()} cores{units}{memory}"
     if device.startswith("cuda"):
         import torch
 
