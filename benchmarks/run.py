@@ -174,6 +174,8 @@ def main() -> None:
             print(recipe, *commands.values(), sep="\n    ")
         return
     names = {"short": SHORT, "all": list(RECIPES)}.get(options.recipes[0], options.recipes)
+    if unknown := sorted(set(names) - set(RECIPES)):
+        parser.error(f"no such recipe: {', '.join(unknown)}; --list shows them")
     for recipe in names:
         for name, command in RECIPES[recipe].items():
             target = RESULTS / recipe / f"{name}.json"
