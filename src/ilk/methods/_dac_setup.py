@@ -15,7 +15,7 @@ from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
 from ilk.methods._dac_steps import check as check_choices
-from ilk.methods._dac_steps import make_learner
+from ilk.methods._dac_steps import make_learner, thresholds
 from ilk.methods._pool import Pixels, Pool
 from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS
 from ilk.networks.dac import NETWORKS, SIZES, plan
@@ -81,7 +81,8 @@ def half_precision(
     def speed(half: bool) -> float:
         return make_learner(pool, table, k, seed, half, 0).probe(1).images_per_second
 
-    return train.half_precision(precision, pool.device, speed if worth else None)
+    images = len(pool) * len(thresholds(table)) * int(table["inner_epochs"])
+    return train.half_precision(precision, pool.device, speed if worth else None, images=images)
 
 
 def automatic(source: Any, place: torch.device) -> str:

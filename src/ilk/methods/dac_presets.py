@@ -160,7 +160,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "upper": [0.95, 0.8],
         "lower": [0.95, 0.8],
         "sweep": 4,
-        "batch_size": 32,
+        "batch_size": 20,
         "n_init": 1,
         "inner_epochs": 10,
         "lr": 3e-3,
