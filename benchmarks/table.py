@@ -153,8 +153,11 @@ def deepcluster_rows() -> list[Row]:
         pairs = zip(r["layers"], r["trained"], r["random"], strict=True)
         text = ", ".join(f"{name} {a['mean']:.3f} ({b['mean']:.3f})" for name, a, b in pairs).replace("0.", ".")
         epochs, n = r.get("trained_epochs", r["settings"].get("epochs")), r.get("trained_on", r["probes"][0]["n_train"])
-        what = f"… `ilk probe` after {epochs} epochs on {n:,} of CIFAR-10, trained (random)"
-        rows.append((what, "trained above random at conv3", text, all(r["trained_above_random"]["conv3"])))
+        net = ", AlexNet" if r["preset"] == "paper_alexnet" else ""
+        what = f"… `ilk probe` after {epochs} epochs on {n:,} of CIFAR-10{net}, trained (random)"
+        asked = [name for name in ("conv3", "conv4", "conv5") if name in r["layers"]]
+        goal = "trained above random at " + ", ".join(asked)
+        rows.append((what, goal, text, all(all(r["trained_above_random"][name]) for name in asked)))
     return rows
 
 
