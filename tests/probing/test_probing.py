@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 import ilk as package
 from ilk.errors import ArgumentError, DataError
 from ilk.networks.convnets import build_convnet
+from ilk.networks.layers import Dropout
 from ilk.probing.layers import layer_names, pooled, pooled_maps, settled
 from ilk.probing.linear import Schedule, train_linear
 
@@ -49,6 +50,15 @@ def test_an_untrained_networks_batch_norms_are_shown_images_once() -> None:
     settled(net, iter(images.split(50)))
     first = net.stages[0][0](images)
     torch.testing.assert_close(net.stages[0][1].running_mean, first.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
+    assert not net.training
+
+
+def test_dropout_rests_while_batch_norms_settle() -> None:
+    """As in AlexNet and VGG-16, whose dropout has no noise before a training."""
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), Dropout(0.5), torch.nn.BatchNorm1d(4))
+    rows = 5 + torch.rand(100, 4, generator=rng())
+    settled(net, iter(rows.split(50)))
+    torch.testing.assert_close(net[2].running_mean, net[0](rows).mean(0), rtol=1e-5, atol=1e-5)
     assert not net.training
 
 

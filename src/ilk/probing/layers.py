@@ -61,13 +61,15 @@ def settled(net: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
     """Show an untrained network some images, so that its batch norms know means and variances; return it.
 
     Without, the comparison would be with a network that nobody would use: one whose maps have no scale. A batch of one
-    image, the rest of some numbers of images, is passed over: batch norms of vectors know no variance of it.
+    image, the rest of some numbers of images, is passed over: batch norms of vectors know no variance of it. All but
+    the batch norms work as in prediction: no dropout, which would want noise.
     """
     norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    net.eval()
     for norm in norms:
         norm.momentum = None  # plain means over the batches
         norm.reset_running_stats()
-    net.train()
+        norm.train()
     seen = 0
     for images in batches:
         if len(images) < 2:
