@@ -66,7 +66,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "cifar10-small-20000": "python benchmarks/probes.py --preset small --set epochs=20 --train 20000 "
         "--no-supervised --keep benchmarks/runs/probes",
         "cifar10-alexnet": "python benchmarks/probes.py --preset paper_alexnet --set epochs=10 --set n_fine=500 "
-        "--set precision=bf16 --no-supervised --keep benchmarks/runs/probes",
+        "--set precision=bf16 --seeds 0 --no-supervised --keep benchmarks/runs/probes",
     },
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
