@@ -213,7 +213,7 @@ def test_a_checkpoint_of_another_job_is_refused() -> None:
 
 def test_too_little_memory_is_named_before_a_short_training_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute, "free_memory", lambda device: 1000)
-    with pytest.raises(NotEnoughMemory, match="batches of 20 images"):
+    with pytest.raises(NotEnoughMemory, match="batches of 40 images"):
         DAC(3, **SHORT).fit(patterns()[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,28 @@ def test_ready_made_features_never_run_in_bfloat16() -> None:
     source = images(4)
     pixels = Pixels(source, channel_mean(source), CPU)
     assert setup.half_precision("bf16", pixels, table_of("tiny", 8), 2, 0, None) is True
+
+
+def test_bfloat16_is_probed_only_where_the_training_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200,000 images through the network; 40 of 28 × 28 pixels, 20 thresholds and 5 inner epochs are 4,000."""
+    monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
+    probed: list[bool] = []
+
+    def told(*args: Any) -> Any:
+        probed.append(args[4])
+        return SimpleNamespace(probe=lambda steps: SimpleNamespace(images_per_second=1.0 + args[4]))
+
+    monkeypatch.setattr(setup, "make_learner", told)
+    source = images(40, 28)
+    pool = Pixels(source, channel_mean(source), CPU)
+    table = table_of("released_star", 28)
+    assert setup.half_precision("auto", pool, table, 2, 0, None) is False
+    assert not probed
+    monkeypatch.setattr("ilk.train.cost._WORTH", 4000)
+    assert setup.half_precision("auto", pool, table, 2, 0, None) is True
+    assert probed == [True, False]
+    monkeypatch.setattr("ilk.train.cost._WORTH", 4001)
+    assert setup.half_precision("auto", pool, table, 2, 0, None) is False
 
 
 # -- batches and targets ----------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def half_precision(
     def speed(half: bool) -> float:
         return make_learner(pool, table, k, seed, half, 0).probe(1).images_per_second
 
-    images = len(pool) * len(thresholds(table)) * int(table["inner_epochs"])
+    images = len(pool) * len(thresholds(table)) * int(table["inner_epochs"]) * int(table["repeats"])
     return train.half_precision(precision, pool.device, speed if worth else None, images=images)
 
 
