@@ -1,0 +1,182 @@
+"""Rows of the README's table on single methods, from the committed results; `table.py` puts them together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+Row = tuple[str, str, str, bool]
+
+
+def load(recipe: str) -> list[dict[str, Any]]:
+    """Return the committed results of `recipe`, in the order of their names."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted((RESULTS / recipe).glob("*.json"))]
+
+
+def short(value: float) -> str:
+    """Return three digits: .977."""
+    return f"{value:.3f}".lstrip("0")
+
+
+def scores(runs: list[dict[str, Any]], name: str) -> str:
+    """Return the scores of all seeds: .977 .976 .977."""
+    return " ".join(short(run["scores"][name]) for run in runs)
+
+
+def cells(recipe: str, *words: str) -> list[dict[str, Any]]:
+    """Return the results of one row of an `ilk bench` recipe, by seed: those whose file is named after `words`."""
+    start = "-".join(words) + "-"
+    found = [path for path in sorted((RESULTS / recipe).glob("*.json")) if path.stem.rpartition("-")[0] + "-" == start]
+    return [json.loads(path.read_text("utf-8")) for path in found]
+
+
+def dac_rows() -> list[Row]:
+    """Rows on deep adaptive clustering."""
+    rows: list[Row] = []
+    small, chance = cells("dac", "digits", "dac", "small"), cells("dac", "digits", "dac", "small", "random")
+    pixels = cells("dac", "digits", "transfer", "kmeans")
+    if small and len(small) == len(chance) == len(pixels):
+        pairs = zip(small, chance, pixels, strict=True)
+        above = [a["scores"]["acc"] > c["scores"]["acc"] > b["scores"]["acc"] for a, b, c in pairs]
+        alone = small[0]["seconds"]["total"]  # the others ran beside another training
+        text = f"ACC {scores(small, 'acc')}; pairs at random {scores(chance, 'acc')}; K-means {scores(pixels, 'acc')}"
+        what = "`-m dac`, 1,797 digits from scratch (small), seeds 0 to 2"
+        goal = "above K-means on pixels, pairs at random below, 3 of 3; < 2 minutes"
+        rows.append((what, goal, f"{text}; {alone:.0f} s alone", all(above) and alone < 120))
+    if found := load("dac_port"):
+        r = found[0]
+        text = f"{r['ratio']:.1f} × with the port's alteration, {r['ratio_without_alteration']:.1f} × without any"
+        what = f"… training step ({r['precision']}) against a plain PyTorch port"
+        rows.append((what, "≥ 2 ×", text, min(r["ratio"], r["ratio_without_alteration"]) >= 2))
+    if found := load("dac_curve"):
+        epochs = [record for record in found[0]["epochs"] if record["epoch"]]
+        shown = " ".join(f"{record['acc']:.3f}".lstrip("0") for record in epochs)
+        ended = "" if found[0]["finished"] else f" (stopped after {len(epochs)} of 20 epochs)"
+        fine = found[0]["finished"] and epochs[-1]["acc"] >= 0.97
+        text = f"ACC by epoch {shown}{ended}"
+        rows.append(("… MNIST, released_star, seed 0", "≥ .97 after 20 epochs", text, fine))
+    return rows
+
+
+def mean(runs: list[dict[str, Any]]) -> float:
+    """Return the mean ACC."""
+    return sum(run["scores"]["acc"] for run in runs) / len(runs)
+
+
+def scan_rows() -> list[Row]:
+    """Rows on SCAN."""
+    rows: list[Row] = []
+    heads, plain, layout = (cells("scan", "clothing500", *name) for name in SCAN_ROWS)
+    if heads and plain and layout:
+        text = f"ACC {mean(heads):.3f}; K-means {mean(plain):.3f}, UMAP + mixture {mean(layout):.3f}".replace("0.", ".")
+        what = "`-m scan`, 500 photos of clothes, MobileNetV2, heads, mean of 5 seeds"
+        rows.append((what, "above K-means on the same features", text, mean(heads) > mean(plain)))
+    for data, what in (("mnist", "MNIST"), ("fashion", "Fashion-MNIST")):
+        small, lot = cells("scan", data, "scan", "small"), cells("scan", data, "scan", "small", "random")
+        pixels = cells("scan", data, "transfer", "kmeans")
+        if len(small) == len(lot) == len(pixels) == 3:
+            pairs = zip(small, lot, pixels, strict=True)
+            apart = all(a["scores"]["acc"] > c["scores"]["acc"] > b["scores"]["acc"] for a, b, c in pairs)
+            minutes = max(run["seconds"]["total"] for run in small) / 60
+            figures = [scores(runs, "acc") for runs in (small, lot, pixels)]
+            text = f"ACC {figures[0]}; by lot {figures[1]}; K-means {figures[2]}; {minutes:.1f} minutes at most"
+            goal = "above K-means on pixels, with neighbours by lot below, < 10 minutes"
+            rows.append((f"… from scratch, 10,000 of {what}, seeds 0 to 2", goal, text, apart and minutes < 10))
+    return rows
+
+
+SCAN_ROWS = (("scan", "frozen"), ("transfer", "kmeans"), ("transfer", "default"))
+
+
+def deepcluster_rows() -> list[Row]:
+    """Rows on DeepCluster and its probes."""
+    rows: list[Row] = []
+    for r in load("deepcluster"):
+        if r["n_images"] != 10_000 or "above_pixels" not in r:
+            continue
+        ours, pixels = (scores(list(r["rows"][name].values()), "acc") for name in ("all", "pixels"))
+        what = "`-m deepcluster`, 10,000 of Fashion-MNIST, 100 clusters to 10 groups, 5 epochs, seeds 0 to 2"
+        rows.append((what, "above K-means on pixels", f"ACC {ours}; K-means {pixels}", all(r["above_pixels"])))
+        means, without = r["means"], ("first clustering for ever", "one head")
+        if all(name in means for name in without):
+            parts = [
+                f"{key.upper()} {short(means['all'][key])} against "
+                + " and ".join(short(means[name][key]) for name in without)
+                for key in ("nmi", "ari", "acc")
+            ]
+            fine = all(means["all"][key] > means[name][key] for key in ("nmi", "ari", "acc") for name in without)
+            what = "… with its first clustering for ever, with one head: means"
+            rows.append((what, "both lower", ", ".join(parts), fine))
+    for r in load("probes"):
+        pairs = zip(r["layers"], r["trained"], r["random"], strict=True)
+        text = ", ".join(f"{name} {a['mean']:.3f} ({b['mean']:.3f})" for name, a, b in pairs).replace("0.", ".")
+        epochs, n = r.get("trained_epochs", r["settings"].get("epochs")), r.get("trained_on", r["probes"][0]["n_train"])
+        net = ", AlexNet" if r["preset"] == "paper_alexnet" else ""
+        what = f"… `ilk probe` after {epochs} epochs on {n:,} of CIFAR-10{net}, trained (random)"
+        asked = [name for name in ("conv3", "conv4", "conv5") if name in r["layers"]]
+        goal = "trained above random at " + ", ".join(asked)
+        rows.append((what, goal, text, all(all(r["trained_above_random"][name]) for name in asked)))
+    return rows
+
+
+def clustering_phase_rows() -> list[Row]:
+    """Rows on components, whitening and K-means of many long features."""
+    rows: list[Row] = []
+    for r in load("clustering_phase"):
+        if "ratio" not in r["against_faiss"]:
+            continue
+        ratio, peak = r["against_faiss"]["ratio"], r["peak_gib"]
+        what = f"… clustering phase, {r['n']:,} × {r['d']:,} to {r['components']}, K = {r['k']:,}"
+        text = f"{ratio:.2f} × faiss's time, {peak:.1f} GiB"
+        rows.append((what, "≤ 1.1 ×, ≤ 4 GiB", text, ratio <= 1.1 and peak <= 4))
+        with_n, with_k = r["growth_with_n"]["total"], r["growth_with_k"]
+        grown = f"n to the {with_n:.2f}, K to the {with_k:.2f}"
+        rows.append(("… its growth, three sizes each", "at most linear", grown, max(with_n, with_k) <= 1.1))
+    return rows
+
+
+# method and preset, goal in words, least and greatest ACC, seconds of the whole command
+BASELINES: tuple[tuple[str, str, float, float, float | None], ...] = (
+    ("kmeans", "ACC .53 to .58", 0.53, 0.58, None),
+    ("spectral", "ACC ≥ .69", 0.69, 1.0, None),
+    ("autoencoder", "ACC ≥ .80", 0.80, 1.0, None),
+    ("autoencoder long", "ACC ≥ .80", 0.80, 1.0, None),
+    ("dec", "ACC ≥ .84", 0.84, 1.0, None),
+    ("dec long", "ACC ≥ .84", 0.84, 1.0, None),
+    ("jule", "ACC ≥ .96", 0.96, 1.0, None),
+    ("umap_gmm", "ACC ≥ .97, < 100 s", 0.97, 1.0, 100.0),
+)
+
+
+def baseline_rows() -> list[Row]:
+    """Rows on the baselines that have a goal on MNIST."""
+    rows: list[Row] = []
+    for named, goal, least, highest, most in BASELINES:
+        method, *preset = named.split()
+        if found := cells("table2", "mnist", method, *preset):
+            accs = [r["scores"]["acc"] for r in found]
+            first = found[0]["seconds"]  # ran alone, the others beside another training
+            fine = least <= min(accs) and max(accs) <= highest and (most is None or first["total"] < most)
+            text = f"ACC {scores(found, 'acc')}"
+            if most is not None:
+                text += f", {first['total']:.0f} s alone, {first['report']:.0f} s of it the report"
+            option = " --set preset=" + preset[0] if preset else ""
+            what = f"`-m {method}{option}`, MNIST, 70,000 images"
+            rows.append((what, goal, text, fine))
+    seeds = [r for r in load("table2") if r["data"] == "mnist" and r["seed"] == 0 and not r["preset"]]
+    seeds = [r for r in seeds if r["method"] not in ("umap_gmm", "random")]
+    peaks = [r["peak_rss_mib"] / 1024 for r in load("table2") if r["n_images"] == 70_000 and "peak_rss_mib" in r]
+    minutes = sum(r["seconds"]["total"] for r in seeds) / 60
+    text = f"{len(seeds)} of 13 rows, {minutes:.0f} minutes, {max(peaks):.1f} GiB at most"
+    fine = len(seeds) == 13 and minutes <= 75 and max(peaks) < 12
+    rows.append(("… one seed of all thirteen of the table below", "≤ 75 minutes, < 12 GiB", text, fine))
+    if found := load("dec_speed"):
+        ratio = found[0]["ratio"]
+        text = f"autoencoder {ratio['autoencoder']:.2f} ×, clustering steps {ratio['clustering_steps']:.2f} ×, "
+        text += f"with our target over all images {ratio['clustering']:.2f} ×"
+        what = f"… `dec` ({found[0]['precision']}), images/s against ClustPy's DEC"
+        rows.append((what, "≥ 1.5 ×", text, min(ratio.values()) >= 1.5))
+    return rows
