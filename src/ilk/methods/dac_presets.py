@@ -161,7 +161,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lower": [0.95, 0.8],
         "sweep": 4,
         "batch_size": 32,
-        "n_init": 3,  # one in 75 trainings unites two of three patterns, one in 300 with restarts
+        "n_init": 3,  # one in 75 trainings unites two of three patterns, one in 600 with restarts
         "inner_epochs": 10,
         "lr": 3e-3,
     },
