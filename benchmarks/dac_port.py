@@ -1,20 +1,24 @@
 """DAC's training step on the MNIST network: ilk beside a plain PyTorch port of the same network, batch and loss.
 
-    python benchmarks/dac_port.py [--seconds 60] [--batch 128] [--precision auto]
+    python benchmarks/dac_port.py [--seconds 100] [--batch 128] [--precision auto]
 
 The port is what one writes first: float32, channels in front, images resident as float32, the alteration by
-torchvision's affine transform image by image, the item() of the loss in every step for the log. Both train on the same
-random pixels (speed does not depend on what they show), in turns of a few steps, and the ratio of the two speeds is the
-result. ilk's part goes through its own Learner: reading, alteration, targets and step, all included, in the precision
-that its "auto" takes on this processor: bf16 convolutions where there are units for it. A second port without any
-alteration is timed too, so that the ratio shows what the alteration costs.
+torchvision's affine transform image by image, the item() of the loss in every step for the log. All train on the same
+random pixels (speed does not depend on what they show), each in a process of its own, in turns of a few steps, and the
+ratio of two speeds is the result. ilk's part goes through its own Learner: reading, alteration, targets and step, all
+included, in the precision that its "auto" takes on this processor for a long training: bf16 convolutions where there
+are units for it. Beside it: ilk in float32, ilk without `compute.keep_freed`, and a second port without any alteration,
+so that the ratios show where the difference comes from.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -23,6 +27,7 @@ import torch
 from torch import nn
 from torchvision.transforms import InterpolationMode, RandomAffine
 
+from ilk import compute
 from ilk.data import ArrayImages, channel_mean
 from ilk.methods import _dac_setup as setup
 from ilk.methods._dac_steps import make_learner
@@ -30,6 +35,7 @@ from ilk.methods._pool import Pixels
 from ilk.methods.dac_presets import PRESETS
 
 K, CHUNK = 10, 1000
+IMAGES = 2000  # with the preset's epochs long enough for "auto" to try bf16
 
 
 class Port(nn.Module):
@@ -90,11 +96,12 @@ def ours(pixels: np.ndarray, batch: int, precision: str) -> tuple[Callable[[], i
     half = setup.half_precision(precision, pool, table, K, 0, None)
     learner = make_learner(pool, table, K, 0, half, 0)
     learner.begin(0.9, 0.9)
-    order = torch.arange(len(pixels))
+    order = torch.arange(CHUNK)
     learner.frozen = learner.targets(order)
+    compute.keep_freed()  # as train_epoch does
 
     def step() -> int:
-        index = torch.randperm(len(pixels))[:batch]
+        index = torch.randperm(CHUNK)[:batch]
         learner.optimizer.zero_grad(set_to_none=True)
         learner._step(index, learner.pool.read(index)).backward()
         learner.optimizer.step()
@@ -103,41 +110,78 @@ def ours(pixels: np.ndarray, batch: int, precision: str) -> tuple[Callable[[], i
     return step, half
 
 
+KINDS = ("ilk", "ilk_fp32", "ilk_gives_memory_back", "port", "port_without_alteration")
+
+
+def work(kind: str, batch: int, precision: str) -> None:
+    """Train two steps for every line of standard input, and print how many images a second they were."""
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 28, 28), np.uint8)
+    torch.manual_seed(0)
+    half = False
+    if kind.startswith("port"):
+        step = port(pixels[:CHUNK], batch, kind == "port")
+    else:
+        if kind == "ilk_gives_memory_back":
+            compute.keep_freed = lambda: False  # type: ignore[assignment]
+        step, half = ours(pixels, batch, "fp32" if kind == "ilk_fp32" else precision)
+    step()
+    print(json.dumps({"half": half, "threads": torch.get_num_threads()}), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        done = step() + step()
+        print(done / (time.perf_counter() - start), flush=True)
+
+
+def start(kind: str, options: argparse.Namespace) -> subprocess.Popen[str]:
+    """Start the process of one kind; its steps are made before the next one starts."""
+    command = [sys.executable, __file__, "--work", kind, "--batch", str(options.batch)]
+    large = "0" if kind.startswith("port") else "1"  # as the command line of ilk sets it
+    return subprocess.Popen(
+        [*command, "--precision", options.precision],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": large},
+    )
+
+
 def main() -> None:
     """Measure in turns and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=100.0)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
+    parser.add_argument("--work", choices=KINDS, help="internal: be one of the processes")
     options = parser.parse_args()
-    pixels = np.random.default_rng(0).integers(0, 256, (CHUNK, 28, 28), np.uint8)
-    torch.manual_seed(0)
-    our_step, half = ours(pixels, options.batch, options.precision)
-    steps = {
-        "ilk": our_step,
-        "port": port(pixels, options.batch, True),
-        "port_without_alteration": port(pixels, options.batch, False),
-    }
-    for step in steps.values():
-        step()
-    speeds: dict[str, list[float]] = {name: [] for name in steps}
+    if options.work:
+        work(options.work, options.batch, options.precision)
+        return
+    workers, facts = {}, {}
+    for kind in KINDS:
+        workers[kind] = start(kind, options)
+        facts[kind] = json.loads(workers[kind].stdout.readline())
+    speeds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     begin = time.perf_counter()
     while time.perf_counter() - begin < options.seconds or len(speeds["ilk"]) < 5:
-        for name, step in steps.items():
-            start = time.perf_counter()
-            done = step() + step()
-            speeds[name].append(done / (time.perf_counter() - start))
-    middle = {name: statistics.median(values) for name, values in speeds.items()}
+        for kind, worker in workers.items():
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            speeds[kind].append(float(worker.stdout.readline()))
+    for worker in workers.values():
+        worker.communicate()
+    middle = {kind: statistics.median(values) for kind, values in speeds.items()}
     print(
         json.dumps(
             {
                 "batch": options.batch,
-                "precision": "bf16" if half else "fp32",
-                "threads": torch.get_num_threads(),
+                "precision": "bf16" if facts["ilk"]["half"] else "fp32",
+                "threads": facts["ilk"]["threads"],
                 "turns": len(speeds["ilk"]),
-                "images_per_second": {name: round(value, 1) for name, value in middle.items()},
+                "images_per_second": {kind: round(value, 1) for kind, value in middle.items()},
                 "ratio": round(middle["ilk"] / middle["port"], 2),
                 "ratio_without_alteration": round(middle["ilk"] / middle["port_without_alteration"], 2),
+                "ratio_fp32": round(middle["ilk_fp32"] / middle["port"], 2),
+                "ratio_of_kept_memory": round(middle["ilk"] / middle["ilk_gives_memory_back"], 2),
             }
         )
     )

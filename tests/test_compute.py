@@ -1,3 +1,4 @@
+import os
 import random
 import subprocess
 import sys
@@ -115,3 +116,42 @@ def test_in_company_of_two(tmp_path):
     for process in pair:
         _, problems = process.communicate(timeout=60)
         assert process.returncode == 0, problems
+
+
+KEEPING = """
+import ctypes, resource, sys
+from ilk import compute
+kept = sys.argv[1] == "keep" and compute.keep_freed()
+c = ctypes.CDLL(None)
+c.malloc.restype, c.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+c.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = resident()
+blocks = [c.malloc(30 << 20) for _ in range(4)]
+for block in blocks:
+    c.memset(block, 1, 30 << 20)
+for block in blocks:
+    c.free(block)
+idle = resident() - before
+compute.free_memory()
+print(kept, idle >> 20, (resident() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(compute._glibc() is None, reason="another C library")
+def test_memory_that_a_step_frees_serves_the_next():
+    unset = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+
+    def found(word, **more):
+        command = [sys.executable, "-c", KEEPING, word]
+        done = subprocess.run(command, capture_output=True, text=True, env={**environment, **more}, check=True)
+        kept, idle, left = done.stdout.split()
+        return kept, int(idle), int(left)  # MiB
+
+    (kept, idle, left), (_, by_default, _) = found("keep"), found("default")
+    assert kept == "True"
+    assert by_default < 20 < 100 < idle
+    assert left < 20  # free_memory tells what others could have, so idle memory goes back first
+    assert found("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"  # the user's word goes first

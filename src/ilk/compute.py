@@ -6,6 +6,8 @@ Every function of the process group is the identity when the process is alone, s
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import random
 import sys
@@ -30,6 +32,7 @@ __all__ = [
     "free_memory",
     "generator",
     "has_bf16",
+    "keep_freed",
     "keep_threads",
     "peak_memory",
     "pool",
@@ -133,6 +136,7 @@ def free_memory(device: str | torch.device = "cpu") -> int:
     True
     """
     place = torch.device(device)
+    _give_back()
     if place.type == "cuda":
         free, _ = torch.cuda.mem_get_info(place)
         return int(free) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
@@ -160,6 +164,44 @@ def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
         line = next(line for line in text.splitlines() if line.startswith(key))
         return int(line.removeprefix(key).split()[0]) * unit
     return None
+
+
+@functools.cache
+def keep_freed() -> bool:
+    """Let this process keep the memory it frees, for what it asks for next; return whether that was possible.
+
+    Every step of a training on a CPU takes and frees the same maps. By default the C library returns them to the
+    system, and writing to them again costs a page fault for every 4 KiB: a sixth of the time of a convolutional
+    network's step.
+
+    Notes
+    -----
+    For glibc, and unless the environment sets its own thresholds (``MALLOC_…_THRESHOLD_``): blocks up to 32 MiB, the
+    most that glibc allows, come from the heap, of which up to 2 GiB stay. `free_memory` returns what lies idle.
+    """
+    library = _glibc()
+    if library is None or any(f"MALLOC_{name}_THRESHOLD_" in os.environ for name in ("MMAP", "TRIM")):
+        return False
+    return bool(library.mallopt(_TRIM_THRESHOLD, 2**31 - 1) and library.mallopt(_MMAP_THRESHOLD, 2**25))
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # their numbers in malloc.h
+
+
+def _give_back() -> None:
+    """Return to the system what the C library keeps and nothing uses."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@functools.cache
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library of this process, where it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def forget_peak() -> None:

@@ -12,6 +12,7 @@ from report_run import HOSTILE, Make, N, pixels_of
 from ilk import files
 from ilk.report import plots, sheets, write_plots
 from ilk.report.facts import borderline, central, gather
+from ilk.report.map import draw_map
 
 
 def ink(path: Path) -> int:
@@ -43,6 +44,21 @@ def test_source_sharpens_the_sheets(make_run: Make) -> None:
     before = ink(next(p for p in write_plots(run) if p.name == "contact-0.png"))
     after = ink(next(p for p in write_plots(run, source) if p.name == "contact-0.png"))
     assert after != before
+
+
+def test_a_label_does_not_cover_a_group_that_is_smaller(make_run: Make) -> None:
+    facts = gather(make_run(noise=False))
+    layout = np.random.default_rng(0).uniform(0, 10, (N, 2)).astype(np.float32)
+    tiny = next(group for group in facts.groups if group.id == 1)
+    layout[tiny.members] = 5.0
+    figure = draw_map(facts, layout)
+    assert figure is not None
+    axes = figure.axes[0]
+    figure.canvas.draw()
+    box = next(text for text in axes.texts if "sleeves" in text.get_text()).get_window_extent()
+    x, y = axes.transData.transform((5.0, 5.0))
+    assert box.x0 < x < box.x1  # above its group, not beside it
+    assert box.y0 > y
 
 
 def test_many_groups_are_bounded(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:

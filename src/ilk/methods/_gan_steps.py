@@ -72,6 +72,7 @@ class Adversarial:
 
     def epoch(self, number: int, tell: Any) -> dict[str, Any]:
         """Train both networks on every image once; after the last epoch, sum up what was seen."""
+        compute.keep_freed()
         order = torch.randperm(len(self.pool), generator=self.draws)
         rows = list(batches(order, self.batch_size, least=2))
         total = torch.zeros(2, dtype=torch.float64, device=self.pool.device)

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from ilk.files.thumbs import CELLS, encode_sheet
 from ilk.report.facts import NOISE, Facts, Group
-from ilk.report.map import MAX_LABELS
+from ilk.report.map import MAX_LABELS, is_hidden
 from ilk.report.marks import DARK, LIGHT
 from ilk.report.pictures import Pictures
 from ilk.report.words import shortened, visible
@@ -148,12 +148,14 @@ def _group(group: Group, steps: npt.NDArray[np.float64], placed: npt.NDArray[np.
     mine = steps[group.members[placed[group.members]]]
     middle = np.median(mine, axis=0).round().astype(int).tolist() if len(mine) and label and group.id != NOISE else None
     title = visible(group.title)
+    text = shortened(title.removeprefix("Group "), 24)
     return {
         "id": group.id,
         "title": shortened(title, 60),
-        "label": shortened(title.removeprefix("Group "), 24),
+        "label": text,
         "size": group.size,
         "middle": middle,
+        "above": middle is not None and is_hidden(mine / GRID, text),  # its label: it would cover the group
         "colour": -1,
         "symbol": "circle",
     }

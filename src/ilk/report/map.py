@@ -74,10 +74,11 @@ def _labels(axes: Axes, facts: Facts, layout: Layout, placed: npt.NDArray[np.boo
             continue
         text = labelled(group)
         middle = to_axes.transform(np.median(layout[rows], axis=0))
-        half = (0.008 * len(text) + 0.005, 0.02)  # of the axes, for letters of this size
-        x, y = _free(float(middle[0]), float(middle[1]), half, taken)
+        half = _half(text)
+        lift = half[1] + 0.015 if is_hidden(to_axes.transform(layout[rows]), text) else 0.0
+        x, y = _free(float(middle[0]), float(middle[1]) + lift, half, taken)
         taken.append((x, y, *half))
-        if math.hypot(x - middle[0], y - middle[1]) > 0.02:
+        if math.hypot(x - middle[0], y - middle[1] - lift) > 0.02:
             axes.plot(*((middle[0], x), (middle[1], y)), color=theme.ink, lw=0.6, alpha=0.7, transform=axes.transAxes)
         axes.text(
             *(x, y, text),
@@ -90,6 +91,17 @@ def _labels(axes: Axes, facts: Facts, layout: Layout, placed: npt.NDArray[np.boo
             parse_math=False,
             path_effects=[withStroke(linewidth=3, foreground=theme.ground)],
         )
+
+
+def _half(text: str) -> tuple[float, float]:
+    """Return half the width and height of a label, in shares of the axes."""
+    return 0.008 * len(text) + 0.005, 0.02
+
+
+def is_hidden(places: npt.NDArray[Any], text: str) -> bool:
+    """Return whether a label in the middle of `places` (n, 2), in shares of the axes, would cover nearly all of them."""
+    low, high = np.quantile(places, (0.05, 0.95), axis=0)
+    return bool(np.all(high - low < 2 * np.asarray(_half(text))))
 
 
 def _named(facts: Facts) -> list[Group]:

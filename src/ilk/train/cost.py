@@ -163,6 +163,7 @@ def _put_back(
     network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], place: torch.device
 ) -> Iterator[None]:
     """Leave all of this as it was, whatever happens inside."""
+    compute.keep_freed()
     weights = {key: value.clone() for key, value in network.state_dict().items()}
     slots = copy.deepcopy(optimizer.state_dict())
     draws = [(generator, generator.get_state()) for generator in generators]

@@ -67,6 +67,7 @@ def train_epoch(
     >>> losses[-1] < losses[0]
     True
     """
+    compute.keep_freed()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     total, n = torch.zeros((), dtype=torch.float64), 0
     for index, images in batches:

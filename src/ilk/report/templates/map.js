@@ -68,7 +68,7 @@
         dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
         modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: ink },
         annotations: map.groups.filter((g) => g.middle).map((g) => ({
-          x: g.middle[0], y: g.middle[1], text: "<b>" + escaped(g.label) + "</b>", showarrow: false,
+          x: g.middle[0], y: g.middle[1], text: "<b>" + escaped(g.label) + "</b>", showarrow: false, yshift: g.above ? 16 : 0,
           font: { size: few ? 15 : 10, color: ink }, bgcolor: ground, opacity: few ? 0.85 : 0.75, borderpad: 1,
         })),
       },
