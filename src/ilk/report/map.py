@@ -99,7 +99,7 @@ def _half(text: str) -> tuple[float, float]:
 
 
 def is_hidden(places: npt.NDArray[Any], text: str) -> bool:
-    """Return whether a label in the middle of `places` (n, 2), in shares of the axes, would cover nearly all of them."""
+    """Return whether a label in the middle of `places` (n, 2), shares of the axes, would cover nearly all of them."""
     low, high = np.quantile(places, (0.05, 0.95), axis=0)
     return bool(np.all(high - low < 2 * np.asarray(_half(text))))
 
