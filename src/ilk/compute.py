@@ -1,4 +1,4 @@
-"""Devices, generators and the process group: the one file that knows where the work is done.
+"""Devices, memory, generators and the process group: the one file that knows where the work is done.
 
 Every function of the process group is the identity when the process is alone, so callers never ask "am I distributed?".
 """
