@@ -7,8 +7,8 @@ torchvision's affine transform image by image, the item() of the loss in every s
 random pixels (speed does not depend on what they show), each in a process of its own, in turns of a few steps, and the
 ratio of two speeds is the result. ilk's part goes through its own Learner: reading, alteration, targets and step, all
 included, in the precision that its "auto" takes on this processor for a long training: bf16 convolutions where there
-are units for it. Beside it: ilk in float32, ilk without `compute.keep_freed`, and a second port without any alteration,
-so that the ratios show where the difference comes from.
+are units for it. Beside it, so that the ratios show where the difference comes from: ilk in float32; ilk with memory as
+the system has it (no `compute.keep_freed`, small pages); and a second port without any alteration.
 """
 
 from __future__ import annotations
@@ -132,12 +132,12 @@ def work(kind: str, batch: int, precision: str) -> None:
         print(done / (time.perf_counter() - start), flush=True)
 
 
-def start(kind: str, options: argparse.Namespace) -> subprocess.Popen[str]:
-    """Start the process of one kind; its steps are made before the next one starts."""
-    command = [sys.executable, __file__, "--work", kind, "--batch", str(options.batch)]
-    large = "0" if kind.startswith("port") else "1"  # as the command line of ilk sets it
+def start(kind: str, batch: int, precision: str) -> subprocess.Popen[str]:
+    """Start the process of one kind."""
+    command = [sys.executable, __file__, "--work", kind, "--batch", str(batch), "--precision", precision]
+    large = "1" if kind in ("ilk", "ilk_fp32") else "0"  # as the command line of ilk sets it
     return subprocess.Popen(
-        [*command, "--precision", options.precision],
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -156,10 +156,12 @@ def main() -> None:
     if options.work:
         work(options.work, options.batch, options.precision)
         return
-    workers, facts = {}, {}
+    workers, facts, precision = {}, {}, options.precision
     for kind in KINDS:
-        workers[kind] = start(kind, options)
+        workers[kind] = start(kind, options.batch, precision)
         facts[kind] = json.loads(workers[kind].stdout.readline())
+        if kind == "ilk":  # what it decided goes for the others: a probe of their own would leave another heap behind
+            precision = "bf16" if facts[kind]["half"] else "fp32"
     speeds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     begin = time.perf_counter()
     while time.perf_counter() - begin < options.seconds or len(speeds["ilk"]) < 5:

@@ -53,10 +53,11 @@ def dac_rows() -> list[Row]:
         rows.append((what, "≥ 2 ×", text, min(r["ratio"], r["ratio_without_alteration"]) >= 2))
     if found := load("dac_curve"):
         epochs = [record for record in found[0]["epochs"] if record["epoch"]]
-        shown = " ".join(f"{record['acc']:.3f}".lstrip("0") for record in epochs)
-        ended = "" if found[0]["finished"] else f" (stopped after {len(epochs)} of 20 epochs)"
+        some = [record for record in epochs if record["epoch"] in (1, 5, 10, 15, epochs[-1]["epoch"])]
+        shown = " ".join(f"{record['acc']:.3f}".lstrip("0") for record in some)
+        numbers = ", ".join(str(record["epoch"]) for record in some)
         fine = found[0]["finished"] and epochs[-1]["acc"] >= 0.97
-        text = f"ACC by epoch {shown}{ended}"
+        text = f"ACC {shown} after {numbers} epochs"
         rows.append(("… MNIST, released_star, seed 0", "≥ .97 after 20 epochs", text, fine))
     return rows
 

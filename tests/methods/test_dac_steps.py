@@ -348,6 +348,17 @@ def test_alarms_name_the_cure(record: dict[str, Any], words: list[str]) -> None:
     assert watch.alarm({"active": 10, "positive": 0.1}, 10, 128) is None
 
 
+def test_groups_that_run_together_raise_the_alarm() -> None:
+    """The shares are those of a real training whose ACC fell from .957 to .694 while no group was lost."""
+    shares = [0.1609, 0.1144, 0.1159, 0.1204, 0.1231, 0.1563, 0.1565, 0.1947, 0.2009]
+    history = [{"epoch": epoch, "largest": share} for epoch, share in enumerate(shares)]
+    assert [watch.united(history[: n + 1]) is None for n in range(9)] == [True] * 7 + [False] * 2
+    text = str(watch.united(history))
+    assert "from 11 % of the images (epoch 1) to 20 %" in text
+    assert "epochs=6" in text  # the last epoch before
+    assert watch.united([]) is None
+
+
 def test_a_collapsed_training_raises_the_alarm() -> None:
     """One group only: what a loss of almost 0 hides."""
     made = learner()

@@ -161,6 +161,7 @@ class Training:
         if int(self.table["n_init"]) > 1:
             record["restart"] = self.restart
         problem = watch.alarm(record, self.k, learner.usual_batch) if epoch else None
+        problem = problem or watch.united([*self.history, record])
         if problem:
             record["alarm"] = problem
         if len(self.assignments):

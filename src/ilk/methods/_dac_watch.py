@@ -12,13 +12,14 @@ from torch import Tensor
 
 from ilk import losses, metrics
 
-__all__ = ["alarm", "best", "corners", "figures", "halves", "measured", "score", "shares", "shown"]
+__all__ = ["alarm", "best", "corners", "figures", "halves", "measured", "score", "shares", "shown", "united"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 _BLOCK = 1000  # rows whose pairs are looked at together
 _SHOWN = 2000  # images of a figure
+_UNITED = 1.6  # times its least share: two even groups in one have twice the share, and a rest always stays outside
 
 
 def measured(features: Tensor, before: Ints | None) -> tuple[Ints, dict[str, float]]:
@@ -64,6 +65,32 @@ def alarm(record: Mapping[str, Any], k: int, batch: float) -> str | None:
     if record.get("positive") is not None and float(record["positive"]) < 1.05 / batch:
         return "no two images count as the same group: the threshold is above all similarities. Lower upper="
     return None
+
+
+def united(history: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return what is wrong, and what to do, where groups have run together that were apart before; None otherwise.
+
+    Read off the share of the largest group, after the last epoch of `history` against the least of all epochs.
+
+    Examples
+    --------
+    >>> told = [{"epoch": e, "largest": share} for e, share in enumerate((0.4, 0.12, 0.11, 0.13, 0.2))]
+    >>> united(told[:4]), united(told).split(":")[0]
+    (None, 'the largest group grew from 11 % of the images (epoch 2) to 20 %')
+    """
+    told = [(int(record["epoch"]), float(record["largest"])) for record in history if record.get("epoch")]
+    if not told:
+        return None
+    first, least = min(told, key=lambda pair: pair[1])
+    now = told[-1][1]
+    if now <= _UNITED * least:
+        return None
+    apart = max(epoch for epoch, share in told if share <= _UNITED * least)
+    return (
+        f"the largest group grew from {least:.0%} of the images (epoch {first}) to {now:.0%}: groups have probably run "
+        f"together as the threshold fell. Look at the largest one; try epochs={apart} to stop before, another --seed, "
+        "or n_init=3 to keep the best of three"
+    ).replace("%", " %")
 
 
 def score(features: Tensor, threshold: float, seed: int) -> dict[str, float]:
