@@ -170,9 +170,9 @@ def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
 def keep_freed() -> bool:
     """Let this process keep the memory it frees, for what it asks for next; return whether that was possible.
 
-    Every step of a training on a CPU takes and frees the same maps. By default the C library returns them to the
-    system, and writing to them again costs a page fault for every 4 KiB: a sixth of the time of a convolutional
-    network's step.
+    Every step of a training on a CPU takes and frees the same maps. By default the C library may return them to the
+    system, and writing to them again costs a page fault for every 4 KiB: up to a quarter of the time of a convolutional
+    network's step (benchmarks/dac_port.py).
 
     Notes
     -----

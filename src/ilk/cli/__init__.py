@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     # torch's threads wait for each other by spinning; beside any other busy program that makes them up to ten times
     # slower (neighbours of 14,000 rows: 14 s instead of 1.4 s), and sleeping costs next to nothing on an idle machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # large tensors in pages of 2 MiB: a step with batches of 1,000 images is a fifth faster (benchmarks/dac_port.py)
+    # large tensors in pages of 2 MiB: with batches of 1,000 small images a step is a fifth faster
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from ilk.cli.commands import app
 
