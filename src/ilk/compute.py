@@ -176,11 +176,11 @@ def keep_freed() -> bool:
 
     Notes
     -----
-    For glibc, and unless the environment sets its own thresholds (``MALLOC_…_THRESHOLD_``): blocks up to 32 MiB, the
-    most that glibc allows, come from the heap, of which up to 2 GiB stay. `free_memory` returns what lies idle.
+    For glibc: blocks up to 32 MiB, the most that it allows, come from the heap, of which up to 2 GiB stay.
+    `free_memory` returns what lies idle.
     """
     library = _glibc()
-    if library is None or any(f"MALLOC_{name}_THRESHOLD_" in os.environ for name in ("MMAP", "TRIM")):
+    if library is None:
         return False
     return bool(library.mallopt(_TRIM_THRESHOLD, 2**31 - 1) and library.mallopt(_MMAP_THRESHOLD, 2**25))
 
