@@ -308,14 +308,21 @@ def test_every_start_ends_where_scikit_learn_does(weighted):
     assert least == pytest.approx(min(run.inertia for run in runs), rel=1e-6)
 
 
-def test_centers_are_the_means_of_their_rows_however_often_rows_moved():
-    # sums that follow moving rows would keep what rounding left of 3,000 far rows
-    g = torch.Generator().manual_seed(0)
-    x = torch.cat([torch.randn(3_000, 4, generator=g) + 1e4, torch.randn(3_000, 4, generator=g)])
-    result = kmeans(x, 12, n_init=4, tol=0)
-    for group, center in enumerate(result.centers):
-        mean = x[result.labels == group].double().mean(0)
-        torch.testing.assert_close(center.double(), mean, rtol=5e-5, atol=1e-5)
+def test_centers_are_the_means_of_their_rows_though_sums_followed_a_far_one():
+    # a far row leaves a group together with near ones: the float32 sum of what left has lost the near ones' digits
+    x = torch.cat([torch.tensor([[1e7, 0.0]]), torch.randn(2_000, 2, generator=torch.Generator().manual_seed(0))])
+    problem = lloyd.Problem(vectors.Rows.of(x), 2, None, torch.zeros(2).double(), None, "farthest", 10, 1e18)
+    run = lloyd.Run.of(problem, torch.tensor([[0.0, 0.0], [-1e4, 0.0]]))
+    lloyd._assign(problem, [run])
+    assert (run.labels == 0).all()
+    run.centers, run.anew = torch.tensor([[0.0, 0.0], [3.0, 0.0]]), False
+    lloyd._assign(problem, [run])
+    mean = x[run.labels == 0].double().mean(0)
+    assert 100 < run.changes < 200
+    assert (run.sums[0] / run.counts[0] - mean).abs().max() > 1e-4
+    lloyd._advance(problem, run, torch.Generator())
+    assert run.resting
+    torch.testing.assert_close(run.centers[0].double(), mean, rtol=0, atol=1e-6)
 
 
 def test_how_many_starts_go_together_is_bounded():
