@@ -40,6 +40,18 @@ def test_every_point_says_what_the_run_says(make_run: Make) -> None:
     assert made.has_confidence
 
 
+def test_the_label_of_a_group_smaller_than_it_stands_above(make_run: Make) -> None:
+    run = make_run()
+    facts = gather(run)
+    steps = np.random.default_rng(0).uniform(0, interactive.GRID, (N, 2))
+    placed = np.ones(N, bool)
+    wide, tiny = (next(group for group in facts.groups if group.id == k) for k in (0, 1))
+    steps[tiny.members] = 5000
+    assert not interactive._group(wide, steps, placed, True)["above"]
+    assert interactive._group(tiny, steps, placed, True)["above"]
+    assert not interactive._group(tiny, steps, placed, False)["above"]  # it has no label
+
+
 def test_the_payload_has_no_character_of_markup(make_run: Make) -> None:
     run = make_run()
     facts = gather(run)
