@@ -164,3 +164,22 @@ def test_a_state_of_something_else_is_refused() -> None:
         restore(kept, draws=torch.Generator())
     with pytest.raises(RunError, match="does not fit"):
         restore({**kept, "draws": torch.zeros(3, dtype=torch.uint8)}, draws=torch.Generator())
+
+
+def test_a_generator_of_another_kind_of_device_begins_anew_and_alike() -> None:
+    gpu = torch.arange(16, dtype=torch.uint8)  # the state of a generator on a GPU has 16 bytes
+    drawn = []
+    for state in (gpu, gpu, gpu + 1):
+        generator = torch.Generator()
+        restore({"draws": state}, draws=generator)
+        drawn.append(torch.rand(3, generator=generator))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_how_an_optimizer_computes_is_no_part_of_its_state() -> None:
+    weights = [nn.Parameter(torch.ones(2))]
+    state = state_of(sgd=torch.optim.SGD(weights, lr=0.5, foreach=True))
+    other = torch.optim.SGD(weights, lr=0.1, foreach=False)
+    restore({**state, "sgd.group0.foreach": True}, sgd=other)
+    assert (other.param_groups[0]["lr"], other.param_groups[0]["foreach"]) == (0.5, False)

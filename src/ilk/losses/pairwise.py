@@ -87,7 +87,7 @@ def selected_mean(similarity: Tensor, upper: Level, lower: Level, reference: Ten
     """
     seen = (similarity if reference is None else reference).detach()
     positive, negative = seen >= upper, seen < lower
-    entropy = torch.where(positive, _minus_log(similarity), _minus_log(1 - similarity))
+    entropy = _entropy(similarity, positive)
     chosen = positive | negative
     total = torch.where(chosen, entropy, torch.zeros_like(entropy)).sum()
     return PairLoss(total / chosen.sum().clamp(min=1), _share(positive), _share(chosen))
@@ -139,7 +139,7 @@ def every_pair(similarity: Tensor, reference: Tensor, threshold: Level, *, squar
     if squared:
         loss = (similarity - positive.to(similarity.dtype)).square().mean()
     else:
-        loss = torch.where(positive, _minus_log(similarity), _minus_log(1 - similarity)).mean()
+        loss = _entropy(similarity, positive).mean()
     share = _share(positive)
     return PairLoss(loss, share, torch.ones_like(share))
 
@@ -153,13 +153,14 @@ def selected_rows(similarity: Tensor, reference: Tensor, upper: Level, lower: Le
     """
     chosen = (reference > upper) | (reference < lower)
     positive = reference > (upper + lower) / 2
-    entropy = torch.where(positive, _minus_log(similarity), _minus_log(1 - similarity))
+    entropy = _entropy(similarity, positive)
     rows = torch.where(chosen, entropy, torch.zeros_like(entropy)).sum(1) / chosen.sum().clamp(min=1)
     return PairLoss(rows.mean(), _share(positive & chosen), _share(chosen))
 
 
-def _minus_log(value: Tensor) -> Tensor:
-    return -value.clamp(EPSILON, 1).log()
+def _entropy(similarity: Tensor, positive: Tensor) -> Tensor:
+    """Return -log s of positive pairs and -log(1 - s) of the others, by one logarithm."""
+    return -torch.where(positive, similarity, 1 - similarity).clamp(EPSILON, 1).log()
 
 
 def _share(mask: Tensor) -> Tensor:

@@ -1,44 +1,68 @@
-"""DAC's step as one CUDA graph: for very many small steps, which otherwise wait to be launched."""
+"""DAC's step as one CUDA graph: small steps otherwise wait to be launched, kernel by kernel."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ilk.errors import Diverged
-from ilk.methods._dac_steps import Learner
 
-__all__ = ["Graphs"]
+if TYPE_CHECKING:
+    from ilk.methods._dac_steps import Learner
+
+__all__ = ["Graphs", "recorded"]
 
 _WARM = 3
+_BLOCK = 8192  # images that are read and altered together, ahead of their steps
+
+Body = Callable[[], object]
+
+
+def recorded(body: Body) -> Body:
+    """Return what repeats `body` as one CUDA graph, on the same places in memory."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(_WARM):
+            body()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        body()
+    return graph.replay
 
 
 class Graphs:
-    """Replays a learner's whole step (altering, forward, loss, backward, optimizer), captured once per batch size.
+    """Replays a learner's steps and its passes for targets, each recorded once per size.
 
-    Not exercised by the tests, which have no GPU: `DAC` uses it only where ``graph=true`` asks for it.
+    Images are read and altered for many steps at once; a graph has the rest of the step: network, loss, backward pass
+    and optimizer. The order of images is that of training without graphs, the alterations are other draws.
 
     Parameters
     ----------
     learner : Learner
-        On a CUDA device. Its optimizer has to be capturable; its thresholds become tensors, so that a graph captured in
-        one epoch serves the next.
+        On pixels. Its thresholds become tensors, so that a graph recorded in one epoch serves the next.
+    record : callable (body) -> callable
+        Runs `body` a few times and returns what repeats it.
     """
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Learner, record: Callable[[Body], Body] = recorded) -> None:
         self.learner = learner
+        self.record = record
         place = learner.pool.device
         self.upper = torch.zeros((), device=place)
         self.lower = torch.zeros((), device=place)
-        self.frozen: Tensor | None = None
-        self.captured: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
+        self.total = torch.zeros((), dtype=torch.float64, device=place)
+        self.steps: dict[int, tuple[Body, Tensor, Tensor]] = {}
+        self.passes: dict[int, tuple[Body, Tensor, Tensor]] = {}
 
-    def train(self, batches: Iterable[tuple[Tensor, Tensor]], epoch: int) -> float:
-        """Train on every batch once, and return the mean loss: as `ilk.train.train_epoch` does.
+    def train(self, portion: Tensor, epoch: int) -> float:
+        """Train on every batch of `portion` once, and return the mean loss: as `ilk.train.train_epoch` does.
 
         Raises
         ------
@@ -49,79 +73,94 @@ class Graphs:
         upper, lower = learner.upper, learner.lower
         self.upper.fill_(float(upper))
         self.lower.fill_(float(lower))
-        total = torch.zeros((), dtype=torch.float64, device=learner.pool.device)
+        self.total.zero_()
         try:
             learner.upper, learner.lower = self.upper, self.lower
-            for index, images in batches:
-                total += self._replayed(index, images)
+            if learner.table["targets"] == "chunk":
+                learner.frozen = self._targets(portion)
+            for index, images in self._altered(portion):
+                self._step(index, images)
                 n += 1
         finally:
             learner.upper, learner.lower = upper, lower
-        mean = float(total) / max(n, 1)
+        mean = float(self.total) / max(n, 1)
         if not math.isfinite(mean):
             raise Diverged(f"the loss is {mean} in epoch {epoch + 1}: training diverged. Make lr smaller.")
         return mean
 
-    def _replayed(self, index: Tensor, images: Tensor) -> Tensor:
-        """Run one step on copies of `index` and `images` that stay where they are."""
-        self._pin()
-        # a new optimizer (after every epoch of released_dac) has averages elsewhere: its steps are captured anew
-        key = (len(images), id(self.learner.optimizer))
-        if key not in self.captured:
-            self.captured = {known: kept for known, kept in self.captured.items() if known[1] == key[1]}
-            self.captured[key] = self._capture(index, images)
-        graph, rows, pixels, loss = self.captured[key]
-        rows.copy_(index, non_blocking=True)
-        pixels.copy_(images)
-        graph.replay()
-        return loss
+    def forget(self) -> None:
+        """Empty the optimizer's averages where they are: the graphs know their places."""
+        for slots in self.learner.optimizer.state.values():
+            for value in slots.values():
+                if isinstance(value, Tensor):
+                    value.zero_()
 
-    def _pin(self) -> None:
-        """Keep the frozen targets of every chunk in the same place."""
-        fresh = self.learner.frozen
-        if fresh is None or fresh is self.frozen:
-            return
-        if self.frozen is None or self.frozen.shape != fresh.shape:
-            self.frozen = fresh.clone()
-            self.captured.clear()
-        else:
-            self.frozen.copy_(fresh)
-        self.learner.frozen = self.frozen
+    def _altered(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (index, altered images) of every step."""
+        waiting: list[tuple[Tensor, Tensor]] = []
+        held = 0
+        for index, rows in self.learner.drawn(portion):
+            if waiting and held + len(rows) > _BLOCK:
+                yield from self._block(waiting)
+                waiting, held = [], 0
+            waiting.append((index, rows))
+            held += len(rows)
+        yield from self._block(waiting)
 
-    def _capture(self, index: Tensor, images: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]:
+    def _block(self, waiting: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         learner = self.learner
-        rows, pixels = index.to(images.device).clone(), images.clone()
+        sizes = [len(rows) for _, rows in waiting]
+        numbers = torch.stack([torch.cat([index for index, _ in waiting]), torch.cat([rows for _, rows in waiting])])
+        index, rows = numbers.to(learner.pool.device)
+        images = learner.altered(learner.pool.read(rows))
+        yield from zip(torch.split(index, sizes), torch.split(images, sizes), strict=True)
+
+    def _step(self, index: Tensor, images: Tensor) -> None:
+        if len(index) not in self.steps:
+            self.steps[len(index)] = self._recorded_step(index, images)
+        replay, rows, pixels = self.steps[len(index)]
+        rows.copy_(index)
+        pixels.copy_(images)
+        replay()
+
+    def _recorded_step(self, index: Tensor, images: Tensor) -> tuple[Body, Tensor, Tensor]:
+        learner = self.learner
+        rows, pixels = index.clone(), images.clone()
+
+        def body() -> None:
+            learner.optimizer.zero_grad(set_to_none=True)
+            loss = learner.loss(rows, pixels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            learner.optimizer.step()
+            self.total += loss.detach()
+
         weights = {name: value.clone() for name, value in learner.net.state_dict().items()}
         slots = copy.deepcopy(learner.optimizer.state_dict())
-        sums, noise = learner.sums.clone(), learner.noise.get_state()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM):
-                self._step(rows, pixels)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(learner.noise)
-        with torch.cuda.graph(graph):
-            loss = self._step(rows, pixels)
+        sums, total = learner.sums.clone(), self.total.clone()
+        replay = self.record(body)
         learner.net.load_state_dict(weights)
         self._put_back(slots)
         learner.sums.copy_(sums)
-        learner.noise.set_state(noise)
-        return graph, rows, pixels, loss
+        self.total.copy_(total)
+        return replay, rows, pixels
 
-    def _step(self, rows: Tensor, pixels: Tensor) -> Tensor:
-        learner = self.learner
-        learner.optimizer.zero_grad(set_to_none=True)
-        loss = learner._step(rows, pixels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        learner.optimizer.step()
-        return loss.detach()
+    def _targets(self, portion: Tensor) -> Tensor:
+        """Return the label features of a chunk, always in the same place."""
+        rows = portion.to(self.learner.pool.device)
+        if len(rows) not in self.passes:
+            kept = rows.clone()
+            frozen = self.learner.targets(kept)
+            replay = self.record(lambda: frozen.copy_(self.learner.targets(kept)))
+            self.passes[len(rows)] = replay, kept, frozen
+            self.steps.clear()  # they read their targets elsewhere
+        replay, kept, frozen = self.passes[len(rows)]
+        kept.copy_(rows)
+        replay()
+        return frozen
 
-    def _put_back(self, slots: dict[str, object]) -> None:
+    def _put_back(self, slots: dict[str, Any]) -> None:
         """Undo the warm-up in the optimizer's own tensors, which the graph has captured."""
         before = slots["state"]
-        assert isinstance(before, dict)
         parameters = [p for group in self.learner.optimizer.param_groups for p in group["params"]]
         for number, parameter in enumerate(parameters):
             for name, value in self.learner.optimizer.state[parameter].items():

@@ -20,7 +20,7 @@ from ilk.methods._pool import Pixels, Pool
 from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS
 from ilk.networks.dac import NETWORKS, SIZES, plan
 
-__all__ = ["WHY", "advice", "automatic", "check", "check_place", "fill", "half_precision"]
+__all__ = ["WHY", "advice", "automatic", "check", "fill", "graphed", "half_precision"]
 
 WHY = {
     "quick": "photos on a CPU: the features of a frozen encoder are used and only the head learns (preset=quick). "
@@ -42,8 +42,10 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
     _checks.random_state(seed)
     _checks.choice("precision", precision, ("auto", "fp32", "bf16"))
     check_choices(table)
-    for key in ("reshuffle", "drop_last", "reset_optimizer", "affine", "flip", "graph"):
+    for key in ("reshuffle", "drop_last", "reset_optimizer", "affine", "flip"):
         _checks.flag(key, table[key], auto=key in FOLLOWS)
+    if table["graph"] is not None:
+        _checks.flag("graph", table["graph"])
     _checks.choice("network", table["network"], ["features", *NETWORKS], auto=True)
     for key, least in _COUNTS.items():  # batch norm knows nothing of a single image
         _checks.whole(key, table[key], least=least, optional=key == "sweep", auto=key in FOLLOWS)
@@ -59,10 +61,21 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
     _checks.number("consistency", table["consistency"], 1e6, auto=True)
 
 
-def check_place(table: Mapping[str, Any], place: torch.device) -> None:
-    """Raise `ArgumentError` where the device at `place` cannot do what is asked for."""
-    if table["graph"] and place.type != "cuda":
+def graphed(table: Mapping[str, Any], place: torch.device) -> bool:
+    """Return whether steps run as CUDA graphs.
+
+    Raises
+    ------
+    ArgumentError
+        They are asked for where they cannot.
+    """
+    asked = table["graph"]
+    if asked and place.type != "cuda":
         raise ArgumentError(f"graph=true: only a GPU of NVIDIA records steps as a graph, and the device is {place}.")
+    if asked and table["network"] == "features":
+        raise ArgumentError("graph=true: ready-made features are read on the CPU, and a graph cannot wait for it.")
+    able = place.type == "cuda" and table["network"] != "features" and table["selection"] != "random"
+    return able if asked is None else bool(asked)
 
 
 def half_precision(

@@ -15,6 +15,7 @@ from ilk.augment import affine
 from ilk.errors import ArgumentError
 from ilk.losses import PairLoss
 from ilk.methods import _checks
+from ilk.methods._dac_graph import Graphs
 from ilk.methods._pool import Features, Pixels, Pool, batches
 from ilk.methods.dac_presets import FOLLOWS
 from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
@@ -58,6 +59,8 @@ def predicted(net: DACNet, pool: Pool, half: bool) -> Tensor:
     """Return label features (n, k) of all images of `pool`, in batches of one size, on the statistics of `net`."""
     rows = torch.arange(len(pool))
     size = 128 if not isinstance(pool, Pixels) or pool.images.shape[1] <= 32 else 32
+    if pool.device.type == "cuda":
+        size *= 8  # a GPU waits for work otherwise
     found = []
     with net.fixed():
         for part in batches(rows, size):
@@ -107,7 +110,7 @@ class Learner:
         self.order = torch.randperm(len(pool), generator=draws)
         self.reference_rows = self.order[:REFERENCE].clone()
         self.alter = {key: table[key] for key in _ALTER} if isinstance(pool, Pixels) else {}
-        self.graphs: Any = None  # replays steps on a GPU
+        self.graphs: Graphs | None = None  # replays steps on a GPU
         self.upper: float | Tensor = 1.0
         self.lower: float | Tensor = 0.0
         self.frozen: Tensor | None = None  # label features of the chunk, unaltered
@@ -116,7 +119,7 @@ class Learner:
     def _optimizer(self) -> torch.optim.Optimizer:
         wanted = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         lr, alpha = float(self.table["lr"]), float(self.table["alpha"])
-        return torch.optim.RMSprop(wanted, lr, alpha, eps=1e-8, capturable=bool(self.table["graph"]))
+        return torch.optim.RMSprop(wanted, lr, alpha, eps=1e-8, capturable=self.pool.device.type == "cuda")
 
     # -- forward -----------------------------------------------------------------------------------------------------
 
@@ -148,7 +151,9 @@ class Learner:
     def begin(self, upper: float, lower: float) -> None:
         """Begin an epoch with these thresholds."""
         self.upper, self.lower = upper, lower
-        if self.table["reset_optimizer"]:
+        if self.table["reset_optimizer"] and self.graphs is not None:
+            self.graphs.forget()
+        elif self.table["reset_optimizer"]:
             self.optimizer = self._optimizer()
         if self.table["targets"] == "batch" or self.table["reshuffle"]:
             self.order = torch.randperm(len(self.pool), generator=self.draws)
@@ -237,35 +242,52 @@ class Learner:
     def train(self, portion: Tensor, epoch: int) -> float:
         """Train on one portion; return the mean loss."""
         if self.graphs is not None:
-            return float(self.graphs.train(self._batches(portion), epoch))
+            return self.graphs.train(portion, epoch)
         return train.train_epoch(self._step, self._batches(portion), self.optimizer, epoch=epoch)
 
     def _batches(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (index, images); the index counts within the portion."""
+        if self.table["targets"] == "chunk":
+            self.frozen = self.targets(portion)
+        read: tuple[Tensor, Tensor] | None = None
+        for index, rows in self.drawn(portion):
+            if read is None or read[0] is not index:  # a batch that is trained twice in a row is read once
+                read = index, self.pool.read(rows)
+            yield read
+
+    def drawn(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (index, rows) of every step: where its images are in the portion, and in the pool."""
         if self.table["targets"] == "batch":
-            yield from self._drawn(portion)
+            yield from ((rows, rows) for rows in self._passes(portion))
             return
-        self.frozen = self.targets(portion)
         for _ in range(int(self.table["inner_epochs"])):
             order = torch.randperm(len(portion), generator=self.draws)
             for index in self._parted(order):
-                images = self.pool.read(portion[index])
+                rows = portion[index]
                 for _ in range(int(self.table["repeats"])):
-                    yield index, images
+                    yield index, rows
 
-    def _drawn(self, portion: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches for targets that come from the batch: a pass over the images, or draws at random."""
+    def _passes(self, portion: Tensor) -> Iterator[Tensor]:
+        """Rows of batches whose targets come from the batch: a pass over the images, or draws at random."""
         size = self.batch_size
         for number in portion.tolist():
             if self.table["steps"]:
-                index = torch.randperm(len(self.pool), generator=self.draws)[:size]
+                yield torch.randperm(len(self.pool), generator=self.draws)[:size]
             else:
-                index = self.order[number * size : (number + 1) * size]
-            yield index, self.pool.read(index)
+                yield self.order[number * size : (number + 1) * size]
 
     def _step(self, index: Tensor, images: Tensor) -> Tensor:
-        altered = affine(images, self.noise, **self.alter) if self.alter else images
-        features = self.features(altered.contiguous(memory_format=torch.channels_last) if self.alter else altered)
+        return self.loss(index, self.altered(images))
+
+    def altered(self, images: Tensor) -> Tensor:
+        """Return the images as they are trained on."""
+        if not self.alter:
+            return images
+        return affine(images, self.noise, **self.alter).contiguous(memory_format=torch.channels_last)
+
+    def loss(self, index: Tensor, images: Tensor) -> Tensor:
+        """Return the loss () of a batch of altered images; `index` says where their targets are."""
+        features = self.features(images)
         frozen = None if self.frozen is None else self.frozen[index.to(features.device)]
         pair = self._pairs(features, frozen)
         self.sums += torch.stack([pair.positive, pair.selected, torch.ones_like(pair.selected)])
@@ -312,8 +334,6 @@ def make_learner(pool: Pool, table: Mapping[str, Any], k: int, seed: int, half: 
     net = net.to(memory_format=torch.channels_last)
     made = Learner(net, pool, table, compute.generator(draws), compute.generator(noise, pool.device), half)
     if table["graph"]:
-        from ilk.methods._dac_graph import Graphs
-
         made.graphs = Graphs(made)
     return made
 

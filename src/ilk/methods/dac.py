@@ -182,7 +182,6 @@ class DAC(ImageClusterer):
         table = self.resolved()
         source = open_images(X)
         place = compute.device(self.device)
-        setup.check_place(table, place)
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
@@ -191,6 +190,7 @@ class DAC(ImageClusterer):
             self.notes_ += [setup.WHY[chosen]] if chosen == "quick" else []
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)
+        table["graph"] = setup.graphed(table, place)
         pool = self._pool(source, table, place, tell)
         self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
         self.notes_ += setup.advice(self.settings_, self.n_clusters, len(pool))
@@ -198,7 +198,8 @@ class DAC(ImageClusterer):
         k, seed = int(self.n_clusters), int(self.random_state)
         self.half_ = half = setup.half_precision(self.precision, pool, self.settings_, k, seed, resume)
         known = {"n_clusters": k, "random_state": seed, "half": half}
-        identity = {**self.settings_, **known}  # what a checkpoint must agree with
+        # what a checkpoint must agree with; where it is trained on may differ
+        identity = {key: value for key, value in {**self.settings_, **known}.items() if key != "graph"}
         make = functools.partial(make_learner, pool, self.settings_, k, seed, half)
         training = Training(make, schedule, identity, k, seed, on_epoch)
         if resume:

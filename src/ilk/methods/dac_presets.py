@@ -49,7 +49,7 @@ PAPER: dict[str, Any] = {
     "affine": True,  # batch norms train scale and shift
     "consistency": 0.0,  # weight of the loss between an altered image and itself
     "consistency_of": "label_features",  # label_features | softmax | mixed (softmax against label features)
-    "graph": False,  # CUDA only: every step as one graph, for very many small steps
+    "graph": None,  # every step as one CUDA graph; None = where a GPU trains on pixels
     **_NO_CHANGE,
 }
 

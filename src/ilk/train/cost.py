@@ -260,7 +260,8 @@ def half_precision(
     Parameters
     ----------
     precision : {"auto", "fp32", "bf16"}
-        "auto": on a GPU that has it; on a CPU that has units for it, where `speed` says that it is a tenth faster.
+        "auto": where the device has units for it and `speed` says that it is a tenth faster; without `speed`, or for
+        a short training, on a GPU only.
     device
         Where the training runs.
     speed : callable (half) -> images per second, optional
@@ -282,9 +283,11 @@ def half_precision(
     if resume:
         return bool(json.loads(resume.get("settings", "{}")).get("half"))
     place = torch.device(device)
-    short = images is not None and images < _WORTH
-    if place.type == "cuda" or speed is None or short or not compute.has_bf16(place):
-        return place.type == "cuda" and compute.has_bf16(place)
+    gpu = place.type == "cuda"
+    if not compute.has_bf16(place):
+        return False
+    if speed is None or (images is not None and images < _WORTH):
+        return gpu
     return speed(True) > 1.1 * speed(False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ __all__ = ["restore", "state_of"]
 Part = nn.Module | torch.optim.Optimizer | torch.Generator
 
 _PLAIN = (bool, int, float, str)
+_GENERATORS = (16, 5056)  # bytes of the state of a generator on a GPU, and on a CPU
+_HOW = ("capturable", "foreach", "fused")  # how an optimizer computes, on the device at hand: not part of its state
 
 
 def state_of(**parts: Part) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def state_of(**parts: Part) -> dict[str, Any]:
             for row, slots in told["state"].items():
                 state |= {f"{name}.{row}.{key}": _kept(value) for key, value in slots.items() if value is not None}
             for number, group in enumerate(told["param_groups"]):
-                plain = {key: value for key, value in group.items() if isinstance(value, _PLAIN)}
+                plain = {key: v for key, v in group.items() if isinstance(v, _PLAIN) and key not in _HOW}
                 state |= {f"{name}.group{number}.{key}": value for key, value in plain.items()}
     return state
 
@@ -59,7 +62,8 @@ def restore(state: Mapping[str, Any], **parts: Part) -> None:
     Parameters
     ----------
     state
-        May hold more; arrays may be NumPy's, as they come back from the disk.
+        May hold more; arrays may be NumPy's, as they come back from the disk. A generator of another kind of device
+        begins anew, at a seed made of the state.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def restore(state: Mapping[str, Any], **parts: Part) -> None:
     for name, part in parts.items():
         try:
             if isinstance(part, torch.Generator):
-                part.set_state(_tensor(state[name]).to(torch.uint8))
+                _restore_generator(_tensor(state[name]).to(torch.uint8), part)
             elif isinstance(part, nn.Module):
                 own = part.state_dict()
                 part.load_state_dict({key: _tensor(state[f"{name}.{key}"]).reshape(own[key].shape) for key in own})
@@ -77,6 +81,13 @@ def restore(state: Mapping[str, Any], **parts: Part) -> None:
                 _restore_optimizer(state, name, part)
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise RunError(f"the checkpoint does not fit ({name}: {error}); start anew with --overwrite") from None
+
+
+def _restore_generator(state: Tensor, generator: torch.Generator) -> None:
+    if state.numel() in _GENERATORS and state.numel() != generator.get_state().numel():
+        generator.manual_seed(int.from_bytes(hashlib.blake2b(state.numpy().tobytes(), digest_size=7).digest()))
+    else:
+        generator.set_state(state)
 
 
 def _restore_optimizer(state: Mapping[str, Any], name: str, optimizer: torch.optim.Optimizer) -> None:
@@ -87,6 +98,8 @@ def _restore_optimizer(state: Mapping[str, Any], name: str, optimizer: torch.opt
             continue
         where, _, slot = key.removeprefix(f"{name}.").partition(".")
         if where.startswith("group"):
+            if slot in _HOW:  # older states have it
+                continue
             group = told["param_groups"][int(where.removeprefix("group"))]
             # a pair such as Adam's betas is no plain value: it is what the constructor of the optimizer said
             group[slot] = value
