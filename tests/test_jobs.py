@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,13 @@ def test_labels_that_can_never_be_right(home: Path, labels: str, kind: str, erro
 )
 def test_labels_that_may_be_right(labels: str, kind: str) -> None:
     assert asking.checked_labels(labels, kind) == labels
+
+
+def test_a_finished_fit_is_not_lost_where_umap_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, home: Path, photos: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    run = ilk.cluster(photos, options={**OPTIONS, "reducer": "pca"})
+    assert any("two principal components" in told for told in run.header["summary"]["warnings"])
+    assert np.isfinite(run.map()).all()
+    assert len(np.unique(run.map(), axis=0)) > 3

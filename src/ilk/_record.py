@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ilk import __version__, files, layout, report, runs
 from ilk.describe import Description, describe
-from ilk.errors import ArgumentError, RunError
+from ilk.errors import ArgumentError, MissingDependency, RunError
 
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 _WEIGHTS = "encoder.safetensors"
@@ -46,7 +46,7 @@ def write(
         told_of_k = {name: getattr(choice, name) for name in ("clear", "why", "best") if hasattr(choice, name)}
         writer.update(choice=told_of_k)
     _features(writer, encoded)
-    writer.array("map.npy", _map(model, encoded.position))
+    writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())
     _keep_weights(writer, model)
     _figures(writer, model)
@@ -160,9 +160,15 @@ def _features(writer: runs.RunWriter, encoded: Any) -> None:
             file.write(block.tobytes())
 
 
-def _map(model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the map. A finished fit is not lost where UMAP does not load: principal components do."""
     graph = getattr(model, "graph_", None)
-    placed = layout.map_2d(model.space_, graph=graph, seed=int(model.random_state))
+    try:
+        placed = layout.map_2d(model.space_, graph=graph, seed=int(model.random_state))
+    except MissingDependency:
+        placed = layout.principal_2d(model.space_)
+        told = "umap-learn does not load here: the map shows the first two principal components"
+        writer.update(warnings=[*writer.header["warnings"], told])
     return np.where(position[:, None] >= 0, placed[position], np.float32("nan")).astype(np.float32)
 
 

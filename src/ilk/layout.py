@@ -16,7 +16,7 @@ from ilk import compute
 from ilk.errors import MissingDependency
 from ilk.vectors import fit_pca, neighbors
 
-__all__ = ["Graph", "map_2d", "neighbor_graph", "umap_embedding", "warming_up"]
+__all__ = ["Graph", "map_2d", "neighbor_graph", "principal_2d", "umap_embedding", "warming_up"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -158,7 +158,7 @@ def map_2d(
     """
     n, x = len(x), np.require(x, np.float32, ["C", "W"])
     if n < 12:
-        return _principal(x, 2).astype(np.float32)
+        return principal_2d(x)
     if n <= limit:
         graph = graph.nearest(n_neighbors) if graph else neighbor_graph(torch.from_numpy(x), n_neighbors)
         return umap_embedding(x, graph, n_components=2, min_dist=0.1, seed=seed)
@@ -175,6 +175,11 @@ def map_2d(
     weights /= weights.sum(1, keepdims=True)
     layout[others] = np.einsum("nk,nkd->nd", weights, placed[index.numpy()])
     return layout
+
+
+def principal_2d(x: Floats) -> Floats:
+    """Return the first two principal components (n, 2) float32 of the rows of `x` (n, d)."""
+    return _principal(x, 2).astype(np.float32)
 
 
 def _principal(x: Floats, n_components: int) -> npt.NDArray[np.float64]:
