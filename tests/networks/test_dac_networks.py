@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from ilk import losses
 from ilk.errors import ArgumentError
 from ilk.networks.dac import NETWORKS, BatchNorm, DACNet, build_dac_head, build_dac_net, plan
 
@@ -183,3 +184,52 @@ def test_every_network_has_a_size() -> None:
     assert set(SIZES) == set(NETWORKS)
     for name, side in SIZES.items():
         plan(name, side)
+
+
+class Plain(nn.Module):
+    """The MNIST network written out in the order of its table, with the norms of PyTorch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def block(before: int, after: int) -> list[nn.Module]:
+            layers: list[nn.Module] = []
+            for width in (before, after, after):
+                layers += [nn.Conv2d(width, after, 3), nn.BatchNorm2d(after, track_running_stats=False), nn.ReLU()]
+            return [*layers, nn.MaxPool2d(2), nn.BatchNorm2d(after, track_running_stats=False)]
+
+        def dense() -> list[nn.Module]:
+            return [nn.Linear(10, 10), nn.BatchNorm1d(10, track_running_stats=False), nn.ReLU()]
+
+        last = [nn.Conv2d(128, 10, 1), nn.BatchNorm2d(10, track_running_stats=False), nn.ReLU(), nn.AvgPool2d(2)]
+        norm = nn.BatchNorm2d(10, track_running_stats=False)
+        self.layers = nn.Sequential(*block(1, 64), *block(64, 128), *last, norm, nn.Flatten(), *dense(), *dense())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        exp = (self.layers(x) - self.layers(x).amax(1, keepdim=True)).exp()
+        return exp / exp.square().sum(1, keepdim=True).sqrt()
+
+
+def test_gradients_are_those_of_the_network_written_out() -> None:
+    """Every weight's gradient of the released loss (DAC*, squared), in float64."""
+    mine = build_dac_net("mnist", 1, 28, 10, affine=True, generator=torch.Generator().manual_seed(0)).double()
+    plain = Plain().double()
+    with torch.no_grad():
+        for ours, theirs in zip(mine.parameters(), plain.parameters(), strict=True):
+            ours += 0.1 * torch.rand(ours.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+            theirs.copy_(ours)
+    x = torch.rand((12, 1, 28, 28), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    features = losses.label_features(mine.head(mine.trunk(x).flatten(1)))
+    similarity = features @ features.T
+    found = torch.autograd.grad(
+        losses.every_pair(similarity, similarity.detach(), 0.8, squared=True).loss, list(mine.parameters())
+    )
+    written = plain(x)
+    torch.testing.assert_close(features, written)
+    total = torch.zeros((), dtype=torch.float64)
+    for i in range(12):
+        for j in range(12):
+            alike = written[i] @ written[j]
+            total = total + (alike - float(alike > 0.8)) ** 2 / 144
+    for ours, theirs in zip(found, torch.autograd.grad(total, list(plain.parameters())), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-10)

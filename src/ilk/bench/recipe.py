@@ -257,9 +257,7 @@ def load_recipe(path: str | Path, variables: Mapping[str, str] | None = None) ->
         raise DataError(f"{path} is no recipe: {error}.") from None
     _known(path, "the recipe", told, _TOP, needed=("data", "row"))
     # what the recipe says is meant from its own folder, and what the caller says from where the caller is
-    given = {
-        name: str(Path(value).resolve()) if Path(value).exists() else value for name, value in (variables or {}).items()
-    }
+    given = {name: str(Path(value).resolve()) if _exists(value) else value for name, value in (variables or {}).items()}
     named = {**told.get("variables", {}), **given}
     data = {name: _data(path, name, entry, named) for name, entry in told["data"].items()}
     rows = tuple(row for entry in told["row"] for row in _rows(path, entry, data))
@@ -275,6 +273,13 @@ def load_recipe(path: str | Path, variables: Mapping[str, str] | None = None) ->
     if twice:
         raise ArgumentError(f"{path.name}: two rows would write {twice[0]}.json; give one of them an id.")
     return recipe
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).exists()
+    except (OSError, ValueError):  # a variable of the environment may be far too long to be the name of a file
+        return False
 
 
 def _known(path: Path, what: str, entry: Any, allowed: Iterable[str], needed: Iterable[str] = ()) -> None:

@@ -108,5 +108,7 @@ def hardware(device: str = "cpu") -> str:
     if device.startswith("cuda"):
         import torch
 
-        told = f"{torch.cuda.get_device_name(device)}; {told}"
+        # a run that was trained on another machine can be finished and read on one without a GPU
+        gpu = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU elsewhere"
+        told = f"{gpu}; {told}"
     return told

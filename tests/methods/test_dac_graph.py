@@ -1,0 +1,93 @@
+"""Steps that a GPU records: without one, a stand-in repeats them, and they are the plain steps to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ilk.data import ArrayImages, channel_mean
+from ilk.errors import ArgumentError
+from ilk.methods import DAC
+from ilk.methods import _dac_setup as setup
+from ilk.methods._dac_graph import Graphs
+from ilk.methods._dac_steps import Learner, make_learner
+from ilk.methods._pool import Pixels
+from ilk.methods.dac_presets import PRESETS
+
+CPU = torch.device("cpu")
+
+
+def images(n: int, side: int) -> ArrayImages:
+    return ArrayImages(np.random.default_rng(0).integers(0, 256, (n, side, side), np.uint8))
+
+
+def table_of(preset: str, side: int, **changed: Any) -> dict[str, Any]:
+    return {**setup.fill({**PRESETS[preset], **changed}, images(4, side)), **changed}
+
+
+def learner(preset: str, n: int = 120, k: int = 3, **changed: Any) -> Learner:
+    source = images(n, 8)
+    table = table_of(preset, 8, network="tiny", image_size=8, **changed)
+    return make_learner(Pixels(source, channel_mean(source), CPU), table, k, 0, False, 0)
+
+
+def test_a_graph_needs_a_gpu() -> None:
+    with pytest.raises(ArgumentError, match="the device is cpu"):
+        DAC(2, preset="tiny", device="cpu", settings={"graph": True}).fit(np.zeros((4, 8, 8), np.uint8))
+
+
+def test_a_gpu_records_steps_on_pixels() -> None:
+    table, gpu = table_of("released_star", 28), torch.device("cuda")
+    assert setup.graphed(table, gpu)
+    assert not setup.graphed({**table, "graph": False}, gpu)
+    assert not setup.graphed({**table, "selection": "random"}, gpu)
+    assert not setup.graphed({**table, "network": "features"}, gpu)
+    assert not setup.graphed(table, CPU)
+    with pytest.raises(ArgumentError, match="ready-made features"):
+        setup.graphed({**table, "network": "features", "graph": True}, gpu)
+
+
+def repeated(body: Callable[[], object]) -> Callable[[], object]:
+    """Stand in for the recording of a GPU: run a few times first, as it does, then whenever it is asked to."""
+    body()
+    body()
+    return body
+
+
+@pytest.mark.parametrize(
+    ("preset", "changed"),
+    [
+        ("released_star", {"batch_size": 16, "chunk": 40, "inner_epochs": 2, "loss": "binary", "consistency": 10.0}),
+        ("released_star", {"batch_size": 16, "chunk": 40, "drop_last": False}),
+        ("released_dac", {"batch_size": 16, "chunk": 40, "inner_epochs": 2}),
+        ("seed", {"batch_size": 16, "steps": 3}),
+        ("paper", {"batch_size": 16}),
+    ],
+)
+def test_recorded_steps_are_the_steps(preset: str, changed: dict[str, Any]) -> None:
+    still = {"rotation": 0.0, "shift": 0.0, "zoom": [1.0, 1.0], "flip": False, "channel_shift": 0.0, "scale": 1.0}
+    plain, other = (learner(preset, **still, **changed) for _ in range(2))
+    other.graphs = Graphs(other, repeated)
+    for epoch in range(2):
+        shares, losses_ = [], []
+        for made in (plain, other):
+            made.begin(0.8 - 0.1 * epoch, 0.5)
+            losses_.append([made.train(portion, epoch) for portion in made.portions()])
+            shares.append(made.shares())
+        assert losses_[0] == losses_[1]
+        assert shares[0] == shares[1]
+    for mine, others in zip(plain.net.state_dict().values(), other.net.state_dict().values(), strict=True):
+        assert torch.equal(mine, others)
+
+
+def test_recorded_steps_see_altered_images() -> None:
+    plain, other = (learner("released_star", chunk=40, batch_size=16) for _ in range(2))
+    other.graphs, other.alter = Graphs(other, repeated), {}
+    for made in (plain, other):
+        made.begin(0.9, 0.9)
+        made.train(made.portions()[0], 0)
+    assert not torch.equal(plain.net.trunk[0].weight, other.net.trunk[0].weight)
