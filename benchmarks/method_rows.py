@@ -65,10 +65,6 @@ def dac_rows() -> list[Row]:
         text = f"ACC {scores(seed, 'acc')} ({hardware(seed)})"
         fine = statistics.median(run["scores"]["acc"] for run in seed) >= 0.965
         rows.append(("… MNIST, 70,000, seed, seeds 0 to 2", "about .97, as a repetition of it has", text, fine))
-    if steady := cells("dac", "mnist", "dac", "steady"):
-        minutes = max(run["seconds"]["total"] for run in steady) / 60
-        text = f"ACC {scores(steady, 'acc')}; {minutes:.0f} minutes at most ({hardware(steady)})"
-        rows.append((f"… MNIST, 70,000, steady, seeds 0 to {len(steady) - 1}", "none was set", text, True))
     return rows
 
 

@@ -106,6 +106,16 @@ def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) ->
     assert setup.automatic(images(4, side), CPU) == preset
 
 
+@pytest.mark.parametrize(
+    ("n", "side", "place", "preset"),
+    [(60_000, 28, "cpu", "seed"), (59_999, 28, "cpu", "released_star"), (4, 28, "cuda", "seed"),
+     (60_000, 8, "cpu", "small"), (4, 32, "cuda", "released_star"), (4, 8, "cuda", "small")],
+)  # fmt: skip
+def test_auto_keeps_scales_fixed_where_that_takes_no_longer(n: int, side: int, place: str, preset: str) -> None:
+    source = ArrayImages(np.zeros((n, side, side), np.uint8))
+    assert setup.automatic(source, torch.device(place)) == preset
+
+
 @pytest.mark.parametrize(("side", "size"), [(28, 28), (20, 28), (30, 32), (32, 32), (48, 32), (64, 96), (300, 96)])
 def test_image_size_is_one_of_the_tabled_ones_and_alike_for_folders_and_methods(side: int, size: int) -> None:
     assert table_of("released_star", side)["image_size"] == size

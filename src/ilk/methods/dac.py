@@ -46,8 +46,8 @@ class DAC(ImageClusterer):
         At least 2.
     preset : str
         "auto", "paper", "seed", "released_star" (DAC*), "released_dac", "quick", "small", "tiny": see
-        `ilk.methods.dac_presets`. "auto" is "quick" for photos on a CPU, "small" for images below 24 pixels a side and
-        "released_star" for all others.
+        `ilk.methods.dac_presets`. "auto" is "quick" for photos on a CPU, "small" for images below 24 pixels a side,
+        "seed" up to 28 (on a GPU, or from 60,000 images on) and "released_star" for all others.
     settings : dict, optional
         Single keys of the preset's table; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
     network : str, optional
@@ -187,7 +187,7 @@ class DAC(ImageClusterer):
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
             chosen = setup.automatic(source, place)
-            self.notes_ += [setup.WHY[chosen]] if chosen == "quick" else []
+            self.notes_ += [setup.WHY[chosen]] if chosen in setup.WHY else []
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)
         table["graph"] = setup.graphed(table, place)

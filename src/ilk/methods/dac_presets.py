@@ -144,17 +144,13 @@ QUICK: dict[str, Any] = {
     "affine": False,
 }
 
-# ours: the loss and the fixed scale of the seed, whose groups stay apart as the thresholds meet; a tenth of its steps
-STEADY: dict[str, Any] = {**SEED, "steps": 100}
-
 PRESETS: dict[str, dict[str, Any]] = {
-    # quick for photos on a CPU, small below 24 pixels a side, released_star for everything else
+    # quick for photos on a CPU, small below 24 pixels, seed up to 28 where it takes no longer, else released_star
     "auto": RELEASED_STAR,
     "paper": PAPER,
     "seed": SEED,
     "released_star": RELEASED_STAR,
     "released_dac": RELEASED_DAC,
-    "steady": STEADY,
     "quick": QUICK,
     "small": SMALL,
     "tiny": {
