@@ -83,6 +83,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "dac_small": {"dac_small": "python benchmarks/dac_small.py"},
     "dac_curve": {"mnist-0": "python benchmarks/dac_curve.py benchmarks/runs/dac/mnist-dac-released_star-0-59dd01c3"},
     "dac_port": {"dac_port": "python benchmarks/dac_port.py"},
+    "dac_drift": {"dac_drift": "python benchmarks/dac_drift.py"},
     "dac_graph": {"dac_graph": "python benchmarks/dac_graph.py"},
     "dac_precision": {"dac_precision": "python benchmarks/dac_precision.py"},
     "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
