@@ -50,8 +50,8 @@ class Trained(ImageClusterer):
     random_state : int
         From 0 to 2**32 - 1.
     device, precision : str
-        "auto", "cpu", "cuda"; "auto", "fp32", "bf16". "auto" is bf16 on a GPU that has it, and on a CPU where a long
-        training of an autoencoder is found to be a tenth faster with it.
+        "auto", "cpu", "cuda"; "auto", "fp32", "bf16". "auto" is bf16 where the device has units for it and a
+        long training of an autoencoder is found to be a tenth faster with it; for short ones on a GPU only.
     cache : path, optional
         Where decoded images are kept for the next time.
 
