@@ -86,8 +86,9 @@ def test_recorded_steps_are_the_steps(preset: str, changed: dict[str, Any]) -> N
 
 def test_recorded_steps_see_altered_images() -> None:
     plain, other = (learner("released_star", chunk=40, batch_size=16) for _ in range(2))
-    other.graphs, other.alter = Graphs(other, repeated), {}
+    other.alter = {}
     for made in (plain, other):
+        made.graphs = Graphs(made, repeated)
         made.begin(0.9, 0.9)
         made.train(made.portions()[0], 0)
     assert not torch.equal(plain.net.trunk[0].weight, other.net.trunk[0].weight)

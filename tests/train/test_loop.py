@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ilk import compute, runs
 from ilk.errors import Diverged, RunError
-from ilk.train import EMA, cosine, restore, set_lr, state_of, train_epoch
+from ilk.train import EMA, cosine, half_precision, restore, set_lr, state_of, train_epoch
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -183,3 +183,12 @@ def test_how_an_optimizer_computes_is_no_part_of_its_state() -> None:
     other = torch.optim.SGD(weights, lr=0.1, foreach=False)
     restore({**state, "sgd.group0.foreach": True}, sgd=other)
     assert (other.param_groups[0]["lr"], other.param_groups[0]["foreach"]) == (0.5, False)
+
+
+@pytest.mark.parametrize(("faster", "images", "half"), [(1.2, 10**6, True), (1.05, 10**6, False), (1.05, 1000, True)])
+def test_bfloat16_on_a_gpu_is_taken_where_it_is_faster_or_nobody_measures(
+    monkeypatch: pytest.MonkeyPatch, faster: float, images: int, half: bool
+) -> None:
+    monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
+    assert half_precision("auto", "cuda", lambda on: faster if on else 1.0, images=images) is half
+    assert half_precision("auto", "cuda")  # without a measure

@@ -28,7 +28,7 @@ WHY = {
     "seed": "small images: norms of a fixed scale are used (preset=seed). With preset=released_star, groups ran "
     "together in 4 of the 5 trainings that were measured",
 }
-_SMALL_SIDE, _GREY_SIDE = 24, 28  # below the first the MNIST network would see mostly blown-up pixels
+_SMALL_SIDE, _FIXED_SIDE = 24, 28  # below the first the MNIST network would see mostly blown-up pixels
 _MANY = 60_000  # images from which on the 47,000 steps of "seed" are no more work than what "released_star" does
 _COUNTS = {"n_init": 1, "inner_epochs": 1, "repeats": 1, "sweep": 1, "batch_size": 2, "chunk": 2, "target_batch": 1}
 _BY_SIZE = {
@@ -112,7 +112,7 @@ def automatic(source: Any, place: torch.device) -> str:
         return "quick" if place.type == "cpu" else "released_star"
     if max(side) < _SMALL_SIDE:
         return "small"
-    fixed = max(side) <= _GREY_SIDE and (place.type == "cuda" or len(source) >= _MANY)
+    fixed = max(side) <= _FIXED_SIDE and (place.type == "cuda" or len(source) >= _MANY)
     return "seed" if fixed else "released_star"
 
 
