@@ -98,7 +98,8 @@ def cost_rows() -> list[Row]:
         rows.append(("`ilk --help`", "< 0.5 s", f"{seconds:.2f} s", seconds < 0.5))
     if found := load("encoding"):
         r = found[0]
-        text = f"{r['ratio']:.1f} × ({r['images_per_second']:.0f} against {r['plain']:.0f} images/s, {r['rounds'][0]['precision']})"
+        how = r["rounds"][0]["precision"]
+        text = f"{r['ratio']:.1f} × ({r['images_per_second']:.0f} against {r['plain']:.0f} images/s, {how})"
         rows.append(("Photos to features, against a plain script", "≥ 8 ×", text, r["ratio"] >= 8))
         text = f"{r['share_of_bound']:.2f} (bound {r['bound']:.0f} images/s)"
         rows.append(("… against the bound of decoder and encoder", "≥ .9", text, r["share_of_bound"] >= 0.9))

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from recipes import RECIPE, images
 from trial import SMALL, Ilk, Said, write_images
 
-from ilk import cli
+from ilk import bench, cli
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +92,34 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the report, which takes most of the time of a small run."""
     monkeypatch.setattr("ilk.report.write_plots", lambda run, source=None: [])
     monkeypatch.setattr("ilk.report.write_report", lambda run, out=None, source=None: run.path / "report.html")
+
+
+@pytest.fixture(scope="session")
+def vit_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import timm
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
+    save_file(timm.create_model("test_vit").state_dict(), path)
+    return path
+
+
+# -- recipes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time is spent on a 2-D map."""
+    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
+
+
+@pytest.fixture
+def recipe(home: Path) -> bench.Recipe:
+    """The recipe of `recipes` with its images, below `home`."""
+    (home / "b" / "sets").mkdir(parents=True)
+    x, y = images(90)
+    np.savez(home / "b" / "sets" / "small.npz", x=x, y=y)
+    (a, b), (c, d) = images(60), images(30, seed=1)
+    np.savez(home / "b" / "sets" / "parts.npz", x_train=a, y_train=b, x_test=c, y_test=d)
+    (home / "b" / "test.toml").write_text(RECIPE)
+    return bench.load_recipe(home / "b" / "test.toml")

@@ -101,6 +101,15 @@ def test_rooms_fit_on_a_few_screens() -> None:
     assert {at: n for at, n in counts.items() if n > OPTIONS} == {}
 
 
+def test_so_do_tests_and_benchmarks() -> None:
+    ours = Path(__file__).parent
+    for path in [*ours.rglob("*.py"), *(ours.parent / "benchmarks").glob("*.py")]:
+        text = path.read_text("utf-8")
+        assert len(text.splitlines()) <= LINES, path
+        functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+        assert {f.name: n for f in functions if (n := lines(f)) > FUNCTION} == {}, path
+
+
 @pytest.mark.parametrize(
     ("what", "where"),
     [

@@ -26,12 +26,6 @@ SAME = ("assignments.parquet", "features.npy", "map.npy", "model/state.safetenso
 pytestmark = pytest.mark.usefixtures("home", "no_report", "no_map")
 
 
-@pytest.fixture
-def no_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the 2-D map, which takes most of what is left."""
-    monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
-
-
 def job(source: Path, out: str, **more: Any) -> runs.Run:
     return ilk.cluster(source, out, method=TOY, **more)
 

@@ -13,6 +13,9 @@ from PIL import Image
 SMALL = ("--encoder", "pixels", "--set", "preset=tiny")
 """Options that group a few small images in a fraction of a second."""
 
+CLASSIC = ("-k", "3", "--encoder", "classic", "--set", "preset=tiny")
+"""The same, from edges and colours of files."""
+
 
 class Said(NamedTuple):
     """What one command answered."""
@@ -29,6 +32,18 @@ class Said(NamedTuple):
 
 
 Ilk = Callable[..., Said]
+
+
+def refused(said: Said, *words: str, code: int = 1) -> None:
+    """Assert that the answer is one line with `words` and exit code `code`."""
+    assert said.code == code, said
+    lines = said.err.strip().splitlines()
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("ilk: ")
+    assert "Traceback" not in said.out + said.err
+    assert "ilk: unexpected" not in lines[0]
+    for word in words:
+        assert word in lines[0]
 
 
 def write_images(folder: Path, n: int, groups: int = 3, side: int = 12, seed: int = 0) -> Path:

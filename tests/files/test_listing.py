@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import socket
-import struct
-import tarfile
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,31 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made import make_tar, picture, put
 from PIL import Image
 
 from ilk.errors import ArgumentError, DataError
 from ilk.files import Listing, listing, open_source
-
-
-def picture(kind: str = "PNG", colour: int = 0) -> bytes:
-    out = io.BytesIO()
-    Image.new("L", (4, 4), colour).save(out, kind)
-    return out.getvalue()
-
-
-def put(path: Path, data: bytes | None = None) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture() if data is None else data)
-    return path
-
-
-def make_tar(path: Path, members: list[tuple[str, bytes]], mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(data), 1_700_000_000
-            tar.addfile(info, io.BytesIO(data))
-    return path
 
 
 # -- folder -----------------------------------------------------------------------------------------------------------
@@ -235,123 +211,6 @@ def test_listing_looks_at_folders_and_opens_no_image(tmp_path: Path, monkeypatch
         patch.setattr("builtins.open", lambda *a, **k: pytest.fail("an image was opened"))
         assert len(open_source(tmp_path)) == 500
     assert 10 <= len(looked) < 50
-
-
-# -- archives ---------------------------------------------------------------------------------------------------------
-def test_tar_and_zip_are_read_in_place(tmp_path: Path) -> None:
-    members = [(f"./set/{i:02d}.png", picture(colour=i)) for i in reversed(range(40))]
-    members += [("set/._00.png", b"x"), ("set/note.txt", b"x"), ("set/bare", picture("JPEG"))]
-    make_tar(tmp_path / "x.tar", members)
-    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members:
-            archive.writestr(name, data)
-    for name in ["x.tar", "x.zip"]:
-        found = open_source(tmp_path / name)
-        assert found.kind == name[2:]
-        assert found.names == [f"set/{i:02d}.png" for i in range(40)] + ["set/bare"]
-        assert found.ignored == {"txt": 1}
-        assert found.stamps.min() > 10**17
-        with ThreadPoolExecutor(8) as threads:
-            read = list(threads.map(found.read, list(range(40)) * 10))
-        assert read == [picture(colour=i) for i in range(40)] * 10
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["x.tar", "x.zip"]
-
-
-def test_hostile_members_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "x.tar"
-    with tarfile.open(path, "w") as tar:
-        for name, kind, link in [
-            ("../../evil.png", tarfile.REGTYPE, ""),
-            ("a/../../up.png", tarfile.REGTYPE, ""),
-            ("/etc/abs.png", tarfile.REGTYPE, ""),
-            ("C:/win.png", tarfile.REGTYPE, ""),
-            ("soft.png", tarfile.SYMTYPE, "/etc/passwd"),
-            ("hard.png", tarfile.LNKTYPE, "good.png"),
-            ("dev/sda", tarfile.BLKTYPE, ""),
-            ("fifo.png", tarfile.FIFOTYPE, ""),
-            ("good.png", tarfile.REGTYPE, ""),
-        ]:
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname, data = kind, link, picture() if kind == tarfile.REGTYPE else b""
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    found = open_source(path)
-    assert len(found.names) == 9
-    assert len(found.refused) == 8
-    assert found.read(found.names.index("good.png")) == picture()
-    reasons = {found.names[i]: reason for i, reason in found.refused.items()}
-    assert reasons["../../evil.png"] == reasons["a/../../up.png"] == "leads out of the archive (..)"
-    assert reasons["/etc/abs.png"] == reasons["C:/win.png"] == "an absolute name in an archive"
-    assert reasons["soft.png"] == reasons["hard.png"] == "a link in an archive"
-    assert reasons["dev/sda"] == reasons["fifo.png"] == "not a regular file in an archive"
-    for i in found.refused:
-        with pytest.raises(OSError, match="archive"):
-            found.read(i)
-
-
-def test_doubled_members_take_the_last(tmp_path: Path) -> None:
-    path = make_tar(tmp_path / "x.tar", [("a.png", picture(colour=1)), ("a.png", picture(colour=2))])
-    found = open_source(path)
-    assert (found.names, found.read(0)) == (["a.png"], picture(colour=2))
-    assert "more than once" in found.notes[0]
-
-
-def test_broken_tars(tmp_path: Path) -> None:
-    path = make_tar(tmp_path / "x.tar", [(f"{i}.png", bytes(5000)) for i in range(4)])
-    data = path.read_bytes()
-    path.write_bytes(data[:9000])  # breaks off in the second
-    found = open_source(path)
-    assert found.names[0] == "0.png"
-    assert found.read(0) == bytes(5000)
-    assert found.refused.get(1) == "the archive ends before it" or found.notes
-    path.write_bytes(data[:512] + b"rubbish " * 64 + data[1024:])
-    open_source(path)
-    path.write_bytes(b"rubbish " * 200)
-    with pytest.raises(DataError, match="not a readable tar"):
-        open_source(path)
-    for mode in ("w:gz", "w:bz2", "w:xz"):
-        packed = make_tar(tmp_path / "y.tar", [("a.png", picture())], mode)
-        with pytest.raises(DataError, match=r"is a compressed tar.*unpack"):
-            open_source(packed)
-
-
-def test_hostile_zips(tmp_path: Path) -> None:
-    path = tmp_path / "x.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("../evil.png", picture())
-        archive.writestr("..\\evil2.png", picture())
-        archive.writestr("bomb.png", bytes(70 * 2**20))
-        archive.writestr("claims.png", picture())
-        archive.writestr("secret.png", picture())
-        archive.writestr("broken.png", picture() * 20)
-        archive.writestr("good.png", picture())
-        link = zipfile.ZipInfo("link.png")
-        link.external_attr = 0o120777 << 16
-        archive.writestr(link, "/etc/passwd")
-        offset = archive.getinfo("broken.png").header_offset
-    data = bytearray(path.read_bytes())
-    data[offset + 45] ^= 0xFF
-    at = data.rindex(b"claims.png") - 46  # its entry in the directory
-    data[at + 24 : at + 28] = struct.pack("<I", 600 * 2**20)
-    data[data.rindex(b"secret.png") - 46 + 8] |= 1
-    path.write_bytes(data)
-    found = open_source(path)
-    reasons = {found.names[i]: reason for i, reason in found.refused.items()}
-    assert reasons == {
-        "../evil.png": "leads out of the archive (..)",
-        "../evil2.png": "leads out of the archive (..)",
-        "bomb.png": reasons["bomb.png"],
-        "claims.png": "claims to unpack to 600 MiB; the limit is 512",
-        "secret.png": "encrypted",
-        "link.png": "a link in an archive",
-    }
-    assert "claims to unpack to 70 MiB" in reasons["bomb.png"]
-    assert found.read(found.names.index("good.png")) == picture()
-    with pytest.raises(OSError, match="damaged in the archive"):
-        found.read(found.names.index("broken.png"))
-    path.write_bytes(data[:-30])
-    with pytest.raises(DataError, match="not a readable zip"):
-        open_source(path)
 
 
 # -- list -------------------------------------------------------------------------------------------------------------

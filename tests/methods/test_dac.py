@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from patterned import patterns
 from PIL import Image
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -16,14 +17,6 @@ from sklearn.metrics import adjusted_rand_score
 from ilk import compute, metrics, runs
 from ilk.errors import Interrupted, NotEnoughMemory, RunError
 from ilk.methods import DAC
-
-
-def patterns(n: int = 90, k: int = 3, side: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """n images of k patterns under noise, and which pattern each is; sorted by pattern."""
-    rng = np.random.default_rng(seed)
-    truth = np.sort(np.arange(n) % k)
-    shapes = np.random.default_rng(7).integers(0, 256, (k, side, side))
-    return np.clip(shapes[truth] + rng.normal(0, 15, (n, side, side)), 0, 255).astype(np.uint8), truth
 
 
 @pytest.fixture(scope="module")

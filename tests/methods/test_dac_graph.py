@@ -8,31 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from dac_parts import CPU, learner, table_of
 
-from ilk.data import ArrayImages, channel_mean
 from ilk.errors import ArgumentError
 from ilk.methods import DAC
 from ilk.methods import _dac_setup as setup
 from ilk.methods._dac_graph import Graphs
-from ilk.methods._dac_steps import Learner, make_learner
-from ilk.methods._pool import Pixels
-from ilk.methods.dac_presets import PRESETS
-
-CPU = torch.device("cpu")
-
-
-def images(n: int, side: int) -> ArrayImages:
-    return ArrayImages(np.random.default_rng(0).integers(0, 256, (n, side, side), np.uint8))
-
-
-def table_of(preset: str, side: int, **changed: Any) -> dict[str, Any]:
-    return {**setup.fill({**PRESETS[preset], **changed}, images(4, side)), **changed}
-
-
-def learner(preset: str, n: int = 120, k: int = 3, **changed: Any) -> Learner:
-    source = images(n, 8)
-    table = table_of(preset, 8, network="tiny", image_size=8, **changed)
-    return make_learner(Pixels(source, channel_mean(source), CPU), table, k, 0, False, 0)
 
 
 def test_a_graph_needs_a_gpu() -> None:

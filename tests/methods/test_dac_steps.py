@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from dac_parts import CPU, images, learner, table_of
 
 from ilk import losses
 from ilk.data import ArrayImages, channel_mean, network_size
@@ -16,28 +17,10 @@ from ilk.methods import DAC, DeepCluster
 from ilk.methods import _dac_setup as setup
 from ilk.methods import _dac_watch as watch
 from ilk.methods import _deepcluster_setup as deepcluster_setup
-from ilk.methods._dac_steps import Learner, make_learner, thresholds
+from ilk.methods._dac_steps import make_learner, thresholds
 from ilk.methods._pool import Features, Pixels, batches
 from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS, PRESETS
 from ilk.methods.deepcluster_presets import PRESETS as DEEPCLUSTER
-
-CPU = torch.device("cpu")
-
-
-def images(n: int = 120, side: int = 8, channels: int = 1, seed: int = 0) -> ArrayImages:
-    shape = (n, side, side) if channels == 1 else (n, side, side, channels)
-    return ArrayImages(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
-
-
-def table_of(preset: str, side: int, channels: int = 1, **changed: Any) -> dict[str, Any]:
-    return {**setup.fill({**PRESETS[preset], **changed}, images(4, side, channels)), **changed}
-
-
-def learner(preset: str = "tiny", n: int = 120, k: int = 3, **changed: Any) -> Learner:
-    source = images(n)
-    table = table_of(preset, 8, network="tiny", image_size=8, **changed)
-    return make_learner(Pixels(source, channel_mean(source), CPU), table, k, 0, False, 0)
-
 
 # -- presets -----------------------------------------------------------------------------------------------------------
 
@@ -326,99 +309,6 @@ def test_features_have_length_1_before_they_are_centred() -> None:
 def test_batches_never_end_in_a_single_image() -> None:
     assert [len(b) for b in batches(torch.arange(5), 2, least=2)] == [2, 3]
     assert [len(b) for b in batches(torch.arange(1), 2, least=2)] == [1]
-
-
-# -- what is watched ---------------------------------------------------------------------------------------------------
-
-
-def test_measured_by_hand() -> None:
-    features = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.6, 0.8, 0.0]])
-    labels, told = watch.measured(features, np.array([5, 5, 6, 6]))
-    assert labels.tolist() == [0, 0, 1, 1]
-    assert told == {
-        "active": 2,
-        "largest": 0.5,
-        "confidence": pytest.approx((3 + 0.8 / 1.4) / 4, abs=1e-4),
-        "agreement": 1,
-    }
-
-
-@pytest.mark.parametrize(
-    ("record", "words"),
-    [
-        ({"active": 1, "positive": 1.0}, ["one group", "affine=false", "n_init=3"]),
-        ({"active": 7, "positive": 0.2}, ["only 7 of 10", "fewer groups", "n_init=3"]),
-        ({"active": 10, "positive": 1 / 128}, ["threshold is above", "upper="]),
-    ],
-)
-def test_alarms_name_the_cure(record: dict[str, Any], words: list[str]) -> None:
-    text = watch.alarm(record, 10, 128)
-    assert text is not None
-    assert all(word in text for word in words)
-    assert watch.alarm({"active": 10, "positive": 0.1}, 10, 128) is None
-
-
-def test_groups_that_run_together_raise_the_alarm() -> None:
-    """The shares are those of a real training whose ACC fell from .957 to .694 while no group was lost."""
-    shares = [0.1609, 0.1144, 0.1159, 0.1204, 0.1231, 0.1563, 0.1565, 0.1947, 0.2009]
-    history = [{"epoch": epoch, "largest": share} for epoch, share in enumerate(shares)]
-    assert [watch.united(history[: n + 1]) is None for n in range(9)] == [True] * 7 + [False] * 2
-    text = str(watch.united(history))
-    assert "from 11 % of the images (epoch 1) to 20 %" in text
-    assert "epochs=6" in text  # the last epoch before
-    assert watch.united([]) is None
-
-
-def test_a_collapsed_training_raises_the_alarm() -> None:
-    """One group only: what a loss of almost 0 hides."""
-    made = learner()
-    with torch.no_grad():
-        for parameter in made.net.head[-2 if isinstance(made.net.head[-1], torch.nn.ReLU) else -1].parameters():
-            parameter.copy_(torch.tensor([9.0, 0.0, 0.0]))
-    made.settle()
-    _, told = watch.measured(made.predicted(), None)
-    assert told["active"] == 1
-    assert "one group" in str(watch.alarm({**told, "positive": 1.0}, 3, 32))
-
-
-def test_score_is_the_pair_loss_of_all_images() -> None:
-    features = losses.label_features(torch.randn(30, 3, generator=torch.Generator().manual_seed(0)))
-    similarity = features @ features.T
-    expected = losses.every_pair(similarity, similarity, 0.8).loss
-    told = watch.score(features, 0.8, 0)
-    assert told["pair_loss"] == pytest.approx(float(expected), abs=1e-6)
-    pure = torch.eye(3).repeat(10, 1)
-    assert watch.score(pure, 0.8, 0) == {
-        "pair_loss": pytest.approx(0, abs=1e-6),
-        "active": 3,
-        "entropy": pytest.approx(1),
-    }
-
-
-def test_the_best_training_has_all_groups_then_the_least_loss_then_the_others_agreement() -> None:
-    def told(loss: float, active: int = 3, entropy: float = 1.0) -> dict[str, float]:
-        return {"pair_loss": loss, "active": active, "entropy": entropy}
-
-    a, b, c = np.arange(60) % 3, np.arange(60) // 20, np.random.default_rng(0).integers(0, 3, 60)
-    assert watch.best([told(0.3), told(0.2), told(0.4)], [a, b, c], 3) == 1
-    assert watch.best([told(0.3), told(0.1, active=2), told(0.4)], [a, b, c], 3) == 0
-    assert watch.best([told(0.3), told(0.1, entropy=0.5), told(0.4)], [a, b, c], 3) == 0
-    assert watch.best([told(0.3, active=2), told(0.2, active=2)], [a, b], 3) == 1
-    assert watch.best([told(0.2), told(0.2), told(0.2)], [c, a, (a + 1) % 3], 3) in (1, 2)  # two that agree
-
-
-def test_corners_and_figures() -> None:
-    at = watch.corners(10)
-    np.testing.assert_allclose(np.linalg.norm(at, axis=1), 1, rtol=1e-6)
-    turn = np.degrees(np.arccos((at[:-1] * at[1:]).sum(1)))
-    np.testing.assert_allclose(turn, 36, rtol=1e-4)
-    stages = np.stack([np.full((4, 3), 1 / 3), np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[0, 1, 2, 0]]])
-    scatter, matrix = watch.figures(stages, ["a", "b", "c"], np.array([0, 1, 2, 0]), np.eye(3, dtype=np.float32))
-    assert (scatter["kind"], matrix["kind"]) == ("scatter", "matrix")
-    assert [panel["title"] for panel in scatter["panels"]] == ["a", "b", "c"]
-    np.testing.assert_allclose(scatter["panels"][0]["points"], 0, atol=1e-6)  # undecided: in the middle
-    np.testing.assert_allclose(scatter["panels"][2]["points"], watch.corners(3)[[0, 1, 2, 0]], atol=1e-6)
-    assert matrix["values"].shape == (3, 3)
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from patterned import SECOND, patterns
 
 import ilk as package
 from ilk import runs, train
@@ -20,17 +21,6 @@ from ilk.data import open_images
 from ilk.methods import DeepCluster
 from ilk.methods import _deepcluster_setup as setup
 from ilk.methods._deepcluster_steps import Learner
-
-SECOND: dict[str, Any] = {
-    "algorithm": "v2", "components": 0, "crops": [2, 1], "crop_sizes": [8, 6], "crop_scales": [0.5, 0.3], "width": 16,
-}  # fmt: skip
-
-
-def patterns(n: int = 90, k: int = 3, side: int = 12) -> np.ndarray:
-    """n images of k patterns under noise."""
-    shapes = np.random.default_rng(7).integers(0, 256, (k, side, side))
-    noise = np.random.default_rng(0).normal(0, 15, (n, side, side))
-    return np.clip(shapes[np.arange(n) % k] + noise, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
@@ -45,7 +35,7 @@ def test_within_an_epoch_there_is_no_state_and_no_stop(
             states.append(state())
         return "step" in record
 
-    model = DeepCluster(3, preset="tiny", settings=settings).fit(patterns(), on_epoch=hook)
+    model = DeepCluster(3, preset="tiny", settings=settings).fit(patterns()[0], on_epoch=hook)
     assert len(states) >= 6
     assert not any(states)
     assert len([record for record in model.history_ if "epoch" in record]) == 3
@@ -66,12 +56,12 @@ def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.Monke
 
     faster(1.2)
     states: list[dict[str, Any]] = []
-    model = DeepCluster(3, preset="tiny").fit(patterns(), on_epoch=lambda record, state: states.append(state()))
+    model = DeepCluster(3, preset="tiny").fit(patterns()[0], on_epoch=lambda record, state: states.append(state()))
     assert model.half_
     faster(1.05)
-    assert not DeepCluster(3, preset="tiny").fit(patterns()).half_
+    assert not DeepCluster(3, preset="tiny").fit(patterns()[0]).half_
     middle = next(state for state in states if state.get("epoch") == 1)
-    resumed = DeepCluster(3, preset="tiny").fit(patterns(), resume=middle)
+    resumed = DeepCluster(3, preset="tiny").fit(patterns()[0], resume=middle)
     assert resumed.half_
     assert np.array_equal(resumed.labels_, model.labels_)
 
@@ -82,18 +72,18 @@ def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.Monke
 def test_a_network_named_with_auto_is_trained_also_on_photos_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ilk.methods._deepcluster_setup.is_small", lambda source: None)
     model = DeepCluster(3, network="tiny", epochs=1, image_size=8, device="cpu", settings={"components": 2})
-    assert model.fit(patterns()).settings_["epochs"] == 1
+    assert model.fit(patterns()[0]).settings_["epochs"] == 1
     photo, cpu = open_images(np.zeros((4, 120, 120, 3), np.uint8)), torch.device("cpu")
     kinds = {name: setup.automatic(photo, cpu, name) for name in ("auto", "features", "resnet18", "small")}
     assert kinds == {"auto": "quick", "features": "quick", "resnet18": "small", "small": "small"}
 
 
 def test_a_network_that_stays_random_is_told_and_a_frozen_one_is_not() -> None:
-    model = DeepCluster(3, preset="quick", network="tiny", image_size=8).fit(patterns())
+    model = DeepCluster(3, preset="quick", network="tiny", image_size=8).fit(patterns()[0])
     assert any("no network was trained (epochs=0)" in note for note in model.notes_)
-    frozen = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(patterns())
+    frozen = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(patterns()[0])
     assert not any("no network" in note for note in frozen.notes_)
-    trained = DeepCluster(3, preset="tiny", epochs=1).fit(patterns())
+    trained = DeepCluster(3, preset="tiny", epochs=1).fit(patterns()[0])
     assert not any("no network" in note for note in trained.notes_)
 
 
@@ -104,7 +94,7 @@ def test_the_finer_level_is_in_the_run_its_exports_and_predictions(
     tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
-    images = patterns()
+    images = patterns()[0]
     images = np.concatenate([images, images[:2]])  # duplicates share the fine cluster of their twins
     np.save(tmp_path / "set.npy", images)
     model = DeepCluster(3, preset="tiny", epochs=1).fit(images)
@@ -130,7 +120,7 @@ def test_a_method_with_one_level_has_no_such_column(
     tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
-    np.save(tmp_path / "set.npy", patterns(30))
+    np.save(tmp_path / "set.npy", patterns(30)[0])
     run = package.cluster(tmp_path / "set.npy", tmp_path / "run", method="kmeans", options={"n_clusters": 3})
     assert "fine" not in run.assignments()
     assert run.fine_labels() is None
@@ -139,15 +129,15 @@ def test_a_method_with_one_level_has_no_such_column(
 
 
 def test_what_cannot_be_read_is_in_no_fine_cluster() -> None:
-    model = DeepCluster(3, preset="tiny", epochs=0).fit(patterns())
-    encoded = model.encode(patterns(4))
+    model = DeepCluster(3, preset="tiny", epochs=0).fit(patterns()[0])
+    encoded = model.encode(patterns(4)[0])
     assert (model.fine_of(encoded) >= 0).all()
     nothing = dataclasses.replace(encoded, features=encoded.features[:0], position=np.full(4, -1))
     assert model.fine_of(nothing).tolist() == [-1] * 4
 
 
 def test_the_picture_of_both_levels_shows_the_largest_fine_clusters_with_their_sizes() -> None:
-    images = patterns()
+    images = patterns()[0]
     model = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(images)
     (figure,) = (runs.checked_figure(f) for f in model.figures() if f["name"] == "fine-groups")
     sizes = np.bincount(model.fine_labels_)
@@ -161,7 +151,7 @@ def test_the_picture_of_both_levels_shows_the_largest_fine_clusters_with_their_s
     shown = [int(re.findall(r"\d+", row["title"])[1]) for row in figure["rows"]]
     assert {int(np.flatnonzero((model.fine_to_group_ == g) * sizes == (sizes * (model.fine_to_group_ == g)).max())[0])
             for g in range(3)} <= set(shown)  # fmt: skip
-    many = DeepCluster(40, preset="tiny", epochs=0).fit(patterns(400, k=60))
+    many = DeepCluster(40, preset="tiny", epochs=0).fit(patterns(400, k=60)[0])
     (figure,) = (runs.checked_figure(f) for f in many.figures() if f["name"] == "fine-groups")
     assert len(figure["rows"]) == 30
     assert "30 largest groups" in figure["caption"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from patterned import patterns
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
@@ -21,18 +22,10 @@ from ilk.methods import _scan_watch as watch
 from ilk.methods.scan_presets import PRESETS, PRETEXT_KEYS, PRETEXT_PRESETS
 
 
-def patterns(n: int = 60, k: int = 3, side: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """n images of k patterns under noise, and which pattern each is; sorted by pattern."""
-    rng = np.random.default_rng(seed)
-    truth = np.sort(np.arange(n) % k)
-    shapes = np.random.default_rng(7).integers(0, 256, (k, side, side))
-    return np.clip(shapes[truth] + rng.normal(0, 15, (n, side, side)), 0, 255).astype(np.uint8), truth
-
-
 @pytest.fixture(scope="module")
 def fitted() -> SCAN:
     """Not to be changed."""
-    return SCAN(3, preset="tiny").fit(patterns()[0])
+    return SCAN(3, preset="tiny").fit(patterns(60)[0])
 
 
 def epochs_of(model: SCAN) -> list[dict[str, Any]]:
@@ -76,7 +69,7 @@ def test_heads_on_frozen_pixels_are_above_kmeans_on_them() -> None:
 
 
 def test_self_labelling_teaches_altered_copies_the_group_of_the_image() -> None:
-    images, truth = patterns()
+    images, truth = patterns(60)
     settings = {"selflabel_epochs": 20, "selflabel_lr": 3e-3}
     model = SCAN(3, preset="tiny", settings=settings).fit(images)
     told = [record for record in epochs_of(model) if record["stage"] == "selflabel"]
@@ -118,7 +111,7 @@ def test_a_judge_is_a_loop_over_anchors_and_neighbours() -> None:
 
 def test_the_best_epoch_is_kept_where_asked_for() -> None:
     """A learning rate that ruins what was there: the last epoch is not the best one."""
-    images, truth = patterns()
+    images, truth = patterns(60)
     settings = {"keep": "best", "selflabel_epochs": 0, "cluster_epochs": 12, "select_weight": 5.0}
     model = SCAN(3, preset="tiny", settings=settings).fit(images)
     cluster = [record["head_loss"] for record in epochs_of(model) if record["stage"] == "cluster"]
@@ -133,21 +126,21 @@ def test_neighbours_are_those_of_the_features(fitted: SCAN) -> None:
     rows = fitted.nearest_
     assert rows.shape == (60, 5)
     assert not (rows == np.arange(60)[:, None]).any()
-    truth = patterns()[1]
+    truth = patterns(60)[1]
     assert np.mean(truth[rows] == truth[:, None]) > 0.95
 
 
 @pytest.mark.parametrize("where", ["projection", "representation"])
 def test_an_image_may_be_its_own_neighbour_as_in_the_published_code(where: str) -> None:
-    model = SCAN(3, preset="tiny", settings={"mine_self": True, "mine_on": where}).fit(patterns()[0])
+    model = SCAN(3, preset="tiny", settings={"mine_self": True, "mine_on": where}).fit(patterns(60)[0])
     assert model.nearest_.shape == (60, 6)
     assert np.array_equal(model.nearest_[:, 0], np.arange(60))
 
 
 def test_random_neighbours_are_never_the_image_itself() -> None:
-    model = SCAN(3, preset="tiny", settings={"neighbors": "random"}).fit(patterns()[0])
+    model = SCAN(3, preset="tiny", settings={"neighbors": "random"}).fit(patterns(60)[0])
     assert not (model.nearest_ == np.arange(60)[:, None]).any()
-    truth = patterns()[1]
+    truth = patterns(60)[1]
     assert np.mean(truth[model.nearest_] == truth[:, None]) < 0.5
 
 
@@ -210,7 +203,7 @@ def test_a_state_of_other_settings_or_images_is_refused() -> None:
             kept.update(state())
         return "epoch" in record
 
-    images, _ = patterns()
+    images, _ = patterns(60)
     with pytest.raises(Interrupted):
         SCAN(3, preset="tiny").fit(images, on_epoch=keep)
     with pytest.raises(RunError, match="other settings"):
@@ -225,7 +218,7 @@ def test_a_state_of_other_settings_or_images_is_refused() -> None:
 
 
 def test_steps_without_a_sure_image_are_skipped_and_counted() -> None:
-    images, _ = patterns()
+    images, _ = patterns(60)
     unsure = {"threshold": 1.0, "cluster_epochs": 2}
     model = SCAN(3, preset="tiny", settings=unsure).fit(images)
     plain = SCAN(3, preset="tiny", settings={**unsure, "selflabel_epochs": 0}).fit(images)
@@ -244,7 +237,7 @@ def test_collapse_is_said_with_its_cure() -> None:
 
 def test_without_the_entropy_everything_collapses_and_the_run_says_so() -> None:
     settings = {"entropy_weight": 0.0, "neighbors": "random", "n_heads": 1, "cluster_epochs": 40, "selflabel_epochs": 0}
-    model = SCAN(3, preset="tiny", settings=settings).fit(patterns()[0])
+    model = SCAN(3, preset="tiny", settings=settings).fit(patterns(60)[0])
     assert len(np.unique(model.labels_)) == 1
     assert any("entropy_weight" in note for note in model.notes_)
 
@@ -305,7 +298,7 @@ def test_figures_are_what_the_seed_shows(fitted: SCAN) -> None:
 
 
 def test_automatic_is_frozen_without_a_gpu() -> None:
-    model = SCAN(3, settings={"encoder": "pixels", "cluster_epochs": 3}).fit(patterns()[0])
+    model = SCAN(3, settings={"encoder": "pixels", "cluster_epochs": 3}).fit(patterns(60)[0])
     assert model.settings_["network"] == "features"
     assert any("frozen" in note for note in model.notes_)
 
@@ -313,7 +306,7 @@ def test_automatic_is_frozen_without_a_gpu() -> None:
 @pytest.mark.parametrize("given", [{"network": "tiny"}, {"settings": {"network": "tiny"}}])
 def test_automatic_trains_a_network_that_is_named(given: dict[str, Any]) -> None:
     short = {"pretext_epochs": 1, "cluster_epochs": 1, "image_size": 8, "n_neighbors": 5}
-    model = SCAN(3, device="cpu", **{**given, "settings": {**given.get("settings", {}), **short}}).fit(patterns()[0])
+    model = SCAN(3, device="cpu", **{**given, "settings": {**given.get("settings", {}), **short}}).fit(patterns(60)[0])
     assert (model.settings_["network"], model.settings_["pretext_lr"]) == ("tiny", PRESETS["small"]["pretext_lr"])
     assert [record["stage"] for record in epochs_of(model)] == ["pretext", "cluster"]
     assert any("preset=small" in note for note in model.notes_)
@@ -321,14 +314,14 @@ def test_automatic_trains_a_network_that_is_named(given: dict[str, Any]) -> None
 
 
 def test_automatic_on_a_gpu() -> None:
-    images, gpu = open_images(patterns()[0]), torch.device("cuda")
+    images, gpu = open_images(patterns(60)[0]), torch.device("cuda")
     names = {network: setup.automatic(images, gpu, network)[0] for network in (None, "resnet18", "small", "features")}
     assert names == {None: "scratch", "resnet18": "scratch", "small": "small", "features": "frozen"}
 
 
 def test_a_network_that_nobody_trained_is_told() -> None:
     settings = {"network": "tiny", "image_size": 8, "cluster_epochs": 1}
-    model = SCAN(3, preset="frozen", settings=settings).fit(patterns()[0])
+    model = SCAN(3, preset="frozen", settings=settings).fit(patterns(60)[0])
     assert any("untrained network" in note and "pretext_epochs=" in note for note in model.notes_)
     for trained in ({"pretext_epochs": 1}, {"weights": "a file"}, {"network": "features"}):
         assert not setup.untrained({**PRESETS["frozen"], **settings, **trained})

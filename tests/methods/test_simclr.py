@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patterned import patterns
 from sklearn.metrics import adjusted_rand_score
 
 import ilk
@@ -15,18 +16,10 @@ from ilk.errors import ArgumentError, DataError, Interrupted, RunError
 from ilk.methods.simclr import SimCLR
 
 
-def patterns(n: int = 60, k: int = 3, side: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """n images of k patterns under noise, and which pattern each is."""
-    rng = np.random.default_rng(seed)
-    truth = np.sort(np.arange(n) % k)
-    shapes = np.random.default_rng(7).integers(0, 256, (k, side, side))
-    return np.clip(shapes[truth] + rng.normal(0, 15, (n, side, side)), 0, 255).astype(np.uint8), truth
-
-
 @pytest.fixture(scope="module")
 def fitted() -> SimCLR:
     """Not to be changed."""
-    return SimCLR(preset="tiny", epochs=4).fit(patterns()[0])
+    return SimCLR(preset="tiny", epochs=4).fit(patterns(60)[0])
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +28,7 @@ def file(fitted: SimCLR, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_copies_come_together_and_the_loss_falls() -> None:
-    told = SimCLR(preset="tiny", epochs=30).fit(patterns()[0]).history_
+    told = SimCLR(preset="tiny", epochs=30).fit(patterns(60)[0]).history_
     assert [record["epoch"] for record in told] == list(range(1, 31))
     assert np.mean([record["loss"] for record in told[-5:]]) < np.mean([record["loss"] for record in told[:5]])
 
@@ -43,13 +36,13 @@ def test_copies_come_together_and_the_loss_falls() -> None:
 def test_it_is_no_clusterer_but_a_public_name(fitted: SimCLR) -> None:
     assert ilk.SimCLR is SimCLR
     assert "SimCLR" not in methods.__all__
-    features = fitted.transform(patterns()[0])
+    features = fitted.transform(patterns(60)[0])
     assert features.shape == (60, fitted.n_features_)
     assert features.dtype == np.float32
 
 
 def test_features_do_not_depend_on_company(fitted: SimCLR) -> None:
-    images, _ = patterns()
+    images, _ = patterns(60)
     features = fitted.transform(images)
     assert np.array_equal(fitted.transform(images[7:9]), features[7:9])
 
@@ -63,7 +56,7 @@ def test_features_of_what_is_no_image_are_nan(fitted: SimCLR, tmp_path: Path) ->
 
 @pytest.mark.parametrize("stopped", [1, 3])
 def test_it_goes_on_to_the_bit_and_may_be_taken_further(fitted: SimCLR, stopped: int, tmp_path: Path) -> None:
-    images, _ = patterns()
+    images, _ = patterns(60)
 
     def stop(record: dict[str, Any], state: Any) -> bool:
         if record.get("epoch") == stopped:
@@ -87,7 +80,7 @@ def test_it_goes_on_to_the_bit_and_may_be_taken_further(fitted: SimCLR, stopped:
 
 
 def test_every_method_takes_its_encoder(fitted: SimCLR, file: Path) -> None:
-    images, truth = patterns()
+    images, truth = patterns(60)
     own = fitted.transform(images)
     found = [
         methods.TransferClustering(3, encoder="learned", weights=file, preset="tiny").fit(images),
@@ -102,7 +95,7 @@ def test_every_method_takes_its_encoder(fitted: SimCLR, file: Path) -> None:
 
 
 def test_a_network_may_begin_with_what_was_learnt(fitted: SimCLR, file: Path) -> None:
-    images, truth = patterns()
+    images, truth = patterns(60)
     begin = {"weights": str(file), "pretext_epochs": 0}
     still = methods.SCAN(3, preset="tiny", settings={**begin, "selflabel_epochs": 0}).fit(images)
     np.testing.assert_allclose(still.transform(images), fitted.transform(images), atol=2e-3)
@@ -114,7 +107,7 @@ def test_a_network_may_begin_with_what_was_learnt(fitted: SimCLR, file: Path) ->
 
 
 def test_a_run_keeps_the_encoder_it_was_made_with(file: Path, tmp_path: Path) -> None:
-    images, _ = patterns()
+    images, _ = patterns(60)
     options = {"n_clusters": 3, "encoder": "learned", "weights": str(file), "preset": "tiny"}
     run = ilk.cluster(images, tmp_path / "run", options=options)
     file.rename(tmp_path / "gone")
