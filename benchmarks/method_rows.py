@@ -36,7 +36,7 @@ def cells(recipe: str, *words: str) -> list[dict[str, Any]]:
 
 def hardware(runs: list[dict[str, Any]]) -> str:
     """Return the processor or GPU that did the work."""
-    return str(runs[-1]["hardware"].split(";")[0].split(",")[0])
+    return str(runs[-1]["hardware"].split(" beside ")[0].split(",")[0])
 
 
 def dac_rows() -> list[Row]:

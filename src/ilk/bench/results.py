@@ -110,5 +110,5 @@ def hardware(device: str = "cpu") -> str:
 
         # a run that was trained on another machine can be finished and read on one without a GPU
         gpu = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU elsewhere"
-        told = f"{gpu}; {told}"
+        told = f"{gpu} beside {told}"
     return told
