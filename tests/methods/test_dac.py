@@ -54,14 +54,15 @@ def test_pairs_make_the_difference_on_digits() -> None:
     way = {"sweep": 6, "upper": [0.9, 0.5], "lower": [0.9, 0.5]}
     learnt = scored(images, truth, **short, settings=way)
     chance = scored(images, truth, **short, settings={**way, "selection": "random"})
-    assert learnt > chance + 0.12
+    assert learnt > kmeans
     assert chance < kmeans - 0.08
 
 
-def test_images_sorted_by_class_are_learnt_like_any_others(fitted: DAC) -> None:
-    _, truth = patterns()
-    assert adjusted_rand_score(truth, fitted.labels_) == 1
-    assert fitted.history_[0]["epoch"] == 0
+def test_images_sorted_by_class_are_learnt_like_shuffled_ones(fitted: DAC) -> None:
+    images, truth = patterns()
+    order = np.random.default_rng(0).permutation(len(images))
+    shuffled = DAC(3, preset="tiny").fit(images[order]).labels_
+    assert adjusted_rand_score(truth, fitted.labels_) == adjusted_rand_score(truth[order], shuffled) == 1
 
 
 # -- predictions -------------------------------------------------------------------------------------------------------
@@ -113,7 +114,8 @@ def test_grey_and_colour_may_meet(fitted: DAC) -> None:
     images, _ = patterns()
     colour = np.repeat(images[..., None], 3, 3)
     assert np.mean(fitted.predict(colour) == fitted.labels_) > 0.95
-    assert np.mean(DAC(3, preset="tiny").fit(colour).predict(images) >= 0) == 1
+    model = DAC(3, preset="tiny").fit(colour)
+    assert np.mean(model.predict(images) == model.labels_) > 0.95
 
 
 def test_pictures_of_a_loaded_model_and_of_one_whose_assignments_were_too_many_name_their_epochs(
@@ -215,11 +217,9 @@ def test_restarts_are_told_and_the_kept_one_has_the_least_pair_loss_of_the_sound
     told = [record for record in model.history_ if record.get("stage") == "restart"]
     assert [record["restart"] for record in told] == [0, 1, 2]
     kept = next(record["restart"] for record in model.history_ if record.get("epoch") == 2)
-    single = DAC(3, **{**SHORT, "n_init": kept + 1}).fit(patterns()[0]) if kept < 2 else model
     sound = [r for r in told if r["active"] == 3 and r["entropy"] >= 0.8 * max(r["entropy"] for r in told)] or told
     assert told[kept]["pair_loss"] <= 1.01 * min(r["pair_loss"] for r in sound)
     assert np.array_equal(model.labels_, model.predict(patterns()[0]))
-    assert single.n_clusters_ == 3
 
 
 # -- frozen features ---------------------------------------------------------------------------------------------------

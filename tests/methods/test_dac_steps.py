@@ -13,13 +13,13 @@ from dac_parts import CPU, images, learner, table_of
 from ilk import losses
 from ilk.data import ArrayImages, channel_mean, network_size
 from ilk.errors import ArgumentError
-from ilk.methods import DAC, DeepCluster
+from ilk.methods import DAC
 from ilk.methods import _dac_setup as setup
 from ilk.methods import _dac_watch as watch
 from ilk.methods import _deepcluster_setup as deepcluster_setup
 from ilk.methods._dac_steps import make_learner, thresholds
 from ilk.methods._pool import Features, Pixels, batches
-from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS, PRESETS
+from ilk.methods.dac_presets import BY_NETWORK, PRESETS
 from ilk.methods.deepcluster_presets import PRESETS as DEEPCLUSTER
 
 # -- presets -----------------------------------------------------------------------------------------------------------
@@ -97,6 +97,23 @@ def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) ->
 def test_auto_keeps_scales_fixed_where_that_takes_no_longer(n: int, side: int, place: str, preset: str) -> None:
     source = ArrayImages(np.zeros((n, side, side), np.uint8))
     assert setup.automatic(source, torch.device(place)) == preset
+
+
+@pytest.mark.parametrize(
+    ("asked", "side", "preset"),
+    [
+        ({"network": "stl"}, 200, "released_star"), ({"image_size": 32}, 200, "released_star"),
+        ({"network": "features"}, 8, "quick"), ({"network": "tiny"}, 28, "small"), ({"network": "mnist"}, 8, "seed"),
+        ({"network": "cifar"}, 28, "seed"), ({"image_size": 32}, 28, "released_star"), ({}, 200, "released_star"),
+    ],
+)  # fmt: skip
+def test_auto_trains_the_network_or_the_size_that_is_asked_for(asked: Any, side: int, preset: str) -> None:
+    """Not the settings of another one: a network named for photos was trained by those of frozen features."""
+    given = {"network": "auto", "image_size": None, **asked}
+    place = torch.device("cuda" if side < 200 or not asked else "cpu")
+    assert setup.automatic(images(4, side), place, given["network"], given["image_size"]) == preset
+    table = setup.fill(DAC(3, preset=preset, **asked).resolved(), images(4, side))
+    assert {key: table[key] for key in asked} == asked
 
 
 @pytest.mark.parametrize(("side", "size"), [(28, 28), (20, 28), (30, 32), (32, 32), (48, 32), (64, 96), (300, 96)])
@@ -198,7 +215,7 @@ def test_no_pair_but_the_diagonal_raises_the_alarm_whatever_the_batches(n: int) 
     made.begin(1 - 1e-6, 1 - 1e-6)
     made.train(made.portions()[0], 0)
     record = {"active": 10, "positive": round(made.shares()[0], 4)}
-    assert "threshold is above" in str(watch.alarm(record, 10, made.usual_batch))
+    assert "threshold is above" in str(watch.alarm(record, 10, made.usual_batch, made.table))
 
 
 def test_targets_come_from_unaltered_images_on_batches_of_their_own_and_stay() -> None:
@@ -263,6 +280,20 @@ def test_the_consistency_loss_has_its_published_weight_and_its_slip() -> None:
     assert float(made._consistency(z, target)) == pytest.approx(float(same), rel=1e-5)
 
 
+def test_the_seeds_own_images_train_in_one_step() -> None:
+    """300 × 300 × 3 and 153 groups: a job for a GPU; here one step on six images, by the loss of the seed."""
+    source = images(6, 300, 3)
+    table = table_of("seed", 300, 3, network="imagenet10", image_size=300, batch_size=6)
+    made = make_learner(Pixels(source, channel_mean(source), CPU), table, 153, 0, False, 0)
+    made.begin(0.95, 0.455)
+    before = [p.detach().clone() for p in made.net.parameters() if p.requires_grad]
+    assert made.features(made.pool.read(torch.arange(6))).shape == (6, 153)
+    loss = made.train(torch.arange(1), 0)
+    after = [p for p in made.net.parameters() if p.requires_grad]
+    assert 0 < loss < 20
+    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_rmsprop_as_published_and_reset_where_it_was() -> None:
     for preset, reset in (("released_dac", True), ("released_star", False)):
         made = learner(preset, n=64, chunk=64, batch_size=16, inner_epochs=1)
@@ -309,66 +340,3 @@ def test_features_have_length_1_before_they_are_centred() -> None:
 def test_batches_never_end_in_a_single_image() -> None:
     assert [len(b) for b in batches(torch.arange(5), 2, least=2)] == [2, 3]
     assert [len(b) for b in batches(torch.arange(1), 2, least=2)] == [1]
-
-
-# -- options -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"n_clusters": "auto"}, "without -m dac suggests one"),
-        ({"n_clusters": 1}, "at least 2"),
-        ({"n_clusters": 2.0}, "at least 2"),
-        ({"random_state": -1}, "random_state"),
-        ({"precision": "fp8"}, "precision"),
-        ({"network": "minst"}, "Did you mean 'mnist'"),
-        ({"epochs": 0}, "epochs=0"),
-        ({"batch_size": 1.5}, "batch_size=1.5"),
-        ({"settings": {"loss": "squard"}}, "Did you mean 'squared'"),
-        ({"settings": {"upper": 0.9}}, "two numbers"),
-        ({"settings": {"lr": -1}}, "lr=-1"),
-        ({"settings": {"selection": "some"}}, "selection='some'"),
-        ({"preset": "paper", "settings": {"schedule": "linear"}}, "upper="),
-        ({"epochs": "auto"}, "epochs='auto'"),
-        ({"preset": "tiny", "settings": {"encoder": "nonsense"}}, "encoder='nonsense': a network is trained"),
-        ({"preset": "seed", "settings": {"weights": "/no/file"}}, "weights='/no/file': a network is trained"),
-        ({"network": "cifar", "settings": {"pool": "avg"}}, "pool='avg': a network is trained"),
-        ({"preset": "quick", "image_size": 64}, "image_size=64: a frozen encoder"),
-        ({"preset": "quick", "settings": {"image_size": 64}}, "image_size=64: a frozen encoder"),
-        ({"image_size": "auto"}, "image_size='auto'"),
-        ({"settings": {"chunk": "auto"}}, "chunk='auto'"),
-        ({"settings": {"schedule": "auto"}}, "schedule='auto'"),
-        ({"settings": {"targets": "auto"}}, "targets='auto'"),
-        ({"settings": {"affine": "auto"}}, "affine='auto'"),
-        ({"settings": {"lr": "auto"}}, "lr='auto'"),
-        ({"batch_size": 1}, "batch_size=1: .* at least 2"),
-        ({"settings": {"chunk": 1}}, "chunk=1: .* at least 2"),
-        ({"settings": {"graph": True, "selection": "random"}}, "selection='random'"),
-    ],
-)
-def test_wrong_options_are_named_before_any_work(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ArgumentError, match=words):
-        DAC(**options).resolved()
-
-
-def test_what_follows_from_the_network_may_be_auto_in_every_preset() -> None:
-    table = setup.fill(DAC(preset="paper", settings=dict.fromkeys(FOLLOWS, "auto")).resolved(), images(4, 28))
-    assert {key: table[key] for key in FOLLOWS} == BY_NETWORK["mnist"]
-    for preset in PRESETS:
-        DAC(preset=preset).resolved()
-
-
-@pytest.mark.parametrize("method", [DAC, DeepCluster])
-def test_settings_that_nothing_reads_are_named_once_the_images_have_decided(method: type[DAC | DeepCluster]) -> None:
-    model = method(2, settings={"encoder": "pixels"})
-    assert model.resolved()["encoder"] == "pixels"  # photos on a CPU would read it
-    with pytest.raises(ArgumentError, match="preset=quick"):
-        model.fit(np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8))
-
-
-def test_small_batches_for_many_groups_and_chunks_that_leave_images_out_are_said() -> None:
-    table = table_of("released_dac", 32)
-    assert "batch_size to 200" in setup.advice(table, 50, 10_000)[0]
-    assert setup.advice(table, 10, 60_000) == []
-    assert "500 of 10500" in setup.advice(table_of("released_star", 28), 10, 10_500)[0]

@@ -11,6 +11,7 @@ from dac_parts import learner
 
 from ilk import losses
 from ilk.methods import _dac_watch as watch
+from ilk.methods.dac_presets import PRESETS
 
 # -- what is watched ---------------------------------------------------------------------------------------------------
 
@@ -30,27 +31,36 @@ def test_measured_by_hand() -> None:
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        ({"active": 1, "positive": 1.0}, ["one group", "affine=false", "n_init=3"]),
-        ({"active": 7, "positive": 0.2}, ["only 7 of 10", "fewer groups", "n_init=3"]),
-        ({"active": 10, "positive": 1 / 128}, ["threshold is above", "upper="]),
+        ({"active": 1, "positive": 1.0}, ["one group", "affine=false", "upper= and lower=", "n_init=3"]),
+        ({"active": 7, "positive": 0.2}, ["only 7 of 10", "affine=false", "fewer groups", "n_init=3"]),
+        ({"active": 10, "positive": 1 / 128}, ["threshold is above", "upper= and lower="]),
     ],
 )
 def test_alarms_name_the_cure(record: dict[str, Any], words: list[str]) -> None:
-    text = watch.alarm(record, 10, 128)
+    text = watch.alarm(record, 10, 128, PRESETS["released_star"])
     assert text is not None
     assert all(word in text for word in words)
-    assert watch.alarm({"active": 10, "positive": 0.1}, 10, 128) is None
+    assert watch.alarm({"active": 10, "positive": 0.1}, 10, 128, PRESETS["released_star"]) is None
+
+
+def test_no_cure_is_named_that_is_taken_already_or_that_nothing_reads() -> None:
+    seed = {**PRESETS["seed"], "n_init": 4}  # fixed scales, thresholds of its own
+    texts = [watch.alarm({"active": n, "positive": 1 / 128}, 10, 128, seed) for n in (1, 7, 10)]
+    texts.append(watch.united([{"epoch": 1, "largest": 0.1}, {"epoch": 2, "largest": 0.3}], seed))
+    assert not any("affine" in str(text) or "upper=" in str(text) or "n_init=3" in str(text) for text in texts)
+    assert ["n_init=8" in str(text) for text in texts] == [True, True, False, True]
 
 
 def test_groups_that_run_together_raise_the_alarm() -> None:
     """The shares are those of a real training whose ACC fell from .957 to .694 while no group was lost."""
     shares = [0.1609, 0.1144, 0.1159, 0.1204, 0.1231, 0.1563, 0.1565, 0.1947, 0.2009]
     history = [{"epoch": epoch, "largest": share} for epoch, share in enumerate(shares)]
-    assert [watch.united(history[: n + 1]) is None for n in range(9)] == [True] * 7 + [False] * 2
-    text = str(watch.united(history))
+    star = PRESETS["released_star"]
+    assert [watch.united(history[: n + 1], star) is None for n in range(9)] == [True] * 7 + [False] * 2
+    text = str(watch.united(history, star))
     assert "from 11 % of the images (epoch 1) to 20 %" in text
     assert "epochs=6" in text  # the last epoch before
-    assert watch.united([]) is None
+    assert watch.united([], star) is None
 
 
 def test_a_collapsed_training_raises_the_alarm() -> None:
@@ -62,7 +72,7 @@ def test_a_collapsed_training_raises_the_alarm() -> None:
     made.settle()
     _, told = watch.measured(made.predicted(), None)
     assert told["active"] == 1
-    assert "one group" in str(watch.alarm({**told, "positive": 1.0}, 3, 32))
+    assert "one group" in str(watch.alarm({**told, "positive": 1.0}, 3, 32, made.table))
 
 
 def test_score_is_the_pair_loss_of_all_images() -> None:

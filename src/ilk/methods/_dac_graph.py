@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ilk.errors import Diverged
+from ilk.methods._pool import Pixels
 
 if TYPE_CHECKING:
     from ilk.methods._dac_steps import Learner
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Graphs", "recorded"]
 
 _WARM = 3
-_BLOCK = 8192  # images that are read and altered together, ahead of their steps
+_BLOCK, _BYTES = 8192, 2**27  # images, and bytes of them, that are read and altered together, ahead of their steps
 
 Body = Callable[[], object]
 
@@ -54,10 +55,12 @@ class Graphs:
     def __init__(self, learner: Learner, record: Callable[[Body], Body] = recorded) -> None:
         self.learner = learner
         self.record = record
+        assert isinstance(learner.pool, Pixels)
         place = learner.pool.device
         self.upper = torch.zeros((), device=place)
         self.lower = torch.zeros((), device=place)
         self.total = torch.zeros((), dtype=torch.float64, device=place)
+        self.block = min(_BLOCK, _BYTES // (4 * math.prod(learner.pool.images.shape)))
         self.steps: dict[int, tuple[Body, Tensor, Tensor]] = {}
         self.passes: dict[int, tuple[Body, Tensor, Tensor]] = {}
 
@@ -100,7 +103,7 @@ class Graphs:
         waiting: list[tuple[Tensor, Tensor]] = []
         held = 0
         for index, rows in self.learner.drawn(portion):
-            if waiting and held + len(rows) > _BLOCK:
+            if waiting and held + len(rows) > self.block:
                 yield from self._block(waiting)
                 waiting, held = [], 0
             waiting.append((index, rows))

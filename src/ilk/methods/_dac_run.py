@@ -160,8 +160,8 @@ class Training:
         record = {"stage": "train", "epoch": epoch, "epochs": len(self.schedule), **told, **seen}
         if int(self.table["n_init"]) > 1:
             record["restart"] = self.restart
-        problem = watch.alarm(record, self.k, learner.usual_batch) if epoch else None
-        problem = problem or watch.united([*self.history, record])
+        problem = watch.alarm(record, self.k, learner.usual_batch, self.table) if epoch else None
+        problem = problem or watch.united([*self.history, record], self.table)
         if problem:
             record["alarm"] = problem
         if len(self.assignments):

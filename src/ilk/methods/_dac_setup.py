@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ilk import train
+from ilk import compute, train
 from ilk.data import is_small, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
@@ -20,7 +20,7 @@ from ilk.methods._pool import Pixels, Pool
 from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS
 from ilk.networks.dac import NETWORKS, SIZES, plan
 
-__all__ = ["WHY", "advice", "automatic", "check", "fill", "graphed", "half_precision"]
+__all__ = ["WHY", "advice", "automatic", "check", "check_given", "fill", "graphed", "half_precision"]
 
 WHY = {
     "quick": "photos on a CPU: the features of a frozen encoder are used and only the head learns (preset=quick). "
@@ -31,10 +31,8 @@ WHY = {
 _SMALL_SIDE, _FIXED_SIDE = 24, 28  # below the first the MNIST network would see mostly blown-up pixels
 _MANY = 60_000  # images from which on the 47,000 steps of "seed" are no more work than what "released_star" does
 _COUNTS = {"n_init": 1, "inner_epochs": 1, "repeats": 1, "sweep": 1, "batch_size": 2, "chunk": 2, "target_batch": 1}
-_BY_SIZE = {
-    "lambda": {28: "mnist", 32: "cifar", 96: "imagenet10"},  # the paper's networks
-    "linear": {28: "mnist", 32: "cifar_star", 96: "imagenet10"},  # those of the scripts with one threshold
-}
+_NETWORKS = {28: "mnist", 32: "cifar", 96: "imagenet10"}  # by the side of the images
+_NETWORKS_STAR = {**_NETWORKS, 32: "cifar_star"}  # those of the scripts with one threshold
 
 
 def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
@@ -58,10 +56,36 @@ def check(table: Mapping[str, Any], k: Any, seed: Any, precision: Any) -> None:
         _checks.pair(key, table[key], 4.0 if key == "zoom" else 1.0, auto=key in FOLLOWS)
     if table["schedule"] == "linear" and None in (table["upper"], table["lower"], table["sweep"]):
         raise ArgumentError("schedule='linear': give upper= and lower= (first,last) and sweep= (epochs) too.")
+    upper, lower = table["upper"], table["lower"]
+    if AUTO not in (upper, lower) and any(u < low for u, low in zip(upper or (), lower or (), strict=False)):
+        raise ArgumentError(
+            f"upper={upper}, lower={lower}: two images are alike above the one and not alike below the other, so "
+            "upper= cannot be the smaller one. With one threshold (DAC*) give both the same values."
+        )
     most = {"lr": 1.0, "alpha": 1.0, "rotation": 180.0, "shift": 1.0, "channel_shift": 1.0, "scale": 10.0}
     for key, limit in most.items():
         _checks.number(key, table[key], limit, auto=key in FOLLOWS)
     _checks.number("consistency", table["consistency"], 1e6, auto=True)
+
+
+def check_given(given: Mapping[str, Any], table: Mapping[str, Any]) -> None:
+    """Raise `ArgumentError` for a setting that is given although nothing reads it, beside the others in `table`."""
+    for what, value, keys in _READ:
+        named = [key for key in keys if given.get(key) not in (None, AUTO)] if table[what] == value else []
+        if named:
+            raise ArgumentError(f"{named[0]}={given[named[0]]!r}: nothing reads it with {what}={table[what]}.")
+
+
+_OF_CHUNKS = ("chunk", "inner_epochs", "reshuffle", "repeats", "drop_last", "target_batch", "consistency")
+# a setting, its value, and what nothing reads then
+_READ: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
+    ("schedule", "lambda", ("upper", "lower", "sweep")),
+    ("schedule", "lambda_beyond", ("upper", "lower", "sweep")),
+    ("targets", "batch", (*_OF_CHUNKS, "consistency_of")),
+    ("targets", "chunk", ("steps",)),
+    ("consistency", 0.0, ("consistency_of",)),
+    ("network", "features", ("rotation", "shift", "zoom", "flip", "channel_shift", "scale")),
+)
 
 
 def graphed(table: Mapping[str, Any], place: torch.device) -> bool:
@@ -77,7 +101,10 @@ def graphed(table: Mapping[str, Any], place: torch.device) -> bool:
         raise ArgumentError(f"graph=true: only a GPU of NVIDIA records steps as a graph, and the device is {place}.")
     if asked and table["network"] == "features":
         raise ArgumentError("graph=true: ready-made features are read on the CPU, and a graph cannot wait for it.")
-    able = place.type == "cuda" and table["network"] != "features" and table["selection"] != "random"
+    if asked and compute.world_size() > 1:
+        raise ArgumentError("graph=true: a graph averages no gradients between processes; run one process.")
+    alone = compute.world_size() == 1  # a graph averages no gradients between processes
+    able = alone and place.type == "cuda" and table["network"] != "features" and table["selection"] != "random"
     return able if asked is None else bool(asked)
 
 
@@ -101,19 +128,20 @@ def half_precision(
     return train.half_precision(precision, pool.device, speed if worth else None, images=images)
 
 
-def automatic(source: Any, place: torch.device) -> str:
+def automatic(source: Any, place: torch.device, network: str = AUTO, size: int | None = None) -> str:
     """Return the preset that "auto" stands for.
 
     For photos "quick" on a CPU; for small uniform images "small" below 24 pixels a side, and up to 28 "seed" on a GPU
-    and for 60,000 images and more; "released_star" otherwise.
+    and for 60,000 images and more; "released_star" otherwise. Where a `network` or a `size` in pixels is asked for, one
+    that trains it.
     """
     side = is_small(source)
-    if side is None:
-        return "quick" if place.type == "cpu" else "released_star"
-    if max(side) < _SMALL_SIDE:
+    if network in ("small", "tiny") or (network == AUTO and size is None and side and max(side) < _SMALL_SIDE):
         return "small"
-    fixed = max(side) <= _FIXED_SIDE and (place.type == "cuda" or len(source) >= _MANY)
-    return "seed" if fixed else "released_star"
+    if network == "features" or (network == AUTO and size is None and side is None and place.type == "cpu"):
+        return "quick"
+    fixed = side is not None and max(side) <= _FIXED_SIDE and (place.type == "cuda" or len(source) >= _MANY)
+    return "seed" if fixed and (size or _FIXED_SIDE) == _FIXED_SIDE else "released_star"
 
 
 def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
@@ -125,8 +153,7 @@ def fill(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
     found = dict(table)
     if found["network"] == "features":
         return _resolved(found, "features")
-    kind = "linear" if found["targets"] == "chunk" and found["loss"] != "rows" else "lambda"
-    by_size = _BY_SIZE[kind]
+    by_size = _NETWORKS_STAR if found["targets"] == "chunk" and found["loss"] != "rows" else _NETWORKS
     size = found["image_size"]
     if size is None:
         size = network_size(source) if found["network"] == AUTO else SIZES[found["network"]]

@@ -43,7 +43,7 @@ def measured(features: Tensor, before: Ints | None) -> tuple[Ints, dict[str, flo
     return found, told
 
 
-def alarm(record: Mapping[str, Any], k: int, batch: float) -> str | None:
+def alarm(record: Mapping[str, Any], k: int, batch: float, table: Mapping[str, Any]) -> str | None:
     """Return what is wrong after an epoch and what to do about it, or None.
 
     Parameters
@@ -52,22 +52,35 @@ def alarm(record: Mapping[str, Any], k: int, batch: float) -> str | None:
         ``active`` and ``positive``, the share of all pairs of a batch (the diagonal included) that were positive.
     k, batch
         Number of groups asked for, images in a batch.
+    table
+        The settings in force: only what can still be changed is named as a cure.
     """
     active = int(record["active"])
-    cure = "another --seed, or n_init=3 to keep the best of three"
+    scales = ["affine=false"] if table["affine"] else []
+    linear = table["schedule"] == "linear"
     if active == 1:
-        return (
-            "all images are in one group: the training collapsed. Try affine=false, a higher first threshold "
-            f"(upper=), a smaller lr, or {cure}"
-        )
+        higher = ["higher first thresholds (upper= and lower=)"] if linear else []
+        cures = [*scales, *higher, "a smaller lr", *_again(table)]
+        return f"all images are in one group: the training collapsed. Try {_listed(cures)}"
     if active < k:
-        return f"only {active} of {k} groups have images. Try affine=false, fewer groups (-k), or {cure}"
+        cures = [*scales, "fewer groups (-k)", *_again(table)]
+        return f"only {active} of {k} groups have images. Try {_listed(cures)}"
     if record.get("positive") is not None and float(record["positive"]) < 1.05 / batch:
-        return "no two images count as the same group: the threshold is above all similarities. Lower upper="
+        cure = "Lower upper= and lower=" if linear else "Try selection=all, whose one threshold is lower"
+        return f"no two images count as the same group: the threshold is above all similarities. {cure}"
     return None
 
 
-def united(history: Sequence[Mapping[str, Any]]) -> str | None:
+def _again(table: Mapping[str, Any]) -> list[str]:
+    more = max(3, 2 * int(table["n_init"]))
+    return ["another --seed", f"n_init={more} to keep the best of {more} trainings"]
+
+
+def _listed(cures: Sequence[str]) -> str:
+    return f"{', '.join(cures[:-1])}, or {cures[-1]}"
+
+
+def united(history: Sequence[Mapping[str, Any]], table: Mapping[str, Any]) -> str | None:
     """Return what is wrong, and what to do, where groups have run together that were apart before; None otherwise.
 
     Read off the share of the largest group, after the last epoch of `history` against the least of all epochs.
@@ -75,7 +88,7 @@ def united(history: Sequence[Mapping[str, Any]]) -> str | None:
     Examples
     --------
     >>> told = [{"epoch": e, "largest": share} for e, share in enumerate((0.4, 0.12, 0.11, 0.13, 0.2))]
-    >>> united(told[:4]), united(told).split(":")[0]
+    >>> united(told[:4], {"affine": True, "n_init": 1}), united(told, {"affine": True, "n_init": 1}).split(":")[0]
     (None, 'the largest group grew from 11 % of the images (epoch 2) to 20 %')
     """
     told = [(int(record["epoch"]), float(record["largest"])) for record in history if record.get("epoch")]
@@ -86,10 +99,10 @@ def united(history: Sequence[Mapping[str, Any]]) -> str | None:
     if now <= _UNITED * least:
         return None
     apart = max(epoch for epoch, share in told if share <= _UNITED * least)
+    cures = [*(["affine=false"] if table["affine"] else []), f"epochs={apart} to stop before", *_again(table)]
     return (
         f"the largest group grew from {least:.0%} of the images (epoch {first}) to {now:.0%}: groups have probably run "
-        f"together as the threshold fell. Look at the largest one; try epochs={apart} to stop before, another --seed, "
-        "or n_init=3 to keep the best of three"
+        f"together as the threshold fell. Look at the largest one; try {_listed(cures)}"
     ).replace("%", " %")
 
 

@@ -157,6 +157,8 @@ class DAC(ImageClusterer):
             table[key] = table[key] if given is None else given
         setup.check(table, self.n_clusters, self.random_state, self.precision)
         check_read(self, table)
+        if self.preset != "auto":
+            setup.check_given(self.settings or {}, table)
         return table
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
@@ -186,7 +188,7 @@ class DAC(ImageClusterer):
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
-            chosen = setup.automatic(source, place)
+            chosen = setup.automatic(source, place, table["network"], table["image_size"])
             self.notes_ += [setup.WHY[chosen]] if chosen in setup.WHY else []
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)

@@ -127,7 +127,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("variance", torch.ones(width))
         self.fixed = False
-        self.sums: list[Tensor] | None = None  # of means, and of mean squares, while reference images pass through
+        self.sums: list[Tensor] | None = None  # of values and of squares by image, while reference images pass through
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (b, width, ...)."""
@@ -136,15 +136,15 @@ class BatchNorm(nn.Module):
         if self.sums is not None:
             axes = [axis for axis in range(x.ndim) if axis != 1]
             variance, mean = torch.var_mean(x.float(), dim=axes, correction=0)
-            self.sums[0] += mean
-            self.sums[1] += variance + mean.square()
+            self.sums[0] += mean * len(x)
+            self.sums[1] += (variance + mean.square()) * len(x)
         return functional.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
 
-    def settle(self, batches: int) -> None:
+    def settle(self, images: int) -> None:
         """Turn what passed through into statistics: those of all reference images together."""
         assert self.sums is not None
-        self.mean.copy_(self.sums[0] / batches)
-        self.variance.copy_((self.sums[1] / batches - self.mean.square()).clamp(min=0))
+        self.mean.copy_(self.sums[0] / images)
+        self.variance.copy_((self.sums[1] / images - self.mean.square()).clamp(min=0))
         self.sums = None
 
 
@@ -186,13 +186,13 @@ class DACNet(nn.Module):
 
     @contextmanager
     def fixing(self) -> Iterator[list[int]]:
-        """Measure the statistics on what passes through inside the block; append to the list once per batch."""
+        """Measure the statistics on what passes through inside the block; append the size of each batch to the list."""
         passed: list[int] = []
         for norm in self.norms():
             norm.sums = [torch.zeros_like(norm.mean), torch.zeros_like(norm.variance)]
         yield passed
         for norm in self.norms():
-            norm.settle(len(passed))
+            norm.settle(sum(passed))
 
 
 def build_dac_net(
