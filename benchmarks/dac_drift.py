@@ -3,7 +3,7 @@
     python benchmarks/dac_drift.py [--epochs 60] [--seeds 3]
 
 The digits inside scikit-learn, the network of `small`, the rule of `released_star` for MNIST with its way of the
-threshold (.90 to .50) stretched over 60 epochs: 9,000 steps. Four settings: scale and shift of the norms trained or
+threshold (.90 to .50) stretched over 60 epochs: 4,800 steps. Four settings: scale and shift of the norms trained or
 not, targets in batches of 32 or of the whole chunk. Prints one JSON object with ACC after a tenth of the epochs and at
 the end, and what is known without labels: share of the largest group and agreement of the last two epochs.
 """

@@ -47,11 +47,11 @@ def dac_rows() -> list[Row]:
     if small and len(small) == len(chance) == len(pixels):
         pairs = zip(small, chance, pixels, strict=True)
         above = [a["scores"]["acc"] > c["scores"]["acc"] > b["scores"]["acc"] for a, b, c in pairs]
-        alone = small[0]["seconds"]["total"]  # the others ran beside another training
+        longest = max(run["seconds"]["total"] for run in small)
         text = f"ACC {scores(small, 'acc')}; pairs at random {scores(chance, 'acc')}; K-means {scores(pixels, 'acc')}"
         what = "`-m dac`, 1,797 digits from scratch (small), seeds 0 to 2"
         goal = "above K-means on pixels, pairs at random below, 3 of 3; < 2 minutes"
-        rows.append((what, goal, f"{text}; {alone:.0f} s alone", all(above) and alone < 120))
+        rows.append((what, goal, f"{text}; {longest:.0f} s at most", all(above) and longest < 120))
     if found := load("dac_port"):
         r = found[0]
         text = f"{r['ratio']:.1f} × with the port's alteration, {r['ratio_without_alteration']:.1f} × without any"
