@@ -107,6 +107,16 @@ def test_values_of_settings() -> None:
     assert [options.value(text) for text in texts] == [3, 0.5, True, False, None, "None", "crop", [2, 4], 0.001, ""]
 
 
+def test_threads_sleep_soon_unless_told_otherwise(ilk: Ilk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for told, policy, spins in ((None, "PASSIVE", "1000"), ("ACTIVE", "ACTIVE", None)):
+        monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if told:
+            monkeypatch.setenv("OMP_WAIT_POLICY", told)
+        assert ilk("--version").code == 0
+        assert (os.environ["OMP_WAIT_POLICY"], os.environ.get("GOMP_SPINCOUNT")) == (policy, spins)
+
+
 # -- hostile names and odd terminals -----------------------------------------------------------------------------------
 
 NAMES = ["a\nb.png", "[red]x.png", "<script>alert(1)<!--.png", ":smile:.png", "日本語.png", "\x1b[31mred.png",
