@@ -83,7 +83,7 @@ def test_number_of_updates_is_that_of_the_released_scripts(network: str, n: int,
 
 
 @pytest.mark.parametrize(
-    ("side", "uniform", "preset"), [(8, True, "small"), (28, True, "released_star"), (200, True, "quick")]
+    ("side", "uniform", "preset"), [(8, True, "small"), (28, True, "steady"), (200, True, "quick")]
 )
 def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) -> None:
     assert setup.automatic(images(4, side), CPU) == preset
@@ -91,7 +91,7 @@ def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) ->
 
 @pytest.mark.parametrize(
     ("n", "side", "place", "preset"),
-    [(60_000, 28, "cpu", "seed"), (59_999, 28, "cpu", "released_star"), (4, 28, "cuda", "seed"),
+    [(60_000, 28, "cpu", "seed"), (59_999, 28, "cpu", "steady"), (4, 28, "cuda", "seed"),
      (60_000, 8, "cpu", "small"), (4, 32, "cuda", "released_star"), (4, 8, "cuda", "small")],
 )  # fmt: skip
 def test_auto_keeps_scales_fixed_where_that_takes_no_longer(n: int, side: int, place: str, preset: str) -> None:
