@@ -15,7 +15,7 @@ from ilk import train
 from ilk.errors import Interrupted, RunError
 from ilk.methods import _dac_watch as watch
 from ilk.methods._base import OnEpoch
-from ilk.methods._dac_steps import Learner
+from ilk.methods._dac_steps import Learner, predicted
 
 __all__ = ["Training"]
 
@@ -119,10 +119,12 @@ class Training:
                 learner.begin(upper, lower)
             learner.upper, learner.lower = upper, lower
             self._epoch(epoch)
-        features = learner.predicted()
+        several = int(self.table["n_init"]) > 1
+        # what decides between trainings is float32 throughout; the groups themselves are made as they are predicted
+        features = predicted(learner.net, learner.pool, learner.half and not several)
         upper, lower = self.schedule[-1]
         self.scores.append({"restart": self.restart, **watch.score(features, (upper + lower) / 2, self.seed)})
-        if int(self.table["n_init"]) > 1:
+        if several:
             self._keep(features.argmax(1).cpu().numpy())
 
     def _epoch(self, epoch: int) -> None:
