@@ -9,15 +9,12 @@ the candidate whose trainings agree most with each other. ACC is printed beside 
 
 from __future__ import annotations
 
-import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from dac_small import FIRST_SEED, K, compared
+from dac_small import FIRST_SEED, K, collected, compared, parser_of
 
 from ilk.methods import DAC
 
@@ -44,22 +41,13 @@ def trained(job: tuple[str, int, str, int]) -> dict[str, Any]:
 
 def main() -> None:
     """Train, compare, print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("source")
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--trainings", type=int, default=3)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     seeds = range(FIRST_SEED, FIRST_SEED + options.trainings)
-    kept: dict[str, Any] = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
-    jobs = [(name, seed, options.source, options.images) for seed in seeds for name in CANDIDATES]
-    wanted = [job for job in jobs if f"{job[0]}, seed {job[1]}" not in kept]
-    with ProcessPoolExecutor(options.processes) as pool:
-        for (name, seed, *_), one in zip(wanted, pool.map(trained, wanted), strict=True):
-            kept[f"{name}, seed {seed}"] = one
-            if options.keep:
-                options.keep.write_text(json.dumps(kept))
+    runs = [(name, seed, options.source, options.images) for seed in seeds for name in CANDIDATES]
+    kept = collected(trained, {f"{run[0]}, seed {run[1]}": run for run in runs}, options)
     truth = np.load(options.source)["y_train"][: options.images]
     told = {}
     for name in CANDIDATES:

@@ -19,6 +19,7 @@ import argparse
 import itertools
 import json
 import statistics
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ def digits() -> np.ndarray:
     return np.round(load_digits().images * 255 / 16).astype(np.uint8)
 
 
-def trained(settings: dict[str, Any], seed: int) -> dict[str, Any]:
+def trained(job: tuple[dict[str, Any], int]) -> dict[str, Any]:
     """Train once on one thread; return the groups, seconds and the loss that needs no labels."""
+    settings, seed = job
     torch.set_num_threads(1)
     model = DAC(K, preset="small", n_init=1, random_state=seed, settings=settings).fit(digits())
     seconds = next(told["seconds"] for told in model.history_ if told.get("stage") == "train" and "seconds" in told)
@@ -65,22 +67,33 @@ def compared(mine: list[dict[str, Any]], truth: np.ndarray) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Train, compare, print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(about: str | None) -> argparse.ArgumentParser:
+    """Return a parser for the options that recipes of this kind share."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trainings", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path)
-    options = parser.parse_args()
-    seeds = range(FIRST_SEED, FIRST_SEED + options.trainings)
+    return parser
+
+
+def collected(train: Callable[[Any], dict[str, Any]], jobs: dict[str, Any], options: Any) -> dict[str, dict[str, Any]]:
+    """Train every job by name, several at a time, but none that was kept before."""
     kept: dict[str, Any] = json.loads(options.keep.read_text()) if options.keep and options.keep.exists() else {}
-    wanted = [(name, seed) for seed in seeds for name in CANDIDATES if f"{name}, seed {seed}" not in kept]
+    wanted = [name for name in jobs if name not in kept]
     with ProcessPoolExecutor(options.processes) as pool:
-        settings, numbers = [CANDIDATES[name] for name, _ in wanted], [seed for _, seed in wanted]
-        for (name, seed), one in zip(wanted, pool.map(trained, settings, numbers), strict=True):
-            kept[f"{name}, seed {seed}"] = one
+        for name, one in zip(wanted, pool.map(train, [jobs[name] for name in wanted]), strict=True):
+            kept[name] = one
             if options.keep:
                 options.keep.write_text(json.dumps(kept))
+    return kept
+
+
+def main() -> None:
+    """Train, compare, print JSON."""
+    options = parser_of(__doc__).parse_args()
+    seeds = range(FIRST_SEED, FIRST_SEED + options.trainings)
+    jobs = {f"{name}, seed {seed}": (CANDIDATES[name], seed) for seed in seeds for name in CANDIDATES}
+    kept = collected(trained, jobs, options)
     truth = load_digits().target
     told = {name: compared([kept[f"{name}, seed {seed}"] for seed in seeds], truth) for name in CANDIDATES}
     chosen = max(told, key=lambda name: float(told[name]["agreement_of_seeds"]))

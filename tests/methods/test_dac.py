@@ -17,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from ilk import compute, metrics, runs
 from ilk.errors import Interrupted, NotEnoughMemory, RunError
 from ilk.methods import DAC
+from ilk.methods._dac_steps import predicted
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +221,19 @@ def test_restarts_are_told_and_the_kept_one_has_the_least_pair_loss_of_the_sound
     sound = [r for r in told if r["active"] == 3 and r["entropy"] >= 0.8 * max(r["entropy"] for r in told)] or told
     assert told[kept]["pair_loss"] <= 1.01 * min(r["pair_loss"] for r in sound)
     assert np.array_equal(model.labels_, model.predict(patterns()[0]))
+
+
+def test_what_decides_between_restarts_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[bool] = []
+
+    def seen(net: Any, pool: Any, half: bool) -> torch.Tensor:
+        used.append(half)
+        return predicted(net, pool, half)
+
+    monkeypatch.setattr("ilk.methods._dac_run.predicted", seen)
+    for n_init in (1, 2):
+        DAC(3, **SHORT, n_init=n_init, precision="bf16").fit(patterns()[0])
+    assert used == [True, False, False]
 
 
 # -- frozen features ---------------------------------------------------------------------------------------------------

@@ -73,3 +73,25 @@ def test_recorded_steps_see_altered_images() -> None:
         made.begin(0.9, 0.9)
         made.train(made.portions()[0], 0)
     assert not torch.equal(plain.net.trunk[0].weight, other.net.trunk[0].weight)
+
+
+def test_no_more_bytes_are_altered_ahead_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.methods._dac_graph._BYTES", 70 * 8 * 8 * 4)
+    made = learner("tiny")
+    graphs = Graphs(made, record=lambda body: body)
+    assert graphs.block == 70
+    read: list[int] = []
+    whole = made.pool.read
+    monkeypatch.setattr(made.pool, "read", lambda rows: read.append(len(rows)) or whole(rows))
+    sizes = [len(images) for _, images in graphs._altered(made.portions()[0])]
+    assert sum(read) == sum(sizes) == 10 * 120
+    assert max(read) <= 70
+
+
+def test_several_processes_take_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, gpu = table_of("released_star", 28), torch.device("cuda")
+    assert setup.graphed(table, gpu)
+    monkeypatch.setattr("ilk.compute.world_size", lambda: 2)
+    assert not setup.graphed(table, gpu)
+    with pytest.raises(ArgumentError, match="between processes"):
+        setup.graphed({**table, "graph": True}, gpu)

@@ -66,7 +66,8 @@ def alarm(record: Mapping[str, Any], k: int, batch: float, table: Mapping[str, A
         cures = [*scales, "fewer groups (-k)", *_again(table)]
         return f"only {active} of {k} groups have images. Try {_listed(cures)}"
     if record.get("positive") is not None and float(record["positive"]) < 1.05 / batch:
-        cure = "Lower upper= and lower=" if linear else "Try selection=all, whose one threshold is lower"
+        other = "another preset" if table["selection"] == "all" else "selection=all, whose one threshold is lower"
+        cure = "Lower upper= and lower=" if linear else f"Try {other}"
         return f"no two images count as the same group: the threshold is above all similarities. {cure}"
     return None
 

@@ -189,7 +189,8 @@ class DAC(ImageClusterer):
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
             chosen = setup.automatic(source, place, table["network"], table["image_size"])
-            self.notes_ += [setup.WHY[chosen]] if chosen in setup.WHY else []
+            if chosen in setup.WHY and table["network"] != "features":  # which is asked for, not decided here
+                self.notes_.append(setup.WHY[chosen])
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)
         table["graph"] = setup.graphed(table, place)
