@@ -75,10 +75,8 @@ def check_given(given: Mapping[str, Any], table: Mapping[str, Any]) -> None:
     for what, value, keys in _READ:
         named = [key for key in keys if given.get(key) not in (None, AUTO)] if table[what] == value else []
         if named:
-            raise ArgumentError(
-                f"{named[0]}={given[named[0]]!r}: nothing reads it with {what}={table[what]}; leave it out, or set {what}= "
-                "too."
-            )
+            about = f"nothing reads it with {what}={table[what]}; leave it out, or set {what}= too."
+            raise ArgumentError(f"{named[0]}={given[named[0]]!r}: {about}")
 
 
 _OF_CHUNKS = ("chunk", "inner_epochs", "reshuffle", "repeats", "drop_last", "target_batch", "consistency")
