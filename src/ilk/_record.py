@@ -22,7 +22,6 @@ from ilk.describe import Description, describe
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
-_WEIGHTS = "encoder.safetensors"
 FIRST = "first-groups.png"  # only as long as the job runs
 
 
@@ -173,16 +172,23 @@ def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) ->
 
 
 def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
-    """Give the run its own name for the encoder's weights: a hard link where possible, else a copy."""
-    weights = getattr(getattr(model, "encoder_", None), "weights_file", None)
-    if weights is None:
-        return
-    target = writer.folder / "model" / _WEIGHTS
-    target.unlink(missing_ok=True)
-    try:
-        os.link(weights, target)
-    except OSError:
-        shutil.copyfile(weights, target)
+    """Give the run its own names for the encoder's weights: hard links where possible, else a copy."""
+    for number, weights in enumerate(getattr(getattr(model, "encoder_", None), "weights_files", [])):
+        target = writer.folder / "model" / _weights_name(number)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(weights, target)
+        except OSError:
+            shutil.copyfile(weights, target)
+
+
+def _weights_name(number: int) -> str:
+    """Return the name of a file of weights; encoders side by side have several.
+
+    >>> _weights_name(0), _weights_name(1)
+    ('encoder.safetensors', 'encoder-2.safetensors')
+    """
+    return "encoder.safetensors" if number == 0 else f"encoder-{number + 1}.safetensors"
 
 
 def _figures(writer: runs.RunWriter, model: Any) -> None:
@@ -205,10 +211,12 @@ def _figures(writer: runs.RunWriter, model: Any) -> None:
         writer.update(warnings=[*writer.header["warnings"], *wrong])
 
 
-def weights_of(run: runs.Run) -> Path | None:
-    """Return the encoder's weights kept in `run`, or None where it needs none."""
-    path = run.path / "model" / _WEIGHTS
-    return path if path.exists() else None
+def weights_of(run: runs.Run) -> Path | list[Path] | None:
+    """Return the encoder's weights kept in `run`: a file, several where encoders stand side by side, or None."""
+    files: list[Path] = []
+    while (path := run.path / "model" / _weights_name(len(files))).exists():
+        files.append(path)
+    return files if len(files) > 1 else files[0] if files else None
 
 
 def _encoder(model: Any) -> dict[str, Any] | None:

@@ -54,6 +54,8 @@ class Work:
     apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
         Called by `workers` threads at the same time.
     batch_size, workers : int
+    canonical : bool
+        Rows come in the order of the content hashes instead of that of the source.
     """
 
     place: str
@@ -62,6 +64,7 @@ class Work:
     apply: Callable[[Tensor], Rows]
     batch_size: int
     workers: int
+    canonical: bool = False
 
 
 def collect(
@@ -327,11 +330,12 @@ class _Job:
             self.store.add(shard)
 
     def _gather(self) -> tuple[Rows, set[bytes]]:
-        """Return the features of all distinct readable images in the order of the source, and hashes that got lost."""
+        """Return the features of all distinct readable images, in the wanted order, and hashes that got lost."""
         self.distinct = {}
         by_shard: dict[str, list[tuple[int, int]]] = {}
         lost: set[bytes] = set()
-        for name in dict.fromkeys(self.hashes):
+        distinct = dict.fromkeys(self.hashes)
+        for name in sorted(distinct) if self.work.canonical else distinct:
             place = self.store.place(name)
             if name and place is None:
                 lost.add(name)

@@ -45,6 +45,7 @@ def collect_directly(
     folder: Path | None = None,
     on_progress: OnProgress | None = None,
     first: First | None = None,
+    canonical: bool = False,
 ) -> Encoded:
     """Make a row of `width` numbers of every distinct image of an array.
 
@@ -59,6 +60,8 @@ def collect_directly(
         Where rows beyond 256 MiB lie.
     on_progress, first
         As in `ilk.data.collect`.
+    canonical
+        Rows come in the order of the content hashes instead of that of the source.
     """
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
@@ -89,13 +92,16 @@ def collect_directly(
             features[known : len(rows)] = apply(source.read(rows[known:]))
             release(features)
     tell(n, n)
-    distinct = np.array(rows, np.int64)
+    distinct, features = np.array(rows, np.int64), features[: len(rows)]
+    if canonical:
+        order = np.array(sorted(range(len(rows)), key=lambda at: hashes[rows[at]]), np.int64)
+        features, distinct, position = _ordered(features, order, folder), distinct[order], np.argsort(order)[position]
     status = np.full(n, "duplicate", object)
     status[distinct] = "ok"
     seconds = time.perf_counter() - begin
     c, h, w = source.sized(None).shape
     return Encoded(
-        features=features[: len(rows)],
+        features=features,
         rows=distinct,
         position=position,
         status=status.tolist(),
@@ -110,3 +116,12 @@ def collect_directly(
         n_cached=0,
         thumbs=thumbs,
     )
+
+
+def _ordered(features: npt.NDArray[Any], order: npt.NDArray[np.int64], folder: Path | None) -> npt.NDArray[Any]:
+    """Return the rows of `features` in `order`; where they lie in a file, so does what is returned."""
+    found = room(features.shape[0], features.shape[1], features.dtype, folder)
+    for start in range(0, len(order), _ROWS):
+        found[start : start + _ROWS] = features[order[start : start + _ROWS]]
+        release(found)
+    return found

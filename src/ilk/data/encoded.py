@@ -54,8 +54,8 @@ class Encoded:
     Attributes
     ----------
     features : ndarray float16 (m, d)
-        One row per distinct readable image, in the order of the source. A memory-mapped temporary file if large.
-        `ilk.data.pack` keeps the pixels here, uint8.
+        One row per distinct readable image: in the order of the content hashes for features, of the source for the
+        pixels that `ilk.data.pack` keeps here (uint8). A memory-mapped temporary file if large.
     rows : ndarray (m,) int64
         Row of the source for each row of `features`.
     position : ndarray (n,) int64

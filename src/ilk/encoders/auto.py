@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ilk.data import ImageSource, is_small
-from ilk.encoders import weights
+from ilk.encoders import bundled, names, remembered, weights
 from ilk.encoders.facts import facts
-from ilk.errors import DataError, MissingDependency
+from ilk.errors import MissingDependency
 
-__all__ = ["KNOWN", "Choice", "available", "cache_size", "choose", "clear_cache"]
+__all__ = ["BETTER", "KNOWN", "Choice", "available", "bundled_choice", "cache_size", "choose", "clear_cache"]
 
 # best first: self-supervised on many images, then supervised ones
 KNOWN: Mapping[str, str] = {
-    "vit_small_patch14_dinov2.lvd142m": "DINOv2 small: self-supervised on 142 M photos; the default",
-    "vit_small_patch14_reg4_dinov2.lvd142m": "DINOv2 small with registers",
-    "vit_base_patch14_dinov2.lvd142m": "DINOv2 base: better, 4 times the work",
-    "vit_small_patch16_dinov3.lvd1689m": "DINOv3 small",
-    "vit_small_patch16_224.dino": "DINO small: self-supervised on ImageNet",
+    "vit_small_patch14_dinov2.lvd142m": "DINOv2-small: self-supervised on 142 M photos",
+    "vit_small_patch14_reg4_dinov2.lvd142m": "DINOv2-small with registers",
+    "vit_base_patch14_dinov2.lvd142m": "DINOv2-base: better, 4 times the work",
+    "vit_small_patch16_dinov3.lvd1689m": "DINOv3-small: self-supervised on 1.7 G photos",
+    "vit_small_patch16_224.dino": "DINO-small: self-supervised on ImageNet",
     "convnext_tiny.in12k_ft_in1k": "ConvNeXt tiny: supervised",
     "resnet50.a1_in1k": "ResNet-50: supervised",
     "resnet50.tv_in1k": "ResNet-50 as first published: supervised",
@@ -30,89 +30,175 @@ KNOWN: Mapping[str, str] = {
     "mobilenetv2_100.ra_in1k": "MobileNetV2: supervised, fast",
     "resnet18.a1_in1k": "ResNet-18: supervised, fast",
 }
-DEFAULT = next(iter(KNOWN))
+BETTER = (
+    "vit_small_patch14_dinov2.lvd142m",
+    "vit_small_patch14_reg4_dinov2.lvd142m",
+    "vit_small_patch16_dinov3.lvd1689m",
+    "vit_base_patch14_dinov2.lvd142m",
+)
+"""What "auto" takes before the bundled encoders, where its weights are on this machine."""
+
+WEIGHTLESS: Mapping[str, str] = {
+    "gradients": "which way strokes and edges run: for small uniform images",
+    "pixels": "the images themselves",
+    "learned": "what SimCLR.save wrote: give --weights FILE",
+    "classic": "HOG + colour histogram: near chance on photos",
+}
+
+PATIENCE = 300.0
+"""Seconds that "auto" lets the better of the bundled encoders take. Features are kept, so they are spent once."""
+
+_FAST = "EfficientNet-Lite0: supervised on ImageNet; comes with ilk"
+_BALANCED = "EfficientNet-Lite0 and -Lite2 side by side: better, 3 times the work; comes with ilk"
+_DECODE = 0.0025  # seconds of one core to read and decode a photo
+_LARGER = 2.2  # Lite2 at 260 pixels against Lite0 at 224: multiplications, and time as measured
+_DINOV2 = 12.0  # DINOv2-small against Lite0, likewise
 
 _OWN = ("features", "pixels", "files", "models", "weights")  # folders of the cache that ilk writes
 
 
 @dataclass
 class Choice:
-    """An encoder, the file with its weights, and what to tell the user."""
+    """An encoder, and what to say about it.
+
+    Attributes
+    ----------
+    bundled : bool
+        The name is the faster of the two bundled encoders; `bundled_choice` says which of them it is to be, once the
+        speed of this machine is known.
+    """
 
     name: str
     why: str
-    file: Path | None = None
     notes: list[str] = field(default_factory=list)
+    bundled: bool = False
 
 
-def choose(
-    source: ImageSource | None,
-    hub: Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    kept: Path | None = None,
-) -> Choice:
+def choose(source: ImageSource | None, hub: Path | None = None, kept: Path | None = None) -> Choice:
     """Choose an encoder for the images of `source`; `kept` is the cache, which remembers what timm knows.
 
-    1. Uniform images up to 64 pixels a side: always "pixels". Networks made for photos see a blown-up blur in them, and
-       the pixels do better (MNIST: accuracy .97 from pixels with the default pipeline) at no cost.
-    2. DINOv2-small, from the local cache or downloaded.
-    3. Without a network, the best of `KNOWN` whose weights are on this machine.
-    4. "classic", with a loud note.
+    1. Uniform images up to 64 pixels a side: "gradients". Networks made for photos see a blown-up blur in them.
+    2. A self-supervised network of `BETTER` whose weights are on this machine, DINOv2-small first.
+    3. One of the two bundled encoders.
+
+    No network is asked for anything.
+
+    Raises
+    ------
+    MissingDependency
+        timm does not load.
     """
     small = is_small(source) if source is not None else None
     if small is not None:
-        return Choice("pixels", f"pixels, because the images are small and uniform ({small[1]} × {small[0]})")
-    try:
-        cached = dict(_cached(hub, kept))
-        if DEFAULT in cached:
-            return Choice(
-                DEFAULT, "DINOv2-small, the best for photos of any kind; it is on this machine", cached[DEFAULT]
-            )
-        try:
-            file = weights.fetch(DEFAULT, facts(DEFAULT, kept), hub)
-            return Choice(DEFAULT, "DINOv2-small, the best for photos of any kind", file)
-        except DataError as error:
-            offline = str(error)
-    except MissingDependency as error:
-        cached, offline = {}, str(error)
-    if cached:
-        name, file = next(iter(cached.items()))
-        return Choice(name, f"{name}, the best encoder on this machine (DINOv2-small is not here)", file, [offline])
-    loud = (
-        "WEAK ENCODER: no pretrained weights are on this machine, so images are compared by hand-made features "
-        f"(HOG + colour), which are near chance on photos. {offline[:1].upper()}{offline[1:]}"
+        return Choice("gradients", f"gradients, because the images are small and uniform ({small[1]} × {small[0]})")
+    for name, _ in _cached(BETTER, hub, kept):
+        own = KNOWN[name].partition(":")[0]
+        return Choice(name, f"{own}, the best for photos that is on this machine")
+    return Choice(names.FAST, "", bundled=True)
+
+
+def bundled_choice(n: int, per_core: float, cores: int) -> tuple[str, str]:
+    """Return which bundled encoder to take, and why, in one line.
+
+    Parameters
+    ----------
+    n : int
+        Images to come; 0 where that is not known.
+    per_core : float
+        Images per second that one core sends through EfficientNet-Lite0, decoding apart.
+    cores : int
+        Cores that work at the same time.
+
+    Returns
+    -------
+    str, str
+        "balanced" where encoding all images with it takes at most `PATIENCE` seconds, else "fast".
+
+    Examples
+    --------
+    >>> bundled_choice(500, 120, 2)[0], bundled_choice(200_000, 120, 2)[0]
+    ('balanced', 'fast')
+    """
+    fast = n * (1 / per_core + _DECODE) / cores
+    both = n * ((1 + _LARGER) / per_core + _DECODE) / cores
+    better = (
+        "--encoder dinov2 is often better: it downloads 88 MB once and takes about "
+        f"{(_DINOV2 / per_core + _DECODE) / ((1 + _LARGER if both <= PATIENCE else 1) / per_core + _DECODE):.0f} times "
+        "as long on a CPU"
     )
-    return Choice("classic", "classic (HOG + colour), because no pretrained weights are at hand", None, [loud])
+    if both <= PATIENCE:
+        lasts = f"{n:,} images take about {_duration(both)} with it here" if n else "it sees most"
+        return "balanced", f"balanced (EfficientNet-Lite0 and -Lite2 side by side): {lasts}. {better}"
+    return "fast", (
+        f"fast (EfficientNet-Lite0): {n:,} images take about {_duration(fast)} with it here, "
+        f"{_duration(both)} with --encoder balanced. {better}"
+    )
 
 
-def _cached(hub: Path | None, kept: Path | None = None) -> Iterator[tuple[str, Path]]:
-    """Yield the models of `KNOWN` whose weights are on this machine, best first."""
-    for name in KNOWN:
+def _duration(seconds: float) -> str:
+    """Return a length of time in few words.
+
+    >>> _duration(4.4), _duration(200), _duration(9000)
+    ('4 s', '3 minutes', '2.5 hours')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+
+
+def _cached(wanted: Iterable[str], hub: Path | None, kept: Path | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield the models of `wanted` whose weights are on this machine, with their files, in order."""
+    for name in wanted:
+        entry = remembered.find(kept, name)
+        if entry is not None and kept is not None:
+            yield name, entry.file(kept)
+            continue
         cfg = facts(name, kept)
         file = None if cfg is None else weights.locate(cfg, hub)
         if file is not None:
             yield name, file
 
 
-def available(hub: Path | None = None) -> list[dict[str, Any]]:
-    """Return one dict per encoder worth naming: name, what, cached (bool), bytes (of the weights; 0 where unknown).
+def available(hub: Path | None = None, kept: Path | None = None) -> list[dict[str, Any]]:
+    """Return one dict per encoder worth naming.
 
     Any other model of timm works as well.
+
+    Returns
+    -------
+    list of dict
+        ``name`` as one types it; ``model``, what it stands for; ``what``; ``ready``: "bundled", "cached" (in the local
+        cache of the hub), "remembered", "always", or "download"; ``cached`` (bool): it needs no network; ``bytes`` of
+        the weights, 0 where unknown; ``origin``: the file that remembered weights came from.
     """
     rows: list[dict[str, Any]] = []
+    own = {entry.name: entry for entry in remembered.listed(kept)}
     try:
-        cached = dict(_cached(hub))
+        cached = dict(_cached([name for name in KNOWN if name not in own], hub, None))
     except MissingDependency:
         cached = {}
-    for name, what in KNOWN.items():
-        size = cached[name].stat().st_size if name in cached else 0
-        rows.append({"name": name, "what": what, "cached": name in cached, "bytes": size})
-    rows.append(
-        {"name": "pixels", "what": "the images themselves: for small uniform images", "cached": True, "bytes": 0}
-    )
-    rows.append({"name": "learned", "what": "what SimCLR.save wrote: give --weights FILE", "cached": True, "bytes": 0})
-    rows.append({"name": "classic", "what": "HOG + colour histogram: the last resort", "cached": True, "bytes": 0})
+    shorter = {model: short for short, model in names.SHORT.items()}
+    for model, what in {names.FAST: _FAST, names.BALANCED: _BALANCED, **KNOWN}.items():
+        files = [bundled.file(part) for part in model.split("+")] if model not in KNOWN else [cached.get(model)]
+        ready = "bundled" if model not in KNOWN and all(files) else "cached" if all(files) else "download"
+        if model in own:
+            ready, files = "remembered", [own[model].file(kept)]  # type: ignore[arg-type]
+        rows.append(_row(shorter.get(model, model), model, what, ready, files, own))
+    for model in own:
+        if model not in KNOWN:
+            files = [own[model].file(kept)]  # type: ignore[arg-type]
+            rows.append(_row(model, model, "a network of timm, with your weights", "remembered", files, own))
+    for name, what in WEIGHTLESS.items():
+        rows.append(_row(name, name, what, "always", [], own))
     return rows
+
+
+def _row(
+    name: str, model: str, what: str, ready: str, files: list[Path | None], own: Mapping[str, remembered.Remembered]
+) -> dict[str, Any]:
+    size = sum(file.stat().st_size for file in files if file is not None)
+    row = {"name": name, "model": model, "what": what, "ready": ready, "cached": ready != "download", "bytes": size}
+    return row | ({"origin": own[model].origin} if model in own else {})
 
 
 def cache_size(cache: str | Path) -> dict[str, int]:
@@ -125,13 +211,22 @@ def cache_size(cache: str | Path) -> dict[str, int]:
 
 
 def clear_cache(cache: str | Path) -> int:
-    """Remove what ilk keeps in `cache`, and nothing else; return how many bytes that was."""
+    """Remove what ilk keeps in `cache`, and nothing else; return how many bytes that was.
+
+    Weights that were given to be remembered stay: they cannot be made again.
+    """
     import shutil
 
-    size = sum(cache_size(cache).values())
+    home = Path(cache).expanduser()
+    size, stay = sum(cache_size(cache).values()), remembered.kept_files(home)
     for kind in _OWN:
-        folder = Path(cache).expanduser() / kind
+        folder = home / kind
         if folder.is_symlink() or not folder.is_dir():
             continue
-        shutil.rmtree(folder, ignore_errors=True)
-    return size
+        if not any(file.parent == folder for file in stay):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        for path in folder.iterdir():
+            if path not in stay and not path.is_dir():
+                path.unlink(missing_ok=True)
+    return size - sum(cache_size(cache).values())

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import functools
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ilk import compute
 from ilk.data import ImageSource, square
-from ilk.data.sources import evenly
-from ilk.encoders import backend, pretrained, runners, weights
-from ilk.encoders.auto import Choice, choose
+from ilk.encoders import backend, bundled, names
+from ilk.encoders import weights as weights_module
+from ilk.encoders.auto import bundled_choice, choose
 from ilk.encoders.classic import build_classic
-from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
+from ilk.encoders.facts import remembered
+from ilk.encoders.frozen import SETTINGS, FrozenEncoder, check_settings
+from ilk.encoders.gradients import build_gradients
+from ilk.encoders.joined import join, share_files
 from ilk.encoders.learned import build_learned
+from ilk.encoders.loading import build_timm, open_home
+from ilk.encoders.own import build_own, is_own, name_of, rebuild_own
 from ilk.encoders.pixels import build_pixels
+from ilk.encoders.remembered import identify
 from ilk.errors import ArgumentError, RunError
 
 __all__ = ["build", "rebuild"]
 
-_PROBE = 16
-_FEW = 2000  # images whose flattened maps hardly ever are too large: timm need not be asked for their size first
-_BATCH_CPU, _BATCH_GPU = 8, 64
 _PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def build(
-    name: str = "auto",
+    name: Any = "auto",
     *,
     weights: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -48,12 +47,14 @@ def build(
 
     Parameters
     ----------
-    name : str
-        "auto" (see `ilk.encoders.auto`), "pixels", "classic", "learned" (written by `ilk.SimCLR.save`), or any model of
-        timm.
+    name : str, callable or nn.Module
+        "auto" (see `ilk.encoders.auto`), a short name (see `ilk.encoders.names`), "pixels", "gradients", "classic",
+        "learned" (written by `ilk.SimCLR.save`), any model of timm, several of these joined by "+", or an encoder of
+        your own: an object, or ``module:function``.
     weights : path, optional
-        Safetensors file or state dict for a model of timm, or the file of "learned"; otherwise the local caches are
-        searched, then the weights are downloaded.
+        Safetensors file or state dict for a model of timm, or the file of "learned". With "auto" the file says which
+        network it belongs to. Otherwise remembered and bundled weights and the local caches are searched, then the
+        weights of a network that was asked for by name are downloaded. Given weights are remembered in `cache`.
     settings : mapping, optional
         See `SETTINGS`.
     source : ImageSource, optional
@@ -80,44 +81,134 @@ def build(
     The first time a model is used on a CPU it is converted for OpenVINO (2 to 10 s).
     """
     _check(name, weights, precision)
-    place = compute.device(device)
-    kept = None if cache is None else Path(cache).expanduser()
-    found = choose(source, hub, settings, kept) if name == "auto" else Choice(name, _reason(name, weights))
-    if found.name == "pixels":
-        encoder = build_pixels(settings, source)
-    elif found.name == "classic":
-        encoder = build_classic(settings)
-    elif found.name == "learned":
-        home = _home(cache)
-        encoder = build_learned(weights, settings, place, home.path / "weights")
-        encoder._home = home  # type: ignore[attr-defined]
+    asked = _Asked(dict(settings or {}), source, compute.device(device), precision, cache, hub)
+    if is_own(name):
+        return replace(build_own(name, settings, asked.device), why=f"{name_of(name)}, your own")
+    if name == "auto" and weights is None:
+        encoder = _chosen(asked)
     else:
-        file = Path(weights).expanduser() if weights is not None else found.file
-        encoder = _pretrained(found.name, file, settings, source, place, precision, cache=_home(cache), hub=hub)
-    encoder.why = found.why
-    encoder.notes[:0] = found.notes
-    if found.name == "classic" and name != "auto":
-        encoder.notes.append(
-            "hand-made features (HOG + colour) say little about photos; a pretrained encoder says far more"
-        )
+        file = None if weights is None else Path(weights).expanduser()
+        wanted = [_owner(file, asked.kept)] if name == "auto" and file is not None else names.parts(str(name))
+        encoder = _side_by_side(wanted, asked, file)
+        encoder.why = encoder.why or _reason(str(name), encoder, file)
     return encoder
 
 
-def _check(name: str, weights: str | Path | None, precision: str) -> None:
+@dataclass
+class _Asked:
+    """What the caller of `build` wants, but for the name."""
+
+    settings: dict[str, Any]
+    source: ImageSource | None
+    device: torch.device
+    precision: str
+    cache: str | Path | None
+    hub: Path | None
+
+    @property
+    def kept(self) -> Path | None:
+        return None if self.cache is None else Path(self.cache).expanduser()
+
+
+def _chosen(asked: _Asked) -> FrozenEncoder:
+    """Return the encoder that "auto" comes to."""
+    found = choose(asked.source, asked.hub, asked.kept)
+    encoder = _side_by_side([found.name], asked, None)
+    if found.bundled:
+        speed = remembered(
+            asked.kept, ("speed", encoder.key, encoder.workers), lambda: _images_per_second(encoder, asked.device)
+        )
+        n = 0 if asked.source is None else len(asked.source)
+        name, found.why = bundled_choice(n, float(speed), encoder.workers)
+        if name == "balanced":
+            second = names.parts(name)[1]
+            settings, signed = _split(asked.settings, True)
+            encoder = join([encoder, _one(second, replace(asked, settings=settings), None)], signed)
+    encoder.why = found.why
+    encoder.notes[:0] = found.notes
+    return encoder
+
+
+def _images_per_second(encoder: FrozenEncoder, place: torch.device) -> float:
+    """Return how many images a second one call at a time encodes: the best of three, rounded to two digits."""
+    pixels = backend.synthetic(encoder.batch_size, *square(encoder.image_size))
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        encoder(pixels)
+        best = min(best, time.perf_counter() - start)
+    return float(f"{len(pixels) / max(best, 1e-9):.2g}")
+
+
+def _side_by_side(wanted: list[str], asked: _Asked, file: Path | None) -> FrozenEncoder:
+    """Build one encoder, or several and join them."""
+    if len(wanted) > 1 and file is not None:
+        raise ArgumentError(
+            f"weights={str(file)!r}: they can belong to one of {', '.join(wanted)} only. "
+            "Remember them first: ilk encoders add FILE"
+        )
+    settings, signed = _split(asked.settings, len(wanted) > 1)
+    parts = [_one(name, replace(asked, settings=_own_settings(settings, name, wanted)), file) for name in wanted]
+    if len(parts) == 1 and not signed:
+        return parts[0]
+    return join(parts, signed)
+
+
+def _split(settings: Mapping[str, Any], default: bool) -> tuple[dict[str, Any], bool]:
+    """Return the settings of the parts, and whether their numbers get a signed square root."""
+    rest = {key: value for key, value in settings.items() if key != "signed_sqrt"}
+    signed = check_settings(settings, tuple(SETTINGS), "").get("signed_sqrt") if "signed_sqrt" in settings else None
+    return rest, default if signed is None else bool(signed)
+
+
+def _own_settings(settings: Mapping[str, Any], name: str, wanted: list[str]) -> dict[str, Any]:
+    """Return those of `settings` that the encoder `name` has; one that none has is left for it to refuse."""
+    if len(wanted) == 1 or name not in names.BUILT_IN:
+        return dict(settings)
+    return {key: value for key, value in settings.items() if key in ("image_size", "resize")}
+
+
+def _one(name: str, asked: _Asked, file: Path | None) -> FrozenEncoder:
+    """Build a single encoder."""
+    if name == "pixels":
+        return build_pixels(asked.settings, asked.source)
+    if name == "gradients":
+        return build_gradients(asked.settings, asked.source)
+    if name == "classic":
+        weak = "hand-made features (HOG + colour) say little about photos; a pretrained encoder says far more"
+        return replace(build_classic(asked.settings), notes=[weak])
+    home = open_home(asked.cache)
+    if name == "learned":
+        encoder = build_learned(file, asked.settings, asked.device, home.path / "weights")
+        return replace(encoder, home=home)
+    return build_timm(
+        name, file, asked.settings, asked.source, asked.device, asked.precision, cache=home, hub=asked.hub
+    )
+
+
+def _owner(file: Path, kept: Path | None) -> str:
+    """Return the network that a file of weights belongs to."""
+    return identify(file, bundled.renamed(weights_module.read(file)), kept)
+
+
+def _check(name: Any, weights: str | Path | None, precision: str) -> None:
     if precision not in _PRECISIONS:
         raise ArgumentError(f"precision={precision!r}: must be one of {', '.join(_PRECISIONS)}")
-    if weights is not None and name in ("pixels", "classic", "auto"):
-        raise ArgumentError(f"weights={str(weights)!r}: encoder {name!r} takes none; name the model they belong to")
+    if weights is not None and (is_own(name) or name in ("pixels", "gradients", "classic")):
+        raise ArgumentError(f"weights={str(weights)!r}: encoder {name_of(name)!r} takes none")
 
 
-def _reason(name: str, weights: str | Path | None) -> str:
-    return f"{name}, as asked" + (f", with the weights in {Path(weights).name}" if weights is not None else "")
+def _reason(name: str, encoder: FrozenEncoder, file: Path | None) -> str:
+    stands = "" if encoder.name == name or name == "auto" else f" ({encoder.name})"
+    given = f", with the weights in {file.name}" if file is not None else ""
+    return f"{encoder.name if name == 'auto' else name}{stands}, as asked{given}"
 
 
 def rebuild(
     spec: Mapping[str, Any],
-    weights_file: str | Path | None = None,
+    weights_file: str | Path | Sequence[str | Path] | None = None,
     *,
+    own: Any = None,
     device: str | torch.device = "auto",
     precision: str = "auto",
     cache: str | Path | None = None,
@@ -127,31 +218,37 @@ def rebuild(
     Raises
     ------
     RunError
-        `weights_file` is missing or does not hold the weights of that encoder.
+        `weights_file` is missing or does not hold the weights of that encoder; or it was the user's own, and `own` is
+        none.
     """
+    place = compute.device(device)
+    if spec.get("own") is True:
+        return replace(rebuild_own(spec, own, place), why="as in the run")
+    if "parts" in spec:
+        return _rebuild_joined(spec, weights_file, device, precision, cache)
     try:
         name, settings, wanted = str(spec["name"]), dict(spec["settings"]), spec["weights_hash"]
         if name == "pixels":
             return replace(build_pixels({"resize": settings["resize"]}, None, spec), why="as in the run")
+        if name == "gradients":
+            return replace(build_gradients({"resize": settings["resize"]}, None, spec), why="as in the run")
         if name == "classic":
             return replace(build_classic(settings), why="as in the run")
         exact = precision if precision != "auto" else str(spec["precision"])
-        own = str(spec["backend"])
+        made_by = str(spec["backend"])
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise RunError(f"the description of the run's encoder is damaged ({error}); run the command again") from None
-    if weights_file is None or not Path(weights_file).is_file():
-        raise RunError(f"the weights of the run's encoder {name} are missing ({weights_file}); run the command again")
-    place = compute.device(device)
-    file = Path(weights_file)
+    (file,) = share_files([spec], weights_file)
+    if file is None or not file.is_file():
+        raise RunError(f"the weights of the run's encoder {name} are missing ({file}); run the command again")
     if name == "learned":
-        home = _home(cache)
+        home = open_home(cache)
         learned = build_learned(file, None, place, home.path / "weights")
         if learned.weights_hash != wanted:
             raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
-        learned._home = home  # type: ignore[attr-defined]
-        return replace(learned, why="as in the run")
-    encoder = _pretrained(
-        name, file, settings, None, place, exact, cache=_home(cache), wanted=wanted, plain=own == "torch"
+        return replace(learned, why="as in the run", home=home)
+    encoder = build_timm(
+        name, file, settings, None, place, exact, cache=open_home(cache), wanted=wanted, plain=made_by == "torch"
     )
     encoder.why = "as in the run"
     if encoder.key != spec["key"]:
@@ -162,109 +259,21 @@ def rebuild(
     return encoder
 
 
-class _Home:
-    """The cache, or a temporary folder that is removed when the encoder is."""
-
-    def __init__(self, path: Path, temporary: bool) -> None:
-        self.path = path
-        if temporary:
-            weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
-
-
-def _home(cache: str | Path | None) -> _Home:
-    if cache is None:
-        return _Home(Path(tempfile.mkdtemp(prefix="ilk-encoder-")), temporary=True)
-    return _Home(Path(cache).expanduser(), temporary=False)
-
-
-def _pretrained(
-    name: str,
-    file: Path | None,
-    settings: Mapping[str, Any] | None,
-    source: ImageSource | None,
-    place: torch.device,
-    precision: str,
-    *,
-    cache: _Home,
-    hub: Path | None = None,
-    wanted: str | None = None,
-    plain: bool = False,
+def _rebuild_joined(
+    spec: Mapping[str, Any], files: Any, device: str | torch.device, precision: str, cache: str | Path | None
 ) -> FrozenEncoder:
-    what = pretrained.recipe(name, settings, cache.path)
-    if what.pool == "flatten" and source is not None and len(source) > _FEW:  # few are checked when they are encoded
-        check_room(len(source), pretrained.flat_width(what), what.pool)  # before any weights are fetched or images read
-    file = file or weights.locate(what.cfg, hub) or weights.fetch(name, what.cfg, hub)
-    state = pretrained.trimmed(weights.read(file), what)
-    content = weights.content(state)
-    if wanted is not None and content != wanted:
-        raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
-    forward, verdict, backend_name = _runner(what, state, content, file, source, place, precision, cache, plain)
-    size = square(what.image_size)
-    mean_std = [list(what.cfg.mean), list(what.cfg.std)]
-    how = [size, what.crop_pct, mean_std, backend_name, verdict.precision]
-    encoder = FrozenEncoder(
-        name=name,
-        settings=what.settings,
-        key=digest("pretrained", 1, DECODE_VERSION, name, content, what.settings, how),
-        image_size=what.image_size,
-        n_features=verdict.n_features,
-        forward=forward,
-        resize=what.resize,
-        crop_pct=what.crop_pct,
-        batch_size=_BATCH_CPU if place.type == "cpu" else _BATCH_GPU,
-        workers=compute.threads(),
-        backend=verdict.backend,
-        precision=verdict.precision,
-        weights_hash=content,
-        weights_file=weights.keep(state, content, cache.path / "weights"),
-        notes=[verdict.note] if verdict.note else [],
-    )
-    encoder._home = cache  # type: ignore[attr-defined]  # the temporary folder lives as long as the encoder
+    """Build encoders that stood side by side again."""
+    try:
+        specs, signed = [dict(part) for part in spec["parts"]], bool(spec["settings"]["signed_sqrt"])
+        shared = share_files(specs, files)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"the description of the run's encoder is damaged ({error}); run the command again") from None
+    if not specs or any("parts" in part for part in specs):
+        raise RunError("the description of the run's encoder is damaged (its parts); run the command again")
+    parts = [
+        rebuild(part, file, device=device, precision=precision, cache=cache)
+        for part, file in zip(specs, shared, strict=True)
+    ]
+    encoder = join(parts, signed)
+    encoder.why = "as in the run"
     return encoder
-
-
-def _runner(
-    what: pretrained.Recipe,
-    state: weights.State,
-    content: str,
-    file: Path,
-    source: ImageSource | None,
-    place: torch.device,
-    precision: str,
-    cache: _Home,
-    plain: bool,
-) -> tuple[Forward, backend.Verdict, str]:
-    """Return the runner, what is known about it, and the back end's name for the key."""
-    make = functools.partial(pretrained.network, what, state, file)
-    size = square(what.image_size)
-    if place.type == "cpu" and not plain:
-        key = digest(what.name, what.settings, what.crop_pct, content, DECODE_VERSION)
-        probe: Callable[[], Tensor] = functools.partial(_probe, source, what)
-        forward, verdict = backend.on_cpu(
-            make,
-            probe,
-            cache.path,
-            key=key,
-            size=size,
-            precision=precision,
-            workers=compute.threads(),
-        )
-    else:
-        graph = make()
-        half = precision == "bf16" or (precision == "auto" and place.type == "cuda")
-        verdict = backend.Verdict("torch", "bf16" if half else "fp32", 0, 1.0)
-        batch = _BATCH_CPU if place.type == "cpu" else _BATCH_GPU
-        forward = runners.TorchRunner(graph, batch, verdict.precision, place)
-    if not verdict.n_features:
-        verdict = replace(verdict, n_features=forward(backend.synthetic(1, *size)).shape[1])
-    return forward, verdict, verdict.backend if place.type == "cpu" else "torch-cuda"
-
-
-def _probe(source: ImageSource | None, what: pretrained.Recipe) -> Tensor:
-    """Return uint8 (m, 3, h, w): images of the source where there are at least 4, else synthetic ones."""
-    if source is not None and len(source):
-        block = source.sized(what.image_size, what.resize, what.crop_pct).scan(evenly(len(source), _PROBE))
-        pixels = block.pixels[torch.from_numpy(block.ok)]
-        if len(pixels) >= 4:
-            return pixels.expand(-1, 3, -1, -1)
-    return backend.synthetic(_PROBE, *square(what.image_size))

@@ -55,6 +55,9 @@ def encode(
 
     Notes
     -----
+    The rows of the features are in the order of the images' content hashes: what follows does not depend on the names
+    of the files or on their order.
+
     Memory: (workers + 3) blocks of ``encoder.batch_size`` images, one shard, and features beyond 256 MiB in a nameless
     file in the cache. A process that is killed loses at most the one shard in work. An odd file never stops it.
     """
@@ -69,8 +72,19 @@ def encode(
             )
         return features.clip(-_LARGEST, _LARGEST).astype(np.float16)
 
-    work = Work(f"features/{encoder.key}", encoder.n_features, np.float16, halves, encoder.batch_size, encoder.workers)
+    work = Work(
+        f"features/{encoder.key}",
+        encoder.n_features,
+        np.float16,
+        halves,
+        encoder.batch_size,
+        encoder.workers,
+        canonical=True,
+    )
+    cache = cache if encoder.lasting else None
     sized = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
-    if isinstance(sized, ArrayImages) and encoder.name == "pixels":  # reading them is as fast as any cache
-        return collect_directly(sized, encoder.n_features, np.float16, halves, on_progress=on_progress, first=first)
+    if isinstance(sized, ArrayImages) and encoder.name in ("pixels", "gradients"):  # as fast as any cache
+        return collect_directly(
+            sized, encoder.n_features, np.float16, halves, on_progress=on_progress, first=first, canonical=True
+        )
     return collect(sized, work, cache=cache, on_progress=on_progress, first=first)

@@ -24,6 +24,8 @@ SETTINGS: Mapping[str, str] = {
     "pool": "gap | flatten | logits | softmax | cls: which features a network gives",
     "pad_type": "same: TensorFlow's padding, for weights that were trained with it",
     "resize": "crop | stretch: keep the proportions and cut, or not",
+    "signed_sqrt": "true | false: signed square root of the numbers; on where encoders stand side by side",
+    "encoder_key": "a name for the features of your own encoder: only then are they kept in the cache",
 }
 """What may be set for an encoder, and what it means."""
 
@@ -40,13 +42,22 @@ class FrozenEncoder:
     Attributes
     ----------
     name : str
-        "pixels", "classic" or a model of timm.
+        "pixels", "gradients", "classic", a model of timm, several joined by +, or ``module:function``.
     settings : dict
         All settings, resolved.
     key : str
         Hex digits; equal keys give equal features. Names the feature cache.
     weights_hash, weights_file : str or None, Path or None
-        Content of the weights, and a safetensors file that holds exactly them.
+        Content of the weights, and a safetensors file that holds exactly them; encoders side by side have several,
+        see `weights_files`.
+    parts : list of FrozenEncoder
+        The encoders that stand side by side, in the order of their features; empty where there is one.
+    own : bool
+        An object of the user's own, which `rebuild` has to be given again.
+    lasting : bool
+        Whether features may be found again in a cache by their `key`.
+    home : object
+        Keeps a temporary folder with the weights alive.
     image_size, resize, crop_pct
         What `ImageSource.sized` is to be called with.
     n_features : int
@@ -80,6 +91,10 @@ class FrozenEncoder:
     precision: str = "fp32"
     weights_hash: str | None = None
     weights_file: Path | None = None
+    parts: list[FrozenEncoder] = field(default_factory=list)
+    own: bool = False
+    lasting: bool = True
+    home: object = field(default=None, repr=False)
     why: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -112,6 +127,11 @@ class FrozenEncoder:
             features[start : start + len(part)] = self.forward(_channels(part, self.channels))
         return features
 
+    @property
+    def weights_files(self) -> list[Path]:
+        """The files with the weights: of every part, in order."""
+        return [file for part in self.parts or [self] if (file := part.weights_file) is not None]
+
     def spec(self) -> dict[str, Any]:
         """Return what `rebuild` needs beside the weights, as plain JSON."""
         return {
@@ -126,6 +146,8 @@ class FrozenEncoder:
             "crop_pct": self.crop_pct,
             "channels": self.channels,
             "n_features": self.n_features,
+            **({"parts": [part.spec() for part in self.parts]} if self.parts else {}),
+            **({"own": True} if self.own else {}),
         }
 
 
@@ -169,11 +191,21 @@ def check_settings(settings: Mapping[str, Any] | None, allowed: tuple[str, ...],
 
 
 def _checked(key: str, value: Any) -> Any:
-    choices = {"pool": POOLS, "pad_type": ("same", "default"), "resize": ("crop", "stretch")}
+    if key == "encoder_key":
+        if not isinstance(value, str | int) or not str(value):
+            raise ArgumentError(f"encoder_key={value!r}: give a short name, such as mine-v1")
+        return str(value)
+    choices = {
+        "pool": POOLS,
+        "pad_type": ("same", "default"),
+        "resize": ("crop", "stretch"),
+        "signed_sqrt": (True, False),
+    }
     if key in choices:
         if value not in choices[key]:
             raise ArgumentError(
-                f"{key}={value!r}: must be one of {', '.join(choices[key])}.{nearest(str(value), choices[key])}"
+                f"{key}={value!r}: must be one of {', '.join(map(str, choices[key]))}."
+                f"{nearest(str(value), map(str, choices[key]))}"
             )
         return value
     sides = list(value) if isinstance(value, (list, tuple)) and len(value) == 2 else [value]

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ilk import compute
 from ilk.data import Resize, Size, square
+from ilk.encoders import names
 from ilk.encoders.facts import Facts, facts, remembered, timm
 from ilk.encoders.frozen import check_settings
 from ilk.encoders.weights import State
-from ilk.errors import ArgumentError, DataError, nearest
+from ilk.errors import ArgumentError, DataError
 
-__all__ = ["Recipe", "flat_width", "network", "recipe", "trimmed"]
+__all__ = ["Recipe", "fits", "flat_width", "network", "recipe", "trimmed"]
 
 _VIT_SIDE = 224
 _ALLOWED = ("image_size", "pool", "pad_type", "resize")
@@ -61,10 +62,10 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None, kept: Path | No
     """
     cfg = facts(name, kept)
     if cfg is None:
-        known = [*timm().list_models(), *timm().list_pretrained(), "pixels", "classic", "auto"]
+        known = [*timm().list_models(), *timm().list_pretrained()]
         raise ArgumentError(
-            f"encoder {name!r} is unknown.{nearest(name, known)} Use auto, pixels, classic or a model of timm "
-            "(`ilk encoders` lists some)"
+            f"encoder {name!r} is unknown.{names.similar(name, known)} Use auto, fast, balanced, dinov2, pixels, "
+            "gradients, a model of timm, or your own as module:function (`ilk encoders` lists some)."
         )
     wanted = check_settings(settings, _ALLOWED, name)
     own = _VIT_SIDE if cfg.fixed_input_size and cfg.input_size[-1] > _VIT_SIDE else int(cfg.input_size[-1])
@@ -96,6 +97,20 @@ def trimmed(state: State, what: Recipe) -> State:
     if what.pool in _NEEDS_HEAD:
         return kept
     return {key: value for key, value in kept.items() if not _is_head(key, what)}
+
+
+def fits(state: State, name: str, kept: Path | None = None) -> bool:
+    """Return whether `state` has the names and shapes of the timm model `name`; a classifier may be missing."""
+    what = recipe(name, None, kept)
+    with torch.device("meta"), compute.seeded(0):
+        own = timm().create_model(name, pretrained=False).state_dict()
+    shapes = {key: tuple(value.shape) for key, value in own.items() if not key.endswith("num_batches_tracked")}
+    found = {key: tuple(value.shape) for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    backbone = {key: shape for key, shape in shapes.items() if not _is_head(key, what)}
+    free = {"pos_embed", "mask_token"}  # positions are interpolated
+    if any(found.get(key) != shape for key, shape in backbone.items() if key not in free):
+        return False
+    return all(key in shapes or key in free or _is_head(key, what) for key in found)
 
 
 def _is_head(key: str, what: Recipe) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 import warnings
@@ -16,11 +17,12 @@ from torch import Tensor
 
 from ilk.errors import DataError
 
-__all__ = ["State", "content", "fetch", "keep", "locate", "read"]
+__all__ = ["State", "architecture", "content", "fetch", "keep", "locate", "read"]
 
 State = dict[str, Tensor]
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
+_SAYS = ("architecture", "arch", "model_name")
 _TIMEOUT = 3.0  # seconds for the first answer of the hub
 _WRAPPERS = ("state_dict", "model", "model_state", "state_dict_ema", "model_ema")
 
@@ -117,6 +119,34 @@ def read(path: Path) -> State:
             "save the state dict as safetensors"
         ) from None
     return _state(loaded, path)
+
+
+def architecture(path: Path) -> str | None:
+    """Return the network that a file of weights says it belongs to, or None: from the header of safetensors, from a
+    checkpoint's ``arch`` or ``architecture``, or from a ``config.json`` beside the file, as the hub has it.
+    """
+    words: dict[str, Any] = {}
+    try:
+        with path.open("rb") as head:
+            start = head.read(2)
+        if start == b"PK":
+            loaded = torch.load(path, map_location="meta", weights_only=True)
+            words = dict(loaded) if isinstance(loaded, Mapping) else {}
+        else:
+            from safetensors import safe_open
+
+            with safe_open(path, "pt") as file:
+                words = file.metadata() or {}
+    except Exception:  # it is only asked for its name: `read` says what is wrong with it
+        words = {}
+    beside = path.with_name("config.json")
+    if not any(key in words for key in _SAYS) and beside.is_file() and beside.stat().st_size < 2**20:
+        try:
+            said = json.loads(beside.read_text("utf-8"))
+            words = said if isinstance(said, dict) else {}
+        except (OSError, ValueError):
+            words = {}
+    return next((str(words[key]) for key in _SAYS if isinstance(words.get(key), str)), None)
 
 
 def _state(loaded: Any, path: Path) -> State:

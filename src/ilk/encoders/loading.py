@@ -1,0 +1,147 @@
+"""A network of timm with its weights as a frozen encoder: found, checked, converted, kept."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ilk import compute
+from ilk.data import ImageSource, square
+from ilk.data.sources import evenly
+from ilk.encoders import backend, bundled, pretrained, runners, weights
+from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
+from ilk.encoders.remembered import find, remember
+from ilk.errors import RunError
+
+__all__ = ["Home", "build_timm", "open_home"]
+
+_PROBE = 16
+_FEW = 2000  # images whose flattened maps hardly ever are too large: timm need not be asked for their size first
+_BATCH_CPU, _BATCH_GPU = 8, 64
+
+
+class Home:
+    """The cache, or a temporary folder that is removed when the encoder is."""
+
+    def __init__(self, path: Path, temporary: bool) -> None:
+        self.path, self.temporary = path, temporary
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+
+
+def open_home(cache: str | Path | None) -> Home:
+    if cache is None:
+        return Home(Path(tempfile.mkdtemp(prefix="ilk-encoder-")), temporary=True)
+    return Home(Path(cache).expanduser(), temporary=False)
+
+
+def build_timm(
+    name: str,
+    file: Path | None,
+    settings: Mapping[str, Any] | None,
+    source: ImageSource | None,
+    place: torch.device,
+    precision: str,
+    *,
+    cache: Home,
+    hub: Path | None = None,
+    wanted: str | None = None,
+    plain: bool = False,
+) -> FrozenEncoder:
+    kept = None if cache.temporary or wanted is not None else cache.path
+    entry = find(kept, name) if file is None else None
+    if entry is not None and kept is not None:
+        settings, file = {**entry.settings, **(settings or {})}, entry.file(kept)
+    what = pretrained.recipe(name, settings, cache.path)
+    if what.pool == "flatten" and source is not None and len(source) > _FEW:  # few are checked when they are encoded
+        check_room(len(source), pretrained.flat_width(what), what.pool)  # before any weights are fetched or images read
+    given = file
+    file = file or bundled.file(name) or weights.locate(what.cfg, hub) or weights.fetch(name, what.cfg, hub)
+    whole = bundled.renamed(weights.read(file))
+    state = pretrained.trimmed(whole, what)
+    content = weights.content(state)
+    if wanted is not None and content != wanted:
+        raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
+    forward, verdict, backend_name = _runner(what, state, content, file, source, place, precision, cache, plain)
+    size = square(what.image_size)
+    mean_std = [list(what.cfg.mean), list(what.cfg.std)]
+    how = [size, what.crop_pct, mean_std, backend_name, verdict.precision]
+    encoder = FrozenEncoder(
+        name=name,
+        settings=what.settings,
+        key=digest("pretrained", 1, DECODE_VERSION, name, content, what.settings, how),
+        image_size=what.image_size,
+        n_features=verdict.n_features,
+        forward=forward,
+        resize=what.resize,
+        crop_pct=what.crop_pct,
+        batch_size=_BATCH_CPU if place.type == "cpu" else _BATCH_GPU,
+        workers=compute.threads(),
+        backend=verdict.backend,
+        precision=verdict.precision,
+        weights_hash=content,
+        weights_file=weights.keep(state, content, cache.path / "weights"),
+        notes=[verdict.note] if verdict.note else [],
+        home=cache,
+    )
+    if given is not None and kept is not None and entry is None:
+        remember(kept, name, whole, given, {key: value for key, value in what.settings.items() if key == "pad_type"})
+    if entry is not None:
+        encoder.why = f"{name}, with the weights remembered from {Path(entry.origin).name}"
+    return encoder
+
+
+def _runner(
+    what: pretrained.Recipe,
+    state: weights.State,
+    content: str,
+    file: Path,
+    source: ImageSource | None,
+    place: torch.device,
+    precision: str,
+    cache: Home,
+    plain: bool,
+) -> tuple[Forward, backend.Verdict, str]:
+    """Return the runner, what is known about it, and the back end's name for the key."""
+    make = functools.partial(pretrained.network, what, state, file)
+    size = square(what.image_size)
+    if place.type == "cpu" and not plain:
+        key = digest(what.name, what.settings, what.crop_pct, content, DECODE_VERSION)
+        probe: Callable[[], Tensor] = functools.partial(_probe, source, what)
+        forward, verdict = backend.on_cpu(
+            make,
+            probe,
+            cache.path,
+            key=key,
+            size=size,
+            precision=precision,
+            workers=compute.threads(),
+        )
+    else:
+        graph = make()
+        half = precision == "bf16" or (precision == "auto" and place.type == "cuda")
+        verdict = backend.Verdict("torch", "bf16" if half else "fp32", 0, 1.0)
+        batch = _BATCH_CPU if place.type == "cpu" else _BATCH_GPU
+        forward = runners.TorchRunner(graph, batch, verdict.precision, place)
+    if not verdict.n_features:
+        verdict = replace(verdict, n_features=forward(backend.synthetic(1, *size)).shape[1])
+    return forward, verdict, verdict.backend if place.type == "cpu" else "torch-cuda"
+
+
+def _probe(source: ImageSource | None, what: pretrained.Recipe) -> Tensor:
+    """Return uint8 (m, 3, h, w): images of the source where there are at least 4, else synthetic ones."""
+    if source is not None and len(source):
+        block = source.sized(what.image_size, what.resize, what.crop_pct).scan(evenly(len(source), _PROBE))
+        pixels = block.pixels[torch.from_numpy(block.ok)]
+        if len(pixels) >= 4:
+            return pixels.expand(-1, 3, -1, -1)
+    return backend.synthetic(_PROBE, *square(what.image_size))
