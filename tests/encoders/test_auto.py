@@ -13,7 +13,8 @@ import timm
 
 from ilk import encoders
 from ilk.data import open_images
-from ilk.encoders import auto, weights
+from ilk.encoders import auto
+from ilk.encoders import weights as weights_module
 from ilk.errors import DataError, MissingDependency
 
 
@@ -45,48 +46,75 @@ DIGITS = PHOTO[:, :28, :28, 0].copy()
 
 
 @pytest.mark.usefixtures("offline")
-def test_small_uniform_images_are_pixels(tmp_path: Path, save_random: Callable[..., Path]) -> None:
+def test_small_uniform_images_are_gradients(tmp_path: Path, save_random: Callable[..., Path]) -> None:
     encoder = encoders.build(source=open_images(DIGITS), hub=tmp_path)
-    assert encoder.name == "pixels"
-    assert encoder.n_features == 784
+    assert encoder.name == "gradients"
     assert "28 × 28" in encoder.why
     assert not encoder.notes
-    put(tmp_path, auto.DEFAULT, save_random("test_vit", tmp_path / "w.safetensors"))
-    assert encoders.build(source=open_images(DIGITS), hub=tmp_path).name == "pixels"
+    put(tmp_path, auto.BETTER[0], save_random("test_vit", tmp_path / "w.safetensors"))
+    assert encoders.build(source=open_images(DIGITS), hub=tmp_path).name == "gradients"
+
+
+def test_photos_get_a_real_network_and_nobody_is_asked(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cached, and a network would be there: it is not even tried."""
+    tried: list[Any] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kwargs: tried.append(args))
+    monkeypatch.setattr("socket.socket.connect", lambda *args, **kwargs: tried.append(args))
+    source = open_images(PHOTO)
+    encoder = encoders.build(source=source, hub=tmp_path, cache=home, settings={"image_size": 64}, device="cpu")
+    assert encoder.name == "tf_efficientnet_lite0+tf_efficientnet_lite2"
+    assert encoder.n_features == 2560
+    assert "balanced" in encoder.why
+    assert "88 MB" in encoder.why
+    assert not tried
+    features = encoder(source.sized(64).read(range(4)))
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 2**0.5, rtol=1e-4)
+
+
+def test_which_bundled_encoder_follows_from_the_time_it_takes() -> None:
+    chosen = {n: auto.bundled_choice(n, 100.0, 2)[0] for n in (0, 500, 10_000, 1_000_000)}
+    assert chosen == {0: "balanced", 500: "balanced", 10_000: "balanced", 1_000_000: "fast"}
+    assert auto.bundled_choice(10_000, 5.0, 2)[0] == "fast"  # a slow machine
+    assert auto.bundled_choice(10_000, 5.0, 64)[0] == "balanced"  # many of its cores
+    name, why = auto.bundled_choice(200_000, 100.0, 2)
+    assert name == "fast"
+    assert "200,000 images take about 21 minutes" in why
+    assert "58 minutes with --encoder balanced" in why
 
 
 @pytest.mark.usefixtures("offline")
-def test_nothing_at_hand_means_classic_said_loudly(tmp_path: Path) -> None:
-    start = time.monotonic()
-    encoder = encoders.build(source=open_images(PHOTO), hub=tmp_path)
-    assert time.monotonic() - start < 5
-    assert encoder.name == "classic"
-    assert "WEAK ENCODER" in encoder.notes[0]
-    assert "cannot be downloaded" in encoder.notes[0]
-    assert encoder(open_images(PHOTO).read([0])).shape == (1, encoder.n_features)
-
-
-@pytest.mark.usefixtures("offline")
-def test_best_of_what_is_cached(tmp_path: Path, save_random: Callable[..., Path]) -> None:
+def test_a_better_one_that_is_cached_is_taken(tmp_path: Path, save_random: Callable[..., Path]) -> None:
     file = save_random("resnet18", tmp_path / "w.safetensors")
-    put(tmp_path, "mobilenetv2_100.ra_in1k", tmp_path / "w.safetensors")
     put(tmp_path, "resnet18.a1_in1k", file)
-    found = auto.choose(open_images(PHOTO), tmp_path)
-    assert found.name == "mobilenetv2_100.ra_in1k"
+    assert auto.choose(open_images(PHOTO), tmp_path).bundled
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
-    name = timm.models.get_pretrained_cfg("resnet50.a1_in1k").url.rpartition("/")[2]
-    (checkpoints / name).symlink_to(file)
-    assert auto.choose(open_images(PHOTO), tmp_path).name == "resnet50.a1_in1k"
-    put(tmp_path, auto.DEFAULT, file)
-    found = auto.choose(open_images(PHOTO), tmp_path)
-    assert found.name == auto.DEFAULT
-    assert not found.notes
+    url = timm.models.get_pretrained_cfg("resnet50.a1_in1k").url.rpartition("/")[2]
+    (checkpoints / url).symlink_to(file)
+    put(tmp_path, auto.BETTER[2], file)
+    assert auto.choose(open_images(PHOTO), tmp_path).name == auto.BETTER[2]
+    put(tmp_path, auto.BETTER[0], file)
+    assert auto.choose(open_images(PHOTO), tmp_path).name == auto.BETTER[0]
     rows = {row["name"]: row for row in encoders.available(tmp_path)}
-    assert rows[auto.DEFAULT]["cached"]
-    assert rows[auto.DEFAULT]["bytes"] == file.stat().st_size
-    assert not rows["densenet201.tv_in1k"]["cached"]
-    assert rows["pixels"]["cached"]
+    assert rows["dinov2"] | {"what": ""} == {
+        "name": "dinov2", "model": auto.BETTER[0], "what": "", "ready": "cached", "cached": True,
+        "bytes": file.stat().st_size,
+    }  # fmt: skip
+    assert rows["resnet50.a1_in1k"]["ready"] == "cached"
+    assert rows["densenet201.tv_in1k"]["ready"] == "download"
+    assert rows["fast"]["ready"] == rows["balanced"]["ready"] == "bundled"
+    assert rows["balanced"]["bytes"] > rows["fast"]["bytes"] > 10e6
+    assert rows["gradients"]["cached"]
+
+
+def test_a_remembered_better_one_is_taken(tmp_path: Path, weights: Path) -> None:
+    from ilk.encoders import remembered
+    from ilk.encoders.weights import read
+
+    remembered.remember(tmp_path, auto.BETTER[0], read(weights), weights)
+    assert auto.choose(open_images(PHOTO), tmp_path, tmp_path).name == auto.BETTER[0]
 
 
 @pytest.mark.usefixtures("offline")
@@ -94,8 +122,8 @@ def test_cached_weights_are_used_without_a_network(tmp_path: Path, save_random: 
     file = save_random("test_resnet", tmp_path / "w.safetensors")
     put(tmp_path, "test_resnet", file)
     encoder = encoders.build("test_resnet", settings={"image_size": 32}, hub=tmp_path, cache=tmp_path, device="cpu")
-    assert encoder.weights_hash == weights.content(
-        {k: v for k, v in weights.read(file).items() if not k.startswith("fc.") and "num_batches" not in k}
+    assert encoder.weights_hash == weights_module.content(
+        {k: v for k, v in weights_module.read(file).items() if not k.startswith("fc.") and "num_batches" not in k}
     )
 
 
@@ -137,7 +165,7 @@ def test_without_timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(MissingDependency, match=r"timm.*torchvision::nms"):
         encoders.build("resnet50", hub=tmp_path)
-    encoder = encoders.build(source=open_images(PHOTO), hub=tmp_path)
-    assert encoder.name == "classic"
-    assert "timm" in encoder.notes[0]
-    assert len(encoders.available(tmp_path)) == len(auto.KNOWN) + 3
+    with pytest.raises(MissingDependency, match="timm"):
+        encoders.build(source=open_images(PHOTO), hub=tmp_path)
+    rows = encoders.available(tmp_path)
+    assert {row["ready"] for row in rows if row["name"] in auto.KNOWN} == {"download"}

@@ -44,13 +44,14 @@ def age(root: Path) -> None:
         os.utime(path, (time.time() - 100,) * 2)
 
 
-def test_rows_in_listing_order(network: FrozenEncoder, photos: Photos, tmp_path: Path) -> None:
+def test_rows_in_the_order_of_their_content(network: FrozenEncoder, photos: Photos, tmp_path: Path) -> None:
     source = open_images(photos(21))
     result = encode(source, network, cache=tmp_path / "cache")
     truth = network(source.sized(32, "crop", network.crop_pct).read(range(21))).astype(np.float16)
     assert result.features.dtype == np.float16
-    assert np.array_equal(result.features, truth)
-    assert result.rows.tolist() == result.position.tolist() == list(range(21))
+    assert np.array_equal(result.features[result.position], truth)
+    assert [result.hashes[row] for row in result.rows] == sorted(result.hashes)
+    assert result.position[result.rows].tolist() == list(range(21))
     assert (result.n_encoded, result.n_cached) == (21, 0)
     assert result.images_per_second > 0
     assert (result.widths == 40).all()
@@ -351,3 +352,26 @@ def test_cache_is_measured_and_cleared(network: FrozenEncoder, photos: Photos, t
     assert encoders.clear_cache(cache) == sum(sizes.values())
     assert [path.name for path in cache.iterdir()] == ["mine.txt"]
     assert sum(encoders.cache_size(tmp_path / "nowhere").values()) == 0
+
+
+def test_names_and_order_of_files_do_not_matter(network: FrozenEncoder, photos: Photos, tmp_path: Path) -> None:
+    root = photos(15)
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for i, path in enumerate(sorted(root.iterdir())):
+        (renamed / f"{(7 * i) % 15:02d}.png").write_bytes(path.read_bytes())
+    shuffled = [str(path) for path in sorted(root.iterdir(), key=lambda path: path.name[::-1])]
+    found = [encode(open_images(source), network, cache=None) for source in (root, renamed, shuffled)]
+    assert found[0].rows.tolist() != found[1].rows.tolist()
+    for other in found[1:]:
+        assert np.array_equal(found[0].features, other.features)
+    images = np.random.default_rng(0).integers(0, 255, (40, 9, 9), np.uint8)
+    images[30] = images[3]
+    mixed = np.random.default_rng(1).permutation(40)
+    for name in ("pixels", "gradients"):
+        encoder = encoders.build(name, source=open_images(images))
+        one, other = encode(open_images(images), encoder), encode(open_images(images[mixed]), encoder)
+        assert len(one.features) == 39
+        assert np.array_equal(one.features, other.features)
+        assert np.array_equal(one.features[one.position][mixed], other.features[other.position])
+        assert other.status.count("duplicate") == 1

@@ -27,7 +27,7 @@ def test_pixels_are_the_pixels() -> None:
         result.features[result.position], (images.reshape(9, -1) / np.float32(255)).astype(np.float16)
     )
     assert result.status[5] == "duplicate"
-    assert result.rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8]
+    assert sorted(result.rows.tolist()) == [0, 1, 2, 3, 4, 6, 7, 8]
     assert result.sizes.tolist() == [560] * 9
     assert result.thumbs.read([0, 5]).shape == (2, 48, 48, 3)
     assert sum(len(block) for block in result.thumbs.blocks(4)) == 9
@@ -44,8 +44,8 @@ def test_pixels_of_files_equal_pixels_of_arrays(tmp_path: Path) -> None:
     for i, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     folder, array = open_images(tmp_path), open_images(images)
-    features = [encoders.encode(source, encoders.build("pixels", source=source)).features for source in (folder, array)]
-    assert np.array_equal(*features)
+    found = [encoders.encode(source, encoders.build("pixels", source=source)) for source in (folder, array)]
+    assert np.array_equal(*(result.features[result.position] for result in found))
 
 
 def test_pixels_come_back(tmp_path: Path) -> None:

@@ -44,9 +44,11 @@ def cluster(
     method: Annotated[str, typer.Option("-m", "--method", help="See `ilk methods`.")] = "transfer",
     k: Annotated[str, typer.Option("-k", help="Number of groups, or auto.")] = "auto",
     encoder: Annotated[
-        str, typer.Option(help="auto, pixels, classic, learned or a timm model. See `ilk encoders`.")
+        str, typer.Option(help="auto, fast, balanced, dinov2, a timm model, a+b, module:function … See `ilk encoders`.")
     ] = "auto",
-    weights: Annotated[Optional[Path], typer.Option(help="Weights of the encoder.")] = None,
+    weights: Annotated[
+        Optional[Path], typer.Option(help="Weights of the encoder; remembered for the next time.")
+    ] = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
     ] = None,
@@ -69,7 +71,7 @@ def cluster(
     from ilk.cli.show import Screen
 
     chosen = parse.method_options(
-        k, encoder, weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache)
+        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache)
     )
     from ilk import jobs
 
@@ -90,6 +92,9 @@ def predict(
         Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
     ] = None,
     split: Split = "all",
+    encoder: Annotated[
+        Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
+    ] = None,
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -105,7 +110,7 @@ def predict(
     with Screen(json) as screen:
         found = jobs.predict(
             run, source, split=split, threshold=threshold, device=device, cache=parse.cache(cache, no_cache),
-            on_event=screen.event,
+            encoder=parse.own_encoder(encoder), on_event=screen.event,
         )  # fmt: skip
         if out is not None:
             found.write(out)
@@ -287,13 +292,30 @@ def methods(
         listing.methods(Screen(json), {short: registry.find(short) for short in registry.short_names()})
 
 
-@app.command(short_help="The encoders, and which are ready here.")
-def encoders(json: Json = False, debug: Debug = False) -> None:
-    """List the encoders for --encoder, and which of them are ready without a download."""
-    from ilk import encoders as registry
+@app.command(short_help="The encoders; add or remove weights.")
+def encoders(
+    action: Annotated[
+        Optional[Literal["add", "remove"]],
+        typer.Argument(
+            metavar="[add FILE | remove NAME]", help="Remember weights, or forget them.", show_choices=False
+        ),
+    ] = None,
+    what: Annotated[Optional[str], typer.Argument(metavar="", hidden=True)] = None,
+    model: Annotated[
+        Optional[str], typer.Option("--as", metavar="NAME", help="With add: the network they belong to.")
+    ] = None,
+    cache: Cache = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the encoders for --encoder and which are ready without a download; remember weights, or forget them."""
+    from ilk.cli import listing
     from ilk.cli.show import Screen
 
-    Screen(json).encoders(registry.available())
+    home = parse.cache(cache, False)
+    if (action is None) != (what is None) or (model is not None and action != "add"):
+        raise typer.BadParameter("write: ilk encoders, ilk encoders add FILE [--as NAME], or ilk encoders remove NAME.")
+    listing.encoders(Screen(json), home, action, what, model)
 
 
 @app.callback(invoke_without_command=True)

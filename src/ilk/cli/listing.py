@@ -1,15 +1,16 @@
-"""What `ilk methods` says: a line per method, or everything about one."""
+"""What `ilk methods` and `ilk encoders` say: a line for each, or everything about one."""
 
 from __future__ import annotations
 
 import inspect
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ilk.cli.show import Screen
 
-__all__ = ["methods", "one_method"]
+__all__ = ["encoders", "methods", "one_method"]
 
 
 def methods(screen: Screen, classes: Mapping[str, Any]) -> None:
@@ -41,6 +42,38 @@ def one_method(screen: Screen, short: str, cls: Any) -> None:
     screen.table(("--set", first, "other presets"), rows)
     if cls.other_settings:
         screen.line(f"and of its encoder: {', '.join(sorted(cls.other_settings))}")
+
+
+_READY = {
+    "always": "yes",
+    "bundled": "yes, comes with ilk",
+    "cached": "yes, in the local cache",
+    "remembered": "yes, your weights",
+    "download": "after a download",
+}
+
+
+def encoders(screen: Screen, cache: Path | None, action: str | None, what: str | None, model: str | None) -> None:
+    """List the encoders; remember a file of weights first, or forget what was remembered."""
+    from ilk import encoders as registry
+
+    done = None
+    if action is not None and what is not None and cache is not None:
+        if action == "add":
+            done = registry.remember_file(what, cache, model)
+            message = f"remembered: {done.name}, from {done.origin}. Use it with --encoder {done.name}"
+        else:
+            done = registry.forget(cache, registry.SHORT.get(what, what))
+            message = f"forgotten: {done.name}"
+    rows = registry.available(kept=cache)
+    screen.json({"encoders": rows, **({} if done is None else {str(action): done.name})})
+    if done is not None:
+        screen.line(message)
+        return
+    shown = [(row["name"], _READY[row["ready"]], row["what"]) for row in rows]
+    screen.table(("--encoder", "ready", "what"), shown)
+    screen.line("Any other model of timm works too; a+b puts two side by side; module:function is your own.")
+    screen.line("Weights from a file: ilk encoders add FILE, or --weights FILE once.")
 
 
 def _about(cls: Any) -> dict[str, Any]:

@@ -73,6 +73,13 @@ def method_options(
     return chosen
 
 
+def own_encoder(name: Any) -> Any:
+    """Return `name` as it is; a module of the folder one works in can be found from now on, where one is named."""
+    if isinstance(name, str) and ":" in name and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return name
+
+
 def seconds(minutes: float | None, option: str = "--slice") -> float | None:
     """Return the seconds of an option that takes minutes."""
     if minutes is not None and not minutes > 0:

@@ -334,13 +334,6 @@ class Screen:
         size = f"{state['bytes'] / 1e6:,.1f} MB" + (f" ({what})" if what else "")
         self.line(f"cache    {state['path']}: {size + ' freed' if state['cleared'] else size}")
 
-    def encoders(self, rows: list[dict[str, Any]]) -> None:
-        """List encoders."""
-        self.json({"encoders": rows})
-        shown = [(row["name"], "yes" if row["cached"] else "needs a download", row["what"]) for row in rows]
-        self.table(("encoder", "ready", "what"), shown)
-        self.line("Any other model of timm works too: --encoder NAME, with --weights FILE where there is no network.")
-
 
 def _tail(name: str) -> str:
     """Return the end of a long name, which is what tells names apart."""

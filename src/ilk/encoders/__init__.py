@@ -1,6 +1,7 @@
 """Frozen encoders: images in, features out, each image encoded once.
 
-`build` makes an encoder ("auto", "pixels", "classic", "learned", or any model of timm), `encode` runs a source through
+`build` makes an encoder ("auto", a short name of `SHORT`, "pixels", "gradients", "classic", "learned", any model of
+timm, several joined by "+", or the user's own), `encode` runs a source through
 it with a feature cache, `rebuild` makes the encoder of a run again. The list of what is worth naming is `KNOWN`.
 """
 
@@ -8,15 +9,20 @@ from __future__ import annotations
 
 from ilk.data import Encoded, ThumbSource
 from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
-from ilk.encoders.building import build, rebuild
+from ilk.encoders.building import build, rebuild, remember_file
 from ilk.encoders.encode import encode
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder
 from ilk.encoders.learned import read_learned, save_learned
+from ilk.encoders.names import SHORT
+from ilk.encoders.own import is_own, name_of
+from ilk.encoders.remembered import forget
+from ilk.encoders.remembered import listed as remembered
 from ilk.errors import Interrupted
 
 __all__ = [
     "KNOWN",
     "SETTINGS",
+    "SHORT",
     "Encoded",
     "FrozenEncoder",
     "Interrupted",
@@ -26,7 +32,12 @@ __all__ = [
     "cache_size",
     "clear_cache",
     "encode",
+    "forget",
+    "is_own",
+    "name_of",
     "read_learned",
     "rebuild",
+    "remember_file",
+    "remembered",
     "save_learned",
 ]

@@ -12,7 +12,7 @@ import torch
 
 from ilk import compute
 from ilk.data import ImageSource, square
-from ilk.encoders import backend, bundled, names
+from ilk.encoders import backend, bundled, names, pretrained
 from ilk.encoders import weights as weights_module
 from ilk.encoders.auto import bundled_choice, choose
 from ilk.encoders.classic import build_classic
@@ -24,10 +24,10 @@ from ilk.encoders.learned import build_learned
 from ilk.encoders.loading import build_timm, open_home
 from ilk.encoders.own import build_own, is_own, name_of, rebuild_own
 from ilk.encoders.pixels import build_pixels
-from ilk.encoders.remembered import identify
-from ilk.errors import ArgumentError, RunError
+from ilk.encoders.remembered import Remembered, identify, remember
+from ilk.errors import ArgumentError, DataError, RunError
 
-__all__ = ["build", "rebuild"]
+__all__ = ["build", "rebuild", "remember_file"]
 
 _PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -277,3 +277,19 @@ def _rebuild_joined(
     encoder = join(parts, signed)
     encoder.why = "as in the run"
     return encoder
+
+
+def remember_file(path: str | Path, cache: str | Path, name: str | None = None) -> Remembered:
+    """Keep a file of weights in `cache` for the next time; `name` is its network, which the file may say itself.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or not of that network; or nothing says of which it is.
+    """
+    file, kept = Path(path).expanduser(), Path(cache).expanduser()
+    state = bundled.renamed(weights_module.read(file))
+    owner = identify(file, state, kept) if name is None else names.parts(name)[0]
+    if name is not None and not pretrained.fits(state, owner, kept):
+        raise DataError(f"the weights in {str(file)!r} are not those of {owner}: names or shapes of parameters differ.")
+    return remember(kept, owner, state, file)

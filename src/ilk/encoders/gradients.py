@@ -104,7 +104,8 @@ def oriented_gradients(pictures: Tensor) -> Tensor:
     interpolation; no key points, no normalised blocks.
     """
     x = pictures.float()
-    x = x / (x.amax((1, 2), keepdim=True) - x.amin((1, 2), keepdim=True)).clamp_min(1e-12)
+    x = x - x.amin((1, 2), keepdim=True)
+    x = x / x.amax((1, 2), keepdim=True).clamp_min(1e-12)
     rows, rows_slope = _matrices(x.shape[1], str(x.device))
     columns, columns_slope = _matrices(x.shape[2], str(x.device))
     dx = rows @ x @ columns_slope.T

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ilk import _record, methods, report, runs, scoring
+from ilk import _record, encoders, methods, report, runs, scoring
 from ilk.data import open_images
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.jobs import asking
@@ -221,6 +221,8 @@ def _header(
 
 
 def _plain(value: Any) -> Any:
+    if callable(value):  # an encoder of the user's own: its address in memory names nothing
+        return encoders.name_of(value)
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
 
 

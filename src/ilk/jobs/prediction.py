@@ -73,6 +73,7 @@ def predict(
     threshold: float | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
+    encoder: Any = None,
     on_event: OnEvent | None = None,
 ) -> Prediction:
     """Place the images of `source` into the groups of `run`.
@@ -89,6 +90,8 @@ def predict(
         In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
     device
         "auto", "cpu" or "cuda".
+    encoder
+        The user's own encoder the run was made with, again: an object or ``module:function``. A run never loads code.
     cache, on_event
         Where features are kept (None: nowhere); called with what happens.
 
@@ -107,7 +110,7 @@ def predict(
     tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
     try:
         model = methods.find(run.header["method"]).from_state(
-            run.state(), weights_file=_record.weights_of(run), device=device, cache=cache
+            run.state(), weights_file=_record.weights_of(run), own_encoder=encoder, device=device, cache=cache
         )
     except (KeyError, TypeError) as error:
         raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None

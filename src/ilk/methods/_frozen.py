@@ -12,7 +12,7 @@ from ilk.methods._checks import AUTO
 from ilk.methods._options import Options
 from ilk.methods._stages import Stages
 
-__all__ = ["check_read", "load_encoder"]
+__all__ = ["check_read", "load_encoder", "reload_encoder", "take_kept"]
 
 
 def check_read(model: Options, table: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ def check_read(model: Options, table: Mapping[str, Any]) -> None:
 
 
 def load_encoder(
-    model: Any, source: Any, tell: Stages, name: str, weights: str | Path | None, settings: Mapping[str, Any]
+    model: Any, source: Any, tell: Stages, name: Any, weights: str | Path | None, settings: Mapping[str, Any]
 ) -> None:
     """Build the encoder `name` as ``model.encoder_``, add its notes to ``model.notes_``, and tell which it is and why.
 
@@ -65,3 +65,25 @@ def load_encoder(
     )
     model.notes_ += model.encoder_.notes
     tell({"stage": "encoder", "encoder": model.encoder_.name, "why": model.encoder_.why, "notes": model.notes_[:]})
+
+
+def take_kept(options: dict[str, Any]) -> tuple[Any, Any]:
+    """Take ``weights_file`` and ``own_encoder`` out of the options of ``from_state``, and return them."""
+    return options.pop("weights_file", None), options.pop("own_encoder", None)
+
+
+def reload_encoder(model: Any, spec: Mapping[str, Any], kept: tuple[Any, Any]) -> encoders.FrozenEncoder:
+    """Build the encoder of a fitted model again.
+
+    Parameters
+    ----------
+    model
+        Has ``device``, ``precision`` and ``cache``.
+    spec
+        What `ilk.encoders.FrozenEncoder.spec` gave.
+    kept
+        What `take_kept` returned: files of weights, and the user's own encoder.
+    """
+    return encoders.rebuild(
+        spec, kept[0], own=kept[1], device=model.device, precision=model.precision, cache=model._cache()
+    )

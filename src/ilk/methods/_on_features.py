@@ -15,7 +15,7 @@ from ilk.data import Encoded, ImageSource, open_images
 from ilk.errors import ArgumentError
 from ilk.methods import _checks, _places
 from ilk.methods._base import ImageClusterer, OnEpoch
-from ilk.methods._frozen import load_encoder
+from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._places import Groups
 from ilk.methods._placing import Space
@@ -181,12 +181,10 @@ class OnFeatures(ImageClusterer):
         state
             What `state` returned.
         **options
-            ``weights_file`` of the encoder, ``device``, ``precision``, ``cache``.
+            ``weights_file`` of the encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
         """
-        weights_file = options.pop("weights_file", None)
+        kept = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
-        model.encoder_ = encoders.rebuild(
-            state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
-        )
+        model.encoder_ = reload_encoder(model, state["encoder"], kept)
         _places.take(model, state)
         return model

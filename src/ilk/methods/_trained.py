@@ -266,6 +266,7 @@ class Trained(ImageClusterer):
             ``device``, ``precision``, ``cache``.
         """
         options.pop("weights_file", None)
+        options.pop("own_encoder", None)
         model = cls(int(state["n_clusters"]), **options)
         model.settings_, model.half_ = dict(state["table"]), bool(state["half"])
         c, h, w = (int(side) for side in state["shape"])

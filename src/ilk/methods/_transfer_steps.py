@@ -13,7 +13,7 @@ import torch
 from ilk import compute
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 from ilk.layout import Graph, neighbor_graph, umap_embedding
-from ilk.vectors import kmeans
+from ilk.vectors import fit_mixture, kmeans
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -147,9 +147,6 @@ def _single(x: npt.NDArray[Any]) -> Floats:
 
 def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tuple[Ints, Floats] | None:
     """Gaussian mixture with full covariances, or None (and a note) where there is too little data for it."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
     m, e = x.shape
     if m < PER_DIMENSION * k * e:
         notes.append(
@@ -157,32 +154,13 @@ def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tup
             f"(it takes {PER_DIMENSION * k * e})"
         )
         return None
-    x = _single(x)
-    model = GaussianMixture(
-        k,
-        covariance_type="full",
-        reg_covar=1e-4 * max(float(x.var(0).mean()), 1e-12),
-        n_init=n_init,
-        init_params="k-means++",
-        random_state=seed,
-        max_iter=200,
-    )
-    collapsed = "K-means instead of a Gaussian mixture: a component collapsed"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        try:
-            model.fit(x)
-        except ValueError:  # an ill-conditioned covariance
-            notes.append(collapsed)
-            return None
-    proba = model.predict_proba(x).astype(np.float32)
-    labels = proba.argmax(1)
-    if np.bincount(labels, minlength=k).min() < 2:
-        notes.append(collapsed)
+    found = fit_mixture(_single(x), k, n_init=n_init, seed=seed)
+    if found is None:
+        notes.append("K-means instead of a Gaussian mixture: a component collapsed")
         return None
-    if not model.converged_:
-        notes.append(f"the Gaussian mixture did not converge in {model.max_iter} steps; its best start is used")
-    return labels, proba
+    if not found.converged:
+        notes.append("the Gaussian mixture did not converge; its best start is used")
+    return found.proba.argmax(1), found.proba
 
 
 def _hdbscan(x: Floats) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from ilk.methods import _dac_watch as watch
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._dac_run import Training
 from ilk.methods._dac_steps import Learner, make_learner, predicted, thresholds
-from ilk.methods._frozen import check_read, load_encoder
+from ilk.methods._frozen import check_read, load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._pool import Features, Pixels, Pool
 from ilk.methods._stages import Stages
@@ -319,9 +319,9 @@ class DAC(ImageClusterer):
         state
             What `state` returned.
         **options
-            ``weights_file`` of the frozen encoder, ``device``, ``precision``, ``cache``.
+            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
         """
-        weights_file = options.pop("weights_file", None)
+        kept = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
         model.settings_ = dict(state["table"])
         model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
@@ -334,9 +334,7 @@ class DAC(ImageClusterer):
         anything = compute.generator(0)
         affine = bool(model.settings_["affine"])
         if "encoder" in state:
-            model.encoder_ = encoders.rebuild(
-                state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
-            )
+            model.encoder_ = reload_encoder(model, state["encoder"], kept)
             net = build_dac_head(torch.zeros(model.n_clusters_, model.encoder_.n_features), affine=affine)
         else:
             name, side = model.settings_["network"], int(model.settings_["image_size"])

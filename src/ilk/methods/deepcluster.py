@@ -21,7 +21,7 @@ from ilk.methods._deepcluster_run import Training
 from ilk.methods._deepcluster_space import Groups, fit_groups, n_fine_of, placed
 from ilk.methods._deepcluster_steps import features_of
 from ilk.methods._deepcluster_views import IMAGENET, Views
-from ilk.methods._frozen import check_read, load_encoder
+from ilk.methods._frozen import check_read, load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._stages import Stages
 from ilk.methods.deepcluster_presets import PRESETS
@@ -375,9 +375,9 @@ class DeepCluster(ImageClusterer):
         state
             What `state` returned.
         **options
-            ``weights_file`` of the frozen encoder, ``device``, ``precision``, ``cache``.
+            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
         """
-        weights_file = options.pop("weights_file", None)
+        kept = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
         model.settings_ = dict(state["table"])
         model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
@@ -388,9 +388,7 @@ class DeepCluster(ImageClusterer):
         model.history_ = []
         if "encoder" in state:
             model.network_ = None
-            model.encoder_ = encoders.rebuild(
-                state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
-            )
+            model.encoder_ = reload_encoder(model, state["encoder"], kept)
             return model
         model.mean_, model.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
         net = setup.build(model.settings_, len(model.mean_), compute.generator(0))

@@ -17,7 +17,7 @@ from ilk.methods import _scan_setup as setup
 from ilk.methods import _scan_watch as watch
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._contrast import build_net, encoded, halves
-from ilk.methods._frozen import load_encoder
+from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._scan_run import Fit, Training
 from ilk.methods._stages import Stages
@@ -314,9 +314,9 @@ class SCAN(ImageClusterer):
         state
             What `state` returned.
         **options
-            ``weights_file`` of the frozen encoder, ``device``, ``precision``, ``cache``.
+            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
         """
-        weights_file = options.pop("weights_file", None)
+        kept = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
         model.settings_ = dict(state["table"])
         model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
@@ -325,9 +325,7 @@ class SCAN(ImageClusterer):
         anything = compute.generator(0)
         encoder = None
         if "encoder" in state:
-            model.encoder_ = encoders.rebuild(
-                state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
-            )
+            model.encoder_ = reload_encoder(model, state["encoder"], kept)
             width = model.encoder_.n_features
         else:
             model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))

@@ -19,7 +19,7 @@ from ilk.methods import _seed_steps as raw
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
-from ilk.methods._frozen import load_encoder
+from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
@@ -298,13 +298,11 @@ class TransferClustering(ImageClusterer):
         state
             What `state` returned.
         **options
-            ``weights_file`` of the encoder, ``device``, ``precision``, ``cache``.
+            ``weights_file`` of the encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
         """
-        weights_file = options.pop("weights_file", None)
+        kept = take_kept(options)
         model = cls(threshold=float(state["threshold"]), **options)
-        model.encoder_ = encoders.rebuild(
-            state["encoder"], weights_file, device=model.device, precision=model.precision, cache=model._cache()
-        )
+        model.encoder_ = reload_encoder(model, state["encoder"], kept)
         tensors = {name: torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components")}
         model.pca_ = PCA(
             tensors["mean"],

@@ -8,6 +8,7 @@ from ilk.vectors.graph import connected, self_tuning, spectral_embedding
 from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.merging import merge_centers
+from ilk.vectors.mixture import MixtureFit, fit_mixture
 from ilk.vectors.neighbors import neighbors
 from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
@@ -20,10 +21,12 @@ __all__ = [
     "Gram",
     "KMeansResult",
     "Linkage",
+    "MixtureFit",
     "Rows",
     "chains",
     "check_count",
     "connected",
+    "fit_mixture",
     "fit_pca",
     "gram_kmeans",
     "gram_matrix",

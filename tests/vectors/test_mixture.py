@@ -1,0 +1,62 @@
+"""Gaussian mixtures that leave a poor start."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from ilk.vectors import fit_mixture
+
+
+def islands(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two groups close to each other, six far off, one of these long: starts by distance halve the long one."""
+    rng = np.random.default_rng(seed)
+    centers = np.array([[0, 0], [3.2, 0], [40, 0], [0, 40], [40, 40], [-40, 0], [0, -40], [-40, -40]], float)
+    spread = np.full((8, 2), 0.5)
+    spread[4] = [9, 0.5]
+    labels = np.repeat(np.arange(8), 120)
+    return (centers[labels] + rng.normal(size=(960, 2)) * spread[labels]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_move_repairs_a_start_that_halves_one_group_and_merges_two(seed: int) -> None:
+    x, truth = islands()
+    stuck = fit_mixture(x, 8, n_init=1, seed=seed, split_merge=False)
+    found = fit_mixture(x, 8, n_init=1, seed=seed)
+    assert stuck is not None
+    assert found is not None
+    assert found.log_likelihood >= stuck.log_likelihood
+    assert adjusted_rand_score(truth, found.proba.argmax(1)) > 0.99
+
+
+def test_some_start_needs_the_move() -> None:
+    """Without this the test above could not fail."""
+    x, truth = islands()
+    stuck = [fit_mixture(x, 8, n_init=1, seed=seed, split_merge=False) for seed in range(4)]
+    assert min(adjusted_rand_score(truth, fit.proba.argmax(1)) for fit in stuck if fit) < 0.9
+    assert max(fit.moves for seed in range(4) if (fit := fit_mixture(x, 8, n_init=1, seed=seed))) > 0
+
+
+def test_without_moves_it_is_scikit_learn() -> None:
+    x, _ = islands(1)
+    found = fit_mixture(x, 5, n_init=2, seed=3, split_merge=False)
+    assert found is not None
+    ridge = 1e-4 * float(x.var(0).mean())
+    theirs = GaussianMixture(5, reg_covar=ridge, n_init=2, init_params="k-means++", random_state=3, max_iter=200).fit(x)
+    np.testing.assert_allclose(found.proba, theirs.predict_proba(x), atol=1e-6)
+    assert found.log_likelihood == pytest.approx(theirs.score(x), abs=1e-3)
+
+
+def test_probabilities_sum_to_one_and_the_seed_decides() -> None:
+    x, _ = islands(2)
+    found = [fit_mixture(x, 4, seed=0) for _ in range(2)]
+    assert found[0] is not None
+    np.testing.assert_allclose(found[0].proba.sum(1), 1, atol=1e-5)
+    assert np.array_equal(found[0].proba, found[1].proba)  # type: ignore[union-attr]
+
+
+def test_a_component_without_rows_is_a_collapse() -> None:
+    x = np.repeat(np.eye(3, dtype=np.float32), 5, 0)
+    assert fit_mixture(x, 6) is None
