@@ -68,9 +68,7 @@ def collect_directly(
     n = len(source)
     thumbs = _ArrayThumbs(source.sized(None))
     if first is not None and len(first.rows):
-        chosen = first.rows[np.unique(source.hashes(first.rows), return_index=True)[1]]
-        chosen.sort()
-        first(chosen, apply(source.read(chosen)), thumbs.read)
+        _show_first(source, apply, first, thumbs)
     features = room(n, width, dtype, folder)
     position = np.zeros(n, np.int64)
     rows: list[int] = []
@@ -116,6 +114,13 @@ def collect_directly(
         n_cached=0,
         thumbs=thumbs,
     )
+
+
+def _show_first(
+    source: ArrayImages, apply: Callable[[Tensor], npt.NDArray[Any]], first: First, thumbs: _ArrayThumbs
+) -> None:
+    chosen = np.sort(first.rows[np.unique(source.hashes(first.rows), return_index=True)[1]])
+    first(chosen, apply(source.read(chosen)), thumbs.read)
 
 
 def _ordered(features: npt.NDArray[Any], order: npt.NDArray[np.int64], folder: Path | None) -> npt.NDArray[Any]:

@@ -21,6 +21,8 @@ KNOWN: Mapping[str, str] = {
     "vit_base_patch14_dinov2.lvd142m": "DINOv2-base: better, 4 times the work",
     "vit_small_patch16_dinov3.lvd1689m": "DINOv3-small: self-supervised on 1.7 G photos",
     "vit_small_patch16_224.dino": "DINO-small: self-supervised on ImageNet",
+    "vit_base_patch32_clip_224.openai": "CLIP ViT-B/32, the image side: photos with captions",
+    "vit_base_patch16_siglip_224.webli": "SigLIP ViT-B/16, the image side: photos with captions",
     "convnext_tiny.in12k_ft_in1k": "ConvNeXt tiny: supervised",
     "resnet50.a1_in1k": "ResNet-50: supervised",
     "resnet50.tv_in1k": "ResNet-50 as first published: supervised",
