@@ -54,7 +54,7 @@ def collect_directly(
     source
         As it is to be read: see `ArrayImages.sized`.
     width, dtype
-        With width 0 nothing is made, and nothing read but for the hashes: only what is told twice is found.
+        With width 0 nothing is made, and nothing read but for the hashes.
     apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
     folder : Path, optional
         Where rows beyond 256 MiB lie.
@@ -65,15 +65,14 @@ def collect_directly(
     """
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
-    n = len(source)
-    thumbs = _ArrayThumbs(source.sized(None))
+    n, thumbs = len(source), _ArrayThumbs(source.sized(None))
     if first is not None and len(first.rows):
         _show_first(source, apply, first, thumbs)
     features = room(n, width, dtype, folder)
     position = np.zeros(n, np.int64)
     rows: list[int] = []
-    seen: dict[bytes, int] = {}
     hashes: list[bytes] = []
+    seen: dict[bytes, int] = {}
     for start in range(0, n, _ROWS):
         if tell(start, n):
             raise Interrupted(f"stopped after {start} of {n} images")
@@ -94,15 +93,16 @@ def collect_directly(
     if canonical:
         order = np.array(sorted(range(len(rows)), key=lambda at: hashes[rows[at]]), np.int64)
         features, distinct, position = _ordered(features, order, folder), distinct[order], np.argsort(order)[position]
-    status = np.full(n, "duplicate", object)
-    status[distinct] = "ok"
+    status = ["duplicate"] * n
+    for row in rows:
+        status[row] = "ok"
     seconds = time.perf_counter() - begin
     c, h, w = source.sized(None).shape
     return Encoded(
         features=features,
         rows=distinct,
         position=position,
-        status=status.tolist(),
+        status=status,
         reasons=[None] * n,
         hashes=hashes,
         sizes=np.full(n, c * h * w, np.int64),
