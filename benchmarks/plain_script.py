@@ -1,6 +1,6 @@
 """The plain script: features of a folder of images as people write it. What `ilk` is measured against.
 
-    python benchmarks/plain_script.py FOLDER [--model mobilenetv2_100] [--weights FILE] [--batch-size 32] [--limit N]
+    python benchmarks/plain_script.py FOLDER [--model fast | --model NAME --weights FILE] [--batch-size 32] [--limit N]
 
 timm's model and evaluation transform, torch's DataLoader with 2 workers, fp32, batches of 32, no_grad. Prints one JSON
 object: images, seconds, images_per_second (from the first batch asked for to the last feature, model loading apart).
@@ -20,6 +20,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.data import create_transform, resolve_data_config
 from torch.utils.data import DataLoader, Dataset
+
+from ilk.encoders import bundled, names  # the short name and the weights; nothing of ours is timed
 
 
 class Images(Dataset):
@@ -48,16 +50,16 @@ def main() -> None:
     """Encode a folder and print how fast that was."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="mobilenetv2_100")
+    parser.add_argument("--model", default="fast")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
 
-    model = timm.create_model(options.model, num_classes=0)
-    if options.weights is not None:
-        state = {key: value for key, value in load_file(options.weights).items() if not key.startswith("classifier.")}
-        model.load_state_dict(state)
+    name = names.parts(options.model)[0]
+    model = timm.create_model(name, num_classes=0)
+    state = bundled.state(name) if options.weights is None else load_file(options.weights)
+    model.load_state_dict({key: value for key, value in state.items() if not key.startswith("classifier.")})
     model.eval()
     images = Images(options.folder, create_transform(**resolve_data_config({}, model=model)), options.limit)
     loader = DataLoader(images, batch_size=options.batch_size, num_workers=2)

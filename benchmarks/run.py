@@ -36,15 +36,22 @@ PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap
 
 # recipe -> {result file: command}; ilk's own commands get a run folder and --json added
 RECIPES: dict[str, dict[str, str]] = {
-    "demo": {"digits-transfer-0": "ilk cluster ilk-demo/digits -k 10 --labels prefix"},
+    "demo": {f"digits-transfer-{s}": f"ilk cluster ilk-demo/digits -k 10 --labels prefix --seed {s}" for s in range(3)},
     "help": {"help": "python benchmarks/start.py"},
     "mnist": {f"mnist-transfer-{s}": f"ilk cluster {DATA}/mnist.npz -k 10 --seed {s}" for s in range(3)},
     "clothing500": {
-        f"clothing500-transfer-{s}": f"ilk cluster {DATA}/clothing500.tar {MOBILENET} -k 10 --labels folder --seed {s}"
+        f"clothing500-{name}-{s}": f"ilk cluster {DATA}/clothing500.tar {encoder} -k 10 --labels folder --seed {s}"
+        for name, encoder in (("auto", ""), ("fast", "--encoder fast"), ("mobilenet", MOBILENET))
         for s in range(3)
     },
+    "order": {"order": f"python benchmarks/order.py {DATA}/clothing500.tar"},
     "fashion": {f"fashion-transfer-{s}": f"ilk cluster {DATA}/fashion_mnist.npz -k 10 --seed {s}" for s in range(3)},
-    "encoding": {"encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --weights {WEIGHTS}"},
+    "encoding": {
+        "fast": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --model fast",
+        "balanced": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --model balanced",
+        "encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --model mobilenetv2_100 "
+        f"--weights {WEIGHTS}",
+    },
     "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
     "deepcluster": {
         "digits-ablation": f"python benchmarks/deepcluster_ablation.py digits --epochs 6 {KEEP} --set image_size=16 "

@@ -66,8 +66,7 @@ def collect_directly(
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
     n, thumbs = len(source), _ArrayThumbs(source.sized(None))
-    if first is not None and len(first.rows):
-        _show_first(source, apply, first, thumbs)
+    _show_first(source, apply, first, thumbs)
     features = room(n, width, dtype, folder)
     position = np.zeros(n, np.int64)
     rows: list[int] = []
@@ -77,8 +76,7 @@ def collect_directly(
         if tell(start, n):
             raise Interrupted(f"stopped after {start} of {n} images")
         index = np.arange(start, min(start + _ROWS, n))
-        names = source.hashes(index)
-        hashes += names
+        hashes += (names := source.hashes(index))
         known = len(rows)
         for row, name in zip(index.tolist(), names, strict=True):
             if name not in seen:
@@ -89,13 +87,13 @@ def collect_directly(
             features[known : len(rows)] = apply(source.read(rows[known:]))
             release(features)
     tell(n, n)
+    status = ["duplicate"] * n
+    for row in rows:
+        status[row] = "ok"
     distinct, features = np.array(rows, np.int64), features[: len(rows)]
     if canonical:
         order = np.array(sorted(range(len(rows)), key=lambda at: hashes[rows[at]]), np.int64)
         features, distinct, position = _ordered(features, order, folder), distinct[order], np.argsort(order)[position]
-    status = ["duplicate"] * n
-    for row in rows:
-        status[row] = "ok"
     seconds = time.perf_counter() - begin
     c, h, w = source.sized(None).shape
     return Encoded(
@@ -117,8 +115,10 @@ def collect_directly(
 
 
 def _show_first(
-    source: ArrayImages, apply: Callable[[Tensor], npt.NDArray[Any]], first: First, thumbs: _ArrayThumbs
+    source: ArrayImages, apply: Callable[[Tensor], npt.NDArray[Any]], first: First | None, thumbs: _ArrayThumbs
 ) -> None:
+    if first is None or not len(first.rows):
+        return
     chosen = np.sort(first.rows[np.unique(source.hashes(first.rows), return_index=True)[1]])
     first(chosen, apply(source.read(chosen)), thumbs.read)
 
