@@ -9,9 +9,8 @@ alone, all cores) and d (seconds of one core to read, hash, decode and thumbnail
 bound on c cores is 1 / (1/e + d/c).
 
 Prints one JSON object: medians over the rounds, and the rounds themselves. Ratios are taken within a round, because
-other work on the machine slows both. Encoders side by side
-(`balanced`) are compared with their bound alone. `cpu_share` and `cpu_ratio` are the same in CPU seconds, which such work
-disturbs less.
+other work on the machine slows both. Encoders side by side (`balanced`) are compared with their bound alone.
+`cpu_share` and `cpu_ratio` are the same in CPU seconds, which such work disturbs less.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ALLOWED = {
     "report": "runs files",
     "data": "files compute",
     "vectors": "compute",
-    "encoders": "data compute files networks",
+    "encoders": "data compute files networks vectors metrics",
     "choose": "vectors compute",
     "layout": "vectors compute",
     "describe": "vectors",

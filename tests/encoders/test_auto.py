@@ -13,7 +13,7 @@ import timm
 
 from ilk import encoders
 from ilk.data import open_images
-from ilk.encoders import auto
+from ilk.encoders import auto, contest
 from ilk.encoders import weights as weights_module
 from ilk.errors import DataError, MissingDependency
 
@@ -53,6 +53,43 @@ def test_small_uniform_images_are_gradients(tmp_path: Path, save_random: Callabl
     assert not encoder.notes
     put(tmp_path, auto.BETTER[0], save_random("test_vit", tmp_path / "w.safetensors"))
     assert encoders.build(source=open_images(DIGITS), hub=tmp_path).name == "gradients"
+
+
+def test_small_pictures_with_colours_are_a_contest(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strokes of two kinds in any colours: gradients know them; a network of photos at 64 pixels sees a blur."""
+    rng = np.random.default_rng(0)
+    strokes = np.zeros((200, 16, 16), np.float32)
+    for i in range(200):
+        at = rng.integers(3, 12)
+        strokes[i, slice(at, at + 2) if i % 2 else slice(None), slice(None) if i % 2 else slice(at, at + 2)] = 1
+    ink, paper = rng.integers(0, 255, (2, 200, 1, 1, 3))
+    images = (strokes[..., None] * ink + (1 - strokes[..., None]) * paper).astype(np.uint8)
+    assert contest.is_colourful(open_images(images))
+    assert not contest.is_colourful(open_images(np.repeat(DIGITS[..., None], 3, 3)))
+    assert auto.choose(open_images(images), tmp_path).contested
+    halves = iter((0.2, 0.5, 0.5, 0.2))
+    monkeypatch.setattr("ilk.encoders.building.agreement", lambda source, encoder: next(halves))
+    options = {"source": open_images(images), "hub": tmp_path, "cache": home, "settings": {"image_size": 64}}
+    first, second = (encoders.build(device="cpu", **options) for _ in range(2))
+    assert first.name == "gradients"
+    assert "by 0.20 with a network, by 0.50 with gradients" in first.why
+    assert second.name.startswith("tf_efficientnet_lite0")
+
+
+def test_agreement_is_one_for_groups_and_small_for_a_cloud() -> None:
+    rng = np.random.default_rng(0)
+    centers = rng.normal(size=(10, 8)) * 20
+    rows = {"groups": centers[np.arange(200) % 10] + rng.normal(size=(200, 8)), "cloud": rng.normal(size=(200, 8))}
+    source = open_images(np.arange(200, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2))
+    found = {}
+    for name, features in rows.items():
+
+        def lookup(pixels: np.ndarray, features: np.ndarray = features) -> np.ndarray:
+            return features[pixels[:, 0, 0, 0]]
+
+        found[name] = contest.agreement(source, encoders.build(lookup, settings={"image_size": 8}))
+    assert found["groups"] > 0.7  # 10 groups agree wholly, 20 halve them as it comes
+    assert found["cloud"] < 0.35
 
 
 def test_photos_get_a_real_network_and_nobody_is_asked(

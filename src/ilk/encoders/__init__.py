@@ -16,7 +16,7 @@ from ilk.encoders.learned import read_learned, save_learned
 from ilk.encoders.names import SHORT
 from ilk.encoders.own import is_own, name_of
 from ilk.encoders.remembered import forget
-from ilk.encoders.remembered import listed as remembered
+from ilk.encoders.remembered import listed as remembered_weights
 from ilk.errors import Interrupted
 
 __all__ = [
@@ -38,6 +38,6 @@ __all__ = [
     "read_learned",
     "rebuild",
     "remember_file",
-    "remembered",
+    "remembered_weights",
     "save_learned",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ilk.data import ImageSource, is_small
 from ilk.encoders import bundled, names, remembered, weights
+from ilk.encoders.contest import is_colourful
 from ilk.encoders.facts import facts
 from ilk.errors import MissingDependency
 
@@ -68,18 +69,22 @@ class Choice:
     bundled : bool
         The name is the faster of the two bundled encoders; `bundled_choice` says which of them it is to be, once the
         speed of this machine is known.
+    contested : bool
+        Small images with colours: the bundled encoder is to be compared with "gradients" (`ilk.encoders.contest`).
     """
 
     name: str
     why: str
     notes: list[str] = field(default_factory=list)
     bundled: bool = False
+    contested: bool = False
 
 
 def choose(source: ImageSource | None, hub: Path | None = None, kept: Path | None = None) -> Choice:
     """Choose an encoder for the images of `source`; `kept` is the cache, which remembers what timm knows.
 
-    1. Uniform images up to 64 pixels a side: "gradients". Networks made for photos see a blown-up blur in them.
+    1. Uniform images up to 64 pixels a side: "gradients". Networks made for photos see a blown-up blur in them; but
+       where there are colours they may be small photos, so then the two are to be compared.
     2. A self-supervised network of `BETTER` whose weights are on this machine, DINOv2-small first.
     3. One of the two bundled encoders.
 
@@ -91,6 +96,8 @@ def choose(source: ImageSource | None, hub: Path | None = None, kept: Path | Non
         timm does not load.
     """
     small = is_small(source) if source is not None else None
+    if small is not None and source is not None and is_colourful(source):
+        return Choice(names.FAST, "", bundled=True, contested=True)
     if small is not None:
         return Choice("gradients", f"gradients, because the images are small and uniform ({small[1]} × {small[0]})")
     for name, _ in _cached(BETTER, hub, kept):

@@ -16,6 +16,7 @@ from ilk.encoders import backend, bundled, names, pretrained
 from ilk.encoders import weights as weights_module
 from ilk.encoders.auto import bundled_choice, choose
 from ilk.encoders.classic import build_classic
+from ilk.encoders.contest import agreement
 from ilk.encoders.facts import remembered
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder, check_settings
 from ilk.encoders.gradients import build_gradients
@@ -114,6 +115,14 @@ def _chosen(asked: _Asked) -> FrozenEncoder:
     """Return the encoder that "auto" comes to."""
     found = choose(asked.source, asked.hub, asked.kept)
     encoder = _side_by_side([found.name], asked, None)
+    compared = ""
+    if found.contested and asked.source is not None:
+        other = _one("gradients", replace(asked, settings=_own_settings(asked.settings, "gradients", True)), None)
+        network, plain = agreement(asked.source, encoder), agreement(asked.source, other)
+        compared = f"small pictures with colours; halves of them agree on groups by {network:.2f} with a network"
+        if plain >= network:
+            return replace(other, why=f"gradients: {compared}, by {plain:.2f} with gradients")
+        compared += f", by {plain:.2f} with gradients. "
     if found.bundled:
         speed = remembered(
             asked.kept, ("speed", encoder.key, encoder.workers), lambda: _images_per_second(encoder, asked.device)
@@ -124,7 +133,7 @@ def _chosen(asked: _Asked) -> FrozenEncoder:
             second = names.parts(name)[1]
             settings, signed = _split(asked.settings, True)
             encoder = join([encoder, _one(second, replace(asked, settings=settings), None)], signed)
-    encoder.why = found.why
+    encoder.why = compared + found.why
     encoder.notes[:0] = found.notes
     return encoder
 
@@ -148,7 +157,8 @@ def _side_by_side(wanted: list[str], asked: _Asked, file: Path | None) -> Frozen
             "Remember them first: ilk encoders add FILE"
         )
     settings, signed = _split(asked.settings, len(wanted) > 1)
-    parts = [_one(name, replace(asked, settings=_own_settings(settings, name, wanted)), file) for name in wanted]
+    several = len(wanted) > 1
+    parts = [_one(name, replace(asked, settings=_own_settings(settings, name, several)), file) for name in wanted]
     if len(parts) == 1 and not signed:
         return parts[0]
     return join(parts, signed)
@@ -161,9 +171,9 @@ def _split(settings: Mapping[str, Any], default: bool) -> tuple[dict[str, Any], 
     return rest, default if signed is None else bool(signed)
 
 
-def _own_settings(settings: Mapping[str, Any], name: str, wanted: list[str]) -> dict[str, Any]:
-    """Return those of `settings` that the encoder `name` has; one that none has is left for it to refuse."""
-    if len(wanted) == 1 or name not in names.BUILT_IN:
+def _own_settings(settings: Mapping[str, Any], name: str, several: bool) -> dict[str, Any]:
+    """Return those of `settings` that the encoder `name` has; where it is alone, it refuses what it does not have."""
+    if not several or name not in names.BUILT_IN:
         return dict(settings)
     return {key: value for key, value in settings.items() if key in ("image_size", "resize")}
 
