@@ -18,7 +18,9 @@ from ilk import compute
 from ilk.data import ImageSource, square
 from ilk.data.sources import evenly
 from ilk.encoders import backend, bundled, pretrained, runners, weights
+from ilk.encoders.facts import remembered
 from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
+from ilk.encoders.padding import IMAGES, trained_padding
 from ilk.encoders.remembered import find, remember
 from ilk.errors import RunError
 
@@ -67,6 +69,10 @@ def build_timm(
     given = file
     file = file or bundled.file(name) or weights.locate(what.cfg, hub) or weights.fetch(name, what.cfg, hub)
     whole = bundled.renamed(weights.read(file))
+    noticed = ""
+    if given is not None and wanted is None and "pad_type" not in (settings or {}):
+        noticed = _noticed_padding(what, whole, file, source, kept)
+        what = replace(what, pad_type="same") if noticed else what
     state = pretrained.trimmed(whole, what)
     content = weights.content(state)
     if wanted is not None and content != wanted:
@@ -90,7 +96,7 @@ def build_timm(
         precision=verdict.precision,
         weights_hash=content,
         weights_file=weights.keep(state, content, cache.path / "weights"),
-        notes=[verdict.note] if verdict.note else [],
+        notes=[note for note in (verdict.note, noticed) if note],
         home=cache,
     )
     if given is not None and kept is not None and entry is None:
@@ -98,6 +104,22 @@ def build_timm(
     if entry is not None:
         encoder.why = f"{name}, with the weights remembered from {Path(entry.origin).name}"
     return encoder
+
+
+def _noticed_padding(
+    what: pretrained.Recipe, state: weights.State, file: Path, source: ImageSource | None, kept: Path | None
+) -> str:
+    """Return a note where weights that were given seem to be trained with TensorFlow's padding, else nothing."""
+    if source is None or not len(source):
+        return ""
+    question = ("padding", what.name, weights.content(state))
+    pad_type = remembered(kept, question, lambda: trained_padding(what, state, _pixels(source, what, IMAGES), file))
+    if pad_type != "same":
+        return ""
+    return (
+        f"{file.name} seems to be trained with TensorFlow's padding (its classifier is surer of these images with it), "
+        "so pad_type=same is used; --set pad_type=default uses timm's"
+    )
 
 
 def _runner(
@@ -140,8 +162,13 @@ def _runner(
 def _probe(source: ImageSource | None, what: pretrained.Recipe) -> Tensor:
     """Return uint8 (m, 3, h, w): images of the source where there are at least 4, else synthetic ones."""
     if source is not None and len(source):
-        block = source.sized(what.image_size, what.resize, what.crop_pct).scan(evenly(len(source), _PROBE))
-        pixels = block.pixels[torch.from_numpy(block.ok)]
+        pixels = _pixels(source, what, _PROBE)
         if len(pixels) >= 4:
-            return pixels.expand(-1, 3, -1, -1)
+            return pixels
     return backend.synthetic(_PROBE, *square(what.image_size))
+
+
+def _pixels(source: ImageSource, what: pretrained.Recipe, most: int) -> Tensor:
+    """Return uint8 (m, 3, h, w): up to `most` evenly spaced readable images of the source."""
+    block = source.sized(what.image_size, what.resize, what.crop_pct).scan(evenly(len(source), most))
+    return block.pixels[torch.from_numpy(block.ok)].expand(-1, 3, -1, -1)
