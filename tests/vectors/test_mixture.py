@@ -60,3 +60,18 @@ def test_probabilities_sum_to_one_and_the_seed_decides() -> None:
 def test_a_component_without_rows_is_a_collapse() -> None:
     x = np.repeat(np.eye(3, dtype=np.float32), 5, 0)
     assert fit_mixture(x, 6) is None
+
+
+def test_many_rows_are_searched_on_some_and_fitted_on_all() -> None:
+    x, truth = islands(3)
+    order = np.random.default_rng(0).permutation(30 * len(x))
+    many = np.repeat(x, 30, 0)[order] + np.random.default_rng(1).normal(0, 0.1, (30 * len(x), 2)).astype(np.float32)
+    found = fit_mixture(many, 8, n_init=1)
+    assert found is not None
+    assert found.proba.shape == (28_800, 8)
+    assert adjusted_rand_score(np.repeat(truth, 30)[order], found.proba.argmax(1)) > 0.99
+    ridge = 1e-4 * float(many.var(0).mean())
+    best = GaussianMixture(
+        8, reg_covar=ridge, means_init=[many[np.repeat(truth, 30)[order] == g].mean(0) for g in range(8)]
+    )
+    assert found.log_likelihood == pytest.approx(best.fit(many).score(many), abs=5e-3)
