@@ -97,8 +97,8 @@ def fit_mixture(
     all of four layouts tried. Labels choose none of it.
 
     Cost: EM is O(n k e²) a step. A search adds O(n e²) for the sums, k² determinants, and k fits of two components to
-    at most 2,000 rows. Above 20,000 rows, starts and moves are tried on as many evenly spaced ones, and the best goes on
-    with all: their order should not follow the groups. Regularised by 1e-4 of the mean variance.
+    at most 2,000 rows. Above 20,000 rows, starts and moves are tried on as many evenly spaced ones, and the best goes
+    on with all: their order should not follow the groups. Regularised by 1e-4 of the mean variance.
 
     References
     ----------
