@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 
 from method_rows import (
@@ -36,24 +37,46 @@ def quality_rows() -> list[Row]:
     """Rows on the quality of the groups, all seeds shown."""
     rows: list[Row] = []
     if demo := load("demo"):
-        wall, acc = demo[0]["wall_seconds"], demo[0]["scores"]["acc"]
+        wall, least = demo[0]["wall_seconds"], min(r["scores"]["acc"] for r in demo)
         text = f"{wall:.0f} s, ACC {scores(demo, 'acc')}"
-        what = "`make demo` after set-up: 1,797 digits, K = 10"
-        rows.append((what, "< 60 s, ACC ≥ .85", text, wall < 60 and acc >= 0.85))
+        what = "`make demo` after set-up: 1,797 digits, K = 10, seeds 0 to 2"
+        rows.append((what, "< 60 s, ACC ≥ .95", text, wall < 60 and least >= 0.95))
     if mnist := load("mnist"):
         slowest, peak = max(r["wall_seconds"] for r in mnist), max(r["peak_rss_mib"] for r in mnist)
-        fine = all(r["scores"]["acc"] >= 0.97 and r["scores"]["nmi"] >= 0.92 for r in mnist)
+        acc = [r["scores"]["acc"] for r in mnist]
+        fine = sum(acc) / len(acc) >= 0.98 and min(acc) >= 0.97
         seconds = " ".join(f"{r['wall_seconds']:.0f}" for r in mnist)
         text = f"ACC {scores(mnist, 'acc')}, NMI {scores(mnist, 'nmi')}, {seconds} s, {peak / 1024:.1f} GiB"
-        goal = "ACC ≥ .97, NMI ≥ .92 on 3 of 3 seeds, < 110 s, < 3 GiB"
-        rows.append(("MNIST, 70,000 images, K = 10", goal, text, fine and slowest < 110 and peak < 3072))
-    if photos := load("clothing500"):
-        text = f"ACC {scores(photos, 'acc')}, NMI {scores(photos, 'nmi')}"
-        fine = all(r["scores"]["acc"] >= 0.60 for r in photos)
-        rows.append(("500 photos of clothes, MobileNetV2, K = 10", "ACC ≥ .60", text, fine))
+        goal = "mean ACC ≥ .98, none below .97, ≤ 90 s, < 3 GiB"
+        rows.append(("MNIST, 70,000 images, K = 10", goal, text, fine and slowest <= 90 and peak < 3072))
+    rows += photo_rows()
     if fashion := load("fashion"):
         text = f"ACC {scores(fashion, 'acc')}, NMI {scores(fashion, 'nmi')}"
-        rows.append(("Fashion-MNIST, 70,000 images, K = 10", "(.58 to .62 expected)", text, True))
+        fine = sum(r["scores"]["acc"] for r in fashion) / len(fashion) >= 0.63
+        rows.append(("Fashion-MNIST, 70,000 images, K = 10", "mean ACC ≥ .63", text, fine))
+    if order := load("order"):
+        ari = order[0]["ari"]
+        text = "; ".join(f"{name} {' '.join(f'{v:.2f}' for v in values)}" for name, values in ari.items())
+        fine = min(v for values in ari.values() for v in values) >= 0.97
+        rows.append(("Order and names of files decide nothing: ARI with the first", "≥ .97", text, fine))
+    return rows
+
+
+def photo_rows() -> list[Row]:
+    """Rows on 500 photos of clothes, with the encoder that "auto" takes, with the fast one, and with MobileNetV2."""
+    kinds = {
+        "": ("500 photos of clothes, K = 10, no other option", "mean ACC ≥ .70, NMI ≥ .67", 0.70, 0.67),
+        "fast": ("… `--encoder fast`", "mean ACC ≥ .63", 0.63, 0.0),
+        "mobilenetv2_100": ("… MobileNetV2's weights", "mean ACC ≥ .60", 0.60, 0.0),
+    }
+    rows: list[Row] = []
+    for kind, (what, goal, acc, nmi) in kinds.items():
+        found = [r for r in load("clothing500") if (re.findall(r"--encoder (\S+)", r["command"]) or [""])[0] == kind]
+        if not found:
+            continue
+        mean = {key: sum(r["scores"][key] for r in found) / len(found) for key in ("acc", "nmi")}
+        text = f"ACC {scores(found, 'acc')}, NMI {scores(found, 'nmi')}"
+        rows.append((what, goal, text, mean["acc"] >= acc and mean["nmi"] >= nmi))
     return rows
 
 
@@ -96,13 +119,14 @@ def cost_rows() -> list[Row]:
     if found := load("help"):
         seconds = found[0]["help_seconds"]
         rows.append(("`ilk --help`", "< 0.5 s", f"{seconds:.2f} s", seconds < 0.5))
-    if found := load("encoding"):
-        r = found[0]
-        how = r["rounds"][0]["precision"]
-        text = f"{r['ratio']:.1f} × ({r['images_per_second']:.0f} against {r['plain']:.0f} images/s, {how})"
-        rows.append(("Photos to features, against a plain script", "≥ 8 ×", text, r["ratio"] >= 8))
-        text = f"{r['share_of_bound']:.2f} (bound {r['bound']:.0f} images/s)"
-        rows.append(("… against the bound of decoder and encoder", "≥ .9", text, r["share_of_bound"] >= 0.9))
+    for r in load("encoding"):
+        name, how = r["model"], r["rounds"][0]["precision"]
+        if "ratio" in r:
+            text = f"{r['ratio']:.1f} × ({r['images_per_second']:.0f} against {r['plain']:.0f} images/s, {how})"
+            rows.append((f"Photos to features, `{name}`, against a plain script", "≥ 8 ×", text, r["ratio"] >= 8))
+        text = f"{r['share_of_bound']:.2f} ({r['images_per_second']:.0f} of {r['bound']:.0f} images/s, {how})"
+        what = f"… `{name}`, against the bound of decoder and encoder"
+        rows.append((what, "≥ .9", text, r["share_of_bound"] >= 0.9))
     if found := load("kmeans"):
         r = found[0]
         rows.append(
