@@ -99,7 +99,7 @@ def test_help_version_and_lists(ilk: Ilk) -> None:
         assert {"cluster", "predict", "evaluate", "report", "info", "methods", "encoders"} <= set(said.out.split())
     assert "SOURCE" in ilk("cluster", "-h").out
     assert "transfer" in ilk("methods").out
-    assert "needs a download" in ilk("encoders").out
+    assert "after a download" in ilk("encoders").out
 
 
 def test_values_of_settings() -> None:

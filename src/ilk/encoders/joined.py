@@ -96,7 +96,8 @@ def share_files(
     wanted = [spec.get("weights_hash") is not None for spec in specs]
     if sum(wanted) != len(given):
         raise RunError(
-            f"the run's encoder needs {sum(wanted)} files of weights and {len(given)} are there; run the command again"
+            f"weights of the run's encoder are missing: {len(given)} of {sum(wanted)} files are there; "
+            "run the command again"
         )
     left = iter(given)
     return [Path(next(left)) if wants else None for wants in wanted]
