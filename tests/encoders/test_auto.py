@@ -118,7 +118,7 @@ def test_which_bundled_encoder_follows_from_the_time_it_takes() -> None:
     name, why = auto.bundled_choice(200_000, 100.0, 2)
     assert name == "fast"
     assert "200,000 images take about 21 minutes" in why
-    assert "58 minutes with --encoder balanced" in why
+    assert "56 minutes with --encoder balanced" in why
 
 
 @pytest.mark.usefixtures("offline")

@@ -95,8 +95,9 @@ def share_files(
     given = [] if files is None else [files] if isinstance(files, str | Path) else list(files)
     wanted = [spec.get("weights_hash") is not None for spec in specs]
     if sum(wanted) != len(given):
+        name = "+".join(str(spec.get("name")) for spec in specs)
         raise RunError(
-            f"weights of the run's encoder are missing: {len(given)} of {sum(wanted)} files are there; "
+            f"weights of the run's encoder {name} are missing: {len(given)} of {sum(wanted)} files are there; "
             "run the command again"
         )
     left = iter(given)
