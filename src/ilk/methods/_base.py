@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ilk.data import Encoded, ImageSource, open_images
+from ilk.data import FEW, Encoded, ImageSource, open_images
 from ilk.methods._options import Options
 
 __all__ = ["ImageClusterer", "OnEpoch"]
@@ -94,6 +94,7 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
         features[seen] = encoded.features[encoded.position[seen]]
         return features
 
-    def _cache(self) -> Path | None:
+    def _cache(self, new: ImageSource | None = None) -> Path | None:
+        """Return where results are kept; None for a few `new` images, which take less time than to look there."""
         cache = getattr(self, "cache", None)
-        return None if cache is None else Path(cache)
+        return None if cache is None or (new is not None and len(new) <= FEW) else Path(cache)

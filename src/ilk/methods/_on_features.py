@@ -161,7 +161,7 @@ class OnFeatures(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
-        return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+        return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.place_(features)

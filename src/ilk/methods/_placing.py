@@ -14,7 +14,7 @@ from ilk.layout import Graph, neighbor_graph
 from ilk.methods._voting import Voter
 from ilk.vectors import PCA, fit_pca
 
-__all__ = ["Placer", "Space", "graph_of", "place", "shares"]
+__all__ = ["Placer", "Space", "graph_of", "lost", "place", "shares"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -42,9 +42,18 @@ class Space:
 
 
 def place(pca: PCA, features: npt.NDArray[Any]) -> Floats:
-    """Return coordinates (m, p) of features (m, d)."""
-    rows: Floats = np.ascontiguousarray(pca.transform(features).cpu().numpy(), np.float32)
-    return np.round(rows, 6) + np.float32(0)  # no negative zeros
+    """Return coordinates (m, p) of features (m, d), free of rounding noise.
+
+    Images that look the same stand on the same spot, one by one or thousands at once: a product in single precision
+    has other last digits for other numbers of rows.
+    """
+    rows = pca.double().transform(features).cpu().numpy()
+    return np.round(rows, 6).astype(np.float32) + np.float32(0)  # no negative zeros
+
+
+def lost(pca: PCA, features: npt.NDArray[Any]) -> Floats:
+    """Return the distances (m,) of features (m, d) from the plane of `pca`, free of rounding noise as well."""
+    return pca.double().lost(features).cpu().numpy().astype(np.float32)
 
 
 @dataclass(frozen=True)

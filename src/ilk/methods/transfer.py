@@ -21,6 +21,7 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
 from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
+from ilk.methods._placing import lost, place
 from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
@@ -199,7 +200,7 @@ class TransferClustering(ImageClusterer):
         with tell.stage("reduce"):
             rows = steps.rows_for_pca(features, self.random_state)
             self.pca_ = fit_pca(rows, min(int(table["pca"]), *rows.shape), normalize=True)
-            self.space_ = self._place(features)
+            self.space_ = place(self.pca_, features)
             self._check_count(self.space_)
             width = max(int(table["n_neighbors"]), int(table["votes"]) + 1)
             self.graph_ = layout.neighbor_graph(torch.from_numpy(self.space_), width)
@@ -210,10 +211,6 @@ class TransferClustering(ImageClusterer):
         with tell.stage("cluster"):
             self._group(table, tell, first)
         return self
-
-    def _place(self, features: npt.NDArray[Any]) -> Floats:
-        """Return PCA coordinates (m, p), free of rounding noise: images that look the same stand on the same spot."""
-        return np.round(_numpy(self.pca_.transform(features)), 6) + np.float32(0)  # no negative zeros
 
     def _check_count(self, features: npt.NDArray[Any]) -> None:
         wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)
@@ -260,10 +257,10 @@ class TransferClustering(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
-        return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+        return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
-        return self.voter_(self._place(features), _numpy(self.pca_.lost(features)))
+        return self.voter_(place(self.pca_, features), lost(self.pca_, features))
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the figures of ``preset="seed"`` as plain data; none for the other presets."""
