@@ -109,7 +109,9 @@ def collect(
     nothing is kept then, `before` is not called.
     """
     if cache is None and len(source) <= FEW and (first is None or not len(first.rows)):
-        return collect_few(source, work.width, work.dtype, work.apply, on_progress=on_progress)
+        return collect_few(
+            source, work.width, work.dtype, work.apply, canonical=work.canonical, on_progress=on_progress
+        )
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
     home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()

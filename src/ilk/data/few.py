@@ -43,6 +43,7 @@ def collect_few(
     dtype: npt.DTypeLike,
     apply: Callable[[Tensor], npt.NDArray[Any]],
     *,
+    canonical: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Encoded:
     """Make a row of `width` numbers of every distinct readable image, all of them in memory at once.
@@ -54,7 +55,7 @@ def collect_few(
     ----------
     source
         As it is to be read: see `ImageSource.sized`.
-    width, dtype, apply
+    width, dtype, apply, canonical
         As in `ilk.data.collect.Work`.
     on_progress
         Called before and after; true before: `Interrupted`.
@@ -66,10 +67,9 @@ def collect_few(
         raise Interrupted("stopped before the first image")
     block, twins = _scanned(source)
     rows = np.flatnonzero(block.ok)
-    features = np.zeros((0, width), dtype)
-    if len(rows):
-        pixels = block.pixels if len(rows) == n else block.pixels[torch.from_numpy(block.ok)]
-        features = np.asarray(apply(pixels), dtype)
+    if canonical:
+        rows = np.array(sorted(rows.tolist(), key=lambda row: block.hashes[row]), np.int64)
+    features = np.asarray(apply(block.pixels[torch.from_numpy(rows)]), dtype) if len(rows) else np.zeros((0, width), dtype)
     at = np.full(n, -1, np.int64)
     at[rows] = np.arange(len(rows))
     position = at[twins]

@@ -80,6 +80,10 @@ class Placer:
         rows = place(self.pca, features)
         return self.voter(rows, np.zeros(len(rows), np.float32))
 
+    def nearest(self, features: npt.NDArray[Any], count: int) -> Ints:
+        """Return the training images nearest to features (m, d): (m, count) int64."""
+        return self.voter.nearest(place(self.pca, features), count)[0]
+
     def state(self) -> dict[str, Any]:
         """Return arrays and plain values."""
         pca = {"mean": self.pca.mean, "components": self.pca.components, "variance": self.pca.explained_variance}

@@ -20,6 +20,7 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._epochs import Learner, Timed, run_epochs
 from ilk.methods._outcome import centers, spread
 from ilk.methods._places import Groups
+from ilk.methods._placing import Placer
 from ilk.methods._pool import Pixels
 from ilk.methods._stages import Stages
 from ilk.networks.still import still
@@ -27,6 +28,7 @@ from ilk.networks.still import still
 __all__ = ["Trained", "codes_of", "shown_rows"]
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 _BLOCK = 512
 _SHOWN = 16
@@ -217,6 +219,7 @@ class Trained(ImageClusterer):
         self.n_clusters_ = int(self.n_clusters)
         self.device_ = str(pool.device)
         self.place_ = found.place
+        self.rows_: Ints | None = self.encoded_.rows
         self.pictures_ = {**found.pictures, **self._pictures(pool, self.settings_)}
         self.space_ = np.asarray(features, np.float32)
         self.embedding_ = self.space_ if found.embedding is None else found.embedding
@@ -240,6 +243,9 @@ class Trained(ImageClusterer):
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.place_(features)
+
+    def _placer(self) -> Placer | None:
+        return self.place_ if isinstance(self.place_, Placer) else None
 
     # -- keep --------------------------------------------------------------------------------------------------------
 

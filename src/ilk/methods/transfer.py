@@ -21,7 +21,7 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
 from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
-from ilk.methods._placing import lost, place
+from ilk.methods._placing import Placer, lost, place
 from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
@@ -83,6 +83,8 @@ class TransferClustering(ImageClusterer):
         What the user should know: degraded paths, images that were skipped.
     encoded_ : Encoded
         Features and the state of every file.
+    rows_ : (m,) int64
+        Row of the source of every image that votes.
     space_, embedding_ : (m, p), (m, e) float32
         PCA space, and the space the groups were sought in; one row per distinct readable image.
 
@@ -249,6 +251,7 @@ class TransferClustering(ImageClusterer):
         new = lost_when_new(features, len(self.pca_.components))
         self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes, new)
         confidence = self.voter_.confidence(self.graph_, found.labels, _numpy(self.pca_.lost(features)))
+        self.rows_: Ints | None = self.encoded_.rows
         self.cluster_centers_ = centers(features, found.labels, self.n_clusters_)
         self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
         at = self.encoded_.position
@@ -261,6 +264,9 @@ class TransferClustering(ImageClusterer):
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.voter_(place(self.pca_, features), lost(self.pca_, features))
+
+    def _placer(self) -> Placer:
+        return Placer(self.pca_, self.voter_)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the figures of ``preset="seed"`` as plain data; none for the other presets."""
@@ -283,6 +289,7 @@ class TransferClustering(ImageClusterer):
             "pca_variance": _numpy(self.pca_.explained_variance),
             "pca_ratio": _numpy(self.pca_.explained_variance_ratio),
             "centers": self.cluster_centers_,
+            **({} if self.rows_ is None else {"rows": self.rows_}),
             **self.voter_.state(),
         }
 
@@ -310,6 +317,7 @@ class TransferClustering(ImageClusterer):
             normalize=True,
         )
         model.voter_ = Voter.from_state(state)
+        model.rows_ = np.asarray(state["rows"], np.int64) if "rows" in state else None  # runs of before kept none
         model.space_ = model.voter_.space
         model.cluster_centers_ = np.asarray(state["centers"])
         model.n_clusters_ = model.voter_.proba.shape[1]
