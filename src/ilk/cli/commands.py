@@ -95,9 +95,7 @@ def predict(
     ] = None,
     nearest: Annotated[
         Optional[int],
-        typer.Option(
-            metavar="N", help="Name the N nearest images of the run. [default: 5 for up to 8 images and --json]"
-        ),
+        typer.Option(metavar="N", help="Name N images of the run like each. [default: 5 for up to 8 images or --json]"),
     ] = None,
     method: Annotated[
         Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")

@@ -100,7 +100,9 @@ def _scanned(source: ImageSource) -> tuple[Block, npt.NDArray[np.int64]]:
     seen: set[bytes] = set()
 
     def known(name: bytes) -> bool:
-        return name in seen or bool(seen.add(name))
+        before = name in seen
+        seen.add(name)
+        return before
 
     block = source.scan(range(n), known, bare=n == 1)
     first: dict[bytes, int] = {}

@@ -109,7 +109,8 @@ class FolderImages:
     def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read each file once: hash it and, unless its hash is `known`, decode it and make its thumbnail.
 
-        `bare`: neither hash nor thumbnail, and nothing is known. Works in the calling thread; the parts that take time let other threads run. Never raises for an odd file.
+        `bare`: neither hash nor thumbnail, and nothing is known. Works in the calling thread; the parts that take time
+        let other threads run. Never raises for an odd file.
         """
         rows = as_index(index)
         _, height, width = self.shape

@@ -58,8 +58,8 @@ def check_count(n: int, k: Any) -> None:
     least = 2 if isinstance(k, str) else int(k)
     if n == 1:
         raise NotEnoughImages(
-            f"1 image is too few for {least} groups: a single image has nothing to be compared with. Give the folder it "
-            "is in, or more images."
+            f"1 image is too few for {least} groups: a single image has nothing to be compared with. "
+            "Give the folder it is in, or more images."
         )
     if n < least:
         raise NotEnoughImages(

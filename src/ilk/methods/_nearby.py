@@ -93,4 +93,5 @@ class TrainingImages:
 def _unit(x: npt.NDArray[Any]) -> Floats:
     rows = np.asarray(x, np.float32)
     length = np.sqrt(np.square(rows).sum(-1, keepdims=True))
-    return rows / np.maximum(length, np.finfo(np.float32).tiny)
+    unit: Floats = rows / np.maximum(length, np.finfo(np.float32).tiny)
+    return unit

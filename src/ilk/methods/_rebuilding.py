@@ -22,7 +22,7 @@ OF_A_MACHINE = ("cache", "device", "precision", "weights")
 
 
 class _Bounded(TorchFunctionMode):
-    """Refuses tensors that what is loaded cannot fill: its settings say how large a network is, and may say anything."""
+    """Refuses tensors that what is loaded cannot fill: settings say how large a network is, and may say anything."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

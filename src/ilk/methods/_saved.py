@@ -65,7 +65,7 @@ def write(model: Any, path: Path, own: bool) -> None:
     start, stop = _place(data)
     data[start:stop] = hashlib.blake2b(data, digest_size=32).hexdigest().encode()
     try:
-        write_whole(path, data)
+        write_whole(path, bytes(data))
     except DataError as error:
         reason = getattr(error.__context__, "strerror", None) or error
         raise RunError(f"cannot write {path}: {reason}. Choose another place for the model.") from None
@@ -115,7 +115,7 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         wrong = [key for key, kind in _SHAPE.items() if not isinstance(about.get(key), kind)]
         if wrong or not 0 <= about["weights"] <= _MOST_WEIGHTS:
             raise ValueError(f"no {', '.join(wrong) or 'sound number of weights'}")
-        arrays = {name: value for name, value in load(bytes(data)).items()}
+        arrays: dict[str, npt.NDArray[Any]] = load(bytes(data))
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from None
     return about, arrays
