@@ -14,7 +14,7 @@ from ilk.layout import Graph, neighbor_graph
 from ilk.methods._voting import Voter
 from ilk.vectors import PCA, fit_pca
 
-__all__ = ["Placer", "Space", "graph_of", "lost", "place", "shares"]
+__all__ = ["Placer", "Space", "graph_of", "lost", "pca_from", "place", "shares"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -93,11 +93,20 @@ class Placer:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from what `state` returned."""
-        mean, components, variance = (
-            torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components", "variance")
-        )
-        pca = PCA(mean, components, variance, variance, whiten=False, normalize=bool(state["pca_normalize"]))
-        return cls(pca, Voter.from_state(state))
+        return cls(pca_from(state, bool(state["pca_normalize"])), Voter.from_state(state))
+
+
+def pca_from(state: Mapping[str, Any], normalize: bool) -> PCA:
+    """Rebuild a projection from arrays ``pca_…``; ValueError where these do not fit each other or the votes."""
+    mean, components, variance = (
+        torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components", "variance")
+    )
+    ratio = torch.as_tensor(np.asarray(state.get("pca_ratio", state["pca_variance"])))
+    p, d = components.shape
+    found = [tuple(part.shape) for part in (mean, variance, ratio)]
+    if found != [(d,), (p,), (p,)] or state["voter_space"].shape[-1] != p:
+        raise ValueError(f"components {p, d} with {found}")
+    return PCA(mean, components, variance, ratio, whiten=False, normalize=normalize)
 
 
 def shares(labels: Ints, k: int, graph: Graph, votes: int) -> Floats:

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ilk import compute
 from ilk.errors import IlkError, RunError
 from ilk.methods._base import ImageClusterer
 
 __all__ = ["OF_A_MACHINE", "rebuild"]
 
 _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye, torch.empty_strided}
+_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _NOT_SHAPE = ("generator", "device", "out", "pin_memory")
 _FREE, _TIMES = 2**30, 16  # a network takes a few times the bytes of its arrays: half precision is widened
 OF_A_MACHINE = ("cache", "device", "precision", "weights")
@@ -62,17 +64,25 @@ def rebuild(
         `state` is none of such a model: something is missing, of another shape, or not finite.
     """
     size = sum(getattr(value, "nbytes", 0) for value in state.values())
+    compute.device(options.get("device", "auto"))  # what is asked for is no damage
     try:
         with _Bounded(_TIMES * size + _FREE):
             model = cls.from_state(state, **options)
+    except IlkError:  # it says what is wrong itself
+        raise
+    except _ERRORS as error:
+        raise _damaged(where, error, again) from None
+    try:
         _take(model, params or {})
         _try(model)
-    except IlkError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise RunError(f"{where} is damaged ({told}). {again}") from None
+    except (IlkError, *_ERRORS) as error:
+        raise _damaged(where, error, again) from None
     return model
+
+
+def _damaged(where: str, error: Exception, again: str) -> RunError:
+    told = str(error) if isinstance(error, IlkError) else f"{type(error).__name__}: {error}"
+    return RunError(f"{where} is damaged ({' '.join(told.split())[:200]}). {again}")
 
 
 def _take(model: Any, params: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 import ilk
 from ilk import compute
 from ilk.data.shards import write_whole
-from ilk.errors import DataError, NotEnoughMemory, RunError
+from ilk.errors import ArgumentError, DataError, NotEnoughMemory, RunError
 from ilk.methods._rebuilding import OF_A_MACHINE, rebuild
 
 __all__ = ["FORMAT", "read", "write"]
@@ -74,6 +74,7 @@ def write(model: Any, path: Path, own: bool) -> None:
 def read(path: Path, classes: Any, *, device: str, cache: Any) -> Any:
     """Return the model in the file `path`; ``classes(name, own)`` gives its class, or raises."""
     about, arrays = _content(path)
+    compute.device(device)
     cls = classes(about["class"], about["own"])
     state = {**about["state"], **{name[6:]: value for name, value in arrays.items() if name.startswith("state.")}}
     with tempfile.TemporaryDirectory(prefix="ilk-model-") as folder:
@@ -88,7 +89,7 @@ def read(path: Path, classes: Any, *, device: str, cache: Any) -> Any:
                 cls, state, f"the model in {path}", _AGAIN,
                 params=about["params"], weights_file=given, device=device, cache=cache,
             )  # fmt: skip
-        except (DataError, RunError) as error:
+        except (ArgumentError, DataError, RunError) as error:
             raise error if str(path) in str(error) else _damaged(path, error) from None
 
 

@@ -130,7 +130,12 @@ class Voter:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from what `state` returned."""
-        arrays = {name: np.asarray(state[f"voter_{name}"], np.float32) for name in ("space", "proba")}
+        """Rebuild from what `state` returned; ValueError where the parts do not fit each other."""
+        space, proba = (np.asarray(state[f"voter_{name}"], np.float32) for name in ("space", "proba"))
         near, lost = (Reach.from_state(state, f"voter_{name}") for name in ("near", "lost"))
-        return cls(**arrays, near=near, lost=lost, votes=int(state["voter_votes"]))
+        found = cls(space, proba, near, lost, votes=int(state["voter_votes"]))
+        k = proba.shape[-1]
+        tails = {tail.shape for reach in (near, lost) for tail in (reach.usual, reach.spread)}
+        if space.ndim != 2 or proba.shape != (len(space), k) or tails != {(k,)} or found.votes < 1:
+            raise ValueError(f"votes of images {space.shape} for groups {proba.shape}, {sorted(tails)}")
+        return found

@@ -21,12 +21,12 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
 from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
-from ilk.methods._placing import Placer, lost, place
+from ilk.methods._placing import Placer, lost, pca_from, place
 from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
 from ilk.methods.transfer_presets import PRESETS
-from ilk.vectors import PCA, fit_pca
+from ilk.vectors import fit_pca
 
 __all__ = ["TransferClustering"]
 
@@ -307,15 +307,7 @@ class TransferClustering(ImageClusterer):
         kept = take_kept(options)
         model = cls(threshold=float(state["threshold"]), **options)
         model.encoder_ = reload_encoder(model, state["encoder"], kept)
-        tensors = {name: torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components")}
-        model.pca_ = PCA(
-            tensors["mean"],
-            tensors["components"],
-            torch.as_tensor(np.asarray(state["pca_variance"])),
-            torch.as_tensor(np.asarray(state["pca_ratio"])),
-            whiten=False,
-            normalize=True,
-        )
+        model.pca_ = pca_from(state, normalize=True)
         model.voter_ = Voter.from_state(state)
         model.rows_ = np.asarray(state["rows"], np.int64) if "rows" in state else None  # runs of before kept none
         model.space_ = model.voter_.space
