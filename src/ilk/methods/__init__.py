@@ -102,18 +102,18 @@ def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
     'TransferClustering'
     """
     known = _SHORT.get(name, name)
-    own = name.rpartition(":")[2]
+    wanted = known if known in __all__ else name.rpartition(":")[2]
     if isinstance(given, str):
         given = find(given)
     if given is not None:
         if not isinstance(given, type) or not callable(getattr(given, "from_state", None)):
             raise ArgumentError(f"cls={given!r}: give a class derived from ilk.methods.ImageClusterer.")
-        if given.__name__ != (known if known in __all__ else own):
-            raise ArgumentError(f"cls={given.__name__}: the model is of the class {own}.")
+        if given.__name__ != wanted:
+            raise ArgumentError(f"cls={given.__name__}: the model is of the class {wanted}.")
         return given
     if known not in __all__:
         raise ArgumentError(
-            f"no method {name!r} among ilk's own, and a file never says what code to run: give the class, cls={own} "
+            f"no method {name!r} among ilk's own, and a file never says what code to run: give the class, cls={wanted} "
             "(`ilk predict`: --method package.module:Class)."
         )
     return globals()[known]  # type: ignore[no-any-return]

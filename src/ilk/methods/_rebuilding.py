@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ __all__ = ["OF_A_MACHINE", "rebuild"]
 _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye, torch.empty_strided}
 _ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _NOT_SHAPE = ("generator", "device", "out", "pin_memory")
-_FREE, _TIMES = 2**30, 16  # a network takes a few times the bytes of its arrays: half precision is widened
+_FREE, _TIMES = 2**29, 16  # a network takes a few times the bytes of its arrays: half precision is widened
 OF_A_MACHINE = ("cache", "device", "precision", "weights")
 """Constructor arguments that no other machine can make use of."""
 
@@ -63,7 +64,10 @@ def rebuild(
     RunError
         `state` is none of such a model: something is missing, of another shape, or not finite.
     """
+    weights = options.get("weights_file")
+    files = [] if weights is None else weights if isinstance(weights, list | tuple) else [weights]
     size = sum(getattr(value, "nbytes", 0) for value in state.values())
+    size += sum(Path(file).stat().st_size for file in files if Path(file).is_file())
     compute.device(options.get("device", "auto"))  # what is asked for is no damage
     try:
         with _Bounded(_TIMES * size + _FREE):
