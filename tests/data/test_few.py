@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,19 @@ def test_what_the_long_way_finds(folder: Path, tmp_path: Path) -> None:
     assert np.abs(short.thumbs.read(range(7)).astype(int) - long.thumbs.read(range(7))).mean() < 12  # theirs are WebP
     assert (short.thumbs.read([2]) == long.thumbs.read([2])).all()  # what cannot be read has the same grey
     assert sum(len(block) for block in short.thumbs.blocks(3)) == 7
+
+
+def test_rows_by_content(folder: Path, tmp_path: Path) -> None:
+    for name in range(10, 13):
+        Image.new("RGB", (20, 20), (name, 0, 0)).save(folder / f"{name}.png")
+    for name in ("1.png", "2.png"):
+        (folder / name).unlink()
+    source, work = open_images(folder).sized(16), replace(WORK, canonical=True)
+    short, long = collect(source, work), collect(source, work, cache=tmp_path / "cache")
+    assert_same(short, long)
+    hashes = [short.hashes[row] for row in short.rows]
+    assert hashes == sorted(hashes)
+    assert not np.array_equal(short.rows, np.sort(short.rows))
 
 
 @pytest.mark.parametrize("name", ["0.png", "2.png", "6.png"])

@@ -69,7 +69,9 @@ def collect_few(
     rows = np.flatnonzero(block.ok)
     if canonical:
         rows = np.array(sorted(rows.tolist(), key=lambda row: block.hashes[row]), np.int64)
-    features = np.asarray(apply(block.pixels[torch.from_numpy(rows)]), dtype) if len(rows) else np.zeros((0, width), dtype)
+    features = (
+        np.asarray(apply(block.pixels[torch.from_numpy(rows)]), dtype) if len(rows) else np.zeros((0, width), dtype)
+    )
     at = np.full(n, -1, np.int64)
     at[rows] = np.arange(len(rows))
     position = at[twins]

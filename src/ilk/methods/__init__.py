@@ -120,7 +120,12 @@ def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
 
 
 def load(
-    path: str | Path, *, cls: type[Any] | str | None = None, device: str = "auto", cache: str | Path | None = None
+    path: str | Path,
+    *,
+    cls: type[Any] | str | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    encoder: Any = None,
 ) -> Any:
     """Return the fitted model that `ImageClusterer.save` wrote, with its encoder.
 
@@ -134,6 +139,8 @@ def load(
         "auto", "cpu" or "cuda".
     cache
         Where the converted encoder is kept for the next time; None: nowhere, and it is converted anew (2 to 10 s).
+    encoder
+        The user's own encoder the model was fitted with, again: an object or ``module:function``.
 
     Raises
     ------
@@ -148,7 +155,7 @@ def load(
     def class_of(name: str, own: bool) -> type[Any]:
         return registered(f":{name}" if own else name, cls)
 
-    return read(Path(path).expanduser(), class_of, device=device, cache=cache)
+    return read(Path(path).expanduser(), class_of, device=device, cache=cache, own_encoder=encoder)
 
 
 def find(name: str) -> type[Any]:

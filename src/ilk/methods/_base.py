@@ -20,6 +20,8 @@ from ilk.methods._placing import Placer
 
 __all__ = ["ImageClusterer", "OnEpoch"]
 
+_TRIED = 16  # images whose features are held against where the model has them
+
 OnEpoch = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], bool | None]
 """Called with a record (a stage's beginning or end, progress, the figures of an epoch) and a function that gives the
 state to go on from; true means stop. See docs/architecture.md, "What a fit tells"."""
@@ -166,7 +168,8 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
         rows = distinct if kept is None else kept
         fits = features.ndim == 2 and features.shape[1] == self.cluster_centers_.shape[1] and len(rows) > 0
         fits = fits and (placer is None or len(placer.voter.space) == len(rows))
-        if not fits or rows.min() < 0 or rows.max() >= len(features):
+        fits = fits and rows.min() >= 0 and rows.max() < len(features)
+        if not fits or (placer is not None and not placer.knows(features[rows[:_TRIED]])):
             raise DataError(f"features of shape {features.shape} are not those of the images this model was fitted on")
         self.training_ = TrainingImages(features, rows, rows)
 

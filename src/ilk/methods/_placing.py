@@ -84,6 +84,10 @@ class Placer:
         """Return the training images nearest to features (m, d): (m, count) int64."""
         return self.voter.nearest(place(self.pca, features), count)[0]
 
+    def knows(self, features: npt.NDArray[Any]) -> bool:
+        """Return whether features (m, d) are those of the first m training images."""
+        return np.allclose(place(self.pca, features), self.voter.space[: len(features)], rtol=1e-3, atol=1e-3)
+
     def state(self) -> dict[str, Any]:
         """Return arrays and plain values."""
         pca = {"mean": self.pca.mean, "components": self.pca.components, "variance": self.pca.explained_variance}

@@ -71,7 +71,7 @@ def write(model: Any, path: Path, own: bool) -> None:
         raise RunError(f"cannot write {path}: {reason}. Choose another place for the model.") from None
 
 
-def read(path: Path, classes: Any, *, device: str, cache: Any) -> Any:
+def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any) -> Any:
     """Return the model in the file `path`; ``classes(name, own)`` gives its class, or raises."""
     about, arrays = _content(path)
     compute.device(device)
@@ -87,7 +87,7 @@ def read(path: Path, classes: Any, *, device: str, cache: Any) -> Any:
         try:
             return rebuild(
                 cls, state, f"the model in {path}", _AGAIN,
-                params=about["params"], weights_file=given, device=device, cache=cache,
+                params=about["params"], weights_file=given, own_encoder=own_encoder, device=device, cache=cache,
             )  # fmt: skip
         except (ArgumentError, DataError, RunError) as error:
             raise error if str(path) in str(error) else _damaged(path, error) from None
@@ -153,9 +153,7 @@ def _place(data: bytearray) -> tuple[int, int]:
 
 def _weights(encoder: Any) -> list[Path]:
     """Return the files with the weights of an encoder: none, one, or one for each of its parts."""
-    found = getattr(encoder, "weights_files", None) or getattr(encoder, "weights_file", None)
-    files = found if isinstance(found, list | tuple) else [found]
-    return [Path(file) for file in files if file is not None]
+    return [Path(file) for file in getattr(encoder, "weights_files", [])]
 
 
 def _params(model: Any) -> dict[str, Any]:
