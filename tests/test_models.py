@@ -21,7 +21,7 @@ from toy import Toy
 
 import ilk
 from ilk import compute, methods
-from ilk.errors import ArgumentError, RunError
+from ilk.errors import ArgumentError, DataError, RunError
 from ilk.methods import ImageClusterer
 
 
@@ -126,6 +126,22 @@ def test_nearest_images_are_the_nearest(transfer: ImageClusterer) -> None:
     rows, _ = transfer.nearest(queries, 3)
     assert np.mean([len({*rows[i]} & {*wanted[i]}) for i in range(60)]) > 2.5
     assert (transfer.labels_[rows] == transfer.predict(queries)[:, None]).mean() > 0.95
+
+
+def test_a_loaded_model_can_be_given_its_images_again(fitted: ImageClusterer, tmp_path: Path) -> None:
+    loaded = ilk.load(fitted.save(tmp_path / "model"))
+    features, new = fitted.transform(three_groups()).astype(np.float16), three_groups(3)
+    with pytest.raises(ArgumentError, match="does not have the features"):
+        loaded.nearest(new)
+    for wrong in (features[:, :-1], features[:-1] if loaded._placer() else features[:0, :0]):
+        with pytest.raises(DataError, match="are not those of the images"):
+            loaded.remember(wrong, np.arange(60))
+    if loaded._placer():
+        with pytest.raises(DataError, match="are not those of the images"):
+            loaded.remember(features[::-1].copy(), np.arange(60))
+    loaded.remember(features, np.arange(60))
+    for one, other in zip(loaded.nearest(new, 4), fitted.nearest(new, 4), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_unreadable_images_are_like_nothing(transfer: ImageClusterer, folder: Path) -> None:
