@@ -50,7 +50,7 @@ SOURCES: list[tuple[list[str], list[str]]] = [
     (["empty"], ["there is no image in empty", "nothing"]),
     (["texts"], ["there is no image in texts", "1 .txt"]),
     (["inside"], ["there is no image in inside"]),
-    (["one"], ["1 image is too few for 2 groups", "-k"]),
+    (["one"], ["1 image is too few for 2 groups", "more images"]),
     (["two", "-k", "3"], ["2 images are too few for 3 groups", "fewer groups"]),
     (["broken", "-k", "2"], ["none of the 5 files could be read", "nonsense"]),
     (["same", "-k", "2"], ["all images look the same"]),

@@ -23,6 +23,7 @@ _HOMES = {
     "TransferClustering": "ilk.methods",
     "choose_k": "ilk.choose",
     "cluster": "ilk.jobs",
+    "load": "ilk.methods",
     "predict": "ilk.jobs",
     "evaluate": "ilk.scoring",
     "export": "ilk.exports",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ilk.methods import SCAN as SCAN
     from ilk.methods import DeepCluster as DeepCluster
     from ilk.methods import TransferClustering as TransferClustering
+    from ilk.methods import load as load
     from ilk.methods.simclr import SimCLR as SimCLR
     from ilk.probing import probe as probe
     from ilk.runs import load_run as load_run

@@ -335,14 +335,14 @@ def test_arrays_take_the_same_road(network: FrozenEncoder, tmp_path: Path) -> No
 
 def test_large_features_live_in_a_file(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ilk.data.encoded._IN_MEMORY", 100)
-    result = encode(open_images(photos(3)), encoders.build("classic"))
+    result = encode(open_images(photos(9)), encoders.build("classic"))
     assert isinstance(result.features, np.memmap)
     assert np.isfinite(result.features).all()
 
 
 def test_cache_is_measured_and_cleared(network: FrozenEncoder, photos: Photos, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    root = photos(3)
+    root = photos(9)
     age(root)
     encode(open_images(root), network, cache=cache)
     (cache / "mine.txt").write_text("keep")

@@ -4,7 +4,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
-from ilk.vectors import neighbors
+from ilk.vectors import NeighborIndex, neighbors
 
 
 def normal(n, d, seed=0):
@@ -139,3 +139,31 @@ def test_refusals():
         neighbors(bad, x, 2)
     with pytest.raises(DataError, match="reference holds NaN"):
         neighbors(x, bad, 2)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("n", [3, 30, 5_000, 70_000])  # one block, and two
+def test_an_index_finds_the_same_to_the_bit(metric, n):
+    reference, queries = normal(n, 12, seed=1) + 0.3, normal(40, 12) + 0.3
+    index = NeighborIndex(reference, metric=metric)
+    assert len(index) == n
+    truth = neighbors(queries, reference, 3, metric=metric)
+    for one, other in zip(index(queries, 3), truth, strict=True):
+        assert torch.equal(one, other)
+    for i in range(5):  # whatever the company
+        alone = index(queries[i : i + 1], 3)
+        assert all(torch.equal(one[0], other[i]) for one, other in zip(alone, truth, strict=True))
+
+
+def test_an_index_refuses_what_a_search_refuses():
+    with pytest.raises(ArgumentError, match="metric='manhattan'"):
+        NeighborIndex(normal(5, 2), metric="manhattan")
+    with pytest.raises(DataError, match="reference holds NaN"):
+        NeighborIndex(torch.tensor([[1.0], [torch.nan]]))
+    index = NeighborIndex(normal(5, 2))
+    with pytest.raises(NotEnoughImages, match="reference has 5"):
+        index(normal(1, 2), 6)
+    with pytest.raises(DataError, match="queries holds NaN"):
+        index(torch.full((1, 2), torch.nan), 1)
+    with pytest.raises(ArgumentError, match="3 wide"):
+        index(normal(1, 3), 1)

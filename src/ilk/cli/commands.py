@@ -86,10 +86,19 @@ def cluster(
 @app.command(short_help="Place new images into the groups of a run.")
 def predict(
     run: RunPath,
-    source: Source,
+    source: Annotated[
+        list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`, or image files: photo.jpg …")
+    ],
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
     threshold: Annotated[
         Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
+    ] = None,
+    nearest: Annotated[
+        Optional[int],
+        typer.Option(metavar="N", help="Name N images of the run like each. [default: 5 for up to 8 images or --json]"),
+    ] = None,
+    method: Annotated[
+        Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
     ] = None,
     split: Split = "all",
     encoder: Annotated[
@@ -102,19 +111,21 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
+    from ilk.cli import placing
     from ilk.cli.show import Screen
 
-    out = parse.table_path(out)
+    out, given = parse.table_path(out), parse.sources(source)
     from ilk import jobs
 
     with Screen(json) as screen:
         found = jobs.predict(
-            run, source, split=split, threshold=threshold, device=device, cache=parse.cache(cache, no_cache),
-            encoder=parse.own_encoder(encoder), on_event=screen.event,
+            run, given, split=split, threshold=threshold, nearest=5 if json and nearest is None else nearest,
+            cls=method, device=device, cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
+            on_event=screen.event,
         )  # fmt: skip
         if out is not None:
             found.write(out)
-        screen.predicted(found, run, out)
+        placing.placed(screen, found, run, out)
 
 
 @app.command(short_help="Score a run against true labels.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from ilk.errors import ArgumentError
 
+_CONTAINERS = (".tar", ".zip", ".npz", ".npy", ".parquet", ".txt")
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -123,6 +124,20 @@ def cache_state(clear: bool) -> dict[str, Any]:
     if clear:
         encoders.clear_cache(folder)
     return {"path": str(folder), "bytes": sum(before.values()), "kinds": before, "cleared": clear}
+
+
+def sources(given: list[str]) -> str | list[str]:
+    """Return the one source that was given, or several image files; raise where one of several is something else.
+
+    >>> sources(["photos"]), sources(["a.jpg", "b.jpg"])
+    ('photos', ['a.jpg', 'b.jpg'])
+    """
+    if len(given) == 1:
+        return given[0]
+    for path in given:
+        if Path(path).is_dir() or Path(path).suffix.lower() in _CONTAINERS:
+            raise ArgumentError(f"{path} beside other sources: several must be image files. Give it alone.")
+    return given
 
 
 def table_path(path: Path | None) -> Path | None:

@@ -22,7 +22,6 @@ from ilk.cli.training import Training, clock
 from ilk.files.listing import printable
 
 if TYPE_CHECKING:
-    from ilk.jobs import Prediction
     from ilk.runs import Run
 
 __all__ = ["Screen"]
@@ -257,32 +256,6 @@ class Screen:
             f"scores   ACC {scores['acc']:.3f}   NMI {scores['nmi']:.3f} (geometric {scores['nmi_geometric']:.3f})   "
             f"ARI {scores['ari']:.3f}   purity {scores['purity']:.3f}"
         )
-
-    def predicted(self, found: Prediction, run: Path, out: Path | None) -> None:
-        """Show where new images went."""
-        sizes = dict.fromkeys([*found.group_names.values(), "none of these"], 0)
-        n_unreadable = sum(status == "unreadable" for status in found.status)
-        columns = found.columns()
-        for name, status in zip(columns["group"], found.status, strict=True):
-            if status != "unreadable":
-                sizes[name] += 1
-        n = len(found.names) - n_unreadable
-        self.json(
-            {
-                "run": str(run),
-                "n_images": n,
-                "n_unreadable": n_unreadable,
-                "sizes": sizes,
-                "out": str(out) if out else None,
-                "mean_confidence": float(found.confidence.mean()),
-            }
-        )
-        self.line(f"placed   {_count(n, 'image')}" + (f"; {n_unreadable:,} could not be read" if n_unreadable else ""))
-        self.table(("group", "images"), [(name, f"{size:,}") for name, size in sizes.items()], right="images")
-        if out is not None:
-            self.line(f"table    {out}")
-        elif not self.as_json:
-            self.line("add -o FILE.csv to keep one row per image")
 
     def scored(self, scores: Mapping[str, Any], run: Path) -> None:
         """Show scores against true labels."""

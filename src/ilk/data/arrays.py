@@ -133,16 +133,19 @@ class ArrayImages:
             return self._fingerprint
         return hashlib.blake2b(self._fingerprint.encode() + self._chosen.tobytes(), digest_size=16).hexdigest()
 
-    def scan(self, index: Index, known: Known | None = None) -> Block:
-        """Read, hash and thumbnail the rows `index`; rows whose hash is `known` keep zero pixels."""
+    def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
+        """Read, hash and thumbnail the rows `index`; rows whose hash is `known` keep zero pixels.
+
+        `bare`: neither hash nor thumbnail, and nothing is known.
+        """
         rows = as_index(index)
         stored = self._rows(rows)
         block = Block.empty(rows, self._brought(stored))
-        block.hashes[:] = self.hashes(rows)
-        block.ok[:] = [known is None or not known(name) for name in block.hashes]
+        block.hashes[:] = [b""] * len(rows) if bare else self.hashes(rows)
+        block.ok[:] = [bare or known is None or not known(name) for name in block.hashes]
         block.heights[:], block.widths[:] = self._sides
         block.sizes[:] = self._sides[0] * self._sides[1] * self._channels
-        if block.ok.any():
+        if block.ok.any() and not bare:
             block.thumbs[block.ok] = thumbnails(stored[torch.from_numpy(block.ok)])
         if not block.ok.all():
             pixels = block.pixels.clone()

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ilk import compute
 from ilk.data.encoded import Encoded, First, OnProgress, release, room
+from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
 from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
 from ilk.data.sources import Block, ImageSource
@@ -104,8 +105,13 @@ def collect(
     -----
     Memory: (workers + 3) blocks of ``work.batch_size`` images, one shard (at most 16 MiB, or one image), and rows
     beyond 256 MiB in a nameless file in the cache. A process that is killed loses at most the one shard in work. An odd
-    file never stops it.
+    file never stops it. Up to `FEW` images without a cache take another way: in the calling thread and in memory; as
+    nothing is kept then, `before` is not called.
     """
+    if cache is None and len(source) <= FEW and (first is None or not len(first.rows)):
+        return collect_few(
+            source, work.width, work.dtype, work.apply, canonical=work.canonical, on_progress=on_progress
+        )
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
     home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()

@@ -106,10 +106,11 @@ class FolderImages:
         """Return hex digits that change when names, sizes or time stamps do."""
         return self._listing.fingerprint()
 
-    def scan(self, index: Index, known: Known | None = None) -> Block:
+    def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read each file once: hash it and, unless its hash is `known`, decode it and make its thumbnail.
 
-        Works in the calling thread; the parts that take time let other threads run. Never raises for an odd file.
+        `bare`: neither hash nor thumbnail, and nothing is known. Works in the calling thread; the parts that take time
+        let other threads run. Never raises for an odd file.
         """
         rows = as_index(index)
         _, height, width = self.shape
@@ -120,15 +121,17 @@ class FolderImages:
             block.sizes[i] = int(self._listing.sizes[row]) if data is None else len(data)
             if data is None:
                 continue
-            block.hashes[i] = content_hash(data)
-            if known is not None and known(block.hashes[i]):
-                continue
+            if not bare:
+                block.hashes[i] = content_hash(data)
+                if known is not None and known(block.hashes[i]):
+                    continue
             found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1])
             block.widths[i], block.heights[i], block.reasons[i] = found.width, found.height, found.reason
             if found.pixels is not None:
                 pixels[i] = found.pixels
-                block.thumbs[i] = make_thumb(found.pixels)
                 block.ok[i] = True
+                if not bare:
+                    block.thumbs[i] = make_thumb(found.pixels)
         return block
 
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> FolderImages:

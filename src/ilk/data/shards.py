@@ -32,7 +32,7 @@ from ilk.data.sources import THUMB
 from ilk.errors import DataError, IlkError
 from ilk.files import decode_sheet, encode_sheet
 
-__all__ = ["DECODE_VERSION", "SHARD", "Memo", "Place", "Shard", "Store", "Thumbs", "digest", "write_whole"]
+__all__ = ["DECODE_VERSION", "SHARD", "UNSEEN", "Memo", "Place", "Shard", "Store", "Thumbs", "digest", "write_whole"]
 
 SHARD = 256
 """Images per shard, at most."""
@@ -44,7 +44,8 @@ Pixels = npt.NDArray[np.uint8]
 Place = tuple[str, int]  # (shard, row)
 
 _DECODER = f"ilk {ilk.__version__}, Pillow {PIL.__version__}"  # what called a file unreadable; another one tries again
-_GREY = 160
+UNSEEN = 160
+"""Grey of the thumbnail of an image that could not be read."""
 
 
 @dataclass
@@ -298,7 +299,7 @@ class Thumbs:
     def read(self, index: Iterable[int]) -> Pixels:
         """Return uint8 (b, 48, 48, 3) of the rows `index`; duplicates share their twin's, unreadable ones are grey."""
         rows = [int(row) for row in index]
-        thumbs = np.full((len(rows), THUMB, THUMB, 3), _GREY, np.uint8)
+        thumbs = np.full((len(rows), THUMB, THUMB, 3), UNSEEN, np.uint8)
         for i, row in enumerate(rows):
             place = self._places[row]
             sheet = None if place is None else self._sheet(place[0])

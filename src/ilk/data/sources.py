@@ -128,8 +128,11 @@ class ImageSource(Protocol):
     def fingerprint(self) -> str:
         """Return hex digits that change when the images do."""
 
-    def scan(self, index: Index, known: Known | None = None) -> Block:
-        """Read, hash and thumbnail the rows `index`, but do not decode what is `known`. An odd file never raises."""
+    def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
+        """Read, hash and thumbnail the rows `index`, but do not decode what is `known`. An odd file never raises.
+
+        `bare`: neither hash nor thumbnail, and nothing is known.
+        """
 
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> ImageSource:
         """Return the same images, brought to another size."""

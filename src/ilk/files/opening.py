@@ -23,7 +23,7 @@ Path_ = str | os.PathLike[str]
 Source = Path_ | Sequence[Path_] | NDArray[Any] | Listing | ArraySet
 
 SPLITS = ("all", "train", "test")
-_SUPPORTED = "a folder, .tar, .zip, a text file of paths, .npz, .npy, .parquet, or `digits`"
+_SUPPORTED = "a folder, .tar, .zip, a text file of paths, .npz, .npy, .parquet, an image, or `digits`"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -33,8 +33,8 @@ def open_source(spec: Source, split: str = "all") -> Listing | ArraySet:
     Parameters
     ----------
     spec : path, sequence of paths, ndarray, Listing or ArraySet
-        A folder, a .tar, .zip, .npz, .npy or .parquet file, a text file of paths, the word "digits", image files in the
-        wanted order, or uint8 (n, h, w[, c]). What is open already is given back as it is.
+        A folder, a .tar, .zip, .npz, .npy or .parquet file, a text file of paths, the word "digits", an image file, or
+        several in the wanted order, or uint8 (n, h, w[, c]). What is open already is given back as it is.
     split : "all", "train" or "test"
         Part of a source that has train and test parts; "all" merges them and notes it.
 
@@ -134,7 +134,7 @@ def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet:
     if head[257:262] == b"ustar" or ending == "tar":
         return list_tar(path, split)
     if ending in IMAGE_EXTENSIONS or looks_like_image(head[:32]):
-        raise DataError(f"{path} is a single image; give the folder it is in, or a list of images")
+        return list_paths([path], Path.cwd(), split)  # a source of one
     if ending in ("txt", "lst", "list", ""):
         paths = read_paths(path)
         if not paths:

@@ -2,6 +2,7 @@
 
 from ilk._record import commit
 from ilk.jobs.clustering import cluster, default_run
+from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict
 
-__all__ = ["Prediction", "cluster", "commit", "default_run", "predict"]
+__all__ = ["Prediction", "cluster", "commit", "default_run", "give_training_images", "model_of", "predict"]

@@ -56,6 +56,12 @@ def checked_labels(labels: str, kind: str) -> str:
 def check_count(n: int, k: Any) -> None:
     """Raise where `n` files can never make `k` groups; how many of them are distinct shows later."""
     least = 2 if isinstance(k, str) else int(k)
+    if n == 1:
+        raise NotEnoughImages(
+            f"1 image is too few for {least} groups: a single image has nothing to be compared with. "
+            "Give the folder it is in, or more images."
+        )
     if n < least:
-        what = "1 image is" if n == 1 else f"{n} images are"
-        raise NotEnoughImages(f"{what} too few for {least} groups. Ask for fewer groups (-k) or give more images.")
+        raise NotEnoughImages(
+            f"{n} images are too few for {least} groups. Ask for fewer groups (-k) or give more images."
+        )

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _record, methods, runs
-from ilk.data import open_images
-from ilk.errors import ArgumentError, RunError
+from ilk import _record, runs
+from ilk.data import FEW, open_images
+from ilk.errors import ArgumentError
 from ilk.jobs import asking
+from ilk.jobs.models import give_training_images, model_of
 
 __all__ = ["Prediction", "predict"]
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
+
+_NEAREST = 5
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Prediction:
         Name of every group of the run.
     fine : (n,) int64 or None
         Fine cluster, -1 = unreadable; None where the method has one level only.
+    nearest : list or None
+        For every image the images of the run most like it, the most alike first: dicts of path, similarity (cosine of
+        the features, at most 1) and cluster. Empty where the image is unreadable; None where it was not asked for.
     """
 
     names: list[str]
@@ -45,6 +51,14 @@ class Prediction:
     confidence: npt.NDArray[np.float32]
     group_names: dict[int, str]
     fine: npt.NDArray[np.int64] | None = None
+    nearest: list[list[dict[str, Any]]] | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one dict per image: what `columns` has of it, and nearest where that was asked for."""
+        columns: dict[str, list[Any]] = self.columns()
+        if self.nearest is not None:
+            columns["nearest"] = self.nearest
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def columns(self) -> dict[str, list[Any]]:
         """Return path, cluster, group, confidence, second, status, reason as lists; fine where there is that level."""
@@ -71,6 +85,8 @@ def predict(
     *,
     split: str = "all",
     threshold: float | None = None,
+    nearest: int | None = None,
+    cls: type[Any] | str | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     encoder: Any = None,
@@ -83,11 +99,15 @@ def predict(
     run
         A run, or its folder; the images it was made from are not needed.
     source
-        As in `cluster`.
+        As in `cluster`, or a single image file.
     split
         "all", "train" or "test", where the source has such parts.
     threshold
         In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
+    nearest
+        How many of the run's images to name for every new one. None: 5 where there are up to 8 new images, else none.
+    cls : class or str, optional
+        The method's class, or ``module:Class``, where the run was made with one of your own.
     device
         "auto", "cpu" or "cuda".
     encoder
@@ -98,22 +118,21 @@ def predict(
     Raises
     ------
     ArgumentError
-        A threshold outside of [0, 1], or for a method that has none.
+        A threshold outside of [0, 1], or for a method that has none; a run of a method that is not one of ilk's.
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
     tell: OnEvent = on_event or (lambda event: None)
     if threshold is not None and not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
+    if nearest is not None and nearest < 0:
+        raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     images = open_images(source, split)
     tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
-    try:
-        model = methods.find(run.header["method"]).from_state(
-            run.state(), weights_file=_record.weights_of(run), own_encoder=encoder, device=device, cache=cache
-        )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"the model in {run.path} is damaged ({error}). {runs.AGAIN}") from None
+    if nearest is None:
+        nearest = _NEAREST if len(images) <= FEW else 0
+    model = model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
     if threshold is not None:
         if "threshold" not in model.get_params():
             raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
@@ -126,6 +145,7 @@ def predict(
     order = np.argsort(-proba, axis=1, kind="stable")
     second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
     read = encoded.position >= 0
+    like = _nearest(run, model, encoded, nearest) if nearest else None
     return Prediction(
         images.names(),
         list(encoded.status),
@@ -135,4 +155,20 @@ def predict(
         proba.max(1).astype(np.float32),
         {int(g["id"]): str(g["name"]) for g in run.clusters()},
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
+        like,
     )
+
+
+def _nearest(run: runs.Run, model: Any, encoded: Any, count: int) -> list[list[dict[str, Any]]]:
+    """Return for every image the images of the run most like it."""
+    give_training_images(model, run)
+    rows, similarity = model.nearest_of(encoded, count)
+    names, labels = run.images()["path"], run.labels()
+    return [
+        [
+            {"path": names[row], "similarity": round(like, 4), "cluster": int(labels[row])}
+            for row, like in zip(mine, likes, strict=True)
+            if row >= 0
+        ]
+        for mine, likes in zip(rows.tolist(), similarity.tolist(), strict=True)
+    ]

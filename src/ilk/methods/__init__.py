@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 from ilk.methods._base import ImageClusterer as ImageClusterer
+from ilk.methods._rebuilding import rebuild as rebuild
 from ilk.methods.autoencoders import (
     SWWAE,
     VAE,
@@ -77,6 +79,83 @@ def short_names() -> dict[str, str]:
     'TransferClustering'
     """
     return {short: name for name in __all__ for short, long in _SHORT.items() if long == name}
+
+
+def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
+    """Return the class of a model that was kept: one of ilk's methods, or the one that the caller gives.
+
+    Nothing is imported: what a file names is data.
+
+    Parameters
+    ----------
+    name
+        As it was kept: a short name, a class name, or ``module:Class``.
+    given : class or str, optional
+        Must be called so; ``module:Class``, said by the caller, is imported.
+
+    Raises
+    ------
+    ArgumentError
+        Neither one of ilk's methods nor the one that was given.
+
+    >>> registered("transfer").__name__
+    'TransferClustering'
+    """
+    known = _SHORT.get(name, name)
+    wanted = known if known in __all__ else name.rpartition(":")[2]
+    if isinstance(given, str):
+        given = find(given)
+    if given is not None:
+        if not isinstance(given, type) or not callable(getattr(given, "from_state", None)):
+            raise ArgumentError(f"cls={given!r}: give a class derived from ilk.methods.ImageClusterer.")
+        if given.__name__ != wanted:
+            raise ArgumentError(f"cls={given.__name__}: the model is of the class {wanted}.")
+        return given
+    if known not in __all__:
+        raise ArgumentError(
+            f"no method {name!r} among ilk's own, and a file never says what code to run: give the class, cls={wanted} "
+            "(`ilk predict`: --method package.module:Class)."
+        )
+    return globals()[known]  # type: ignore[no-any-return]
+
+
+def load(
+    path: str | Path,
+    *,
+    cls: type[Any] | str | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    encoder: Any = None,
+) -> Any:
+    """Return the fitted model that `ImageClusterer.save` wrote, with its encoder.
+
+    Parameters
+    ----------
+    path
+        The file. It is checked to the last byte, and nothing in it is ever executed.
+    cls : class or str, optional
+        The model's class where it is not one of ilk's, or ``module:Class``.
+    device
+        "auto", "cpu" or "cuda".
+    cache
+        Where the converted encoder is kept for the next time; None: nowhere, and it is converted anew (2 to 10 s).
+    encoder
+        The user's own encoder the model was fitted with, again: an object or ``module:function``.
+
+    Raises
+    ------
+    RunError
+        No such file, damaged, not a model, or written by a newer ilk.
+    ArgumentError
+        It is of a class that is not one of ilk's, and `cls` is not that class.
+    NotEnoughMemory
+    """
+    from ilk.methods._saved import read
+
+    def class_of(name: str, own: bool) -> type[Any]:
+        return registered(f":{name}" if own else name, cls)
+
+    return read(Path(path).expanduser(), class_of, device=device, cache=cache, own_encoder=encoder)
 
 
 def find(name: str) -> type[Any]:

@@ -12,10 +12,15 @@ import numpy.typing as npt
 from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ilk.data import Encoded, ImageSource, open_images
+from ilk.data import FEW, Encoded, ImageSource, open_images
+from ilk.errors import ArgumentError, DataError
+from ilk.methods._nearby import TrainingImages
 from ilk.methods._options import Options
+from ilk.methods._placing import Placer
 
 __all__ = ["ImageClusterer", "OnEpoch"]
+
+_TRIED = 16  # images whose features are held against where the model has them
 
 OnEpoch = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], bool | None]
 """Called with a record (a stage's beginning or end, progress, the figures of an epoch) and a function that gives the
@@ -30,6 +35,8 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
 
     Learned attributes: ``labels_`` (n,) int64 with -1 = not assigned, ``probabilities_`` (n, k) float32,
     ``cluster_centers_`` (k, d) float32 in feature space, ``n_clusters_``, ``history_`` (list of plain dicts).
+
+    A fitted model may be used by several threads at the same time.
     """
 
     @abstractmethod
@@ -86,6 +93,90 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
         """Return (n, k) float32 group probabilities; what is missing to a sum of 1 is "none of these"."""
         return self.proba_of(self.encode(X))
 
+    def nearest(self, X: Any, n_neighbors: int = 5) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Return the training images most like each image of `X`: see `nearest_of`."""
+        return self.nearest_of(self.encode(X), n_neighbors)
+
+    def nearest_of(
+        self, encoded: Encoded, n_neighbors: int = 5
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Return the training images most like each image of what `encode` returned.
+
+        Where training images vote for the group of a new one, they are found among those that vote.
+
+        Parameters
+        ----------
+        encoded
+        n_neighbors
+            At least 1; fewer where there are fewer images.
+
+        Returns
+        -------
+        rows : (n, n_neighbors) int64
+            Rows of the source that the model was fitted on, of a run those of ``run.images()``. The most alike first;
+            -1 where an image is unreadable.
+        similarity : (n, n_neighbors) float32
+            Cosine of the features, at most 1.
+
+        Raises
+        ------
+        ArgumentError
+            The model does not have the features of its training images: it comes from a file of its own.
+        """
+        if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, int | np.integer) or n_neighbors < 1:
+            raise ArgumentError(f"n_neighbors={n_neighbors!r}: give a whole number of at least 1.")
+        training = self._training()
+        count = min(int(n_neighbors), len(training.rows))
+        rows = np.full((len(encoded.position), count), -1, np.int64)
+        similarity = np.zeros(rows.shape, np.float32)
+        if len(encoded.features):
+            seen, at = encoded.position >= 0, encoded.position[encoded.position >= 0]
+            placer = self._placer()
+            near = None if placer is None else placer.nearest(encoded.features, max(placer.voter.votes, count))
+            found = training.nearest(encoded.features, count, near)
+            rows[seen], similarity[seen] = found[0][at], found[1][at]
+        return rows, similarity
+
+    def _training(self) -> TrainingImages:
+        check_is_fitted(self, "cluster_centers_")
+        encoded = getattr(self, "encoded_", None)  # of the last fit, else what a run gave
+        if encoded is None and not hasattr(self, "training_"):
+            raise ArgumentError(
+                "this model does not have the features of its training images; a run has: ilk.load_run(RUN).model()."
+            )
+        if encoded is not None and getattr(self, "_training_of", None) is not encoded:
+            self.training_ = TrainingImages(encoded.features, np.arange(len(encoded.rows)), encoded.rows)
+            self._training_of = encoded
+        return self.training_
+
+    def remember(self, features: npt.NDArray[Any], distinct: npt.NDArray[np.int64]) -> None:
+        """Give a loaded model the features of its training images: `nearest` needs them, and predictions do not.
+
+        Parameters
+        ----------
+        features : (n, d)
+            One row per image of the source that the model was fitted on; may be a memory map.
+        distinct : (m,) int64
+            Rows of the distinct readable ones, in the order of the source.
+
+        Raises
+        ------
+        DataError
+            They are not those of this model.
+        """
+        placer, kept = self._placer(), getattr(self, "rows_", None)
+        rows = distinct if kept is None else kept
+        fits = features.ndim == 2 and features.shape[1] == self.cluster_centers_.shape[1] and len(rows) > 0
+        fits = fits and (placer is None or len(placer.voter.space) == len(rows))
+        fits = fits and rows.min() >= 0 and rows.max() < len(features)
+        if not fits or (placer is not None and not placer.knows(features[rows[:_TRIED]])):
+            raise DataError(f"features of shape {features.shape} are not those of the images this model was fitted on")
+        self.training_ = TrainingImages(features, rows, rows)
+
+    def _placer(self) -> Placer | None:
+        """Return what finds the training images that vote for a new one; None where none does."""
+        return None
+
     def transform(self, X: Any) -> npt.NDArray[np.float32]:
         """Return (n, d) float32 features of `X`; NaN where an image is unreadable."""
         encoded = self.encode(X)
@@ -94,6 +185,32 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
         features[seen] = encoded.features[encoded.position[seen]]
         return features
 
-    def _cache(self) -> Path | None:
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model as one file, its encoder's weights included; `ilk.load` reads it.
+
+        Parameters
+        ----------
+        path
+            Replaced where it exists. No ending is required; ``.safetensors`` is what the file is.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        RunError
+            It cannot be written.
+        sklearn.exceptions.NotFittedError
+        """
+        from ilk import methods  # the list is the registry
+        from ilk.methods._saved import write
+
+        path = Path(path).expanduser()
+        write(self, path, getattr(methods, type(self).__name__, None) is not type(self))
+        return path
+
+    def _cache(self, new: ImageSource | None = None) -> Path | None:
+        """Return where results are kept; None for a few `new` images, which take less time than to look there."""
         cache = getattr(self, "cache", None)
-        return None if cache is None else Path(cache)
+        return None if cache is None or (new is not None and len(new) <= FEW) else Path(cache)

@@ -19,6 +19,7 @@ from ilk.methods._pool import batches
 from ilk.methods._views import Views, check_alterations
 from ilk.networks.resnet import BACKBONES, STEMS
 from ilk.networks.scan import PROJECTORS, Contrast, build_contrast
+from ilk.networks.still import still
 
 __all__ = [
     "OPTIMIZERS",
@@ -135,16 +136,14 @@ def encoded(network: nn.Module, read: Callable[[Tensor], Tensor], rows: Tensor, 
     """
     large = sum(parameter.numel() for parameter in network.parameters()) > _LARGE
     size = 16 if large and next(network.parameters()).device.type == "cpu" else 256
-    training = network.training
-    network.eval()
     found = []
-    for part in torch.split(rows, size):
-        full = part if len(part) == size else torch.cat([part, part.new_zeros(size - len(part))])
-        images = read(full)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            features = network(images)
-        found.append(features.float()[: len(part)].cpu())
-    network.train(training)
+    with still(network):
+        for part in torch.split(rows, size):
+            full = part if len(part) == size else torch.cat([part, part.new_zeros(size - len(part))])
+            images = read(full)
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+                features = network(images)
+            found.append(features.float()[: len(part)].cpu())
     return torch.cat(found) if found else torch.zeros((0, 0))
 
 

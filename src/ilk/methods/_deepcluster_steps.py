@@ -19,6 +19,7 @@ from ilk.methods._deepcluster_views import Views
 from ilk.methods._pool import batches
 from ilk.networks.convnets import ConvNet
 from ilk.networks.layers import linear
+from ilk.networks.still import still
 from ilk.train import Cost
 
 __all__ = ["Learner", "Measure", "Part", "Tell", "features_of", "make_optimizer"]
@@ -38,17 +39,15 @@ def features_of(net: ConvNet, views: Views, half: bool) -> npt.NDArray[np.float1
     Every batch has the same size, so that the features of an image do not depend on its company.
     """
     size = _EVAL if views.side <= 32 else max(8, _EVAL * 32 * 32 // views.side**2)
-    training = net.training
-    net.eval()
     found = room(len(views), net.n_features)
     largest = float(np.finfo(np.float16).max)
-    for part in batches(torch.arange(len(views)), size):
-        full = part if len(part) == size else torch.cat([part, part.new_zeros(size - len(part))])
-        images = views.plain(full)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            features = net(images)
-        found[int(part[0]) : int(part[-1]) + 1] = features[: len(part)].clamp(-largest, largest).half().cpu().numpy()
-    net.train(training)
+    with still(net):
+        for part in batches(torch.arange(len(views)), size):
+            full = part if len(part) == size else torch.cat([part, part.new_zeros(size - len(part))])
+            images = views.plain(full)
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+                features = net(images).clamp(-largest, largest)
+            found[int(part[0]) : int(part[-1]) + 1] = features[: len(part)].half().cpu().numpy()
     return found
 
 

@@ -18,13 +18,14 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._places import Groups
-from ilk.methods._placing import Space
+from ilk.methods._placing import Placer, Space
 from ilk.methods._stages import Stages
 from ilk.methods._transfer_steps import n_distinct
 
 __all__ = ["OnFeatures"]
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 
 class OnFeatures(ImageClusterer):
@@ -150,6 +151,7 @@ class OnFeatures(ImageClusterer):
         self.notes_ += found.notes
         self.n_clusters_ = int(self.n_clusters)
         self.place_ = found.place
+        self.rows_: Ints | None = self.encoded_.rows
         self.pictures_ = dict(found.pictures)
         self.space_ = space.rows
         self.embedding_ = space.rows if found.embedding is None else found.embedding
@@ -161,10 +163,13 @@ class OnFeatures(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
-        return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+        return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.place_(features)
+
+    def _placer(self) -> Placer | None:
+        return self.place_ if isinstance(self.place_, Placer) else None
 
     @final
     def state(self) -> dict[str, Any]:

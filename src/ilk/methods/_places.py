@@ -250,6 +250,7 @@ def kept(model: Any) -> dict[str, Any]:
         "centers": model.cluster_centers_,
         "place": type(model.place_).__name__,
         **model.place_.state(),
+        **({"rows": model.rows_} if model.rows_ is not None and isinstance(model.place_, Placer) else {}),
         "shown": sorted(model.pictures_),
         **{f"shown_{name}": model.pictures_[name] for name in sorted(model.pictures_)},
     }
@@ -260,6 +261,7 @@ def take(model: Any, state: Mapping[str, Any]) -> None:
     model.n_clusters_ = int(state["n_clusters"])
     model.cluster_centers_ = np.asarray(state["centers"])
     model.place_ = place_from(state)
+    model.rows_ = np.asarray(state["rows"], np.int64) if "rows" in state else None
     model.pictures_ = {name: np.asarray(state[f"shown_{name}"]) for name in state["shown"]}
     model.history_ = []
 

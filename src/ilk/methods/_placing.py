@@ -14,7 +14,7 @@ from ilk.layout import Graph, neighbor_graph
 from ilk.methods._voting import Voter
 from ilk.vectors import PCA, fit_pca
 
-__all__ = ["Placer", "Space", "graph_of", "place", "shares"]
+__all__ = ["Placer", "Space", "graph_of", "lost", "pca_from", "place", "shares"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -42,9 +42,18 @@ class Space:
 
 
 def place(pca: PCA, features: npt.NDArray[Any]) -> Floats:
-    """Return coordinates (m, p) of features (m, d)."""
-    rows: Floats = np.ascontiguousarray(pca.transform(features).cpu().numpy(), np.float32)
-    return np.round(rows, 6) + np.float32(0)  # no negative zeros
+    """Return coordinates (m, p) of features (m, d), free of rounding noise.
+
+    Images that look the same stand on the same spot, one by one or thousands at once: a product in single precision
+    has other last digits for other numbers of rows.
+    """
+    rows = pca.double().transform(features).cpu().numpy()
+    return np.round(rows, 6).astype(np.float32) + np.float32(0)  # no negative zeros
+
+
+def lost(pca: PCA, features: npt.NDArray[Any]) -> Floats:
+    """Return the distances (m,) of features (m, d) from the plane of `pca`, free of rounding noise as well."""
+    return pca.double().lost(features).cpu().numpy().astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,14 @@ class Placer:
         rows = place(self.pca, features)
         return self.voter(rows, np.zeros(len(rows), np.float32))
 
+    def nearest(self, features: npt.NDArray[Any], count: int) -> Ints:
+        """Return the training images nearest to features (m, d): (m, count) int64."""
+        return self.voter.nearest(place(self.pca, features), count)[0]
+
+    def knows(self, features: npt.NDArray[Any]) -> bool:
+        """Return whether features (m, d) are those of the first m training images."""
+        return np.allclose(place(self.pca, features), self.voter.space[: len(features)], rtol=1e-3, atol=1e-3)
+
     def state(self) -> dict[str, Any]:
         """Return arrays and plain values."""
         pca = {"mean": self.pca.mean, "components": self.pca.components, "variance": self.pca.explained_variance}
@@ -80,11 +97,20 @@ class Placer:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from what `state` returned."""
-        mean, components, variance = (
-            torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components", "variance")
-        )
-        pca = PCA(mean, components, variance, variance, whiten=False, normalize=bool(state["pca_normalize"]))
-        return cls(pca, Voter.from_state(state))
+        return cls(pca_from(state, bool(state["pca_normalize"])), Voter.from_state(state))
+
+
+def pca_from(state: Mapping[str, Any], normalize: bool) -> PCA:
+    """Rebuild a projection from arrays ``pca_…``; ValueError where these do not fit each other or the votes."""
+    mean, components, variance = (
+        torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components", "variance")
+    )
+    ratio = torch.as_tensor(np.asarray(state.get("pca_ratio", state["pca_variance"])))
+    p, d = components.shape
+    found = [tuple(part.shape) for part in (mean, variance, ratio)]
+    if found != [(d,), (p,), (p,)] or state["voter_space"].shape[-1] != p:
+        raise ValueError(f"components {p, d} with {found}")
+    return PCA(mean, components, variance, ratio, whiten=False, normalize=normalize)
 
 
 def shares(labels: Ints, k: int, graph: Graph, votes: int) -> Floats:

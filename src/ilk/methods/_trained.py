@@ -20,12 +20,15 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._epochs import Learner, Timed, run_epochs
 from ilk.methods._outcome import centers, spread
 from ilk.methods._places import Groups
+from ilk.methods._placing import Placer
 from ilk.methods._pool import Pixels
 from ilk.methods._stages import Stages
+from ilk.networks.still import still
 
 __all__ = ["Trained", "codes_of", "shown_rows"]
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 _BLOCK = 512
 _SHOWN = 16
@@ -216,6 +219,7 @@ class Trained(ImageClusterer):
         self.n_clusters_ = int(self.n_clusters)
         self.device_ = str(pool.device)
         self.place_ = found.place
+        self.rows_: Ints | None = self.encoded_.rows
         self.pictures_ = {**found.pictures, **self._pictures(pool, self.settings_)}
         self.space_ = np.asarray(features, np.float32)
         self.embedding_ = self.space_ if found.embedding is None else found.embedding
@@ -232,13 +236,16 @@ class Trained(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: Any, on_progress: Any) -> Encoded:
-        packed = pack(source, self.shape_[1:], cache=self._cache(), on_progress=on_progress)
+        packed = pack(source, self.shape_[1:], cache=self._cache(source), on_progress=on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.cluster_centers_.shape[1]), np.float16))
         return packed.encoded(codes_of(self.network_, self._pool(packed.images), self.half_))
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
         return self.place_(features)
+
+    def _placer(self) -> Placer | None:
+        return self.place_ if isinstance(self.place_, Placer) else None
 
     # -- keep --------------------------------------------------------------------------------------------------------
 
@@ -281,15 +288,13 @@ class Trained(ImageClusterer):
 def codes_of(network: Any, pool: Pixels, half: bool) -> npt.NDArray[np.float16]:
     """Return the codes (n, d) float16 that `network` gives all images of `pool`, statistics fixed."""
     largest = float(np.finfo(np.float16).max)
-    was = network.training
-    network.eval()
     parts = []
-    for start in range(0, len(pool), _BLOCK):
-        index = torch.arange(start, min(start + _BLOCK, len(pool)))
-        with torch.autocast(pool.device.type, torch.bfloat16, enabled=half):
-            codes: Tensor = network.code(pool.read(index))
-        parts.append(codes.float().clamp_(-largest, largest).half().cpu().numpy())
-    network.train(was)
+    with still(network):
+        for start in range(0, len(pool), _BLOCK):
+            index = torch.arange(start, min(start + _BLOCK, len(pool)))
+            with torch.autocast(pool.device.type, torch.bfloat16, enabled=half):
+                codes: Tensor = network.code(pool.read(index))
+            parts.append(codes.float().clamp_(-largest, largest).half().cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,8 +12,9 @@ import numpy.typing as npt
 import torch
 
 from ilk.layout import Graph
+from ilk.methods._nearby import KEPT
 from ilk.methods._reach import Reach
-from ilk.vectors import neighbors
+from ilk.vectors import NeighborIndex, neighbors
 
 __all__ = ["Voter"]
 
@@ -72,16 +74,27 @@ class Voter:
         probabilities. What is farther off than the training images of its group are, by the worse of the two measures,
         is scaled down, so a row may sum to less than 1: the rest is the share of "none of these".
         """
-        index, distance = neighbors(
-            torch.from_numpy(queries), torch.from_numpy(self.space), min(self.votes, len(self.space))
-        )
-        near, away = index.numpy(), distance.numpy()
+        near, away = self.nearest(queries, self.votes)
         weights, twin = self._weights(away)
         result = np.zeros((len(queries), self.proba.shape[1]), np.float32)
         for column in range(near.shape[1]):  # one neighbour at a time: (b, k), never (b, votes, k)
             result += weights[:, column, None] * self.proba[near[:, column]]
         typical = np.where(twin, np.float32(1), self._typical(away, lost, result.argmax(1)))
         return result * typical[:, None]
+
+    def nearest(self, queries: Floats, count: int) -> tuple[Ints, Floats]:
+        """Return the training images nearest to `queries` (b, p) in the plane, and their distances; (b, count) each.
+
+        The first call makes an index, which the model keeps. Several threads may ask at once.
+        """
+        asked, count = torch.from_numpy(queries), min(count, len(self.space))
+        kept = self.space.nbytes <= KEPT
+        found = self._index(asked, count) if kept else neighbors(asked, torch.from_numpy(self.space), count)
+        return found[0].numpy(), found[1].numpy()
+
+    @functools.cached_property
+    def _index(self) -> NeighborIndex:
+        return NeighborIndex(torch.from_numpy(self.space))
 
     def confidence(self, graph: Graph, labels: Ints, lost: Floats) -> Floats:
         """Return (m,) float32: what the vote would give each training image's own group if the image were new.
@@ -117,7 +130,12 @@ class Voter:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild from what `state` returned."""
-        arrays = {name: np.asarray(state[f"voter_{name}"], np.float32) for name in ("space", "proba")}
+        """Rebuild from what `state` returned; ValueError where the parts do not fit each other."""
+        space, proba = (np.asarray(state[f"voter_{name}"], np.float32) for name in ("space", "proba"))
         near, lost = (Reach.from_state(state, f"voter_{name}") for name in ("near", "lost"))
-        return cls(**arrays, near=near, lost=lost, votes=int(state["voter_votes"]))
+        found = cls(space, proba, near, lost, votes=int(state["voter_votes"]))
+        k = proba.shape[-1]
+        tails = {tail.shape for reach in (near, lost) for tail in (reach.usual, reach.spread)}
+        if space.ndim != 2 or proba.shape != (len(space), k) or tails != {(k,)} or found.votes < 1:
+            raise ValueError(f"votes of images {space.shape} for groups {proba.shape}, {sorted(tails)}")
+        return found

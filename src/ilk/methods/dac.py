@@ -236,7 +236,7 @@ class DAC(ImageClusterer):
         return Pixels(images, self.mean_, place)
 
     def _pack(self, source: Any, size: int, on_progress: OnProgress | None = None) -> Packed:
-        return pack(source, size, cache=self._cache(), on_progress=on_progress)
+        return pack(source, size, cache=self._cache(source), on_progress=on_progress)
 
     def _finish(self, training: Training, learner: Learner, pool: Pool) -> None:
         self.network_ = learner.net
@@ -268,7 +268,7 @@ class DAC(ImageClusterer):
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
         if self.settings_["network"] == "features":
-            return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+            return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
         packed = self._pack(source, self.settings_["image_size"], on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.n_clusters_), np.float16))

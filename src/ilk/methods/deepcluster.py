@@ -241,7 +241,7 @@ class DeepCluster(ImageClusterer):
 
     def _pack(self, source: Any, on_progress: Any = None) -> Packed:
         size, margin = int(self.settings_["image_size"]), float(self.settings_["margin"])
-        return pack(source, size, cache=self._cache(), margin=margin, on_progress=on_progress)
+        return pack(source, size, cache=self._cache(source), margin=margin, on_progress=on_progress)
 
     def _scale(self, packed: Packed) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of every channel that images are normalised by."""
@@ -282,7 +282,7 @@ class DeepCluster(ImageClusterer):
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
         if self.network_ is None:
-            return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+            return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
         packed = self._pack(source, on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.network_.n_features), np.float16))

@@ -222,7 +222,7 @@ class SCAN(ImageClusterer):
         return Views(self.packed_.images, self.mean_, self.std_, place)
 
     def _packed(self, source: Any, size: int, on_progress: Any) -> Packed:
-        return pack(source, size, cache=self._cache(), on_progress=on_progress)
+        return pack(source, size, cache=self._cache(source), on_progress=on_progress)
 
     def _finish(self, training: Training, pool: Views | Rows) -> None:
         net = training.net
@@ -263,7 +263,7 @@ class SCAN(ImageClusterer):
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
         encoder = self.network_.encoder
         if encoder is None:
-            return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+            return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
         packed = self._packed(source, self.settings_["image_size"], on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, encoder.width), np.float16))

@@ -21,11 +21,12 @@ from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
 from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
+from ilk.methods._placing import Placer, lost, pca_from, place
 from ilk.methods._reach import lost_when_new
 from ilk.methods._stages import Stages
 from ilk.methods._voting import Voter
 from ilk.methods.transfer_presets import PRESETS
-from ilk.vectors import PCA, fit_pca
+from ilk.vectors import fit_pca
 
 __all__ = ["TransferClustering"]
 
@@ -82,6 +83,8 @@ class TransferClustering(ImageClusterer):
         What the user should know: degraded paths, images that were skipped.
     encoded_ : Encoded
         Features and the state of every file.
+    rows_ : (m,) int64
+        Row of the source of every image that votes.
     space_, embedding_ : (m, p), (m, e) float32
         PCA space, and the space the groups were sought in; one row per distinct readable image.
 
@@ -199,7 +202,7 @@ class TransferClustering(ImageClusterer):
         with tell.stage("reduce"):
             rows = steps.rows_for_pca(features, self.random_state)
             self.pca_ = fit_pca(rows, min(int(table["pca"]), *rows.shape), normalize=True)
-            self.space_ = self._place(features)
+            self.space_ = place(self.pca_, features)
             self._check_count(self.space_)
             width = max(int(table["n_neighbors"]), int(table["votes"]) + 1)
             self.graph_ = layout.neighbor_graph(torch.from_numpy(self.space_), width)
@@ -210,10 +213,6 @@ class TransferClustering(ImageClusterer):
         with tell.stage("cluster"):
             self._group(table, tell, first)
         return self
-
-    def _place(self, features: npt.NDArray[Any]) -> Floats:
-        """Return PCA coordinates (m, p), free of rounding noise: images that look the same stand on the same spot."""
-        return np.round(_numpy(self.pca_.transform(features)), 6) + np.float32(0)  # no negative zeros
 
     def _check_count(self, features: npt.NDArray[Any]) -> None:
         wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)
@@ -252,6 +251,7 @@ class TransferClustering(ImageClusterer):
         new = lost_when_new(features, len(self.pca_.components))
         self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes, new)
         confidence = self.voter_.confidence(self.graph_, found.labels, _numpy(self.pca_.lost(features)))
+        self.rows_: Ints | None = self.encoded_.rows
         self.cluster_centers_ = centers(features, found.labels, self.n_clusters_)
         self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
         at = self.encoded_.position
@@ -260,10 +260,13 @@ class TransferClustering(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
-        return encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=on_progress)
+        return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
 
     def _proba(self, features: npt.NDArray[Any]) -> Floats:
-        return self.voter_(self._place(features), _numpy(self.pca_.lost(features)))
+        return self.voter_(place(self.pca_, features), lost(self.pca_, features))
+
+    def _placer(self) -> Placer:
+        return Placer(self.pca_, self.voter_)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the figures of ``preset="seed"`` as plain data; none for the other presets."""
@@ -286,6 +289,7 @@ class TransferClustering(ImageClusterer):
             "pca_variance": _numpy(self.pca_.explained_variance),
             "pca_ratio": _numpy(self.pca_.explained_variance_ratio),
             "centers": self.cluster_centers_,
+            **({} if self.rows_ is None else {"rows": self.rows_}),
             **self.voter_.state(),
         }
 
@@ -303,16 +307,9 @@ class TransferClustering(ImageClusterer):
         kept = take_kept(options)
         model = cls(threshold=float(state["threshold"]), **options)
         model.encoder_ = reload_encoder(model, state["encoder"], kept)
-        tensors = {name: torch.as_tensor(np.asarray(state[f"pca_{name}"])) for name in ("mean", "components")}
-        model.pca_ = PCA(
-            tensors["mean"],
-            tensors["components"],
-            torch.as_tensor(np.asarray(state["pca_variance"])),
-            torch.as_tensor(np.asarray(state["pca_ratio"])),
-            whiten=False,
-            normalize=True,
-        )
+        model.pca_ = pca_from(state, normalize=True)
         model.voter_ = Voter.from_state(state)
+        model.rows_ = np.asarray(state["rows"], np.int64) if "rows" in state else None  # runs of before kept none
         model.space_ = model.voter_.space
         model.cluster_centers_ = np.asarray(state["centers"])
         model.n_clusters_ = model.voter_.proba.shape[1]

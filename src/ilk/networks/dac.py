@@ -7,7 +7,7 @@ as identities. `build_dac_net` makes a network for images, `build_dac_head` one 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ilk.errors import ArgumentError, nearest
 from ilk.networks.layers import Conv2d, empty
+from ilk.networks.still import held
 
 __all__ = ["NETWORKS", "SIZES", "BatchNorm", "DACNet", "Plan", "build_dac_head", "build_dac_net", "plan"]
 
@@ -173,16 +174,22 @@ class DACNet(nn.Module):
 
     @contextmanager
     def fixed(self) -> Iterator[None]:
-        """Use the statistics of the reference images inside the block."""
-        norms = self.norms()
-        before = [norm.fixed for norm in norms]
-        try:
+        """Use the statistics of the reference images inside the block, in whatever thread."""
+
+        def switch() -> Callable[[], object]:
+            norms = self.norms()
+            before = [norm.fixed for norm in norms]
             for norm in norms:
                 norm.fixed = True
+
+            def back() -> None:
+                for norm, was in zip(norms, before, strict=True):
+                    norm.fixed = was
+
+            return back
+
+        with held(self, switch):
             yield
-        finally:
-            for norm, was in zip(norms, before, strict=True):
-                norm.fixed = was
 
     @contextmanager
     def fixing(self) -> Iterator[list[int]]:

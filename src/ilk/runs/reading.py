@@ -86,6 +86,46 @@ class Run:
         """The fitted model's state."""
         return load_state(self.path / "model")
 
+    def model(
+        self,
+        *,
+        cls: type[Any] | str | None = None,
+        device: str = "auto",
+        cache: str | Path | None = None,
+        encoder: Any = None,
+    ) -> Any:
+        """Return the fitted model with its encoder, to be asked many times: it is loaded once.
+
+        ``model.predict([path])`` then costs decoding, encoding and little more; several threads may ask at once.
+
+        Parameters
+        ----------
+        cls : class or str, optional
+            The method's class, or ``module:Class``, where the run was made with one of your own: a run never says what
+            code to import.
+        device
+            "auto", "cpu" or "cuda".
+        cache
+            Where the converted encoder is kept for the next process; None: nowhere, and a network is converted anew
+            (2 to 10 s).
+        encoder
+            The user's own encoder the run was made with, again: an object or ``module:function``.
+
+        Raises
+        ------
+        ArgumentError
+            The run is of a method that is not one of ilk's, and `cls` is not its class.
+        RunError
+            The model is damaged.
+        """
+        from ilk.jobs import models  # the one way up: whoever reads runs without it needs no torch
+
+        model = models.model_of(self, cls=cls, device=device, cache=cache, encoder=encoder)
+        models.give_training_images(model, self)
+        labels = self.labels()
+        model.labels_ = np.where(labels < 0, -1, labels)
+        return model
+
     def labels(self) -> npt.NDArray[np.int64]:
         """(n,) group of every image of images.parquet; -1 for "none of these", -2 for unreadable."""
         labels = np.full(int(self.header["source"]["n"]), -2, np.int64)

@@ -9,7 +9,7 @@ from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.merging import merge_centers
 from ilk.vectors.mixture import MixtureFit, fit_mixture
-from ilk.vectors.neighbors import neighbors
+from ilk.vectors.neighbors import NeighborIndex, neighbors
 from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
@@ -22,6 +22,7 @@ __all__ = [
     "KMeansResult",
     "Linkage",
     "MixtureFit",
+    "NeighborIndex",
     "Rows",
     "chains",
     "check_count",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -79,6 +79,17 @@ class PCA:
         if not bool(torch.isfinite(out).all()):
             raise DataError("x holds NaN or infinite values")
         return out
+
+    def double(self) -> PCA:
+        """Return the same in float64: what comes out for a row is then free of the noise of the rows beside it."""
+        mean, components = self.mean.double(), self.components.double()
+        return replace(
+            self,
+            mean=mean,
+            components=components,
+            explained_variance=self.explained_variance.double(),
+            explained_variance_ratio=self.explained_variance_ratio.double(),
+        )
 
     def _rows(self, x: Matrix) -> Rows:
         rows = Rows.of(x, normalize=self.normalize)

@@ -1,0 +1,63 @@
+"""What `ilk predict` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ilk.cli.show import Screen, _count
+
+if TYPE_CHECKING:
+    from ilk.jobs import Prediction
+
+__all__ = ["placed"]
+
+_SINGLY = 8  # images up to which each is shown by itself
+
+
+def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> None:
+    """Show where new images went: a few one by one, more by the size of the groups."""
+    sizes = dict.fromkeys([*found.group_names.values(), "none of these"], 0)
+    n = len(found.names)
+    rows = found.rows() if screen.as_json or n <= _SINGLY else []
+    read = [name for name, status in zip(found.columns()["group"], found.status, strict=True) if status != "unreadable"]
+    for name in read:
+        sizes[name] += 1
+    n_unreadable = n - len(read)
+    screen.json(
+        {
+            "run": str(run),
+            "n_images": len(read),
+            "n_unreadable": n_unreadable,
+            "sizes": sizes,
+            "out": str(out) if out else None,
+            "mean_confidence": float(found.confidence.mean()),
+            "images": rows,
+        }
+    )
+    screen.line(
+        f"placed   {_count(len(read), 'image')}" + (f"; {n_unreadable:,} could not be read" if n_unreadable else "")
+    )
+    if n <= _SINGLY:
+        for row in rows:
+            _one(screen, row, found.group_names)
+    else:
+        screen.table(("group", "images"), [(name, f"{size:,}") for name, size in sizes.items()], right="images")
+    if out is not None:
+        screen.line(f"table    {out}")
+    elif not screen.as_json and n > _SINGLY:
+        screen.line("add -o FILE.csv to keep one row per image")
+
+
+def _one(screen: Screen, row: dict[str, Any], names: dict[int, str]) -> None:
+    """Show one image: its group, how sure that is, and what of the run is most like it."""
+    screen.line()
+    screen.line(row["path"], "bold")
+    if row["status"] == "unreadable":
+        screen.line(f"         could not be read: {row['reason']}")
+        return
+    second = f"; next best: {names[row['second']]}" if row["second"] in names else ""
+    screen.line(f"group    {row['group']}, confidence {row['confidence']:.2f}{second}")
+    if near := row.get("nearest"):
+        shown = [(f"{one['similarity']:.2f}", names.get(one["cluster"], "none"), one["path"]) for one in near]
+        screen.table(("similarity", "group", "nearest images of the run"), shown, right="similarity")
