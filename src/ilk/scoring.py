@@ -45,8 +45,8 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
         if spec == "auto":
             return None
         raise DataError("this run was made from an array in memory: there are no labels to read.")
-    by_position = source.get("kind") in ("npz", "npy", "digits")
-    if spec == "auto" and not by_position:
+    by_position = source.get("kind") in ("npz", "npy", "digits", "features")
+    if spec == "auto" and (not by_position or source["kind"] == "features"):
         return None
     images = files.open_source(source["spec"], source.get("split", "all"))
     if by_position and images.fingerprint() != source.get("fingerprint"):

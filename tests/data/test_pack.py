@@ -174,7 +174,7 @@ def test_large_packs_are_announced_and_live_in_a_file(tmp_path: Path, monkeypatc
     pack(source, cache=tmp_path / "cache", on_note=notes.append)
     assert notes == []
     monkeypatch.setattr("ilk.data.packing._SMALL", 100)
-    monkeypatch.setattr("ilk.data.encoded._IN_MEMORY", 100)
+    monkeypatch.setattr("ilk.files.large._IN_MEMORY", 100)
     packed = pack(source, 90, cache=tmp_path / "cache", on_note=notes.append)
     assert len(notes) == 1
     assert "4 images of 90 × 90 pixels" in notes[0]

@@ -334,7 +334,7 @@ def test_arrays_take_the_same_road(network: FrozenEncoder, tmp_path: Path) -> No
 
 
 def test_large_features_live_in_a_file(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.data.encoded._IN_MEMORY", 100)
+    monkeypatch.setattr("ilk.files.large._IN_MEMORY", 100)
     result = encode(open_images(photos(9)), encoders.build("classic"))
     assert isinstance(result.features, np.memmap)
     assert np.isfinite(result.features).all()

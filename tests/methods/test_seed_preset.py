@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from trial import Ilk
 
 from ilk import compute, encoders
-from ilk.data import encoded
+from ilk.files import large
 from ilk.encoders import backend, pretrained
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.methods import TransferClustering, _seed_steps
@@ -263,10 +263,10 @@ def test_raw_features_go_to_other_clusterers_only_if_they_fit(monkeypatch: pytes
 
 
 def test_features_stay_in_a_file(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoded, "_IN_MEMORY", 0)
+    monkeypatch.setattr(large, "_IN_MEMORY", 0)
     made: list[Any] = []
-    real = encoded.tempfile.TemporaryFile
-    monkeypatch.setattr(encoded.tempfile, "TemporaryFile", lambda **where: made.append(where["dir"]) or real(**where))
+    real = large.tempfile.TemporaryFile
+    monkeypatch.setattr(large.tempfile, "TemporaryFile", lambda **where: made.append(where["dir"]) or real(**where))
     images = np.repeat(pictures(30)[0][..., None], 3, 3)
     model = seed(3, SMALL, weights=weights, cache=tmp_path, settings={"image_size": 64}).fit(images)
     features = model.encoded_.features

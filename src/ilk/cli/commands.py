@@ -33,6 +33,10 @@ Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 o
 Labels = Annotated[
     str, typer.Option(help="True labels, for scores only: auto, none, folder, prefix, an npz key or a .csv.")
 ]
+Features = Annotated[
+    Optional[str],
+    typer.Option(metavar="FILE", help="Your own features of the images: .npy, .parquet or FILE.parquet:COLUMN."),
+]
 Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
 
@@ -49,6 +53,7 @@ def cluster(
     weights: Annotated[
         Optional[Path], typer.Option(help="Weights of the encoder; remembered for the next time.")
     ] = None,
+    features: Features = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
     ] = None,
@@ -77,8 +82,8 @@ def cluster(
 
     with Screen(json) as screen:
         run = jobs.cluster(
-            source, out, method=method, options=chosen, split=split, labels=labels, overwrite=overwrite,
-            command=parse.command_line(), max_seconds=parse.seconds(slice_), on_event=screen.event,
+            source, out, method=method, options=chosen, features=features, split=split, labels=labels,
+            overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_), on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)
 
@@ -104,6 +109,7 @@ def predict(
     encoder: Annotated[
         Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
     ] = None,
+    features: Features = None,
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -121,7 +127,7 @@ def predict(
         found = jobs.predict(
             run, given, split=split, threshold=threshold, nearest=5 if json and nearest is None else nearest,
             cls=method, device=device, cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
-            on_event=screen.event,
+            features=features, on_event=screen.event,
         )  # fmt: skip
         if out is not None:
             found.write(out)
@@ -135,6 +141,7 @@ def evaluate(
         Optional[str], typer.Argument(metavar="[SOURCE]", help="New images to predict first, then to score.")
     ] = None,
     labels: Labels = "auto",
+    features: Features = None,
     split: Split = "all",
     json: Json = False,
     debug: Debug = False,
@@ -143,7 +150,7 @@ def evaluate(
     from ilk.cli.show import Screen
 
     with Screen(json) as screen:
-        screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
+        screen.scored(parse.scores_of(run, source, labels, split, features, screen.event), run)
 
 
 @app.command(short_help="What each layer of a trained network knows.")

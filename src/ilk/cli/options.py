@@ -160,15 +160,22 @@ def command_line() -> str:
 
 
 def scores_of(
-    run: Path, source: str | None, labels: str, split: str, on_event: Callable[[dict[str, Any]], Any]
+    run: Path,
+    source: str | None,
+    labels: str,
+    split: str,
+    features: str | None,
+    on_event: Callable[[dict[str, Any]], Any],
 ) -> dict[str, Any]:
-    """Score `run` itself, or its predictions for `source`."""
+    """Score `run` itself, or its predictions for `source`, which may come with `features`."""
     from ilk import runs, scoring
     from ilk.errors import DataError
 
     opened = runs.load_run(run)
     nothing = DataError(f"no labels for {source or run}: name them with --labels folder, prefix, KEY or FILE.csv.")
     if source is None:
+        if features is not None:
+            raise ArgumentError("--features are those of new images: give these as SOURCE too.")
         scores = scoring.evaluate(opened, None if labels == "auto" else labels)
         if scores is None:
             raise nothing
@@ -178,6 +185,6 @@ def scores_of(
     truth = files.truth(labels, source, split=split)
     if not truth:
         raise nothing
-    found = jobs.predict(opened, source, split=split, cache=cache(None, False), on_event=on_event)
+    found = jobs.predict(opened, source, split=split, features=features, cache=cache(None, False), on_event=on_event)
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
     return scoring.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)

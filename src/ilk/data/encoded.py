@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import mmap
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ilk.data.shards import SHARD
-from ilk.errors import DataError, Interrupted
+from ilk.data.sources import THUMB
+from ilk.errors import Interrupted
+from ilk.files.large import release, room
 
-__all__ = ["Encoded", "First", "Interrupted", "OnProgress", "ThumbSource", "release", "room"]
+__all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "ThumbSource", "release", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
-
-_IN_MEMORY = 256 * 2**20  # bytes of features above which they live in a file
 
 
 class First(Protocol):
@@ -55,7 +51,8 @@ class Encoded:
     ----------
     features : ndarray float16 (m, d)
         One row per distinct readable image: in the order of the content hashes for features, of the source for the
-        pixels that `ilk.data.pack` keeps here (uint8). A memory-mapped temporary file if large.
+        pixels that `ilk.data.pack` keeps here (uint8). A memory-mapped temporary file if large. float32 where they are
+        the user's own and are given so.
     rows : ndarray (m,) int64
         Row of the source for each row of `features`.
     position : ndarray (n,) int64
@@ -93,32 +90,13 @@ class Encoded:
     notes: list[str] = field(default_factory=list)
 
 
-def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None = None) -> npt.NDArray[Any]:
-    """Return (m, d) of `dtype`, in memory, or in a nameless file in `folder` that vanishes with it.
+class NoThumbs:
+    """The thumbnails of rows that have no pictures: none, whatever is asked for."""
 
-    Raises
-    ------
-    DataError
-        The disk is full.
-    """
-    size = m * d * np.dtype(dtype).itemsize
-    if size < _IN_MEMORY:
-        return np.zeros((m, d), dtype)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        try:  # a hole in a mapped file that cannot be filled later would end the process without a word
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            where = folder or tempfile.gettempdir()
-            raise DataError(
-                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); "
-                f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
-            ) from None
-        return np.memmap(file, dtype, "w+", shape=(m, d))
+    def read(self, index: Iterable[int]) -> npt.NDArray[np.uint8]:
+        """Return uint8 (0, 48, 48, 3)."""
+        return np.zeros((0, THUMB, THUMB, 3), np.uint8)
 
-
-def release(array: npt.NDArray[Any]) -> None:
-    """Let go of the memory that a mapped file took while it was filled; what was written stays in the file."""
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+    def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield nothing."""
+        return iter(())

@@ -10,45 +10,61 @@ from torch import Tensor
 
 from ilk.data.arrays import ArrayImages
 from ilk.data.folder import FolderImages
+from ilk.data.own import OwnFeatures, as_array, with_features
 from ilk.errors import DataError
-from ilk.files import ArraySet, Listing, open_source
+from ilk.files import ArraySet, FeatureSet, Listing, are_features, load_features, open_source
 
 __all__ = ["open_images"]
 
 
-def open_images(X: Any, split: str = "all") -> ArrayImages | FolderImages:
+def open_images(X: Any, split: str = "all", *, features: Any = None) -> ArrayImages | FolderImages | OwnFeatures:
     """Open images as a source.
 
     Parameters
     ----------
     X : str, Path, array, memmap, Tensor, list of paths, or an open source
         A folder, ``.tar``, ``.zip``, text file of paths, ``.npz``, ``.npy``, Parquet, ``"digits"``; a uint8 array
-        (n, h, w) or (n, h, w, c); paths of image files; or what this function returned, which is passed on.
+        (n, h, w) or (n, h, w, c); paths of image files; or what this function returned, which is passed on. Floats
+        (n, d), as an array or ``.npy``, are features without images.
     split : {"all", "train", "test"}
         Part of a specification that has parts; arrays and lists have none.
+    features : path, ndarray or Tensor (n, d), optional
+        Features of your own, which every method then works on in the place of an encoder's: ``.npy`` (rows in the order
+        of the images), Parquet (a column ``path`` says of which image a row is), ``FILE.parquet:COLUMN``, or the name
+        of a column of `X`. float16, float32 or float64.
 
     Raises
     ------
     DataError
-        Not images, or a split that is not there.
+        Not images, or a split that is not there; features that are not finite, or not of these images.
 
     Examples
     --------
     >>> len(open_images(np.zeros((3, 8, 8), np.uint8)))
     3
     """
-    if isinstance(X, (ArrayImages, FolderImages, np.ndarray, Tensor)) and split != "all":
+    images = _opened(X, split)
+    return images if features is None else with_features(images, features)
+
+
+def _opened(X: Any, split: str) -> ArrayImages | FolderImages | OwnFeatures:
+    if isinstance(X, (ArrayImages, FolderImages, OwnFeatures, np.ndarray, Tensor)) and split != "all":
         raise DataError(f"split={split!r}: arrays and open sources have no parts; pass the part you want")
-    if isinstance(X, (ArrayImages, FolderImages)):
+    if isinstance(X, (ArrayImages, FolderImages, OwnFeatures)):
         return X
     if isinstance(X, (np.ndarray, Tensor)):
+        array = as_array(X) if isinstance(X, Tensor) and X.is_floating_point() else X
+        if isinstance(array, np.ndarray) and are_features(array.dtype, array.shape):
+            return OwnFeatures(load_features(array))
         return ArrayImages(X)
-    if isinstance(X, (str, Path, Listing, ArraySet)) or (
+    if isinstance(X, (str, Path, Listing, ArraySet, FeatureSet)) or (
         isinstance(X, (list, tuple)) and all(isinstance(p, (str, Path)) for p in X)
     ):
         found = open_source(X, split)
         if isinstance(found, Listing):
             return FolderImages(found)
+        if isinstance(found, FeatureSet):
+            return OwnFeatures(found)
         return ArrayImages(
             found.pixels, found.names, kind=found.kind, notes=found.notes, fingerprint=found.fingerprint()
         )

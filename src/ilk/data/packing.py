@@ -19,6 +19,7 @@ from ilk.data.collect import Work, collect
 from ilk.data.direct import collect_directly
 from ilk.data.encoded import Encoded, OnProgress, room
 from ilk.data.folder import FolderImages
+from ilk.data.own import OwnFeatures
 from ilk.data.shards import DECODE_VERSION
 from ilk.data.sources import Size, is_small, square, training_size
 from ilk.errors import ArgumentError, DataError
@@ -64,7 +65,7 @@ class Packed:
 
 
 def pack(
-    source: ArrayImages | FolderImages,
+    source: ArrayImages | FolderImages | OwnFeatures,
     image_size: Size | None = None,
     *,
     cache: str | Path | None = None,
@@ -95,6 +96,8 @@ def pack(
 
     Raises
     ------
+    ArgumentError
+        Features of the user's own, which nothing would read here.
     DataError
         The images would take more than half of the free disk, or the cache cannot be written.
     Interrupted
@@ -113,6 +116,11 @@ def pack(
     """
     if not 1 <= margin <= 4:
         raise ArgumentError(f"margin={margin!r}: give a number from 1 to 4")
+    if isinstance(source, OwnFeatures):
+        raise ArgumentError(
+            "features of your own were given, and this method trains a network on the images themselves: leave the "
+            "features out, or group them with -m transfer, or with preset=quick or frozen of another method."
+        )
     size = training_size(source) if image_size is None else square(image_size)
     home = None if cache is None else Path(cache).expanduser()
     if isinstance(source, ArrayImages):

@@ -46,6 +46,7 @@ WEIGHTLESS: Mapping[str, str] = {
     "pixels": "the images themselves",
     "learned": "what SimCLR.save wrote: give --weights FILE",
     "classic": "HOG + colour histogram: near chance on photos",
+    "features": "your own vectors: give --features FILE (.npy or .parquet)",
 }
 
 PATIENCE = 300.0

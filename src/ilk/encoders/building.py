@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ilk import compute
-from ilk.data import ImageSource, square
+from ilk.data import ImageSource, OwnFeatures, square
 from ilk.encoders import backend, bundled, names, pretrained
 from ilk.encoders import weights as weights_module
 from ilk.encoders.auto import bundled_choice, choose
@@ -19,6 +19,8 @@ from ilk.encoders.classic import build_classic
 from ilk.encoders.contest import agreement
 from ilk.encoders.facts import remembered
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder, check_settings
+from ilk.encoders.given import NAME as GIVEN
+from ilk.encoders.given import build_given, rebuild_given
 from ilk.encoders.gradients import build_gradients
 from ilk.encoders.joined import join, share_files
 from ilk.encoders.learned import build_learned
@@ -59,7 +61,8 @@ def build(
     settings : mapping, optional
         See `SETTINGS`.
     source : ImageSource, optional
-        The images to come: decides "auto", the size of "pixels", and is what a converted network is checked on.
+        The images to come: decides "auto", the size of "pixels", and is what a converted network is checked on. Where
+        they bring features of the user's own along, the encoder is "features".
     device : {"auto", "cpu", "cuda", "cuda:N"}
     precision : {"auto", "fp32", "bf16"}
         "auto" on a CPU is bf16 only where it is measured faster and agrees with fp32 (cosine ≥ .99); on a GPU bf16.
@@ -81,7 +84,9 @@ def build(
     -----
     The first time a model is used on a CPU it is converted for OpenVINO (2 to 10 s).
     """
-    _check(name, weights, precision)
+    _check(GIVEN if isinstance(source, OwnFeatures) else name, weights, precision)
+    if isinstance(source, OwnFeatures):
+        return build_given(source, name_of(name) if is_own(name) else name, settings)
     asked = _Asked(dict(settings or {}), source, compute.device(device), precision, cache, hub)
     if is_own(name):
         return replace(build_own(name, settings, asked.device), why=f"{name_of(name)}, your own")
@@ -180,6 +185,10 @@ def _own_settings(settings: Mapping[str, Any], name: str, several: bool) -> dict
 
 def _one(name: str, asked: _Asked, file: Path | None) -> FrozenEncoder:
     """Build a single encoder."""
+    if name == GIVEN:
+        raise ArgumentError(
+            f"encoder {GIVEN!r}: give the features too, with --features FILE (ilk.open_images(SOURCE, features=…))."
+        )
     if name == "pixels":
         return build_pixels(asked.settings, asked.source)
     if name == "gradients":
@@ -204,7 +213,7 @@ def _owner(file: Path, kept: Path | None) -> str:
 def _check(name: Any, weights: str | Path | None, precision: str) -> None:
     if precision not in _PRECISIONS:
         raise ArgumentError(f"precision={precision!r}: must be one of {', '.join(_PRECISIONS)}")
-    if weights is not None and (is_own(name) or name in ("pixels", "gradients", "classic")):
+    if weights is not None and (is_own(name) or name in ("pixels", "gradients", "classic", GIVEN)):
         raise ArgumentError(f"weights={str(weights)!r}: encoder {name_of(name)!r} takes none")
 
 
@@ -238,6 +247,8 @@ def rebuild(
         return _rebuild_joined(spec, weights_file, device, precision, cache)
     try:
         name, settings, wanted = str(spec["name"]), dict(spec["settings"]), spec["weights_hash"]
+        if name == GIVEN:
+            return rebuild_given(spec)
         if name == "pixels":
             return replace(build_pixels({"resize": settings["resize"]}, None, spec), why="as in the run")
         if name == "gradients":

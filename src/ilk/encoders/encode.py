@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from ilk.data import ArrayImages, Encoded, ImageSource, OnProgress
+from ilk.data import ArrayImages, Encoded, ImageSource, OnProgress, OwnFeatures
 from ilk.data.collect import Work, collect
 from ilk.data.direct import collect_directly
 from ilk.data.encoded import First
 from ilk.encoders.frozen import FrozenEncoder, check_room
+from ilk.encoders.given import NAME, encode_given
 from ilk.errors import DataError
 
 __all__ = ["encode"]
@@ -35,6 +36,7 @@ def encode(
     Parameters
     ----------
     source : ImageSource
+        One that brings features of its own gives these; see `ilk.encoders.given`.
     encoder : FrozenEncoder
     cache : path, optional
         Where features are kept for the next time; a temporary folder, removed with the result, otherwise.
@@ -47,7 +49,7 @@ def encode(
     Raises
     ------
     ArgumentError
-        More than 8 GiB of flattened maps.
+        More than 8 GiB of flattened maps; features of the user's own are needed or given, but not both.
     DataError
         The cache cannot be written (disk full), or the features are not finite.
     Interrupted
@@ -61,7 +63,8 @@ def encode(
     Memory: (workers + 3) blocks of ``encoder.batch_size`` images, one shard, and features beyond 256 MiB in a nameless
     file in the cache. A process that is killed loses at most the one shard in work. An odd file never stops it.
     """
-
+    if isinstance(source, OwnFeatures) or encoder.name == NAME:
+        return encode_given(source, encoder, cache=cache, on_progress=on_progress, first=first)
     check_room(len(source), encoder.n_features, encoder.settings.get("pool"))
 
     def halves(pixels: Tensor) -> Halves:

@@ -42,7 +42,8 @@ class FrozenEncoder:
     Attributes
     ----------
     name : str
-        "pixels", "gradients", "classic", a model of timm, several joined by +, or ``module:function``.
+        "pixels", "gradients", "classic", a model of timm, several joined by +, ``module:function``, or "features":
+        those of the user's own, which nothing encodes.
     settings : dict
         All settings, resolved.
     key : str
@@ -185,7 +186,7 @@ def check_settings(settings: Mapping[str, Any] | None, allowed: tuple[str, ...],
         if value is None:
             continue
         if key not in allowed:
-            raise ArgumentError(f"encoder {encoder!r} has no setting {key!r}; it has {', '.join(allowed)}")
+            raise ArgumentError(f"encoder {encoder!r} has no setting {key!r}; it has {', '.join(allowed) or 'none'}")
         checked[key] = _checked(key, value)
     return checked
 

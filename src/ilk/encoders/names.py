@@ -24,7 +24,7 @@ SHORT: Mapping[str, str] = {
 }
 """Short name -> models of timm, joined by + where there are several."""
 
-BUILT_IN = ("pixels", "gradients", "classic", "learned")
+BUILT_IN = ("pixels", "gradients", "classic", "learned", "features")
 
 
 def parts(name: str) -> list[str]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ilk.errors import DataError
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import ArraySet, Listing, decode, open_source
+from ilk.files import ArraySet, FeatureSet, Listing, decode, open_source
 from ilk.files.listing import extension
 from ilk.runs import Run
 
@@ -146,6 +146,9 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     if isinstance(images, ArraySet) and images.fingerprint() != told.get("fingerprint"):
         where = given if images.root else "the array"
         raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
+    if isinstance(images, FeatureSet):
+        where = "Say where the images are with --source, or export" if images.named else "Export"
+        raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
     origin = Origin(images, rows, str(run.header.get("created", "")))
     wanted = rows.group != UNREADABLE
     if wanted.any() and not (wanted & (origin.at >= 0)).any():

@@ -1,9 +1,13 @@
-"""Images as files: listing, reading, decoding, thumbnails. No torch, and no labels outside of `truth`."""
+"""Images as files: listing, reading, decoding, thumbnails. No torch, and no labels outside of `truth`.
+
+Features of the user's own are read here as well.
+"""
 
 from __future__ import annotations
 
 from ilk.files.arrays import ArraySet
 from ilk.files.decode import Decoded, content_hash, decode, probe
+from ilk.files.features import FeatureSet, are_features, load_features
 from ilk.files.listing import Listing, is_run_folder
 from ilk.files.opening import SPLITS, open_source
 from ilk.files.thumbs import Sprites, decode_sheet, encode_sheet, make_thumb, write_sheets
@@ -13,13 +17,16 @@ __all__ = [
     "SPLITS",
     "ArraySet",
     "Decoded",
+    "FeatureSet",
     "Listing",
     "Sprites",
+    "are_features",
     "content_hash",
     "decode",
     "decode_sheet",
     "encode_sheet",
     "is_run_folder",
+    "load_features",
     "make_thumb",
     "open_source",
     "probe",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ilk.errors import DataError
 
-__all__ = ["ArraySet", "from_array", "load_digits", "load_npy", "load_npz", "npz_array", "npz_header"]
+__all__ = ["ArraySet", "from_array", "load_digits", "load_npy", "load_npz", "mapped_npy", "npz_array", "npz_header"]
 
 _ALLOWED = "uint8 images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3)"
 _HASHED_WHOLE = 2**30  # bytes; of a larger array the fingerprint takes a sample of the images
@@ -87,12 +87,18 @@ def load_npy(path: Path, split: str = "all") -> ArraySet:
         Where it is damaged, or holds anything but uint8 images.
     """
     _no_split(split, str(path))
-    try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as {_ALLOWED}: {_plain(error)}") from error
+    pixels = mapped_npy(path, _ALLOWED)
     _check(pixels.dtype, pixels.shape, str(path))
     return ArraySet("npy", pixels, _numbered(len(pixels)), path)
+
+
+def mapped_npy(path: Path, wanted: str) -> NDArray[Any]:
+    """Return the array of a .npy file, mapped and not read; `wanted` says for the error what it should be."""
+    try:
+        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read as {wanted}: {_plain(error)}") from error
+    return found
 
 
 def load_npz(path: Path, split: str = "all") -> ArraySet:
@@ -187,6 +193,9 @@ def npz_array(path: Path, key: str) -> NDArray[Any]:
 
 
 def _check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
+    if len(shape) == 2:
+        hint = ": x.astype('float32')" if dtype.kind in "iub" else ""
+        raise DataError(f"{what} is {dtype} {shape}; allowed are {_ALLOWED}, and features (n, d) as a float .npy{hint}")
     if dtype != np.uint8:
         hint = "; scale floats with (x * 255).round().astype('uint8')" if dtype.kind == "f" else ""
         raise DataError(f"{what} is {dtype} {shape}; allowed are {_ALLOWED}{hint}")

@@ -12,35 +12,38 @@ from numpy.typing import NDArray
 
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.files.archives import list_tar, list_zip
-from ilk.files.arrays import ArraySet, from_array, load_digits, load_npy, load_npz
+from ilk.files.arrays import ArraySet, from_array, load_digits, load_npy, load_npz, mapped_npy
+from ilk.files.columns import has_vectors
+from ilk.files.features import FeatureSet, are_features, load_features, split_column
 from ilk.files.folders import list_folder, list_paths, read_paths
 from ilk.files.listing import IMAGE_EXTENSIONS, Listing, extension, is_run_folder, looks_like_image, printable
-from ilk.files.parquet import list_parquet
+from ilk.files.parquet import has_images, list_parquet
 
 __all__ = ["SPLITS", "Source", "open_source"]
 
 Path_ = str | os.PathLike[str]
-Source = Path_ | Sequence[Path_] | NDArray[Any] | Listing | ArraySet
+Source = Path_ | Sequence[Path_] | NDArray[Any] | Listing | ArraySet | FeatureSet
 
 SPLITS = ("all", "train", "test")
 _SUPPORTED = "a folder, .tar, .zip, a text file of paths, .npz, .npy, .parquet, an image, or `digits`"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def open_source(spec: Source, split: str = "all") -> Listing | ArraySet:
+def open_source(spec: Source, split: str = "all") -> Listing | ArraySet | FeatureSet:
     """Open a source of images: pixels and names only, never labels.
 
     Parameters
     ----------
-    spec : path, sequence of paths, ndarray, Listing or ArraySet
+    spec : path, sequence of paths, ndarray, Listing, ArraySet or FeatureSet
         A folder, a .tar, .zip, .npz, .npy or .parquet file, a text file of paths, the word "digits", an image file, or
-        several in the wanted order, or uint8 (n, h, w[, c]). What is open already is given back as it is.
+        several in the wanted order, or uint8 (n, h, w[, c]). Floats (n, d), of an array or a .npy, and a column of
+        lists of floats in a Parquet file without images are features. What is open already is given back as it is.
     split : "all", "train" or "test"
         Part of a source that has train and test parts; "all" merges them and notes it.
 
     Returns
     -------
-    Listing or ArraySet
+    Listing, ArraySet or FeatureSet
         With at least one image in it (which may turn out to be unreadable).
 
     Raises
@@ -57,12 +60,12 @@ def open_source(spec: Source, split: str = "all") -> Listing | ArraySet:
     """
     if split not in SPLITS:
         raise ArgumentError(f"split={split!r}; allowed are all, train and test.{nearest(str(split), SPLITS)}")
-    if isinstance(spec, Listing | ArraySet):
+    if isinstance(spec, Listing | ArraySet | FeatureSet):
         if split != "all":
             raise ArgumentError(f"split={split!r} with a source that is open already; give it where it is opened")
         return spec
     if isinstance(spec, np.ndarray):
-        return from_array(spec, split)
+        return _features(spec, split) if are_features(spec.dtype, spec.shape) else from_array(spec, split)
     if isinstance(spec, str | os.PathLike):
         if os.fspath(spec) == "digits" and isinstance(spec, str):
             return load_digits(split)
@@ -81,13 +84,15 @@ def _open_sequence(spec: Sequence[Path_], split: str) -> Listing:
     return list_paths(spec, Path.cwd(), split)
 
 
-def _open_path(path: Path, split: str) -> Listing | ArraySet:
+def _open_path(path: Path, split: str) -> Listing | ArraySet | FeatureSet:
     if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/")):
         raise DataError(f"{path} is an address; ilk reads local files only: download it first")
     try:
         if not path.exists():
             path = path.expanduser()
         if not path.exists():
+            if split_column(path)[1]:
+                return _features(path, split)
             raise DataError(f"there is no {path}.{_suggestion(path)}")
         if path.is_dir():
             return _open_folder(path, split)
@@ -113,7 +118,7 @@ def _open_folder(path: Path, split: str) -> Listing:
     return list_folder(path, split)
 
 
-def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet:
+def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet | FeatureSet:
     ending = extension(path.name)
     if not head:
         raise DataError(f"{path} is an empty file; allowed are {_SUPPORTED}")
@@ -124,9 +129,11 @@ def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet:
             )
             raise DataError(f"{path} is {what}: its images cannot be read one by one; unpack it and give the folder")
     if head.startswith(b"PAR1") or ending in ("parquet", "pq"):
-        return list_parquet(path, split)
+        alone = not has_images(path) and has_vectors(path)
+        return _features(path, split) if alone else list_parquet(path, split)
     if head.startswith(b"\x93NUMPY") or ending == "npy":
-        return load_npy(path, split)
+        values = mapped_npy(path, "uint8 images (n, height, width[, 1 or 3]) or float features (n, d)")
+        return _features(path, split) if are_features(values.dtype, values.shape) else load_npy(path, split)
     if ending == "npz":
         return load_npz(path, split)
     if head.startswith((b"PK\3\4", b"PK\5\6")) or ending == "zip":
@@ -143,7 +150,14 @@ def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet:
     raise DataError(f"{path} is of a type that ilk cannot read (.{ending}); allowed are {_SUPPORTED}")
 
 
-def _checked(source: Listing | ArraySet, split: str) -> Listing | ArraySet:
+def _features(spec: Path | NDArray[Any], split: str) -> FeatureSet:
+    found = load_features(spec)
+    if split != "all":
+        raise DataError(f"{found.what} holds features without train and test parts: leave out the split {split!r}")
+    return found
+
+
+def _checked(source: Listing | ArraySet | FeatureSet, split: str) -> Listing | ArraySet | FeatureSet:
     """Refuse a source without any image, and say what was seen instead."""
     if len(source):
         return source

@@ -13,7 +13,7 @@ import numpy as np
 from ilk.errors import DataError
 from ilk.files.listing import Listing, Row, build
 
-__all__ = ["column_names", "list_parquet", "read_column"]
+__all__ = ["column_names", "has_images", "list_parquet", "open_parquet", "read_column"]
 
 _WINDOW_BYTES = 32 * 2**20  # what one window of rows may take, by the file's own average
 _WINDOWS = 3  # how many are kept: threads that walk the file together are not all in the same one
@@ -30,7 +30,7 @@ def list_parquet(path: Path, split: str = "all") -> Listing:
     DataError
         Where the file cannot be read or no column, or more than one, could be meant.
     """
-    file = _open(path)
+    file = open_parquet(path)
     column, in_struct, with_path = _image_column(file, path)
     count = file.metadata.num_rows
     width = max(6, len(str(max(count - 1, 0))))
@@ -60,7 +60,7 @@ def read_column(path: Path, column: str) -> list[Any]:
 
     outer, _, inner = column.partition(".")
     try:
-        found = _open(path).read(columns=[column], use_threads=False).column(outer).combine_chunks()
+        found = open_parquet(path).read(columns=[column], use_threads=False).column(outer).combine_chunks()
         return list((found.field(inner) if inner else found).to_pylist())
     except (pa.lib.ArrowException, OSError, KeyError) as error:
         raise DataError(f"{path}: the column {column!r} cannot be read: {error}") from error
@@ -68,10 +68,17 @@ def read_column(path: Path, column: str) -> list[Any]:
 
 def column_names(path: Path) -> list[str]:
     """Names of the columns of a Parquet file."""
-    return [str(name) for name in _open(path).schema_arrow.names]
+    return [str(name) for name in open_parquet(path).schema_arrow.names]
 
 
-def _open(path: Path) -> Any:
+def open_parquet(path: Path) -> Any:
+    """Return the open Parquet file.
+
+    Raises
+    ------
+    DataError
+        It cannot be read as one.
+    """
     # pyarrow takes 0.2 s to import and most sources are not Parquet
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -82,8 +89,13 @@ def _open(path: Path) -> Any:
         raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
 
 
-def _image_column(file: Any, path: Path) -> tuple[str, bool, bool]:
-    """Name of the image column, whether it is a struct, and whether that has a path."""
+def has_images(path: Path) -> bool:
+    """Whether a Parquet file has a column that may hold images."""
+    return bool(_candidates(open_parquet(path)))
+
+
+def _candidates(file: Any) -> dict[str, tuple[bool, bool]]:
+    """Columns that may hold images: whether each is a struct, and whether that has a path."""
     import pyarrow as pa
 
     def is_bytes(kind: Any) -> bool:
@@ -98,6 +110,12 @@ def _image_column(file: Any, path: Path) -> tuple[str, bool, bool]:
             inner = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
             if "bytes" in inner and is_bytes(inner["bytes"]):
                 candidates[column.name] = (True, "path" in inner and pa.types.is_string(inner["path"]))
+    return candidates
+
+
+def _image_column(file: Any, path: Path) -> tuple[str, bool, bool]:
+    """Name of the image column, whether it is a struct, and whether that has a path."""
+    candidates = _candidates(file)
     names = [column.name for column in file.schema_arrow]
     if "image" in candidates:
         return ("image", *candidates["image"])

@@ -94,14 +94,15 @@ def decode_sheet(data: bytes, count: int | None = None) -> NDArray[np.uint8]:
 def write_sheets(folder: Path, blocks: Iterable[NDArray[np.uint8]]) -> int:
     """Write 00000.webp, 00001.webp, … from blocks of any length, uint8 (b, 48, 48, 3); returns the number of images.
 
-    Sheets are compressed on all cores (40 ms of one each); twice as many as there are cores are held in memory.
+    The folder is made if there are any. Sheets are compressed on all cores (40 ms of one each); twice as many as there
+    are cores are held in memory.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     cores = os.cpu_count() or 1
     running: deque[Future[int]] = deque()
     n_images = 0
     with ThreadPoolExecutor(cores, thread_name_prefix="ilk-sheets") as pool:
         for number, cells in enumerate(_in_sheets(blocks)):
+            folder.mkdir(parents=True, exist_ok=True)
             running.append(pool.submit(_write_sheet, folder / f"{number:05d}.webp", cells))
             if len(running) > 2 * cores:
                 n_images += running.popleft().result()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +10,15 @@ import numpy as np
 
 from ilk.errors import DataError, nearest
 from ilk.files.arrays import ArraySet, npz_array, npz_header
+from ilk.files.features import FeatureSet
 from ilk.files.listing import Listing
+from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, matched, some, tidy
 from ilk.files.opening import Source, open_source
 from ilk.files.parquet import column_names, read_column
 
 __all__ = ["Label", "truth"]
 
 Label = str | int
-
-_NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "image_path", "filepath")
-_LABEL_COLUMNS = ("label", "class", "cluster", "category", "target", "y", "class_name", "group")
 
 _PARTS = {"train": "test", "test": "train"}
 
@@ -54,8 +51,9 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
     Notes
     -----
     The columns of a CSV are found by their names, in any case: name, path, file, filename … and label, class, cluster,
-    category, target …; else they are the first two. Its names are those that ilk lists (relative to the source); where
-    none of them has a folder, base names do, if they are unique. It may name more images than the source has.
+    category, target …; else they are the first two. Its names are those that ilk lists (relative to the source), or
+    paths of its files; where none of them has a folder, base names do, if they are unique. It may name more images than
+    the source has.
 
     Examples
     --------
@@ -74,17 +72,17 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
         return _from_arrays(word, source)
     if word == "auto":
         return {}
-    if source.kind == "parquet":
+    if isinstance(source, Listing) and source.kind == "parquet":
         return _from_parquet(word, source)
     allowed = ["none", "auto", "folder", "prefix"]
     raise DataError(
-        f"labels {word!r}: a {source.kind} has none of that name; allowed are {', '.join(allowed)} and FILE.csv."
-        f"{nearest(word, allowed)}"
+        f"labels {word!r}: a source of kind {source.kind} has none of that name; allowed are {', '.join(allowed)} "
+        f"and FILE.csv.{nearest(word, allowed)}"
     )
 
 
-def _from_names(word: str, source: Listing | ArraySet) -> dict[str, Label]:
-    if isinstance(source, ArraySet):
+def _from_names(word: str, source: Listing | ArraySet | FeatureSet) -> dict[str, Label]:
+    if isinstance(source, ArraySet) or (isinstance(source, FeatureSet) and not source.named):
         raise DataError(
             f"labels {word!r} are read from file names, and the images of {source.kind} have none; use auto"
         )
@@ -183,18 +181,15 @@ def _from_parquet(word: str, source: Listing) -> dict[str, Label]:
 
 
 # -- CSV --------------------------------------------------------------------------------------------------------------
-def _from_csv(path: Path, source: Listing | ArraySet) -> dict[str, Label]:
+def _from_csv(path: Path, source: Listing | ArraySet | FeatureSet) -> dict[str, Label]:
     pairs = _read_csv(path)
     labels = _agreeing(path, pairs)
-    if not any("/" in name for name in labels):
-        bases = Counter(name.rpartition("/")[2] for name in source.names)
-        if all(bases[name] <= 1 for name in labels):  # else only full names are unmistakable
-            labels |= {name: labels[base] for name in source.names if (base := name.rpartition("/")[2]) in labels}
+    found = matched(labels, source.names, source.root)
     refused = source.refused if isinstance(source, Listing) else {}
-    missing = [name for i, name in enumerate(source.names) if name not in labels and i not in refused]
+    missing = [name for i, name in enumerate(source.names) if name not in found and i not in refused]
     if missing:
-        raise DataError(f"{path} has no label for {len(missing):,} of {len(source):,} images: {_some(missing)}")
-    return {name: labels[name] for name in source.names if name in labels}
+        raise DataError(f"{path} has no label for {len(missing):,} of {len(source):,} images: {some(missing)}")
+    return {name: labels[key] for name, key in found.items()}
 
 
 def _read_csv(path: Path) -> list[tuple[str, str]]:
@@ -213,18 +208,14 @@ def _read_csv(path: Path) -> list[tuple[str, str]]:
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     if len(header) < 2:
         raise DataError(f"the label file {path} needs a header and two columns: name,label")
-    name_at = next((header.index(word) for word in _NAME_COLUMNS if word in header), None)
-    label_at = next((header.index(word) for word in _LABEL_COLUMNS if word in header), None)
+    name_at = next((header.index(word) for word in NAME_COLUMNS if word in header), None)
+    label_at = next((header.index(word) for word in LABEL_COLUMNS if word in header), None)
     if name_at is None or label_at is None:
         name_at, label_at = 0, 1
     for i, row in enumerate(rows[1:], 2):
         if len(row) <= max(name_at, label_at):
             raise DataError(f"the label file {path}, line {i}: {len(row)} columns, {len(header)} were expected")
-    return [(_tidy(row[name_at]), row[label_at].strip()) for row in rows[1:]]
-
-
-def _tidy(name: str) -> str:
-    return name.strip().replace("\\", "/").removeprefix("./")
+    return [(tidy(row[name_at]), row[label_at].strip()) for row in rows[1:]]
 
 
 def _agreeing(path: Path, pairs: list[tuple[str, str]]) -> dict[str, Label]:
@@ -234,15 +225,5 @@ def _agreeing(path: Path, pairs: list[tuple[str, str]]) -> dict[str, Label]:
         if labels.setdefault(name, label) != label:
             torn.append(name)
     if torn:
-        raise DataError(f"{path} gives {len(set(torn)):,} images two different labels: {_some(dict.fromkeys(torn))}")
+        raise DataError(f"{path} gives {len(set(torn)):,} images two different labels: {some(dict.fromkeys(torn))}")
     return labels
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first three names, and that there are more.
-
-    >>> _some(["a", "b", "c", "d"])
-    'a, b, c …'
-    """
-    shown = list(names)
-    return ", ".join(shown[:3]) + (" …" if len(shown) > 3 else "")

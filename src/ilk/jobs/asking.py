@@ -20,6 +20,8 @@ def place(source: str | Path) -> Path:
 
 
 def what(images: Any) -> str:
+    if getattr(images, "kind", None) == "features":
+        return "feature row"
     return "image file" if hasattr(images, "listing") else "image"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ilk import _record, encoders, methods, report, runs, scoring
-from ilk.data import open_images
+from ilk.data import OwnFeatures, open_images
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.jobs import asking
 
@@ -28,6 +28,7 @@ def cluster(
     *,
     method: str = "transfer",
     options: Mapping[str, Any] | None = None,
+    features: Any = None,
     split: str = "all",
     labels: str = "auto",
     overwrite: bool = False,
@@ -41,13 +42,17 @@ def cluster(
     Parameters
     ----------
     source
-        Folder, archive, list of paths, npz, npy, Parquet, "digits", or a uint8 array.
+        Folder, archive, list of paths, npz, npy, Parquet, "digits", or a uint8 array; or features without images, as a
+        float array (n, d) or ``.npy``.
     out
         The run folder; by default ``ilk-runs/<source>-<method>-<hash of all settings>``.
     method
         A short name (see `ilk.methods`), a class name or ``package.module:Class``.
     options
-        Constructor arguments, preset keys and encoder settings of the method, in one flat mapping.
+        Constructor arguments, preset keys and encoder settings of the method, in one flat mapping; ``features`` may
+        stand here as well.
+    features
+        Features of the user's own for the images of `source`, in the place of an encoder's: see `ilk.open_images`.
     split
         "all", "train" or "test", where the source has such parts.
     labels
@@ -81,8 +86,10 @@ def cluster(
     """
     begin = time.perf_counter()
     tell: OnEvent = on_event or (lambda event: None)
-    model = _model(method, options or {})
-    images = open_images(source, split)
+    options = dict(options or {})
+    features = options.pop("features", features)
+    model = _model(method, options)
+    images = open_images(source, split, features=features)
     labels = asking.checked_labels(labels, getattr(images, "kind", "array"))
     asking.check_count(len(images), getattr(model, "n_clusters", "auto"))
     seconds = {"list": time.perf_counter() - begin}
@@ -155,11 +162,13 @@ def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Check
 
 
 def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Turn the thumbnails of first groups into a picture that can be opened while the job goes on."""
+    """Turn the thumbnails of first groups, where there are any, into a picture that can be opened meanwhile."""
     if "thumbs" not in record:
         return record
     record = dict(record)
     thumbs, groups = record.pop("thumbs"), record["groups"]
+    if not any(map(len, thumbs)):
+        return record
     path = folder / _record.FIRST
     with contextlib.suppress(OSError):  # a full disk will be told by what matters more
         report.write_first(path, [f"{group['id']}: {group['size']} of {record['n']}" for group in groups], thumbs)
@@ -204,6 +213,8 @@ def _header(
     built_in = source if isinstance(source, str) else None
     spec = str(asking.place(source)) if asking.is_path(source) else built_in
     described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
+    if isinstance(images, OwnFeatures):
+        described["features"] = images.told()
     return {
         "method": method,
         "params": params,

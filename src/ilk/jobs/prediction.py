@@ -90,6 +90,7 @@ def predict(
     device: str = "auto",
     cache: str | Path | None = None,
     encoder: Any = None,
+    features: Any = None,
     on_event: OnEvent | None = None,
 ) -> Prediction:
     """Place the images of `source` into the groups of `run`.
@@ -112,13 +113,16 @@ def predict(
         "auto", "cpu" or "cuda".
     encoder
         The user's own encoder the run was made with, again: an object or ``module:function``. A run never loads code.
+    features
+        Features of the images, where the run was made from features of the user's own: see `ilk.open_images`.
     cache, on_event
         Where features are kept (None: nowhere); called with what happens.
 
     Raises
     ------
     ArgumentError
-        A threshold outside of [0, 1], or for a method that has none; a run of a method that is not one of ilk's.
+        A threshold outside of [0, 1], or for a method that has none; a run of a method that is not one of ilk's;
+        features that are missing, or not wanted.
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
@@ -128,7 +132,7 @@ def predict(
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = open_images(source, split)
+    images = open_images(source, split, features=features)
     tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ilk import compute, train
-from ilk.data import is_small, network_size
+from ilk.data import OwnFeatures, is_small, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
@@ -136,8 +136,10 @@ def automatic(source: Any, place: torch.device, network: str = AUTO, size: int |
 
     For photos "quick" on a CPU; for small uniform images "small" below 24 pixels a side, and up to 28 "seed" on a GPU
     and for 60,000 images and more, else "steady"; "released_star" otherwise. Where a `network` or a `size` in pixels is
-    asked for, one that trains it.
+    asked for, one that trains it. For features of the user's own "quick".
     """
+    if isinstance(source, OwnFeatures) and network in (AUTO, "features") and size is None:
+        return "quick"
     side = is_small(source)
     if network in ("small", "tiny") or (network == AUTO and size is None and side and max(side) < _SMALL_SIDE):
         return "small"

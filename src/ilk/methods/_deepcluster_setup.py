@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ilk import compute, train
-from ilk.data import is_small, network_size
+from ilk.data import OwnFeatures, is_small, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
@@ -88,12 +88,14 @@ def _views(table: Mapping[str, Any]) -> None:
 
 
 def automatic(source: Any, place: torch.device, network: str = AUTO) -> str:
-    """Return the preset that "auto" stands for: "quick" for photos on a CPU, "small" otherwise.
+    """Return the preset that "auto" stands for: "quick" for photos on a CPU and features that are given, else "small".
 
     A network that is asked for by name is to be trained: "quick" would leave it as it was drawn.
     """
     if network not in (AUTO, "features"):
         return "small"
+    if isinstance(source, OwnFeatures):
+        return "quick"
     return "quick" if is_small(source) is None and place.type == "cpu" else "small"
 
 

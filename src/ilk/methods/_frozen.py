@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ilk import encoders
+from ilk.data import OwnFeatures
 from ilk.errors import ArgumentError
 from ilk.methods._checks import AUTO
 from ilk.methods._options import Options
 from ilk.methods._stages import Stages
 
-__all__ = ["check_read", "load_encoder", "reload_encoder", "take_kept"]
+__all__ = ["brings_features", "check_read", "load_encoder", "reload_encoder", "take_kept"]
+
+
+def brings_features(source: Any) -> bool:
+    """Whether `source` brings features of the user's own along: then no encoder is chosen, and no network trained."""
+    return isinstance(source, OwnFeatures)
 
 
 def check_read(model: Options, table: Mapping[str, Any]) -> None:

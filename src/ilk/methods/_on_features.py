@@ -15,7 +15,7 @@ from ilk.data import Encoded, ImageSource, open_images
 from ilk.errors import ArgumentError
 from ilk.methods import _checks, _places
 from ilk.methods._base import ImageClusterer, OnEpoch
-from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
+from ilk.methods._frozen import brings_features, load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._places import Groups
 from ilk.methods._placing import Placer, Space
@@ -109,6 +109,8 @@ class OnFeatures(ImageClusterer):
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
         """Group the images of `X`: a folder, archive, list of paths, uint8 array (n, h, w[, c]) or an open source.
 
+        A float array (n, d) is features of your own; beside images: ``ilk.open_images(images, features=…)``.
+
         Parameters
         ----------
         X
@@ -130,7 +132,9 @@ class OnFeatures(ImageClusterer):
         self.notes_: list[str] = []
         tell = Stages(self.history_, on_epoch)
         inner = {key: value for key, value in table.items() if key in self.other_settings}
-        load_encoder(self, source, tell, self.encoder, self.weights, inner)
+        # "pixels" is what nobody has to ask for here
+        name = "auto" if brings_features(source) and self.encoder == "pixels" else self.encoder
+        load_encoder(self, source, tell, name, self.weights, inner)
         with tell.stage("encode"):
             self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
         self.notes_ += self.encoded_.notes

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ilk import encoders
-from ilk.data import is_small, square, training_size
+from ilk.data import OwnFeatures, is_small, square, training_size
 from ilk.errors import ArgumentError
 from ilk.methods import _checks
 from ilk.methods._checks import AUTO
@@ -23,6 +23,7 @@ WHY = {
     "frozen": "the features of a frozen encoder are used and only heads learn (preset=frozen). A network from scratch "
     "needs a GPU: --set preset=scratch; for some thousand small images --set preset=small takes minutes",
     "scratch": "small images and a GPU: a network is trained from scratch (preset=scratch)",
+    "given": "features of your own: only heads learn (preset=frozen)",
     "named scratch": "a network is named and there is a GPU: it is trained from scratch (preset=scratch)",
     "named small": "a network is named: it is trained from scratch, for a few epochs (preset=small)",
 }
@@ -98,8 +99,10 @@ def automatic(source: Any, place: torch.device, network: str | None = None) -> t
     """Return the preset that "auto" stands for, and why.
 
     "scratch" for small uniform images on a GPU, "frozen" otherwise. Where a `network` is named, one that trains it:
-    a residual one on a GPU "scratch", any other "small".
+    a residual one on a GPU "scratch", any other "small". For features of the user's own "frozen".
     """
+    if isinstance(source, OwnFeatures) and network in (None, "features"):
+        return "frozen", WHY["given"]
     gpu = place.type == "cuda"
     if network is not None and network != "features":
         chosen = "scratch" if gpu and BACKBONES[network].block != "plain" else "small"

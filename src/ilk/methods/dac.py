@@ -19,7 +19,7 @@ from ilk.methods import _dac_watch as watch
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._dac_run import Training
 from ilk.methods._dac_steps import Learner, make_learner, predicted, thresholds
-from ilk.methods._frozen import check_read, load_encoder, reload_encoder, take_kept
+from ilk.methods._frozen import brings_features, check_read, load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._pool import Features, Pixels, Pool
 from ilk.methods._stages import Stages
@@ -189,7 +189,8 @@ class DAC(ImageClusterer):
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
             chosen = setup.automatic(source, place, table["network"], table["image_size"])
-            if chosen in setup.WHY and table["network"] != "features":  # which is asked for, not decided here
+            asked = table["network"] == "features" or brings_features(source)
+            if chosen in setup.WHY and not asked:
                 self.notes_.append(setup.WHY[chosen])
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)

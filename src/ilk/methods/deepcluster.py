@@ -21,7 +21,7 @@ from ilk.methods._deepcluster_run import Training
 from ilk.methods._deepcluster_space import Groups, fit_groups, n_fine_of, placed
 from ilk.methods._deepcluster_steps import features_of
 from ilk.methods._deepcluster_views import IMAGENET, Views
-from ilk.methods._frozen import check_read, load_encoder, reload_encoder, take_kept
+from ilk.methods._frozen import brings_features, check_read, load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._stages import Stages
 from ilk.methods.deepcluster_presets import PRESETS
@@ -188,7 +188,7 @@ class DeepCluster(ImageClusterer):
         tell = Stages(self.history_, on_epoch)
         if self.preset == "auto":
             chosen = setup.automatic(source, place, table["network"])
-            self.notes_ += [setup.WHY[chosen]] if chosen == "quick" else []
+            self.notes_ += [setup.WHY[chosen]] if chosen == "quick" and not brings_features(source) else []
             table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
         table = setup.fill(table, source)
         self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, Packed, channel_moments, open_images, pack
+from ilk.data import Encoded, ImageSource, NoThumbs, Packed, channel_moments, open_images, pack
 from ilk.methods import _checks
 from ilk.methods import _scan_setup as setup
 from ilk.methods import _scan_watch as watch
@@ -276,6 +276,8 @@ class SCAN(ImageClusterer):
     def figures(self) -> list[dict[str, Any]]:
         """Return the pictures of the method as plain data: altered images, neighbours, prototypes."""
         facts = self.encoded_
+        if isinstance(facts.thumbs, NoThumbs):
+            return []
         labels = self.labels_[facts.rows]
         confidence = self.probabilities_[facts.rows].max(1)
         seed = int(self.random_state)

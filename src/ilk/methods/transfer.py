@@ -19,7 +19,7 @@ from ilk.methods import _seed_steps as raw
 from ilk.methods import _transfer_steps as steps
 from ilk.methods._base import ImageClusterer, OnEpoch
 from ilk.methods._first import FirstGroups
-from ilk.methods._frozen import load_encoder, reload_encoder, take_kept
+from ilk.methods._frozen import brings_features, load_encoder, reload_encoder, take_kept
 from ilk.methods._outcome import centers, spread
 from ilk.methods._placing import Placer, lost, pca_from, place
 from ilk.methods._reach import lost_when_new
@@ -167,7 +167,8 @@ class TransferClustering(ImageClusterer):
         Parameters
         ----------
         X
-            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source.
+            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source. Features (n, d) of your own,
+            as a float array; beside images: ``ilk.open_images(images, features=…)``.
         y
             Ignored.
         on_epoch
@@ -190,7 +191,8 @@ class TransferClustering(ImageClusterer):
         with layout.warming_up(umap) as warm_up:
             first = FirstGroups(len(source), self.n_clusters, self.random_state, tell, source.names, warm_up)
             inner = {key: value for key, value in table.items() if key in self.other_settings}
-            name, inner = raw.encoder_of(self.preset, self.encoder, inner)
+            own = "default" if brings_features(source) else self.preset
+            name, inner = raw.encoder_of(own, self.encoder, inner)
             load_encoder(self, source, tell, name, self.weights, inner)
             with tell.stage("encode"):
                 self.encoded_ = encoders.encode(

@@ -67,13 +67,20 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
 
 
 def _strips(facts: Facts, pictures: Pictures, groups: list[Group]) -> list[dict[str, Any]]:
-    """Return the central and the borderline pictures of every group, as long as the budget lasts."""
+    """Return the central and the borderline pictures of every group, as long as the budget lasts.
+
+    Where there are no pictures, the names of the central images.
+    """
     room = MAX_PICTURES // max(1, len(groups))
     n_central = min(EXEMPLARS, max(3, room * 2 // 3))
     n_edge = min(EDGE, max(0, room - n_central))
     first = [central(facts, g, n_central) for g in groups]
     last = [borderline(facts, g, n_edge, shown) for g, shown in zip(groups, first, strict=True)]
     rows = [row for pair in zip(first, last, strict=True) for row in pair]
+    if not pictures.there:
+        return [
+            {"central": [], "edge": [], "names": [words.shortened(facts.paths[i], 60) for i in row]} for row in first
+        ]
     n_sharp = int(np.searchsorted(np.cumsum([len(row) for row in rows]), MAX_DECODED, side="right"))
     n_sharp = n_sharp if pictures.sharp else 0
     pixels = [*pictures.rows(rows[:n_sharp], SIDE), *pictures.rows(rows[n_sharp:])]
@@ -84,7 +91,9 @@ def _strips(facts: Facts, pictures: Pictures, groups: list[Group]) -> list[dict[
         ]
         for row, shown in zip(rows, pixels, strict=True)
     ]
-    return [{"central": inner, "edge": outer} for inner, outer in zip(cells[::2], cells[1::2], strict=True)]
+    return [
+        {"central": inner, "edge": outer, "names": []} for inner, outer in zip(cells[::2], cells[1::2], strict=True)
+    ]
 
 
 def keep_within(cards: list[dict[str, Any]], budget: int) -> int:

@@ -17,6 +17,7 @@ from PIL import Image
 from ilk.errors import DataError, IlkError
 from ilk.files.arrays import ArraySet
 from ilk.files.decode import decode
+from ilk.files.features import FeatureSet
 from ilk.files.listing import Listing
 from ilk.files.opening import Source as Opened
 from ilk.files.opening import open_source
@@ -43,6 +44,8 @@ class Pictures:
         The source is open, so images can be had larger than their thumbnails.
     has_thumbs : bool
         The run holds thumbnails.
+    there : bool
+        There is something to show: the run is not of features alone.
     note : str
         Why there are thumbnails only, although a source was given; else empty.
     """
@@ -58,12 +61,14 @@ class Pictures:
             self._source, self.note = None, "The source given holds other images than this run."
         self.sharp = self._source is not None
         self.has_thumbs = self._folder is not None
+        self.there = self.sharp or self.has_thumbs
 
     def _opened(self, source: Source) -> Listing | ArraySet | None:
         if source is None:
             return None
         try:
-            return open_source(source)
+            found = open_source(source)
+            return None if isinstance(found, FeatureSet) else found
         except (IlkError, OSError) as error:
             self.note = f"The source could not be opened: {error}"
             return None

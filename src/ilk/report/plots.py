@@ -60,7 +60,8 @@ def write_plots(run: Run, source: Source = None) -> list[Path]:
     folder.mkdir(exist_ok=True)
     for old in (p for p in folder.glob("*.png") if p.name.startswith(("own-", "contact-"))):
         old.unlink(missing_ok=True)
-    written = write_sheets(folder, facts, Pictures(run, facts, source)) if facts.groups else []
+    pictures = Pictures(run, facts, source)
+    written = write_sheets(folder, facts, pictures) if facts.groups and pictures.there else []
     for name, draw in drawings(run, facts).items():
         drawn = draw()
         if drawn is not None:

@@ -243,6 +243,8 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
         return ""
     then, now = theirs.get("source") or {}, ours.get("source") or {}
     if then != now:
+        if {**then, "features": None} == {**now, "features": None}:
+            return "other features of the same images"
         same_place = all(then.get(key) == now.get(key) for key in ("spec", "split"))
         changed = "the same source as it was before its files changed"
         return changed if same_place else f"other images ({then.get('spec')}, {then.get('n')} files)"

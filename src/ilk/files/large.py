@@ -1,0 +1,49 @@
+"""Arrays that may be larger than memory."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.errors import DataError
+
+__all__ = ["release", "room"]
+
+_IN_MEMORY = 256 * 2**20  # bytes above which an array lives in a file
+
+
+def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None = None) -> npt.NDArray[Any]:
+    """Return (m, d) of `dtype`, in memory, or in a nameless file in `folder` that vanishes with it.
+
+    Raises
+    ------
+    DataError
+        The disk is full.
+    """
+    size = m * d * np.dtype(dtype).itemsize
+    if size < _IN_MEMORY:
+        return np.zeros((m, d), dtype)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:  # a hole in a mapped file that cannot be filled later would end the process without a word
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            where = folder or tempfile.gettempdir()
+            raise DataError(
+                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); "
+                f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
+            ) from None
+        return np.memmap(file, dtype, "w+", shape=(m, d))
+
+
+def release(array: npt.NDArray[Any]) -> None:
+    """Let go of the memory that a mapped file took while it was filled; what was written stays in the file."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
