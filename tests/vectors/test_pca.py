@@ -88,6 +88,23 @@ def test_components_are_orthonormal_even_without_variance():
     assert fit_pca(torch.ones(30, 5), 2, whiten=True).transform(torch.ones(3, 5)).abs().max() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_what_the_components_lose(dtype, normalize):
+    x = skewed(300, 8, mean=1.0).to(dtype)
+    rows = l2_normalize(x) if normalize else x
+    some = fit_pca(x, 3, normalize=normalize)
+    direct = (rows - some.mean) - some.transform(x) @ some.components
+    torch.testing.assert_close(some.lost(x), direct.norm(dim=1), rtol=1e-3, atol=1e-5)
+    new = skewed(200, 8, seed=1, mean=1.0).to(dtype)
+    assert not fit_pca(x, 8, normalize=normalize).lost(new).any()  # all of them lose nothing, not even rounding
+    flat = torch.cat([new, torch.zeros(200, 4, dtype=dtype)], 1)
+    plane = fit_pca(flat[:100], 8, normalize=normalize)
+    assert not plane.lost(flat[100:]).any()
+    flat[:, 8] = 0.01
+    assert (plane.lost(flat) > 0).all()
+
+
 def test_same_bits_each_time():
     x = skewed(300, 20).float()
     assert torch.equal(fit_pca(x, 5).components, fit_pca(x, 5).components)

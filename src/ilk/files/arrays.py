@@ -195,7 +195,9 @@ def npz_array(path: Path, key: str) -> NDArray[Any]:
 def _check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:
     if len(shape) == 2:
         hint = ": x.astype('float32')" if dtype.kind in "iub" else ""
-        raise DataError(f"{what} is {dtype} {shape}; allowed are {_ALLOWED}, and features (n, d) as a float .npy{hint}")
+        raise DataError(
+            f"{what} is {dtype} of shape {shape}; allowed are {_ALLOWED}, and features (n, d) as a float .npy{hint}"
+        )
     if dtype != np.uint8:
         hint = "; scale floats with (x * 255).round().astype('uint8')" if dtype.kind == "f" else ""
         raise DataError(f"{what} is {dtype} {shape}; allowed are {_ALLOWED}{hint}")
@@ -222,6 +224,6 @@ def _numbered(count: int) -> list[str]:
 def _plain(error: BaseException) -> str:
     """An error's first line, and in ilk's words where NumPy speaks of pickle."""
     text = str(error).strip().split("\n")[0]
-    if "pickle" in text:
+    if "pickle" in text or "Python objects" in text:
         return "it is not plain numbers (pickle, which is never loaded), or damaged"
     return text[:200] or type(error).__name__

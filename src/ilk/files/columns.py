@@ -163,7 +163,8 @@ def _listed(path: Path, name: str, column: Any, at: int) -> NDArray[Any]:
         odd = int(np.flatnonzero(lengths != d)[0])
         raise DataError(_uneven(path, name, at + int(np.flatnonzero(there)[odd]), int(lengths[odd]), d))
     block = np.full((len(column), d), np.nan, np.float64)
-    block[there] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
+    if d:
+        block[there] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, d)
     return block
 
 

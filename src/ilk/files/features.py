@@ -104,11 +104,12 @@ class FeatureSet:
             content.update("\0".join(self.names).encode("utf-8", "surrogateescape") if self.named else b"")
             given = np.ones(len(self), bool)
             odd: list[int] = []
+            most = min(_MOST, float(np.finfo(self.dtype).max))
             for part in self.blocks():
                 block = self.read(part)
                 content.update(block.data)
                 with np.errstate(invalid="ignore"):
-                    whole = (np.abs(block) <= block.dtype.type(min(_MOST, np.finfo(block.dtype).max))).all(1)
+                    whole = (np.abs(block) <= most).all(1)
                 if not whole.all():
                     given[part] = ~np.isnan(block).all(1)
                     odd += (part.start + np.flatnonzero(~whole & given[part])).tolist()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, Packed, channel_moments, open_images, pack
+from ilk.data import Encoded, ImageSource, NoThumbs, Packed, channel_moments, open_images, pack
 from ilk.methods import _checks
 from ilk.methods import _deepcluster_setup as setup
 from ilk.methods import _deepcluster_watch as watch
@@ -345,7 +345,7 @@ class DeepCluster(ImageClusterer):
         A model that was loaded has only those that need no images.
         """
         found = [*getattr(self, "_pictures", []), watch.merge_figure(self.groups_.sizes.numpy(), self.fine_to_group_)]
-        if hasattr(self, "encoded_"):
+        if hasattr(self, "encoded_") and not isinstance(self.encoded_.thumbs, NoThumbs):
             found.append(watch.fine_figure(self.fine_labels_, self.fine_to_group_, self.encoded_, self.random_state))
         return found
 

@@ -12,6 +12,7 @@ from ilk.vectors.rows import Matrix, Rows, check_count
 
 __all__ = ["PCA", "fit_pca"]
 
+_ROUNDING = 64  # units of the last place that a row may be off a plane it lies in
 _COLUMN_BYTES = 32 * 2**20  # columns of all rows that are held at a time
 
 
@@ -68,14 +69,18 @@ class PCA:
     def lost(self, x: Matrix, *, chunk_bytes: int | None = None) -> Tensor:
         """Return the distance (n,) of each row of `x` (n, d) from the plane of the components: what they do not show.
 
+        0 for what is no more than rounding: of rows that the components show as a whole, nothing is lost.
+
         Raises as `transform`; costs twice as much.
         """
         rows = self._rows(x)
         out = torch.empty(len(rows), dtype=self.mean.dtype, device=self.mean.device)
         for start, stop, block in rows.blocks(rows.step(3 * rows.width, chunk_bytes)):
             offset = block.to(self.mean) - self.mean
+            noise = _ROUNDING * torch.finfo(offset.dtype).eps * (offset.norm(dim=1) + self.mean.norm())
             offset -= (offset @ self.components.T) @ self.components
-            torch.linalg.vector_norm(offset, dim=1, out=out[start:stop])
+            away = torch.linalg.vector_norm(offset, dim=1)
+            out[start:stop] = torch.where(away <= noise, 0.0, away)
         if not bool(torch.isfinite(out).all()):
             raise DataError("x holds NaN or infinite values")
         return out
