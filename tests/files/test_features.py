@@ -152,7 +152,7 @@ def test_the_column_is_named_or_usual(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"several columns of features \(a, b\): name one, .*f\.parquet:a"):
         load_features(path)
     assert load_features(f"{path}:b").width == 5
-    with pytest.raises(DataError, match="has no column 'bb'.*Did you mean 'b'"):
+    with pytest.raises(DataError, match=r"has no column 'bb'.*Did you mean 'b'"):
         load_features(f"{path}:bb")
     with pytest.raises(DataError, match="column 't' holds no floats"):
         load_features(f"{path}:t")

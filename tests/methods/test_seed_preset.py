@@ -16,9 +16,9 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from trial import Ilk
 
 from ilk import compute, encoders
-from ilk.files import large
 from ilk.encoders import backend, pretrained
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
+from ilk.files import large
 from ilk.methods import TransferClustering, _seed_steps
 from ilk.methods import _transfer_steps as steps
 
