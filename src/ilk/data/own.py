@@ -143,9 +143,9 @@ class OwnFeatures:
         """Return hex digits that change when the images do; where there are none, when the features do."""
         return self.table.fingerprint() if self.images is None else self.images.fingerprint()
 
-    def scan(self, index: Index, known: Known | None = None) -> Block:
+    def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read, hash and thumbnail the images; DataError where there are no pictures."""
-        return self._pictures().scan(index, known)
+        return self._pictures().scan(index, known, bare=bare)
 
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> OwnFeatures:
         """Return the same features, with images brought to another size."""

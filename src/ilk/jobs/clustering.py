@@ -95,17 +95,8 @@ def cluster(
     seconds = {"list": time.perf_counter() - begin}
     header = _header(images, source, split, method, model, labels, command)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    notes = asking.notes(images, source)
-    tell(
-        {
-            "event": "found",
-            "n": len(images),
-            "what": asking.what(images),
-            "notes": notes,
-            "seconds": seconds["list"],
-            "run": str(path),
-        }
-    )
+    found = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images, source)}
+    tell({"event": "found", **found, "seconds": seconds["list"], "run": str(path)})
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         tell({"event": "already", "run": str(path)})

@@ -77,7 +77,8 @@ class PCA:
         out = torch.empty(len(rows), dtype=self.mean.dtype, device=self.mean.device)
         for start, stop, block in rows.blocks(rows.step(3 * rows.width, chunk_bytes)):
             offset = block.to(self.mean) - self.mean
-            noise = _ROUNDING * torch.finfo(offset.dtype).eps * (offset.norm(dim=1) + self.mean.norm())
+            # components that were fitted or kept in float32 are no more exact for being read in float64
+            noise = _ROUNDING * torch.finfo(torch.float32).eps * (offset.norm(dim=1) + self.mean.norm())
             offset -= (offset @ self.components.T) @ self.components
             away = torch.linalg.vector_norm(offset, dim=1)
             out[start:stop] = torch.where(away <= noise, 0.0, away)
