@@ -147,7 +147,7 @@ def test_new_images_are_placed_by_their_features(ilk: Ilk, home: Path, photos: P
         found = pq.read_table("out.parquet").to_pydict()
         assert all(labels[which == g][0] == group for g, group in zip(where, found["cluster"], strict=True))
         model = TransferClustering.from_state(run.state())
-        proba = model.voter_(model._place(new), model.pca_.lost(new).numpy())
+        proba = model._proba(new)
         assert found["cluster"] == proba.argmax(1).tolist()
         assert found["confidence"] == pytest.approx(proba.max(1), abs=1e-4)
     assert found["path"][8] == "row 8"
