@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ilk import _record, methods, report, runs, scoring
-from ilk.data import open_images
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.jobs import asking
 
@@ -81,11 +80,19 @@ def cluster(
     """
     begin = time.perf_counter()
     tell: OnEvent = on_event or (lambda event: None)
-    model = _model(method, options or {})
-    images = open_images(source, split)
-    labels = asking.checked_labels(labels, getattr(images, "kind", "array"))
-    asking.check_count(len(images), getattr(model, "n_clusters", "auto"))
-    seconds = {"list": time.perf_counter() - begin}
+    # what can be refused is refused before torch and the rest are loaded
+    options = options or {}
+    methods.check_names(method, options)
+    opened, k = asking.opened(source, split), options.get("n_clusters", "auto")
+    if opened is not None:
+        labels = asking.checked(opened, labels, k)
+    listed = time.perf_counter() - begin
+    from ilk.data import open_images
+
+    model = _model(method, options)
+    images = open_images(source, split) if opened is None else open_images(opened)
+    labels = asking.checked(images, labels, k)
+    seconds = {"list": listed}
     header = _header(images, source, split, method, model, labels, command)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
     notes = asking.notes(images, source)

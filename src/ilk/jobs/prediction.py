@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _record, methods, runs
-from ilk.data import open_images
 from ilk.errors import ArgumentError, RunError
 from ilk.jobs import asking
 
@@ -103,7 +102,10 @@ def predict(
     if threshold is not None and not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = open_images(source, split)
+    opened = asking.opened(source, split)
+    from ilk.data import open_images  # torch, which a wrong path is not worth
+
+    images = open_images(source, split) if opened is None else open_images(opened)
     tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
     try:
         model = methods.find(run.header["method"]).from_state(
