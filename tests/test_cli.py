@@ -83,12 +83,12 @@ def test_debug_shows_the_traceback(ilk: Ilk) -> None:
 
 
 def test_a_bug_is_said_in_one_line(ilk: Ilk, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.jobs.clustering.open_images", lambda *_: 1 / 0)
+    monkeypatch.setattr("ilk.data.open_images", lambda *_: 1 / 0)
     said = ilk("cluster", photos)
     assert said.code == 1
     assert "ilk: unexpected ZeroDivisionError" in said.err
     assert said.err.count("\n") == 1
-    monkeypatch.setattr("ilk.jobs.clustering.open_images", lambda *_: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("ilk.data.open_images", lambda *_: (_ for _ in ()).throw(MemoryError))
     assert "out of memory" in ilk("cluster", photos).err
 
 

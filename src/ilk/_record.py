@@ -12,14 +12,16 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, files, layout, report, runs
-from ilk.describe import Description, describe
+from ilk import __version__, files, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
+
+if TYPE_CHECKING:
+    from ilk.describe import Description
 
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 FIRST = "first-groups.png"  # only as long as the job runs
@@ -29,6 +31,8 @@ def write(
     writer: runs.RunWriter, model: Any, images: Any, source: Any, seconds: dict[str, float], begin: float
 ) -> None:
     """Write everything a run folder holds, except scores."""
+    from ilk.describe import describe
+
     started = time.perf_counter()
     encoded = model.encoded_
     rows = encoded.rows  # the source's index of every row of the features
@@ -161,6 +165,8 @@ def _features(writer: runs.RunWriter, encoded: Any) -> None:
 
 def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Return the map. A finished fit is not lost where UMAP does not load: principal components do."""
+    from ilk import layout
+
     graph = getattr(model, "graph_", None)
     try:
         placed = layout.map_2d(model.space_, graph=graph, seed=int(model.random_state))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ilk import compute
+from ilk import compute, kernels
 from ilk.errors import MissingDependency
 from ilk.vectors import fit_pca, neighbors
 
@@ -232,6 +232,8 @@ def _umap() -> Any:
         with _import_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import umap
+
+            kernels.attach(umap)
     except (ImportError, RuntimeError, AttributeError) as error:
         raise MissingDependency(
             f"the UMAP reducer needs umap-learn, which does not load here ({error}). Install it, or use reducer=pca."

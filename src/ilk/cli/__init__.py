@@ -21,14 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that this terminal cannot show is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    # torch's threads wait for each other by spinning; beside any other busy program that makes them up to ten times
-    # slower (neighbours of 14,000 rows: 14 s instead of 1.4 s). Sleeping at once makes small steps slow on an idle
-    # machine (19 ms instead of 11), so where the library knows how, they spin for some microseconds first
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    # large tensors in pages of 2 MiB: with batches of 1,000 small images a step is a fifth faster
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    from ilk.cli.starting import prepare
+
+    prepare(whole_process=arguments is None)
     from ilk.cli.commands import app
 
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -64,7 +64,9 @@ def method_options(
         try:
             chosen["n_clusters"] = int(k)
         except ValueError:
-            raise ArgumentError(f"-k {k}: give a whole number of at least 2, or auto.") from None
+            chosen["n_clusters"] = 0
+        if chosen["n_clusters"] < 2:
+            raise ArgumentError(f"-k {k}: give a whole number of at least 2, or auto.")
     for text in settings:
         key, equals, given = text.partition("=")
         if not equals or not key:

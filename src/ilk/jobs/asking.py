@@ -6,8 +6,39 @@ from pathlib import Path
 from typing import Any
 
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
+from ilk.files import ArraySet, FeatureSet, Listing, open_source
+from ilk.files.arrays import npz_header
+from ilk.files.parquet import column_names
 
-__all__ = ["check_count", "checked_labels", "is_path", "notes", "place", "what"]
+__all__ = ["check_count", "checked", "checked_labels", "is_path", "notes", "opened", "place", "what"]
+
+
+def opened(source: Any, split: str) -> Listing | ArraySet | FeatureSet | None:
+    """Return `source` as files or arrays where it is a path or a list of paths, which takes no torch; else None."""
+    paths = source if isinstance(source, list | tuple) else [source]
+    return open_source(source, split) if all(isinstance(path, str | Path) for path in paths) else None
+
+
+def checked(images: Any, labels: str, k: Any) -> str:
+    """Return `labels` as `checked_labels` does; raise where they, or `k` groups, cannot be had from `images`."""
+    labels = checked_labels(labels, getattr(images, "kind", "array"))
+    if isinstance(images, ArraySet | Listing) and labels not in (*_NAMED_LABELS, "auto", "none"):
+        _check_key(images, labels)
+    check_count(len(images), k)
+    return labels
+
+
+def _check_key(images: ArraySet | Listing, labels: str) -> None:
+    """Raise where an npz has no such key, or a Parquet file no such column. Names are read, and no label."""
+    if images.root is None or images.kind not in ("npz", "parquet") or Path(labels).suffix.lower() in _TABLES:
+        return
+    names = list(npz_header(images.root)) if images.kind == "npz" else column_names(images.root)
+    if not {labels, f"{labels}_train", f"{labels}_test"} & set(names):
+        others = [name for name in names if not name.startswith("x")]
+        raise DataError(
+            f"--labels {labels}: {images.root} has no {'key' if images.kind == 'npz' else 'column'} of that name; "
+            f"it has {', '.join(others) or 'none'}.{nearest(labels, [*others, 'auto', 'none'])}"
+        )
 
 
 def is_path(source: Any) -> bool:
@@ -33,6 +64,7 @@ def notes(images: Any, source: Any = None) -> list[str]:
 
 
 _NAMED_LABELS = ("folder", "prefix")
+_TABLES = (".csv", ".tsv")
 
 
 def checked_labels(labels: str, kind: str) -> str:
@@ -41,7 +73,7 @@ def checked_labels(labels: str, kind: str) -> str:
     >>> checked_labels("prefix", "folder")
     'prefix'
     """
-    if Path(labels).suffix.lower() in (".csv", ".tsv"):
+    if Path(labels).suffix.lower() in _TABLES:
         file = place(labels)
         if not file.is_file():
             raise DataError(f"--labels {labels}: there is no such file.")
@@ -49,6 +81,8 @@ def checked_labels(labels: str, kind: str) -> str:
     arrays = kind in ("npz", "npy", "digits", "array")
     if arrays and labels in _NAMED_LABELS:
         raise ArgumentError(f"--labels {labels} reads file names; images of {kind} have none. Use auto or none.")
+    if arrays and kind != "npz" and labels not in ("auto", "none"):
+        raise ArgumentError(f"--labels {labels}: {kind} has none of that name; allowed are auto, none and FILE.csv.")
     known = ("auto", "none", *_NAMED_LABELS)
     if not arrays and kind != "parquet" and labels not in known:
         raise ArgumentError(f"--labels {labels}: allowed are {', '.join(known)} and FILE.csv.{nearest(labels, known)}")

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ilk import _record, encoders, methods, report, runs, scoring
-from ilk.data import OwnFeatures, open_images
+from ilk import _record, methods, report, runs, scoring
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.jobs import asking
 
@@ -86,13 +85,20 @@ def cluster(
     """
     begin = time.perf_counter()
     tell: OnEvent = on_event or (lambda event: None)
+    # what can be refused is refused before torch and the rest are loaded
     options = dict(options or {})
     features = options.pop("features", features)
+    methods.check_names(method, options)
+    opened, k = asking.opened(source, split), options.get("n_clusters", "auto")
+    if opened is not None:
+        labels = asking.checked(opened, labels, k)
+    listed = time.perf_counter() - begin
+    from ilk.data import open_images
+
     model = _model(method, options)
-    images = open_images(source, split, features=features)
-    labels = asking.checked_labels(labels, getattr(images, "kind", "array"))
-    asking.check_count(len(images), getattr(model, "n_clusters", "auto"))
-    seconds = {"list": time.perf_counter() - begin}
+    images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
+    labels = asking.checked(images, labels, k)
+    seconds = {"list": listed}
     header = _header(images, source, split, method, model, labels, command)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
     found = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images, source)}
@@ -204,6 +210,8 @@ def _header(
     built_in = source if isinstance(source, str) else None
     spec = str(asking.place(source)) if asking.is_path(source) else built_in
     described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
+    from ilk.data import OwnFeatures
+
     if isinstance(images, OwnFeatures):
         described["features"] = images.told()
     return {
@@ -224,7 +232,9 @@ def _header(
 
 def _plain(value: Any) -> Any:
     if callable(value):  # an encoder of the user's own: its address in memory names nothing
-        return encoders.name_of(value)
+        from ilk.encoders import name_of
+
+        return name_of(value)
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
 
 

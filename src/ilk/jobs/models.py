@@ -9,7 +9,6 @@ import numpy as np
 
 from ilk import _record, methods, runs
 from ilk.errors import DataError, RunError
-from ilk.methods import rebuild
 
 __all__ = ["give_training_images", "model_of"]
 
@@ -32,7 +31,7 @@ def model_of(
         The model is damaged, or the encoder's weights are not those it was made with.
     """
     kept = methods.registered(run.header["method"], cls)
-    return rebuild(
+    return methods.rebuild(
         kept,
         run.state(),
         f"the model in {run.path}",

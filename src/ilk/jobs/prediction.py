@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _record, runs
-from ilk.data import FEW, open_images
 from ilk.errors import ArgumentError
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
@@ -132,7 +131,10 @@ def predict(
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = open_images(source, split, features=features)
+    opened = asking.opened(source, split)
+    from ilk.data import FEW, open_images  # torch, which a wrong path is not worth
+
+    images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
     tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0

@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ilk.errors import ArgumentError, nearest
-from ilk.methods._base import ImageClusterer as ImageClusterer
-from ilk.methods._rebuilding import rebuild as rebuild
-from ilk.methods.autoencoders import (
-    SWWAE,
-    VAE,
-    Autoencoder,
-    Deconvolutional,
-    DenoisingAutoencoder,
-    SparseAutoencoder,
-)
-from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
-from ilk.methods.dac import DAC
-from ilk.methods.dec import DEC
-from ilk.methods.deepcluster import DeepCluster
-from ilk.methods.gan import GAN
-from ilk.methods.jule import JULE
-from ilk.methods.scan import SCAN
-from ilk.methods.transfer import TransferClustering
+from ilk.methods._names import refuse_unknown
+
+# module of every estimator: a command loads the one it needs, not all of them
+_HOMES = {
+    "ImageClusterer": "_base",
+    "rebuild": "_rebuilding",
+    "DAC": "dac",
+    "DEC": "dec",
+    "GAN": "gan",
+    "JULE": "jule",
+    "NMF": "classical",
+    "SCAN": "scan",
+    "SWWAE": "autoencoders",
+    "VAE": "autoencoders",
+    "Agglomerative": "classical",
+    "Autoencoder": "autoencoders",
+    "Deconvolutional": "autoencoders",
+    "DeepCluster": "deepcluster",
+    "DenoisingAutoencoder": "autoencoders",
+    "KMeans": "classical",
+    "RandomGroups": "classical",
+    "SparseAutoencoder": "autoencoders",
+    "Spectral": "classical",
+    "TransferClustering": "transfer",
+    "UMAPMixture": "classical",
+}
+
+if TYPE_CHECKING:
+    from ilk.methods._base import ImageClusterer as ImageClusterer
+    from ilk.methods._rebuilding import rebuild as rebuild
+    from ilk.methods.autoencoders import (
+        SWWAE,
+        VAE,
+        Autoencoder,
+        Deconvolutional,
+        DenoisingAutoencoder,
+        SparseAutoencoder,
+    )
+    from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
+    from ilk.methods.dac import DAC
+    from ilk.methods.dec import DEC
+    from ilk.methods.deepcluster import DeepCluster
+    from ilk.methods.gan import GAN
+    from ilk.methods.jule import JULE
+    from ilk.methods.scan import SCAN
+    from ilk.methods.transfer import TransferClustering
 
 __all__ = [
     "DAC",
@@ -116,7 +146,7 @@ def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
             f"no method {name!r} among ilk's own, and a file never says what code to run: give the class, cls={wanted} "
             "(`ilk predict`: --method package.module:Class)."
         )
-    return globals()[known]  # type: ignore[no-any-return]
+    return getattr(sys.modules[__name__], known)  # type: ignore[no-any-return]
 
 
 def load(
@@ -178,10 +208,39 @@ def find(name: str) -> type[Any]:
         if not all(callable(getattr(cls, verb, None)) for verb in ("fit", "predict", "from_options", "from_state")):
             raise ArgumentError(f"method {name!r} is not an ilk estimator: derive it from ilk.methods.ImageClusterer.")
         return cls  # type: ignore[no-any-return]
+    return getattr(sys.modules[__name__], _long(name))  # type: ignore[no-any-return]
+
+
+def check_names(name: str, options: Mapping[str, Any]) -> None:
+    """Raise where method `name` lacks one of `options` or the preset among them, before torch is loaded.
+
+    What passes is checked again by the class itself (`from_options`, `resolved`); ``package.module:Class`` always does.
+
+    Raises
+    ------
+    ArgumentError
+        No such method, option or preset, with the nearest one that there is.
+
+    >>> check_names("transfer", {"cluster": "kmeans"})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ilk.errors.ArgumentError: TransferClustering has no option 'cluster'. Did you mean 'clusterer'? It has ...
+    """
+    if ":" not in name:
+        refuse_unknown(_long(name), options)
+
+
+def _long(name: str) -> str:
+    """Return the class name of a method of ours."""
     long = _SHORT.get(name, name)
     if long not in __all__:
         known = list(_SHORT)
         raise ArgumentError(
             f"no method {name!r}; there are {', '.join(known)}, or package.module:Class." + nearest(name, known)
         )
-    return globals()[long]  # type: ignore[no-any-return]
+    return long
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

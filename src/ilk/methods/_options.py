@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from sklearn.base import BaseEstimator
 
 from ilk.errors import ArgumentError, nearest
+from ilk.methods._names import refuse_options, refuse_preset
 
 __all__ = ["Options"]
 
@@ -32,12 +33,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
         """
         arguments = set(cls._get_param_names()) - {"settings"}
         inner = set(next(iter(cls.presets.values()))) | cls.other_settings
-        for key in options:
-            if key not in arguments | inner:
-                raise ArgumentError(
-                    f"{cls.__name__} has no option {key!r}.{nearest(key, arguments | inner)} "
-                    f"It has {', '.join(sorted(arguments | inner))}."
-                )
+        refuse_options(cls.__name__, options, arguments | inner)
         settings = {key: value for key, value in options.items() if key not in arguments}
         return cls(**{k: v for k, v in options.items() if k in arguments}, settings=settings or None)
 
@@ -51,11 +47,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
         """
         params = self.get_params(deep=False)
         preset = params["preset"]
-        if preset not in self.presets:
-            raise ArgumentError(
-                f"preset={preset!r}: {type(self).__name__} has {', '.join(self.presets)}."
-                + nearest(str(preset), self.presets)
-            )
+        refuse_preset(type(self).__name__, preset, self.presets)
         table = dict(self.presets[preset])
         settings = params["settings"] or {}
         if not isinstance(settings, Mapping):

@@ -1,0 +1,44 @@
+"""Names of options and presets: how unknown ones are refused, and what ours are, known without loading torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ilk.errors import ArgumentError, nearest
+
+__all__ = ["FILE", "described", "refuse_options", "refuse_preset", "refuse_unknown"]
+
+FILE = Path(__file__).with_name("options.json")
+"""Options and presets of every class in `ilk.methods.__all__`; a test compares them with the classes."""
+
+
+def refuse_options(owner: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Raise `ArgumentError` for the first of the options `given` that `owner` does not know."""
+    for key in given:
+        if key not in known:
+            raise ArgumentError(
+                f"{owner} has no option {key!r}.{nearest(key, known)} It has {', '.join(sorted(known))}."
+            )
+
+
+def refuse_preset(owner: str, given: Any, known: Collection[str]) -> None:
+    """Raise `ArgumentError` unless the preset `given` is one of `owner`."""
+    if given not in known:
+        raise ArgumentError(f"preset={given!r}: {owner} has {', '.join(known)}." + nearest(str(given), known))
+
+
+def refuse_unknown(owner: str, options: Mapping[str, Any]) -> None:
+    """Raise `ArgumentError` where our class `owner` lacks one of `options` or the preset among them."""
+    known = json.loads(FILE.read_text("utf-8"))[owner]
+    refuse_options(owner, options.keys() - {"cache"}, known["options"])
+    if "preset" in options:
+        refuse_preset(owner, options["preset"], known["presets"])
+
+
+def described(cls: Any) -> dict[str, list[str]]:
+    """Return what the file says of the estimator `cls`."""
+    options = {*cls._get_param_names(), *next(iter(cls.presets.values())), *cls.other_settings} - {"settings"}
+    return {"presets": list(cls.presets), "options": sorted(options)}
