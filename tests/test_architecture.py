@@ -33,7 +33,8 @@ ALLOWED = {
     "vectors": "compute",
     "encoders": "data compute files networks vectors metrics",
     "choose": "vectors compute",
-    "layout": "vectors compute",
+    "kernels": "",
+    "layout": "vectors compute kernels",
     "describe": "vectors",
     "augment": "",
     "losses": "",
@@ -44,7 +45,7 @@ ALLOWED = {
     "jobs": "_record methods data encoders runs report scoring files",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs scoring probing exports comparing methods encoders report files bench",
+    "cli": "jobs runs scoring probing exports comparing methods encoders report files bench kernels",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",

@@ -92,13 +92,12 @@ def cluster(
     opened, k = asking.opened(source, split), options.get("n_clusters", "auto")
     if opened is not None:
         labels = asking.checked(opened, labels, k)
-    listed = time.perf_counter() - begin
+    seconds = {"list": time.perf_counter() - begin}
     from ilk.data import open_images
 
     model = _model(method, options)
     images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
     labels = asking.checked(images, labels, k)
-    seconds = {"list": listed}
     header = _header(images, source, split, method, model, labels, command)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
     found = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images, source)}
