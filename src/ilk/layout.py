@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float32]
 DENSE = 512
 """Up to this many rows the spectral start comes from a dense eigenvalue decomposition."""
 
+_LOOK = 200  # UMAP epochs of the map, which is to be looked at; more only move points within their groups
+
 VERY_LARGE = 20_000
 SHORT = 120
 """UMAP epochs above VERY_LARGE rows, where umap-learn takes 200. On MNIST the groups after 100 and after 200 epochs
@@ -161,11 +163,11 @@ def map_2d(
         return principal_2d(x)
     if n <= limit:
         graph = graph.nearest(n_neighbors) if graph else neighbor_graph(torch.from_numpy(x), n_neighbors)
-        return umap_embedding(x, graph, n_components=2, min_dist=0.1, seed=seed)
+        return umap_embedding(x, graph, n_components=2, min_dist=0.1, epochs=_LOOK, seed=seed)
     chosen = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
     anchors = torch.from_numpy(x[chosen])
     placed = umap_embedding(
-        anchors.numpy(), neighbor_graph(anchors, n_neighbors), n_components=2, min_dist=0.1, epochs=200, seed=seed
+        anchors.numpy(), neighbor_graph(anchors, n_neighbors), n_components=2, min_dist=0.1, epochs=_LOOK, seed=seed
     )
     layout = np.empty((n, 2), np.float32)
     layout[chosen] = placed
