@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk import disk
 from ilk.errors import ArgumentError, DataError
 from ilk.metrics import agreement, contingency
 from ilk.runs import Run, load_run
@@ -149,7 +150,7 @@ class Comparison:
     def write_moved(self, path: str | Path) -> None:
         """Write the rows of `moved` as CSV."""
         columns = ("path", "run_a", "group_a", "name_a", "run_b", "group_b", "name_b", "kind")
-        with open(path, "w", encoding="utf-8", newline="") as file:
+        with disk.output(Path(path)) as raw, disk.as_text(raw) as file:
             out = csv.DictWriter(file, columns, lineterminator="\n")
             out.writeheader()
             out.writerows(self.moved())

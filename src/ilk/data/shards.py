@@ -12,8 +12,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 import ilk
+from ilk import disk
 from ilk.data.sources import THUMB
 from ilk.errors import DataError, IlkError
 from ilk.files import decode_sheet, encode_sheet
@@ -223,17 +222,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     with _writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        disk.write_bytes(path, data)
 
 
 class Memo:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ilk import disk
 from ilk.data.shards import write_whole
 from ilk.encoders.frozen import digest
 from ilk.errors import DataError, MissingDependency
@@ -95,7 +96,7 @@ def remembered(kept: Path | None, question: tuple[Any, ...], ask: Callable[[], A
     path = None if kept is None else kept / "models" / "timm" / f"{digest(version, *question)}.json"
     if path is not None:
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found = disk.read_json(path, follow=True)
             if isinstance(found, Mapping) and found.get("question") == json.loads(json.dumps(question)):
                 return found["answer"]
         except (OSError, ValueError, KeyError):

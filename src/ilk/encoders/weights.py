@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["State", "architecture", "content", "fetch", "keep", "locate", "read"]
@@ -140,9 +137,9 @@ def architecture(path: Path) -> str | None:
     except Exception:  # it is only asked for its name: `read` says what is wrong with it
         words = {}
     beside = path.with_name("config.json")
-    if not any(key in words for key in _SAYS) and beside.is_file() and beside.stat().st_size < 2**20:
+    if not any(key in words for key in _SAYS):
         try:
-            said = json.loads(beside.read_text("utf-8"))
+            said = disk.read_json(beside, limit=2**20, follow=True)
             words = said if isinstance(said, dict) else {}
         except (OSError, ValueError):
             words = {}
@@ -174,26 +171,17 @@ def content(state: Mapping[str, Tensor]) -> str:
 
 def keep(state: Mapping[str, Tensor], name: str, folder: Path) -> Path:
     """Write ``folder/<name>.safetensors`` unless it is there, all or nothing, and return it."""
-    from safetensors.torch import save_file
-
     path = folder / f"{name}.safetensors"
     if path.is_file():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
-    os.close(handle)
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     try:
-        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        disk.write_tensors(path, tensors, torch=True)
     except OSError as error:
         raise DataError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another cache"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.exports import tables
@@ -151,8 +151,8 @@ def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str]
     done.n_images = len(rows) - done.n_unreadable
     if done.layout == "embedding-atlas":
 
-        def write(path: Path) -> None:
-            done.n_images, near = write_atlas(path, run, rows, tell)
+        def write(file: BinaryIO) -> None:
+            done.n_images, near = write_atlas(file, run, rows, tell)
             near_too = " --neighbors neighbors" if near else ""
             table = shlex.quote(str(manifest.folder / rel))
             done.opened_by = f"uvx embedding-atlas {table} --x x --y y{near_too}"
@@ -162,5 +162,5 @@ def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str]
         write_table(manifest, rel, write, stamp)
     else:
         writer = tables.write_csv if done.layout == "csv" else tables.write_parquet
-        write_table(manifest, rel, lambda path: writer(path, rows, {}), stamp)
+        write_table(manifest, rel, lambda file: writer(file, rows, {}), stamp)
     manifest.save(run.path, "done")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["ArraySet", "from_array", "load_digits", "load_npy", "load_npz", "npz_array", "npz_header"]
@@ -88,7 +89,7 @@ def load_npy(path: Path, split: str = "all") -> ArraySet:
     """
     _no_split(split, str(path))
     try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        pixels = disk.read_array(path, follow=True)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read as {_ALLOWED}: {_plain(error)}") from error
     _check(pixels.dtype, pixels.shape, str(path))

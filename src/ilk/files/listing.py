@@ -7,7 +7,6 @@ entry is a row with a reason or a count by extension, never a crash.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
@@ -259,7 +259,7 @@ def is_hidden(name: str) -> bool:
 def is_run_folder(folder: str | Path) -> bool:
     """Whether `folder` is one that ilk wrote: it holds a run.json that is an object with the key "ilk_run"."""
     try:
-        text = (Path(folder) / "run.json").read_bytes()
-        return isinstance(found := json.loads(text), dict) and "ilk_run" in found
-    except (OSError, ValueError, RecursionError):
+        found = disk.read_json(Path(folder) / "run.json", follow=True)
+        return isinstance(found, dict) and "ilk_run" in found
+    except (OSError, ValueError):
         return False
