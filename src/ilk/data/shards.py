@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import PIL
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 import ilk
@@ -92,7 +92,9 @@ class Store:
         self._index: dict[bytes, Place] = {}
         self._facts: dict[str, Facts] = {}
         with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            disk.own_folder(folder.parent)
+            disk.own_folder(folder)
         for path in sorted(folder.glob("*.safetensors")):
             self._take(path)
 
@@ -132,7 +134,7 @@ class Store:
     def features(self, name: str) -> npt.NDArray[Any] | None:
         """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
         try:
-            with safe_open(self.folder / f"{name}.safetensors", "np") as file:
+            with disk.open_tensors(self.folder / f"{name}.safetensors") as file:
                 tensors = {key: file.get_tensor(key) for key in ("features", "hashes", "sheet")}
                 metadata = file.metadata()
             features: npt.NDArray[Any] = tensors["features"]
@@ -148,7 +150,7 @@ class Store:
     def thumbs(self, name: str) -> Pixels | None:
         """Return uint8 (m, 48, 48, 3) of a shard, or None if that cannot be read."""
         try:
-            with safe_open(self.folder / f"{name}.safetensors", "np") as file:
+            with disk.open_tensors(self.folder / f"{name}.safetensors") as file:
                 return decode_sheet(file.get_tensor("sheet").tobytes(), len(self._facts[name].hashes))
         except (SafetensorError, OSError, KeyError, DataError):
             return None
@@ -156,11 +158,15 @@ class Store:
     def _take(self, path: Path) -> None:
         """Add a shard on the disk to the index, without its features."""
         try:
-            with safe_open(path, "np") as file:
+            with disk.open_tensors(path) as file:
                 hashes = [row.tobytes() for row in file.get_tensor("hashes")]
                 metadata = file.metadata()
                 d = file.get_slice("features").get_shape()[1]
-            widths, heights, reasons = json.loads(metadata["facts"])
+            widths, heights, reasons = disk.parse_json(metadata["facts"].encode())
+            if not all(type(side) is int and 0 <= side < 2**31 for side in (*widths, *heights)):
+                raise ValueError("no sizes of images")
+            if not all(isinstance(reason, str | None) for reason in reasons):
+                raise ValueError("no reasons")
             if d != self.n_features or not len(hashes) == len(widths) == len(heights) == len(reasons):
                 raise ValueError("another shape")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError):
@@ -221,7 +227,8 @@ def write_whole(path: Path, data: bytes) -> None:
         The disk is full, or the folder cannot be written. Nothing half-written remains.
     """
     with _writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        disk.own_folder(path.parent)
         disk.write_bytes(path, data)
 
 
@@ -242,7 +249,7 @@ class Memo:
         self._known: dict[bytes, bytes] = {}
         if stamps is None or not path.is_file():
             return
-        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), safe_open(path, "np") as file:
+        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), disk.open_tensors(path) as file:
             pairs = file.get_tensor("pairs")
             if pairs.shape[1] == 32 and file.metadata()["digest"] == _digest({"pairs": pairs}, ""):
                 self._known = {row[:16].tobytes(): row[16:].tobytes() for row in pairs}

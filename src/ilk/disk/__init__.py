@@ -4,7 +4,7 @@ Everyone may import it. What it guards against is in SECURITY.md.
 """
 
 from ilk.disk.reading import JSON_BYTES, opened, parse_json, read_array, read_bytes, read_json, within
-from ilk.disk.tensors import file_digest, read_tensors, write_tensors
+from ilk.disk.tensors import file_digest, open_tensors, read_tensors, write_tensors
 from ilk.disk.writing import (
     as_text,
     check_replaceable,
@@ -31,6 +31,7 @@ __all__ = [
     "is_stdout",
     "is_temporary",
     "new_folder",
+    "open_tensors",
     "opened",
     "output",
     "own_folder",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from ilk.disk.reading import opened
 from ilk.disk.writing import check_replaceable, new_folder
 
-__all__ = ["file_digest", "read_tensors", "write_tensors"]
+__all__ = ["file_digest", "open_tensors", "read_tensors", "write_tensors"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], *, torch: bool = False) -> None:
@@ -57,6 +58,21 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
             return dict(load_file(path))
         except (SafetensorError, KeyError, TypeError) as error:  # KeyError: a type that NumPy lacks
             raise ValueError(str(error)) from None
+
+
+@contextlib.contextmanager
+def open_tensors(path: Path) -> Iterator[Any]:
+    """Yield a safetensors file, links followed, whose arrays are read one by one; errors are those of the library too.
+
+    Raises
+    ------
+    OSError
+        Missing, or no regular file.
+    """
+    from safetensors import safe_open
+
+    with opened(path, follow=True), safe_open(path, "np") as file:  # the library takes names only
+        yield file
 
 
 def file_digest(path: Path) -> str:

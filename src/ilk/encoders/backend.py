@@ -118,6 +118,8 @@ def _remembered(folder: Path, precision: str) -> Verdict | None:
             verdict = Verdict(**disk.read_json(folder / f"check-{name}.json", follow=True))
             if precision not in ("auto", verdict.precision):
                 continue
+            if verdict.backend != "torch":
+                disk.opened(folder / "model.xml", follow=True).close()
             if verdict.backend == "torch" or verdict.weights == _file_digest(folder / "model.bin"):
                 return verdict
         except (OSError, ValueError, TypeError):
@@ -141,7 +143,8 @@ def _judged(
     parent = folder.parent
     temporary = None
     try:
-        parent.mkdir(parents=True, exist_ok=True)
+        parent.parent.mkdir(parents=True, exist_ok=True)
+        disk.own_folder(parent)
         temporary = parent / disk.temporary_name()
         temporary.mkdir()
         verdict = Verdict("torch", "fp32" if precision == "auto" else precision, truth.shape[1], 1.0)
@@ -205,7 +208,8 @@ def _move(temporary: Path, folder: Path) -> None:
     for path in temporary.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
+        disk.own_folder(folder)
         for path in temporary.iterdir():
             path.replace(folder / path.name)
     else:

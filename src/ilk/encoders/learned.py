@@ -103,6 +103,8 @@ def build_learned(
         width = about["representation"]
         network = Encoder(backbone, None if width is None else dense(backbone.width, int(width), anything))
         network.load_state_dict(state)
+        if odd := [key for key, value in state.items() if not torch.isfinite(value).all()]:
+            raise ValueError(f"{odd[0]!r} holds values that are not finite")
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"weights={str(path)!r} were not written by SimCLR.save ({error})") from None
     network = network.eval().to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
