@@ -17,7 +17,7 @@ from trial import Ilk
 
 import ilk
 from ilk import runs
-from ilk.errors import Interrupted
+from ilk.errors import ArgumentError, Interrupted
 from ilk.runs import Checkpoint
 
 TOY = "toy:Toy"
@@ -54,7 +54,9 @@ def test_a_run_of_a_trained_network_is_whole(undisturbed: runs.Run, photos: Path
     assert header["summary"]["seconds"]["train"] > 0
     assert not list(undisturbed.path.glob("checkpoint*"))
     assert [record["epoch"] for record in header["history"]] == list(range(1, EPOCHS + 1))
-    found = ilk.predict(undisturbed, photos)
+    with pytest.raises(ArgumentError, match="cls=Toy"):  # what a run says is never imported
+        ilk.predict(undisturbed, photos)
+    found = ilk.predict(undisturbed, photos, cls=Toy)
     assert found.cluster.tolist() == undisturbed.labels().tolist()
     assert not (undisturbed.path / "model" / "encoder.safetensors").exists()
 

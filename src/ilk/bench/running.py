@@ -165,7 +165,8 @@ def _scores(cell: Cell, run: runs.Run, source: str, cache: Path | None) -> Mappi
     if cell.data.score_split is None:
         scores: Mapping[str, Any] | None = run.header["summary"]["scores"]
         return scores
-    found = jobs.predict(run, source, split=cell.data.score_split, cache=cache)
+    own = cell.row.method if ":" in cell.row.method else None  # the recipe may name code, a run may not
+    found = jobs.predict(run, source, split=cell.data.score_split, cls=own, cache=cache)
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
     names, clusters = [found.names[i] for i in seen], found.cluster[seen].tolist()
     told = scoring.score_new(names, clusters, source, cell.data.labels, cell.data.score_split)

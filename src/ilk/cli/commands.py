@@ -34,6 +34,9 @@ Labels = Annotated[
     str, typer.Option(help="True labels, for scores only: auto, none, folder, prefix, an npz key or a .csv.")
 ]
 Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
+Own = Annotated[
+    Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
 
 
@@ -91,6 +94,7 @@ def predict(
     threshold: Annotated[
         Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
     ] = None,
+    method: Own = None,
     split: Split = "all",
     encoder: Annotated[
         Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
@@ -107,10 +111,10 @@ def predict(
     out = parse.table_path(out)
     from ilk import jobs
 
-    with Screen(json) as screen:
+    with Screen(json, aside=parse.is_stdout(out)) as screen:
         found = jobs.predict(
-            run, source, split=split, threshold=threshold, device=device, cache=parse.cache(cache, no_cache),
-            encoder=parse.own_encoder(encoder), on_event=screen.event,
+            run, source, split=split, threshold=threshold, cls=method, device=device,
+            cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder), on_event=screen.event,
         )  # fmt: skip
         if out is not None:
             found.write(out)
@@ -124,6 +128,7 @@ def evaluate(
         Optional[str], typer.Argument(metavar="[SOURCE]", help="New images to predict first, then to score.")
     ] = None,
     labels: Labels = "auto",
+    method: Own = None,
     split: Split = "all",
     json: Json = False,
     debug: Debug = False,
@@ -132,7 +137,7 @@ def evaluate(
     from ilk.cli.show import Screen
 
     with Screen(json) as screen:
-        screen.scored(parse.scores_of(run, source, labels, split, screen.event), run)
+        screen.scored(parse.scores_of(run, source, labels, split, method, screen.event), run)
 
 
 @app.command(short_help="What each layer of a trained network knows.")
@@ -146,6 +151,7 @@ def probe(
     ten_crop: Annotated[bool, typer.Option("--ten-crop", help="Test on the mean over ten crops.")] = False,
     supervised: Annotated[bool, typer.Option(help="Train the same network on the labels, and probe it too.")] = True,
     seed: Annotated[int, typer.Option(help="Of the classifiers and the random network.")] = 0,
+    method: Own = None,
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -162,7 +168,8 @@ def probe(
     with Screen(json) as screen:
         found = probing.probe(
             run, labels, source=source, images=counts, epochs=epochs, augment=augment, ten_crop=ten_crop,
-            supervised=supervised, seed=seed, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event,
+            supervised=supervised, seed=seed, cls=method, device=device, cache=parse.cache(cache, no_cache),
+            on_event=screen.event,
         )  # fmt: skip
         taking.probed(screen, found)
 
@@ -180,7 +187,8 @@ def report(
     from ilk.cli.show import Screen
     from ilk.report import write_report
 
-    Screen(False).line(f"report   {write_report(runs.load_run(run), out)}")
+    screen = Screen(False, aside=parse.is_stdout(out))
+    screen.line(f"report   {write_report(runs.load_run(run), out)}")
 
 
 @app.command(short_help="A folder per group, or tables for other tools.")
@@ -224,7 +232,7 @@ def compare(
 
     taking.check_outputs(out, moved)
     found = comparing.compare(runs)
-    taking.compared(Screen(json), found, out, moved)
+    taking.compared(Screen(json, aside=parse.is_stdout(moved)), found, out, moved)
 
 
 @app.command(short_help="What a run holds; how large the cache is.")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.errors import ArgumentError
 
 _WORDS = {"true": True, "false": False, "none": None}
@@ -130,6 +131,8 @@ def table_path(path: Path | None) -> Path | None:
     if path is None:
         return None
     path = path.expanduser()
+    if not path.suffix and disk.is_special(path):  # /dev/stdout, a pipe: CSV
+        return path
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise ArgumentError(f"-o {path}: give a name that ends in .csv or .parquet.")
     if not path.parent.is_dir():
@@ -139,13 +142,23 @@ def table_path(path: Path | None) -> Path | None:
     return path
 
 
+def is_stdout(path: Path | None) -> bool:
+    """Whether an output goes where people read: what they are to see goes to stderr then."""
+    return disk.is_stdout(path)
+
+
 def command_line() -> str:
     """Return the command as it was typed, quoted for a shell."""
     return shlex.join(["ilk", *sys.argv[1:]])
 
 
 def scores_of(
-    run: Path, source: str | None, labels: str, split: str, on_event: Callable[[dict[str, Any]], Any]
+    run: Path,
+    source: str | None,
+    labels: str,
+    split: str,
+    method: str | None,
+    on_event: Callable[[dict[str, Any]], Any],
 ) -> dict[str, Any]:
     """Score `run` itself, or its predictions for `source`."""
     from ilk import runs, scoring
@@ -163,6 +176,6 @@ def scores_of(
     truth = files.truth(labels, source, split=split)
     if not truth:
         raise nothing
-    found = jobs.predict(opened, source, split=split, cache=cache(None, False), on_event=on_event)
+    found = jobs.predict(opened, source, split=split, cls=method, cache=cache(None, False), on_event=on_event)
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
     return scoring.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)

@@ -9,10 +9,10 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["JSON_BYTES", "opened", "parse_json", "read_array", "read_bytes", "read_json", "within"]
 
@@ -119,6 +119,8 @@ def read_array(path: Path, *, follow: bool = False) -> npt.NDArray[Any]:
     ValueError
         It is no such file, holds Python objects, or its header says more than the file has.
     """
+    import numpy as np  # not at the top: the command line needs the rest of this room before it needs any numbers
+
     with opened(path, follow=follow) as file:
         try:
             version = np.lib.format.read_magic(file)

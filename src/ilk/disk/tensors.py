@@ -7,12 +7,13 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from ilk.disk.reading import opened
 from ilk.disk.writing import check_replaceable, new_folder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["file_digest", "open_tensors", "read_tensors", "write_tensors"]
 

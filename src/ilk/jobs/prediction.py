@@ -71,6 +71,7 @@ def predict(
     *,
     split: str = "all",
     threshold: float | None = None,
+    cls: type[Any] | str | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     encoder: Any = None,
@@ -88,6 +89,8 @@ def predict(
         "all", "train" or "test", where the source has such parts.
     threshold
         In [0, 1]: an image whose probabilities of all groups sum to less belongs to none of them. None: the run's own.
+    cls : class or str, optional
+        The method's class, or ``module:Class``, where the run was made with one of your own.
     device
         "auto", "cpu" or "cuda".
     encoder
@@ -98,7 +101,7 @@ def predict(
     Raises
     ------
     ArgumentError
-        A threshold outside of [0, 1], or for a method that has none.
+        A threshold outside of [0, 1], or for a method that has none; a run of a method that is not one of ilk's.
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
@@ -108,8 +111,9 @@ def predict(
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     images = open_images(source, split)
     tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
+    kept = methods.registered(run.header["method"], cls)
     try:
-        model = methods.find(run.header["method"]).from_state(
+        model = kept.from_state(
             run.state(), weights_file=_record.weights_of(run), own_encoder=encoder, device=device, cache=cache
         )
     except (KeyError, TypeError) as error:
@@ -123,6 +127,8 @@ def predict(
         on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
     )
     proba = model.proba_of(encoded)
+    if not np.isfinite(proba).all():
+        raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
     order = np.argsort(-proba, axis=1, kind="stable")
     second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
     read = encoded.position >= 0

@@ -79,6 +79,44 @@ def short_names() -> dict[str, str]:
     return {short: name for name in __all__ for short, long in _SHORT.items() if long == name}
 
 
+def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
+    """Return the class of a model that was kept: one of ilk's methods, or the one that the caller gives.
+
+    Nothing is imported: what a file names is data.
+
+    Parameters
+    ----------
+    name
+        As it was kept: a short name, a class name, or ``module:Class``.
+    given : class or str, optional
+        Must be called so; ``module:Class``, said by the caller, is imported.
+
+    Raises
+    ------
+    ArgumentError
+        Neither one of ilk's methods nor the one that was given.
+
+    >>> registered("transfer").__name__
+    'TransferClustering'
+    """
+    known = _SHORT.get(name, name)
+    own = name.rpartition(":")[2]
+    if isinstance(given, str):
+        given = find(given)
+    if given is not None:
+        if not isinstance(given, type) or not callable(getattr(given, "from_state", None)):
+            raise ArgumentError(f"cls={given!r}: give a class derived from ilk.methods.ImageClusterer.")
+        if given.__name__ != (known if known in __all__ else own):
+            raise ArgumentError(f"cls={given.__name__}: the model is of the class {own}.")
+        return given
+    if known not in __all__:
+        raise ArgumentError(
+            f"no method {name!r} among ilk's own, and a file never says what code to run: give the class, cls={own} "
+            "(`ilk predict`: --method package.module:Class)."
+        )
+    return globals()[known]  # type: ignore[no-any-return]
+
+
 def find(name: str) -> type[Any]:
     """Return the estimator class called `name`: a short name, a class name, or ``package.module:Class``.
 
