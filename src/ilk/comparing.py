@@ -147,13 +147,14 @@ class Comparison:
                     )
         return rows
 
-    def write_moved(self, path: str | Path) -> None:
-        """Write the rows of `moved` as CSV."""
+    def write_moved(self, path: str | Path) -> list[str]:
+        """Write the rows of `moved` as CSV. Return what to know of the table."""
         columns = ("path", "run_a", "group_a", "name_a", "run_b", "group_b", "name_b", "kind")
         with disk.output(Path(path)) as raw, disk.as_text(raw) as file:
             out = csv.DictWriter(file, columns, lineterminator="\n")
             out.writeheader()
-            out.writerows(self.moved())
+            out.writerows(rows := self.moved())
+        return disk.formula_note(text for row in rows for text in (row["path"], row["name_a"], row["name_b"]))
 
     def draw(self, path: str | Path) -> None:
         """Write a picture of the flow between the groups: .png, .svg or .pdf."""

@@ -116,9 +116,10 @@ def predict(
             run, source, split=split, threshold=threshold, cls=method, device=device,
             cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder), on_event=screen.event,
         )  # fmt: skip
-        if out is not None:
-            found.write(out)
+        notes = [] if out is None else found.write(out)
         screen.predicted(found, run, out)
+        for note in notes:
+            screen.note(note)
 
 
 @app.command(short_help="Score a run against true labels.")

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from ilk.cli.ktable import k_table
 from ilk.cli.training import Training, clock
-from ilk.files.listing import printable
+from ilk.cli.words import printable
 
 if TYPE_CHECKING:
     from ilk.jobs import Prediction

@@ -5,6 +5,7 @@ Everyone may import it. What it guards against is in SECURITY.md.
 
 from ilk.disk.reading import JSON_BYTES, opened, parse_json, read_array, read_bytes, read_json, within
 from ilk.disk.tensors import file_digest, open_tensors, read_tensors, write_tensors
+from ilk.disk.text import formula_note, printable
 from ilk.disk.writing import (
     as_text,
     check_replaceable,
@@ -27,6 +28,7 @@ __all__ = [
     "check_replaceable",
     "create",
     "file_digest",
+    "formula_note",
     "is_special",
     "is_stdout",
     "is_temporary",
@@ -36,6 +38,7 @@ __all__ = [
     "output",
     "own_folder",
     "parse_json",
+    "printable",
     "read_array",
     "read_bytes",
     "read_json",

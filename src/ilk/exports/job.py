@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ilk import disk
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.exports import tables
 from ilk.exports.atlas import write_atlas
@@ -133,8 +134,8 @@ def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[st
     if layout in ("imagefolder",) and NOISE in rows.names:
         n = int((rows.group == NOISE).sum())
         notes.append(f"{n:,} images belong to no group and are only in groups.csv: leftovers are no class to learn")
-    if layout not in ("parquet", "embedding-atlas") and (n := tables.formulas(rows)):
-        notes.append(f"{n:,} names begin with = + - or @, which a spreadsheet takes for formulas: import them as text")
+    if layout not in ("parquet", "embedding-atlas"):
+        notes += disk.formula_note([*rows.path, *rows.names.values()])
     if origin is not None:
         if n := origin.changed(rows):
             notes.append(f"{n:,} files have another size than when the run was made: their groups may be out of date")

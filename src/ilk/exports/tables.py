@@ -13,7 +13,7 @@ import numpy as np
 from ilk import disk
 from ilk.exports.rows import NOISE, UNREADABLE, Rows
 
-__all__ = ["COLUMNS", "fiftyone_labels", "formulas", "write_csv", "write_metadata", "write_parquet"]
+__all__ = ["COLUMNS", "fiftyone_labels", "write_csv", "write_metadata", "write_parquet"]
 
 COLUMNS = (
     *("path", "group", "name", "confidence", "second", "distance", "silhouette"),
@@ -26,7 +26,7 @@ def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None
     """Write one line per image of the run: UTF-8, empty where a value is missing.
 
     Names are written as they are, also those that a spreadsheet would take for a formula: with a mark in front they
-    would no longer name their file. See `formulas`.
+    would no longer name their file. See `disk.formula_note`.
     """
     with disk.as_text(target) as file:
         out = csv.writer(file, lineterminator="\n")
@@ -52,11 +52,6 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
             *(path, told, rows.names.get(group, ""), confidence, next_best, distance, silhouette),
             *(rows.status[i], rows.twin[i], rows.reason[i], place),
         )
-
-
-def formulas(rows: Rows) -> int:
-    """How many names a spreadsheet would take for a formula."""
-    return sum(path.startswith(("=", "+", "-", "@")) for path in rows.path)
 
 
 def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:

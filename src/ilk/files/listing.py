@@ -7,7 +7,6 @@ entry is a row with a reason or a count by extension, never a crash.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ilk import disk
+from ilk.disk import printable as printable
 from ilk.errors import DataError
 
 __all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
@@ -38,7 +38,6 @@ _OTHER_EXTENSIONS = frozenset(
 )
 EXPORTED = ".ilk-export.json"  # a folder that holds it was made by `ilk export`
 SKIPPED_FOLDERS = {"__MACOSX", "@eaDir", "ilk-runs"}  # the Mac's and Synology's shadows; ilk's own results
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -150,22 +149,6 @@ def build(
         notes,
         reader(rows),
         salt,
-    )
-
-
-def printable(raw: str) -> str:
-    r"""A name that can be shown and stored: control characters and undecodable bytes become \xNN.
-
-    >>> printable("caf\udce9\n.jpg")
-    'caf\\xe9\\x0a.jpg'
-    """
-    if raw.isascii() and raw.isprintable():
-        return raw
-    return _UNPRINTABLE.sub(
-        lambda m: (
-            f"\\x{ord(m[0]) & 0xFF:02x}" if ord(m[0]) < 0x100 or "\udc80" <= m[0] <= "\udcff" else f"\\u{ord(m[0]):04x}"
-        ),
-        raw,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _record, methods, runs
+from ilk import _record, disk, methods, runs
 from ilk.data import open_images
 from ilk.errors import ArgumentError, RunError
 from ilk.jobs import asking
@@ -60,9 +60,11 @@ class Prediction:
             **fine,
         }
 
-    def write(self, path: str | Path) -> None:
-        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it."""
+    def write(self, path: str | Path) -> list[str]:
+        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it. Return what to know of the table."""
         _record.write_table(Path(path), self.columns())
+        as_text = Path(path).suffix.lower() != ".parquet"
+        return disk.formula_note([*self.names, *self.group_names.values()]) if as_text else []
 
 
 def predict(
