@@ -49,7 +49,7 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
         next_best = second if second != NOISE else ""
         place = exported.get(i, "")
         yield (
-            *(path, told, rows.names.get(group, ""), confidence, next_best, distance, silhouette),
+            *(path, told, disk.printable(rows.names.get(group, "")), confidence, next_best, distance, silhouette),
             *(rows.status[i], rows.twin[i], rows.reason[i], place),
         )
 

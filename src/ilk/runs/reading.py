@@ -74,9 +74,6 @@ class Run:
         shown = (i for row in rows for key in ("exemplars", "borderline") for i in row.get(key, ()))
         if len(ids) < len(rows) or not all(0 <= i < n for i in shown):
             raise self._damaged("clusters.json", ValueError("ids that are there twice, or images that are not"))
-        for row in rows:
-            if isinstance(row.get("name"), str):
-                row["name"] = disk.printable(row["name"])
         return rows
 
     def k_table(self) -> list[dict[str, Any]]:

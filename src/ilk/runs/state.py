@@ -64,7 +64,7 @@ def load_state(folder: Path, checksums: Mapping[str, str] | None = None) -> dict
     RunError
         A file is missing or damaged: other bytes than were written.
     """
-    checksums = checksums or {}
+    checksums, name = checksums or {}, _STATE[1]
     try:
         paths = [disk.within(folder.parent, folder.name, name) for name in _STATE]
         for name, path in zip(_STATE, paths, strict=True):
@@ -74,13 +74,16 @@ def load_state(folder: Path, checksums: Mapping[str, str] | None = None) -> dict
         if not isinstance(state, dict):
             raise ValueError("state.json is no object")
         own = {_STATE[0]: state.pop(_STATE[0], None)}
+        if not isinstance(own[_STATE[0]], str | None):
+            raise ValueError("a checksum that is no text")
         for name, path in zip(_STATE, paths, strict=True):
             known = {checksums.get(name), own.get(name)} - {None}
             if known and known != {disk.file_digest(path)}:
-                raise ValueError(f"{name} is not what was written: its checksum differs")
+                raise ValueError("not what was written: its checksum differs")
+        name = _STATE[0]
         state.update(disk.read_tensors(paths[0]))
     except (ValueError, OSError) as error:
-        raise RunError(f"the model in {folder} is damaged ({short(error)}). {AGAIN}") from None
+        raise RunError(f"the model in {folder} is damaged ({name}: {short(error)}). {AGAIN}") from None
     return state
 
 
