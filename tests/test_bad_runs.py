@@ -29,7 +29,9 @@ def change(path: Path, **entries: Any) -> None:
 def swap_weights(run: Path) -> None:
     state = json.loads((run / "model" / "state.json").read_text("utf-8"))
     state["encoder"] |= {"name": "test_vit", "weights_hash": "0" * 32}
+    del state["state.safetensors"]  # as runs of before there were checksums
     (run / "model" / "state.json").write_text(json.dumps(state), "utf-8")
+    change(run / "run.json", checksums={})
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {

@@ -51,7 +51,7 @@ def make(tmp_path: Path) -> Make:
         )
         mine = [labels[i] for i in read]
         zeros = np.zeros(len(read), np.float32)
-        columns = dict.fromkeys(("confidence", "distance", "second", "silhouette"), zeros)
+        columns = {**dict.fromkeys(("confidence", "distance", "silhouette"), zeros), "second": zeros.astype(np.int64)}
         writer.table("assignments.parquet", {"index": read, "cluster": mine, **columns})
         names = {i: f"group {i}" for i in set(mine)} | dict(other.get("names", {}))  # type: ignore[call-overload]
         writer.json("clusters.json", [{"id": i, "name": names[i], "size": mine.count(i)} for i in sorted(set(mine))])

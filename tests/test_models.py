@@ -223,11 +223,12 @@ def test_a_class_of_ones_own_is_given_not_named(tmp_path: Path, monkeypatch: pyt
     model = Toy().fit(three_groups())
     path = model.save(tmp_path / "toy")
     assert np.array_equal(ilk.load(path, cls=Toy).predict(three_groups(1)), model.predict(three_groups(1)))
+    another = methods.KMeans
     monkeypatch.setattr("importlib.import_module", lambda name: pytest.fail(f"imported {name}"))
     with pytest.raises(ArgumentError, match="give the class, cls=Toy"):
         methods.load(path)
     with pytest.raises(ArgumentError, match="cls=KMeans: the model is of the class Toy"):
-        methods.load(path, cls=methods.KMeans)
+        methods.load(path, cls=another)
     with pytest.raises(ArgumentError, match="cls=7"):
         methods.load(path, cls=7)
 

@@ -129,7 +129,7 @@ def test_a_disk_that_refuses_at_the_start(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_same_job_is_resumed(tmp_path: Path) -> None:
     writer = runs.begin(tmp_path / "run", HEADER)
     writer.json("clusters.json", [])
-    (writer.folder / ".map.npy.123").write_text("half written by a process that was killed")
+    (writer.folder / ".ilk-0123456789abcdef.tmp").write_text("half written by a process that was killed")
     writer.close()
     again = runs.begin(tmp_path / "run", json.loads(json.dumps(HEADER)))
     assert again.resumed

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, files, report, runs
+from ilk import __version__, disk, files, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
             "status": list(encoded.status),
             "reason": list(encoded.reasons),
             "twin": twin,
+            "content": [name.hex() or None for name in encoded.hashes],
         },
     )
 
@@ -153,7 +154,7 @@ def _features(writer: runs.RunWriter, encoded: Any) -> None:
     position, features = encoded.position, encoded.features
     n, d = len(position), features.shape[1]
     step = max(1, (64 << 20) // max(1, features.itemsize * d))
-    with open(writer.folder / "features.npy", "wb") as file:
+    with disk.replacing(writer.folder / "features.npy") as file:
         kind = np.lib.format.dtype_to_descr(features.dtype)
         np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (n, d)})
         for start in range(0, n, step):
@@ -185,7 +186,8 @@ def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
         try:
             os.link(weights, target)
         except OSError:
-            shutil.copyfile(weights, target)
+            with disk.opened(weights, follow=True) as source, disk.replacing(target) as file:
+                shutil.copyfileobj(source, file, 1 << 20)
 
 
 def _weights_name(number: int) -> str:
@@ -218,11 +220,23 @@ def _figures(writer: runs.RunWriter, model: Any) -> None:
 
 
 def weights_of(run: runs.Run) -> Path | list[Path] | None:
-    """Return the encoder's weights kept in `run`: a file, several where encoders stand side by side, or None."""
+    """Return the encoder's weights kept in `run`: a file, several where encoders stand side by side, or None.
+
+    Raises
+    ------
+    RunError
+        One is a link or no regular file.
+    """
     files: list[Path] = []
-    while (path := run.path / "model" / _weights_name(len(files))).exists():
-        files.append(path)
-    return files if len(files) > 1 else files[0] if files else None
+    try:
+        while True:
+            path = disk.within(run.path, "model", _weights_name(len(files)))
+            disk.opened(path).close()
+            files.append(path)
+    except FileNotFoundError:
+        return files if len(files) > 1 else files[0] if files else None
+    except OSError as error:
+        raise RunError(f"{error.filename} cannot be used: {error.strerror}. {runs.AGAIN}") from None
 
 
 def _encoder(model: Any) -> dict[str, Any] | None:
@@ -263,27 +277,25 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
 
 
 def write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
-    """Write `columns` as CSV or Parquet by the ending of `path`."""
+    """Write `columns` as CSV or Parquet by the ending of `path`; a pipe or a device without an ending gets CSV."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
-    kind = path.suffix.lower()
+    kind = path.suffix.lower() or (".csv" if disk.is_special(path) else "")
     if kind not in (".csv", ".parquet"):
         raise RunError(f"cannot write {path}: give a name that ends in .csv or .parquet.")
     table = pa.table(dict(columns))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if kind == ".csv":
-            pyarrow.csv.write_csv(table, temporary)
-        else:
-            pyarrow.parquet.write_table(table, temporary)
-        temporary.replace(path)
+        with disk.output(path) as file:
+            if kind == ".csv":
+                pyarrow.csv.write_csv(table, file)
+            else:
+                pyarrow.parquet.write_table(table, file)
+    except BrokenPipeError:  # whoever read it has left
+        raise
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk import disk
 from ilk.errors import ArgumentError, DataError
 from ilk.metrics import agreement, contingency
 from ilk.runs import Run, load_run
@@ -146,13 +147,14 @@ class Comparison:
                     )
         return rows
 
-    def write_moved(self, path: str | Path) -> None:
-        """Write the rows of `moved` as CSV."""
+    def write_moved(self, path: str | Path) -> list[str]:
+        """Write the rows of `moved` as CSV. Return what to know of the table."""
         columns = ("path", "run_a", "group_a", "name_a", "run_b", "group_b", "name_b", "kind")
-        with open(path, "w", encoding="utf-8", newline="") as file:
+        with disk.output(Path(path)) as raw, disk.as_text(raw) as file:
             out = csv.DictWriter(file, columns, lineterminator="\n")
             out.writeheader()
-            out.writerows(self.moved())
+            out.writerows(rows := self.moved())
+        return disk.formula_note(text for row in rows for text in (row["path"], row["name_a"], row["name_b"]))
 
     def draw(self, path: str | Path) -> None:
         """Write a picture of the flow between the groups: .png, .svg or .pdf."""
@@ -206,7 +208,9 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     readable = [_readable(run) for run in opened]
     paths = _common(opened, readable)
     labels = [np.array([found[path][0] for path in paths], np.int64) for found in readable]
-    told = [{int(group["id"]): str(group.get("name") or "") for group in run.clusters()} for run in opened]
+    told = [
+        {int(group["id"]): disk.printable(str(group.get("name") or "")) for group in run.clusters()} for run in opened
+    ]
     sizes = [dict(zip(*(v.tolist() for v in np.unique(one, return_counts=True)), strict=True)) for one in labels]
     names = [
         {i: "not assigned" if i == NOISE else mine.get(i) or f"group {i}" for i in size}

@@ -299,7 +299,7 @@ def test_full_disk(network: FrozenEncoder, photos: Photos, tmp_path: Path, monke
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ilk.data.shards.os.fsync", full)
+    monkeypatch.setattr("ilk.disk.writing.os.fsync", full)
     with pytest.raises(DataError, match="No space left on device; free some space"):
         encode(source, network, cache=cache)
     assert not list((cache / "features" / network.key).iterdir())

@@ -194,7 +194,7 @@ def test_an_interrupted_export_goes_on(
     assert json.loads((tmp_path / "out" / ".ilk-export.json").read_text())["status"] == "running"
     part = tmp_path / "out" / "00-group"
     part.mkdir(exist_ok=True)
-    (part / ".ilk-123-4.tmp").write_bytes(b"half a file")  # what a kill leaves
+    (part / ".ilk-0123456789abcdef.tmp").write_bytes(b"half a file")  # what a kill leaves
     done = ilk.export(album_run, tmp_path / "out", mode=mode)
     assert (done.changed, done.missing, done.n_images) == ([], {}, 26)
     assert not list((tmp_path / "out").rglob("*.tmp"))
@@ -268,7 +268,7 @@ def test_a_full_disk_stops_with_one_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfile", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     said = ilk("export", album_run.path, tmp_path / "out", "--mode", "copy")
     assert said.code == 1
     assert said.err.startswith("ilk: No space left on device")

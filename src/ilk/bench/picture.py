@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.bench.recipe import SCORES, Data, Recipe, Row
 from ilk.bench.table import collected
 
@@ -42,7 +43,8 @@ def draw(recipe: Recipe, path: Path) -> Path | None:
     if any(row.swept is None for _, rows in panels for row, _ in rows):
         _legend(figure, any(_published(data, rows, score) for data, rows in panels))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+    with disk.replacing(path) as file:
+        figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
     return path
 
 

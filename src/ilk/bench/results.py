@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.bench.recipe import Cell, Recipe
 from ilk.errors import RunError
 from ilk.runs import Run, write_json
@@ -27,9 +27,9 @@ def read(recipe: Recipe, cell: Cell) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        record: dict[str, Any] = disk.read_json(path, follow=True)
         return record if record["job"] == cell.job() else None
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{path} is no result of a benchmark. Remove it, or put it back as it was.") from None
 
 

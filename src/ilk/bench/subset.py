@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ilk import disk
 from ilk.errors import ArgumentError, DataError
 
 __all__ = ["subset"]
@@ -61,8 +62,6 @@ def subset(source: str, n: int, folder: Path) -> Path:
         for key, array in arrays.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}")
-    with open(temporary, "wb") as file:
+    with disk.replacing(target) as file:
         np.savez(file, **kept)
-    temporary.replace(target)
     return target

@@ -56,12 +56,14 @@ def _interrupted(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Print one line for `error` and return the exit code it stands for."""
+    from ilk.cli.words import printable
     from ilk.errors import IlkError, Interrupted
-    from ilk.files.listing import printable
 
     name = type(error).__name__
     if hasattr(error, "exit_code"):  # typer's own: wrong usage, or a plain exit
-        if hasattr(error, "show"):
+        if hasattr(error, "show") and hasattr(error, "format_message"):
+            told = printable(error.format_message())
+            error.format_message = lambda: told
             error.show()
         return int(error.exit_code)
     if isinstance(error, IlkError):
@@ -70,10 +72,11 @@ def _explain(error: Exception) -> int:
     if isinstance(error, MemoryError):
         _say("ilk: out of memory. Close other programs, or group fewer images at once.")
     elif isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        _say(f"ilk: {error.strerror or error}{where}. Nothing that was finished is lost.")
+        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+        _say(f"ilk: {printable(f'{error.strerror or error}{where}')}. Nothing that was finished is lost.")
     else:
-        _say(f"ilk: unexpected {name}: {error}. Please report it with the output of the same command and --debug.")
+        told = printable(f"{name}: {error}")
+        _say(f"ilk: unexpected {told}. Please report it with the output of the same command and --debug.")
     return 1
 
 

@@ -26,7 +26,7 @@ def bench(
     as_json: bool,
 ) -> int:
     """Run and show; return the exit code: 0 all there, 1 something failed, 130 the time was over."""
-    from ilk import bench
+    from ilk import bench, disk
     from ilk.bench.picture import draw
 
     variables = {"CACHE": str(cache)} | {name: str(Path(value).absolute()) for name, value in os.environ.items()}
@@ -43,7 +43,7 @@ def bench(
         found = bench.results_of(recipe)
         picture = draw(recipe, recipe.results / f"{path.stem}.png") if found else None
         if found:
-            (recipe.results / "table.md").write_text(text, "utf-8")
+            disk.write_bytes(recipe.results / "table.md", text.encode())
         screen.json({"recipe": str(path), **vars(outcome), "results": found, "picture": str(picture or "") or None})
         screen.line()
         for line in (bench.markdown(recipe, asked) if asked else text).splitlines():

@@ -38,6 +38,9 @@ Features = Annotated[
     typer.Option(metavar="FILE", help="Your own features of the images: .npy, .parquet or FILE.parquet:COLUMN."),
 ]
 Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
+Own = Annotated[
+    Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
 
 
@@ -102,9 +105,7 @@ def predict(
         Optional[int],
         typer.Option(metavar="N", help="Name N images of the run like each. [default: 5 for up to 8 images or --json]"),
     ] = None,
-    method: Annotated[
-        Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
-    ] = None,
+    method: Own = None,
     split: Split = "all",
     encoder: Annotated[
         Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
@@ -123,15 +124,16 @@ def predict(
     out, given = parse.table_path(out), parse.sources(source)
     from ilk import jobs
 
-    with Screen(json) as screen:
+    with Screen(json, aside=parse.is_stdout(out)) as screen:
         found = jobs.predict(
             run, given, split=split, threshold=threshold, nearest=5 if json and nearest is None else nearest,
             cls=method, device=device, cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
             features=features, on_event=screen.event,
         )  # fmt: skip
-        if out is not None:
-            found.write(out)
+        notes = [] if out is None else found.write(out)
         placing.placed(screen, found, run, out)
+        for note in notes:
+            screen.note(note)
 
 
 @app.command(short_help="Score a run against true labels.")
@@ -142,6 +144,7 @@ def evaluate(
     ] = None,
     labels: Labels = "auto",
     features: Features = None,
+    method: Own = None,
     split: Split = "all",
     json: Json = False,
     debug: Debug = False,
@@ -150,7 +153,7 @@ def evaluate(
     from ilk.cli.show import Screen
 
     with Screen(json) as screen:
-        screen.scored(parse.scores_of(run, source, labels, split, features, screen.event), run)
+        screen.scored(parse.scores_of(run, source, labels, split, features, method, screen.event), run)
 
 
 @app.command(short_help="What each layer of a trained network knows.")
@@ -164,6 +167,7 @@ def probe(
     ten_crop: Annotated[bool, typer.Option("--ten-crop", help="Test on the mean over ten crops.")] = False,
     supervised: Annotated[bool, typer.Option(help="Train the same network on the labels, and probe it too.")] = True,
     seed: Annotated[int, typer.Option(help="Of the classifiers and the random network.")] = 0,
+    method: Own = None,
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -180,7 +184,8 @@ def probe(
     with Screen(json) as screen:
         found = probing.probe(
             run, labels, source=source, images=counts, epochs=epochs, augment=augment, ten_crop=ten_crop,
-            supervised=supervised, seed=seed, device=device, cache=parse.cache(cache, no_cache), on_event=screen.event,
+            supervised=supervised, seed=seed, cls=method, device=device, cache=parse.cache(cache, no_cache),
+            on_event=screen.event,
         )  # fmt: skip
         taking.probed(screen, found)
 
@@ -198,7 +203,8 @@ def report(
     from ilk.cli.show import Screen
     from ilk.report import write_report
 
-    Screen(False).line(f"report   {write_report(runs.load_run(run), out)}")
+    screen = Screen(False, aside=parse.is_stdout(out))
+    screen.line(f"report   {write_report(runs.load_run(run), out)}")
 
 
 @app.command(short_help="A folder per group, or tables for other tools.")
@@ -242,7 +248,7 @@ def compare(
 
     taking.check_outputs(out, moved)
     found = comparing.compare(runs)
-    taking.compared(Screen(json), found, out, moved)
+    taking.compared(Screen(json, aside=parse.is_stdout(moved)), found, out, moved)
 
 
 @app.command(short_help="What a run holds; how large the cache is.")

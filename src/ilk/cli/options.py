@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.errors import ArgumentError
 
 _CONTAINERS = (".tar", ".zip", ".npz", ".npy", ".parquet", ".txt")
@@ -147,6 +148,8 @@ def table_path(path: Path | None) -> Path | None:
     if path is None:
         return None
     path = path.expanduser()
+    if not path.suffix and disk.is_special(path):  # /dev/stdout, a pipe: CSV
+        return path
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise ArgumentError(f"-o {path}: give a name that ends in .csv or .parquet.")
     if not path.parent.is_dir():
@@ -154,6 +157,11 @@ def table_path(path: Path | None) -> Path | None:
     if path.is_dir():
         raise ArgumentError(f"-o {path} is a folder: give the name of a file.")
     return path
+
+
+def is_stdout(path: Path | None) -> bool:
+    """Whether an output goes where people read: what they are to see goes to stderr then."""
+    return disk.is_stdout(path)
 
 
 def command_line() -> str:
@@ -167,6 +175,7 @@ def scores_of(
     labels: str,
     split: str,
     features: str | None,
+    method: str | None,
     on_event: Callable[[dict[str, Any]], Any],
 ) -> dict[str, Any]:
     """Score `run` itself, or its predictions for `source`, which may come with `features`."""
@@ -187,6 +196,8 @@ def scores_of(
     truth = files.truth(labels, source, split=split)
     if not truth:
         raise nothing
-    found = jobs.predict(opened, source, split=split, features=features, cache=cache(None, False), on_event=on_event)
+    found = jobs.predict(
+        opened, source, split=split, features=features, cls=method, cache=cache(None, False), on_event=on_event
+    )
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
     return scoring.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)

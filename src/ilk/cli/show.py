@@ -19,7 +19,7 @@ from rich.text import Text
 
 from ilk.cli.ktable import k_table
 from ilk.cli.training import Training, clock
-from ilk.files.listing import printable
+from ilk.cli.words import printable
 
 if TYPE_CHECKING:
     from ilk.runs import Run
@@ -43,15 +43,15 @@ def _silence(stream: IO[str]) -> None:
 
 
 class Screen:
-    """Prints what happens. Everything but the JSON object goes to stderr when `as_json` is set.
+    """Prints what happens. Everything but the JSON object goes to stderr when `as_json` or `aside` is set.
 
     A context manager: what moves on the screen stops when the block ends, however it ends.
     """
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, *, aside: bool = False) -> None:
         self.as_json = as_json
         # file names are data: no markup, no emoji codes, no colours of their own
-        self.console = _Console(stderr=as_json, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.console = _Console(stderr=as_json or aside, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._moving: Progress | Status | None = None
         self._begin = 0.0
         self._told = 0.0

@@ -115,7 +115,8 @@ def compared(screen: Screen, found: Comparison, picture: Path | None, table: Pat
     if picture is not None:
         found.draw(picture.expanduser())
     if table is not None:
-        found.write_moved(table.expanduser())
+        for note in found.write_moved(table.expanduser()):
+            screen.note(note)
     outputs = {"picture": str(picture) if picture else None, "moved": str(table) if table else None}
     screen.json({**found.summary(), **outputs})
     letters = [chr(ord("A") + i) if i < 26 else f"R{i}" for i in range(len(found.runs))]

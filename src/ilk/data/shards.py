@@ -12,8 +12,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,10 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import PIL
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 import ilk
+from ilk import disk
 from ilk.data.sources import THUMB
 from ilk.errors import DataError, IlkError
 from ilk.files import decode_sheet, encode_sheet
@@ -94,7 +93,9 @@ class Store:
         self._index: dict[bytes, Place] = {}
         self._facts: dict[str, Facts] = {}
         with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            disk.own_folder(folder.parent)
+            disk.own_folder(folder)
         for path in sorted(folder.glob("*.safetensors")):
             self._take(path)
 
@@ -134,7 +135,7 @@ class Store:
     def features(self, name: str) -> npt.NDArray[Any] | None:
         """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
         try:
-            with safe_open(self.folder / f"{name}.safetensors", "np") as file:
+            with disk.open_tensors(self.folder / f"{name}.safetensors") as file:
                 tensors = {key: file.get_tensor(key) for key in ("features", "hashes", "sheet")}
                 metadata = file.metadata()
             features: npt.NDArray[Any] = tensors["features"]
@@ -150,7 +151,7 @@ class Store:
     def thumbs(self, name: str) -> Pixels | None:
         """Return uint8 (m, 48, 48, 3) of a shard, or None if that cannot be read."""
         try:
-            with safe_open(self.folder / f"{name}.safetensors", "np") as file:
+            with disk.open_tensors(self.folder / f"{name}.safetensors") as file:
                 return decode_sheet(file.get_tensor("sheet").tobytes(), len(self._facts[name].hashes))
         except (SafetensorError, OSError, KeyError, DataError):
             return None
@@ -158,11 +159,15 @@ class Store:
     def _take(self, path: Path) -> None:
         """Add a shard on the disk to the index, without its features."""
         try:
-            with safe_open(path, "np") as file:
+            with disk.open_tensors(path) as file:
                 hashes = [row.tobytes() for row in file.get_tensor("hashes")]
                 metadata = file.metadata()
                 d = file.get_slice("features").get_shape()[1]
-            widths, heights, reasons = json.loads(metadata["facts"])
+            widths, heights, reasons = disk.parse_json(metadata["facts"].encode())
+            if not all(type(side) is int and 0 <= side < 2**31 for side in (*widths, *heights)):
+                raise ValueError("no sizes of images")
+            if not all(isinstance(reason, str | None) for reason in reasons):
+                raise ValueError("no reasons")
             if d != self.n_features or not len(hashes) == len(widths) == len(heights) == len(reasons):
                 raise ValueError("another shape")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError):
@@ -223,18 +228,9 @@ def write_whole(path: Path, data: bytes) -> None:
         The disk is full, or the folder cannot be written. Nothing half-written remains.
     """
     with _writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        disk.own_folder(path.parent)
+        disk.write_bytes(path, data)
 
 
 class Memo:
@@ -254,7 +250,7 @@ class Memo:
         self._known: dict[bytes, bytes] = {}
         if stamps is None or not path.is_file():
             return
-        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), safe_open(path, "np") as file:
+        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), disk.open_tensors(path) as file:
             pairs = file.get_tensor("pairs")
             if pairs.shape[1] == 32 and file.metadata()["digest"] == _digest({"pairs": pairs}, ""):
                 self._known = {row[:16].tobytes(): row[16:].tobytes() for row in pairs}

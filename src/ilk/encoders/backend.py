@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ilk import disk
 from ilk.encoders import runners
 from ilk.encoders.frozen import Forward, digest
 from ilk.errors import DataError, MissingDependency
@@ -115,9 +115,11 @@ def _remembered(folder: Path, precision: str) -> Verdict | None:
     """Return the kept verdict if its model is whole; a forced precision may be what "auto" came to."""
     for name in dict.fromkeys((precision, "auto")):
         try:
-            verdict = Verdict(**json.loads((folder / f"check-{name}.json").read_text("utf-8")))
+            verdict = Verdict(**disk.read_json(folder / f"check-{name}.json", follow=True))
             if precision not in ("auto", verdict.precision):
                 continue
+            if verdict.backend != "torch":
+                disk.opened(folder / "model.xml", follow=True).close()
             if verdict.backend == "torch" or verdict.weights == _file_digest(folder / "model.bin"):
                 return verdict
         except (OSError, ValueError, TypeError):
@@ -141,8 +143,10 @@ def _judged(
     parent = folder.parent
     temporary = None
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=parent, prefix=".", suffix=".tmp"))
+        parent.parent.mkdir(parents=True, exist_ok=True)
+        disk.own_folder(parent)
+        temporary = parent / disk.temporary_name()
+        temporary.mkdir()
         verdict = Verdict("torch", "fp32" if precision == "auto" else precision, truth.shape[1], 1.0)
         try:
             runners.convert(graph, (_BATCH_OPENVINO, *size, 3), temporary / "model.xml")
@@ -153,7 +157,7 @@ def _judged(
             short = " ".join(str(error).split())[:100]
             verdict = replace(verdict, note=f"OpenVINO cannot run this model ({short}); torch encodes it, slower")
         verdict = replace(verdict, weights=_file_digest(temporary / "model.bin"))
-        (temporary / f"check-{precision}.json").write_text(json.dumps(asdict(verdict)), "utf-8")
+        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(asdict(verdict)).encode())
         _move(temporary, folder)
     except OSError as error:
         raise DataError(
@@ -204,7 +208,8 @@ def _move(temporary: Path, folder: Path) -> None:
     for path in temporary.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
+        disk.own_folder(folder)
         for path in temporary.iterdir():
             path.replace(folder / path.name)
     else:

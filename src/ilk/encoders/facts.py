@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ilk import disk
 from ilk.data.shards import write_whole
 from ilk.encoders.frozen import digest
 from ilk.errors import DataError, MissingDependency
@@ -59,8 +61,21 @@ def facts(name: str, kept: Path | None = None) -> Facts | None:
     MissingDependency
         timm does not load, and the answer is not in the cache.
     """
-    found = remembered(kept, ("facts", name), lambda: _asked(name))
+    found = remembered(kept, ("facts", name), lambda: _asked(name), _plausible)
     return None if found is None else Facts(**{key: _tupled(value) for key, value in found.items()})
+
+
+def _plausible(found: Any) -> bool:
+    """Whether kept facts can be those of a network: a cache may be anybody's."""
+    if not isinstance(found, dict) or found.keys() != Facts.__dataclass_fields__.keys():
+        return False
+    texts = {"hf_hub_id": r"[\w.-]+/[\w.-]+(@[\w.-]+)?", "hf_hub_filename": r"[\w-][\w.-]*", "url": r"https://\S+"}
+    named = all(found[key] is None or re.fullmatch(how, str(found[key])) for key, how in texts.items())
+    lists = all(isinstance(found[key], list) for key in ("mean", "std", "input_size", "classifier"))
+    numbers = [found["crop_pct"], found["num_classes"]]
+    for key in ("mean", "std", "input_size"):
+        numbers += found[key] if lists else [""]
+    return named and lists and all(isinstance(number, int | float) and number < 2**20 for number in numbers)
 
 
 def _asked(name: str) -> dict[str, Any] | None:
@@ -83,10 +98,16 @@ def _asked(name: str) -> dict[str, Any] | None:
     }
 
 
-def remembered(kept: Path | None, question: tuple[Any, ...], ask: Callable[[], Any]) -> Any:
+def remembered(
+    kept: Path | None,
+    question: tuple[Any, ...],
+    ask: Callable[[], Any],
+    plausible: Callable[[Any], bool] = lambda answer: True,
+) -> Any:
     """Return the answer (plain JSON) to a `question` about timm: from the cache `kept`, else by asking.
 
-    Answers belong to one version of timm. None is never kept, nor is an error; a damaged file is asked anew.
+    Answers belong to one version of timm. None is never kept, nor is an error; what is damaged, or not `plausible`, is
+    asked anew.
     """
     try:
         version = importlib.metadata.version("timm")
@@ -95,8 +116,9 @@ def remembered(kept: Path | None, question: tuple[Any, ...], ask: Callable[[], A
     path = None if kept is None else kept / "models" / "timm" / f"{digest(version, *question)}.json"
     if path is not None:
         try:
-            found = json.loads(path.read_text("utf-8"))
-            if isinstance(found, Mapping) and found.get("question") == json.loads(json.dumps(question)):
+            found = disk.read_json(path, follow=True)
+            same = isinstance(found, Mapping) and found.get("question") == json.loads(json.dumps(question))
+            if same and plausible(found["answer"]):
                 return found["answer"]
         except (OSError, ValueError, KeyError):
             pass

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ilk import disk
 from ilk.encoders import weights
 from ilk.encoders.frozen import DECODE_VERSION, FrozenEncoder, check_settings, digest
 from ilk.errors import ArgumentError, DataError
@@ -37,12 +38,10 @@ def save_learned(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> Pa
     DataError
         It cannot be written.
     """
-    from safetensors.torch import save_file
-
     state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({**state, _ABOUT: _bytes(about)}, path)
+        disk.write_tensors(path, {**state, _ABOUT: _bytes(about)}, torch=True)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}") from None
     return path
@@ -63,7 +62,7 @@ def read_learned(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], s
     state = weights.read(Path(path).expanduser())
     content = weights.content(state)
     try:
-        about = dict(json.loads(bytes(state.pop(_ABOUT).tolist())))
+        about = dict(disk.parse_json(state.pop(_ABOUT).numpy().tobytes()))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"weights={str(path)!r} were not written by SimCLR.save ({error})") from None
     return about, state, content
@@ -104,6 +103,8 @@ def build_learned(
         width = about["representation"]
         network = Encoder(backbone, None if width is None else dense(backbone.width, int(width), anything))
         network.load_state_dict(state)
+        if odd := [key for key, value in state.items() if not torch.isfinite(value).all()]:
+            raise ValueError(f"{odd[0]!r} holds values that are not finite")
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"weights={str(path)!r} were not written by SimCLR.save ({error})") from None
     network = network.eval().to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]

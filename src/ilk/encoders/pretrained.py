@@ -15,7 +15,7 @@ from ilk import compute
 from ilk.data import Resize, Size, square
 from ilk.encoders import names
 from ilk.encoders.facts import Facts, facts, remembered, timm
-from ilk.encoders.frozen import check_settings
+from ilk.encoders.frozen import POOLS, check_settings
 from ilk.encoders.weights import State
 from ilk.errors import ArgumentError, DataError
 
@@ -81,7 +81,7 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None, kept: Path | No
         crop_pct=1.0 if wanted.get("resize") == "stretch" else float(cfg.crop_pct),
     )
     question = ("pool", name, asked.settings)
-    return replace(asked, pool=str(remembered(kept, question, lambda: _pool(asked))))
+    return replace(asked, pool=str(remembered(kept, question, lambda: _pool(asked), POOLS.__contains__)))
 
 
 def flat_width(what: Recipe) -> int:
@@ -215,8 +215,9 @@ def _load(model: Any, what: Recipe, state: State, origin: str | Path) -> None:
     if any(found):
         text = "; ".join(part for part in found if part)
         raise DataError(f"the weights in {str(origin)!r} are not those of {what.name}: {text}")
-    if not all(torch.isfinite(value).all() for value in state.values()):
-        raise DataError(f"the weights in {str(origin)!r} hold values that are not finite")
+    odd = next((key for key, value in state.items() if not torch.isfinite(value).all()), None)
+    if odd is not None:
+        raise DataError(f"the weights in {str(origin)!r} hold values that are not finite (in {odd!r})")
     model.load_state_dict(state, strict=False)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.data.shards import write_whole
 from ilk.encoders import weights
 from ilk.encoders.frozen import digest
@@ -66,9 +67,7 @@ def listed(cache: Path | None) -> list[Remembered]:
     found = []
     for path in sorted((cache / _FOLDER).glob("*.json")) if cache is not None else []:
         try:
-            if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST:
-                continue
-            value = json.loads(path.read_text("utf-8"))
+            value = disk.read_json(path, limit=_MOST)
             entry = Remembered(str(value["name"]), str(value["content"]), str(value["origin"]), dict(value["settings"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue

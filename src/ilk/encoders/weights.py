@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-import tempfile
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["State", "architecture", "content", "fetch", "keep", "locate", "read"]
@@ -63,8 +61,10 @@ def fetch(name: str, cfg: Any, hub: Path | None = None) -> Path:
     DataError
         No network, or no such weights.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # also where no command line has set the variable
 
     help_ = "give them with --weights FILE (safetensors or a state dict)"
     if not cfg.hf_hub_id:
@@ -104,6 +104,8 @@ def read(path: Path) -> State:
     with path.open("rb") as file:
         start = file.read(9)
     torch_file = start[:2] == b"PK" or start[:1] == b"\x80"
+    if start[:2] == b"PK":
+        _check_packed(path)
     try:
         if torch_file:
             with warnings.catch_warnings():
@@ -121,15 +123,27 @@ def read(path: Path) -> State:
     return _state(loaded, path)
 
 
+def _check_packed(path: Path) -> None:
+    """Raise DataError where a torch file would unpack to more than it is: torch itself never packs tightly."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # what is wrong with it is said by whoever reads it
+    if whole > 2 * path.stat().st_size + 2**20:
+        raise DataError(f"weights {str(path)!r} would unpack to {whole >> 20:,} MiB; save them as safetensors")
+
+
 def architecture(path: Path) -> str | None:
     """Return the network that a file of weights says it belongs to, or None: from the header of safetensors, from a
     checkpoint's ``arch`` or ``architecture``, or from a ``config.json`` beside the file, as the hub has it.
     """
     words: dict[str, Any] = {}
     try:
-        with path.open("rb") as head:
+        with disk.opened(path, follow=True) as head:
             start = head.read(2)
         if start == b"PK":
+            _check_packed(path)
             loaded = torch.load(path, map_location="meta", weights_only=True)
             words = dict(loaded) if isinstance(loaded, Mapping) else {}
         else:
@@ -140,9 +154,9 @@ def architecture(path: Path) -> str | None:
     except Exception:  # it is only asked for its name: `read` says what is wrong with it
         words = {}
     beside = path.with_name("config.json")
-    if not any(key in words for key in _SAYS) and beside.is_file() and beside.stat().st_size < 2**20:
+    if not any(key in words for key in _SAYS):
         try:
-            said = json.loads(beside.read_text("utf-8"))
+            said = disk.read_json(beside, limit=2**20, follow=True)
             words = said if isinstance(said, dict) else {}
         except (OSError, ValueError):
             words = {}
@@ -159,7 +173,19 @@ def _state(loaded: Any, path: Path) -> State:
     state = {str(key).removeprefix("module."): value for key, value in loaded.items() if isinstance(value, Tensor)}
     if not state:
         raise DataError(f"weights {str(path)!r} hold no tensors")
+    for key, value in state.items():
+        if wrong := _wrong(value):
+            raise DataError(f"weights {str(path)!r}: {key!r} {wrong}; save plain tensors as safetensors")
     return state
+
+
+def _wrong(value: Tensor) -> str:
+    """Say why a tensor is none that weights are made of; empty where it is."""
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return "is sparse, quantised or empty of values"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return f"of shape {tuple(value.shape)} holds fewer values than it says"
+    return "is of complex numbers" if value.is_complex() else ""
 
 
 def content(state: Mapping[str, Tensor]) -> str:
@@ -174,26 +200,18 @@ def content(state: Mapping[str, Tensor]) -> str:
 
 def keep(state: Mapping[str, Tensor], name: str, folder: Path) -> Path:
     """Write ``folder/<name>.safetensors`` unless it is there, all or nothing, and return it."""
-    from safetensors.torch import save_file
-
     path = folder / f"{name}.safetensors"
     if path.is_file():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
-    os.close(handle)
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     try:
-        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        disk.own_folder(folder)
+        disk.write_tensors(path, tensors, torch=True)
     except OSError as error:
         raise DataError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another cache"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
     return path
 
 

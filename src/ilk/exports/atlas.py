@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ _NEIGHBORS = 15
 _BLOCK = 4096  # images whose thumbnails are in memory at a time
 
 
-def write_atlas(target: Path, run: Run, rows: Rows, tell: Callable[[int, int], object]) -> tuple[int, bool]:
+def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int], object]) -> tuple[int, bool]:
     """Write one row per readable image, and return how many, and whether their neighbours are among the columns.
 
     Columns: ``x, y`` (the run's map), ``group`` (name), ``confidence``, ``silhouette``, ``second``, ``status``,

@@ -6,14 +6,16 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
+from ilk import disk
 from ilk.errors import DataError
 from ilk.exports.manifest import Made, Manifest, look, verified
 from ilk.exports.outcome import Exported
 
 __all__ = ["Write", "expect", "refuse", "table_names", "write_table"]
 
-Write = Callable[[Path], object]
+Write = Callable[[BinaryIO], object]
 
 
 def refuse(folder: Path, foreign: list[str]) -> None:
@@ -33,14 +35,14 @@ def table_names(manifest: Manifest, names: list[str], done: Exported) -> dict[st
     DataError
         A file that no export made has the name.
     """
-    disk = look(manifest.folder, "") or {}
+    here = look(manifest.folder, "") or {}
     found = {}
     for name in names:
         rel, count = name, 0
-        while rel in disk:
+        while rel in here:
             if rel not in manifest.files:
                 refuse(manifest.folder, [rel])
-            if verified(str(manifest.folder / rel), disk[rel], manifest.files[rel]):
+            if verified(str(manifest.folder / rel), here[rel], manifest.files[rel]):
                 break
             done.changed.append(rel)
             count += 1
@@ -63,11 +65,8 @@ def expect(manifest: Manifest, targets: dict[str, str]) -> int:
 
 def write_table(manifest: Manifest, rel: str, write: Write, stamp: int) -> None:
     target = manifest.folder / rel
-    temporary = manifest.folder / f".ilk-{os.getpid()}-0.tmp"
-    try:
-        write(temporary)
-        os.utime(temporary, ns=(stamp, stamp))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk.replacing(target) as file:
+        write(file)
+        file.flush()
+        os.utime(file.name, ns=(stamp, stamp))
     manifest.files[rel] = Made("", None, None, stamp)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from ilk import disk
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.exports import tables
 from ilk.exports.atlas import write_atlas
@@ -133,8 +134,8 @@ def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[st
     if layout in ("imagefolder",) and NOISE in rows.names:
         n = int((rows.group == NOISE).sum())
         notes.append(f"{n:,} images belong to no group and are only in groups.csv: leftovers are no class to learn")
-    if layout not in ("parquet", "embedding-atlas") and (n := tables.formulas(rows)):
-        notes.append(f"{n:,} names begin with = + - or @, which a spreadsheet takes for formulas: import them as text")
+    if layout not in ("parquet", "embedding-atlas"):
+        notes += disk.formula_note([*rows.path, *rows.names.values()])
     if origin is not None:
         if n := origin.changed(rows):
             notes.append(f"{n:,} files have another size than when the run was made: their groups may be out of date")
@@ -151,8 +152,8 @@ def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str]
     done.n_images = len(rows) - done.n_unreadable
     if done.layout == "embedding-atlas":
 
-        def write(path: Path) -> None:
-            done.n_images, near = write_atlas(path, run, rows, tell)
+        def write(file: BinaryIO) -> None:
+            done.n_images, near = write_atlas(file, run, rows, tell)
             near_too = " --neighbors neighbors" if near else ""
             table = shlex.quote(str(manifest.folder / rel))
             done.opened_by = f"uvx embedding-atlas {table} --x x --y y{near_too}"
@@ -162,5 +163,5 @@ def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str]
         write_table(manifest, rel, write, stamp)
     else:
         writer = tables.write_csv if done.layout == "csv" else tables.write_parquet
-        write_table(manifest, rel, lambda path: writer(path, rows, {}), stamp)
+        write_table(manifest, rel, lambda file: writer(file, rows, {}), stamp)
     manifest.save(run.path, "done")

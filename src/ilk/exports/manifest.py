@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.errors import DataError
 from ilk.exports.names import is_own
 from ilk.files.listing import EXPORTED
-from ilk.runs.state import replacing
 
 __all__ = ["Made", "Manifest", "load", "look", "verified"]
 
 _VERSION = 1
 _GRAINS = (1, 100, 10**3, 10**6, 10**9, 2 * 10**9)  # ns; what file systems keep of a time
-_TEMPORARY = re.compile(r"\.ilk-\d+-\d+\.tmp")
+_BYTES, _VALUES = 512 << 20, 20_000_000  # two million files
 
 
 @dataclass(slots=True)
@@ -61,8 +60,7 @@ class Manifest:
         columns = ["path", "link", "size", "stamp", "before"]
         # without indents: Python's own encoder, which makes them, takes ten times as long
         text = json.dumps({**head, "columns": columns, "files": files})
-        with replacing(self.folder / EXPORTED) as target:
-            target.write_text(text, "ascii")
+        disk.write_bytes(self.folder / EXPORTED, text.encode("ascii"))
 
 
 def load(folder: Path) -> Manifest:
@@ -75,12 +73,12 @@ def load(folder: Path) -> Manifest:
     """
     path = folder / EXPORTED
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = disk.read_json(path, limit=_BYTES, values=_VALUES)
         files = {rel: Made(*row) for rel, row in found["files"].items()}
         version, source, tree = found["ilk_export"], found["source"], found["tree"]
     except FileNotFoundError:
         return Manifest(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(
             f"{path} is damaged: export to another folder, or remove that file and what lies here."
         ) from None
@@ -116,11 +114,10 @@ def look(folder: Path, part: str) -> dict[str, os.stat_result] | None:
         what = "a link" if stat.S_ISLNK(kind) else "a file"
         raise DataError(f"{place} is in the way: it is {what}, no folder. Move it away, or export to another folder.")
     found = {}
+    disk.remove_temporaries(place)
     with os.scandir(place) as entries:
         for entry in entries:
-            if _TEMPORARY.fullmatch(entry.name):
-                os.unlink(entry.path)  # noqa: PTH108
-            else:
+            if not disk.is_temporary(entry.name):
                 found[entry.name] = entry.stat(follow_symlinks=False)
     return found
 

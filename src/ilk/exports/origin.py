@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import stat
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ilk.errors import DataError
+from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import ArraySet, FeatureSet, Listing, decode, open_source
 from ilk.files.listing import extension
@@ -104,8 +104,6 @@ class Origin:
         """
         if isinstance(self.images, ArraySet):
             return png(self.images.pixels[self.at[row]])
-        if self.has_files and not stat.S_ISREG(os.stat(self.file(row)).st_mode):  # noqa: PTH116
-            raise OSError("not a regular file")
         data = self.images.read(int(self.at[row]))
         if not as_png:
             return data
@@ -151,6 +149,8 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
         raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
     origin = Origin(images, rows, str(run.header.get("created", "")))
     wanted = rows.group != UNREADABLE
+    if origin.has_files and isinstance(given, str | Path):  # what the caller has opened, or listed, is his own choice
+        _keep_to_source(run, rows, origin, Path(given), told.get("spec") if source is None else None)
     if wanted.any() and not (wanted & (origin.at >= 0)).any():
         example = rows.path[int(np.flatnonzero(wanted)[0])]
         raise DataError(
@@ -158,6 +158,20 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
             "Say where they are now with --source."
         )
     return origin
+
+
+def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Path, spec: Any) -> None:
+    """Take no file that the run names and that is not of its source: a run from elsewhere may name any file."""
+    assert isinstance(origin.images, Listing)
+    images = origin.images
+    base = given.expanduser().absolute().parent if images.kind == "list" else images.root
+    rows_of = np.flatnonzero((origin.at >= 0) & (rows.group != UNREADABLE)).tolist()
+    wanted = {row: int(origin.at[row]) for row in rows_of}
+    found = foreign(images, base, wanted, rows.sizes.tolist(), run.hashes)
+    if found and found.keys() >= wanted.keys():
+        how = "Name the folder that they lie in with --source." if spec is not None else "Nothing is exported."
+        raise DataError(f"none of the {len(wanted):,} images can be taken: {next(iter(found.values()))}. {how}")
+    origin.reasons |= found
 
 
 def _nanoseconds(created: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: PTH103, PTH104, PTH108, PTH116, PTH120, PTH211
+# ruff: noqa: PTH103, PTH104, PTH108, PTH120, PTH211
 # Plain strings and os: a Path for each of 100,000 files takes seconds and most of the memory.
 import contextlib
 import errno
@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ilk import disk
 from ilk.exports.manifest import Made, look, verified
 from ilk.exports.origin import Origin
 
@@ -150,7 +151,6 @@ class Placer:
         self.origin = origin
         self.kind = "symlink"
         self.failed: dict[str, str] = {}
-        self._count = itertools.count()
 
     def clear(self, rels: Iterable[str]) -> None:
         """Remove files of ours."""
@@ -227,28 +227,21 @@ class Placer:
         """Write a copy or pixels to a name of our own first: half of a file never bears its name."""
         assert self.origin is not None
         place = f"{self.folder}/{item.rel}"
-        temporary = f"{os.path.dirname(place)}/.ilk-{os.getpid()}-{next(self._count)}.tmp"
+        temporary = f"{os.path.dirname(place)}/{disk.temporary_name()}"
         try:
-            with open(temporary, "xb") as file:
+            with disk.create(temporary) as file:
                 if item.how in ("bytes", "png"):
                     with _reading():
                         data = self.origin.content(item.row, item.how == "png")
                     file.write(data)
-            if item.how in ("link", "copy"):
-                with _reading():
-                    self._copy(item.row, temporary)
+                else:
+                    with _reading(), disk.opened(Path(self.origin.file(item.row)), follow=True) as source:
+                        shutil.copyfileobj(source, file, 1 << 20)
             os.utime(temporary, ns=(item.made.stamp, item.made.stamp))
             self._give(temporary, item)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-
-    def _copy(self, row: int, temporary: str) -> None:
-        assert self.origin is not None
-        source = self.origin.file(row)
-        if not stat.S_ISREG(os.stat(source).st_mode):
-            raise _Unreadable("not a regular file")
-        shutil.copyfile(source, temporary)
 
     def _give(self, temporary: str, item: Item) -> None:
         """Give a finished file its name, unless another has it."""

@@ -6,14 +6,14 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ilk import disk
 from ilk.exports.rows import NOISE, UNREADABLE, Rows
 
-__all__ = ["COLUMNS", "fiftyone_labels", "formulas", "write_csv", "write_metadata", "write_parquet"]
+__all__ = ["COLUMNS", "fiftyone_labels", "write_csv", "write_metadata", "write_parquet"]
 
 COLUMNS = (
     *("path", "group", "name", "confidence", "second", "distance", "silhouette"),
@@ -22,13 +22,13 @@ COLUMNS = (
 """A run with finer clusters has "fine" behind them."""
 
 
-def write_csv(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
+def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:
     """Write one line per image of the run: UTF-8, empty where a value is missing.
 
     Names are written as they are, also those that a spreadsheet would take for a formula: with a mark in front they
-    would no longer name their file. See `formulas`.
+    would no longer name their file. See `disk.formula_note`.
     """
-    with open(target, "w", encoding="utf-8", newline="") as file:
+    with disk.as_text(target) as file:
         out = csv.writer(file, lineterminator="\n")
         lines: Iterator[tuple[Any, ...]] = _lines(rows, exported)
         columns: tuple[str, ...] = COLUMNS
@@ -49,17 +49,12 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
         next_best = second if second != NOISE else ""
         place = exported.get(i, "")
         yield (
-            *(path, told, rows.names.get(group, ""), confidence, next_best, distance, silhouette),
+            *(path, told, disk.printable(rows.names.get(group, "")), confidence, next_best, distance, silhouette),
             *(rows.status[i], rows.twin[i], rows.reason[i], place),
         )
 
 
-def formulas(rows: Rows) -> int:
-    """How many names a spreadsheet would take for a formula."""
-    return sum(path.startswith(("=", "+", "-", "@")) for path in rows.path)
-
-
-def write_parquet(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
+def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:
     """Write the same columns as Parquet, null where a value is missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,12 +78,12 @@ def write_parquet(target: Path, rows: Rows, exported: Mapping[int, str]) -> None
     pq.write_table(pa.table(columns), target, compression="zstd")
 
 
-def write_metadata(target: Path, rows: Rows, exported: Mapping[int, str]) -> None:
+def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:
     """Write the ``metadata.csv`` that Hugging Face's imagefolder loader reads: one line per image that was exported.
 
     The label is the name of its folder: never a bare number, which the loader would read as another type.
     """
-    with open(target, "w", encoding="utf-8", newline="") as file:
+    with disk.as_text(target) as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("file_name", "label", "group", "confidence"))
         for i, place in sorted(exported.items(), key=lambda item: item[1]):
@@ -96,7 +91,7 @@ def write_metadata(target: Path, rows: Rows, exported: Mapping[int, str]) -> Non
 
 
 def fiftyone_labels(
-    target: Path, rows: Rows, exported: Mapping[int, str], folders: Mapping[int, str], layout: Any
+    target: BinaryIO, rows: Rows, exported: Mapping[int, str], folders: Mapping[int, str], layout: Any
 ) -> None:
     """Write ``labels.json`` as FiftyOne's image classification format wants it.
 
@@ -124,5 +119,5 @@ def fiftyone_labels(
         if np.isfinite(rows.confidence[i]):
             told["confidence"] = float(rows.confidence[i])
         labels[place.removeprefix("data/").rpartition(".")[0]] = told
-    with open(target, "w", encoding="utf-8") as file:
+    with disk.as_text(target) as file:
         json.dump({"classes": [folders[i] for i in ids], "labels": labels}, file, ensure_ascii=False, allow_nan=False)

@@ -63,9 +63,9 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
     exported = {item.row: item.rel for item in (*held, *(item for item in items if item.rel in kept))}
     layout = run.map()
     writers: dict[str, Write] = {
-        "groups.csv": lambda path: tables.write_csv(path, rows, exported),
-        "metadata.csv": lambda path: tables.write_metadata(path, rows, exported),
-        "labels.json": lambda path: tables.fiftyone_labels(path, rows, exported, folders, layout),
+        "groups.csv": lambda file: tables.write_csv(file, rows, exported),
+        "metadata.csv": lambda file: tables.write_metadata(file, rows, exported),
+        "labels.json": lambda file: tables.fiftyone_labels(file, rows, exported, folders, layout),
     }
     for name, rel in targets.items():
         write_table(manifest, rel, writers[name], stamp)

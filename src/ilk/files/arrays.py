@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["ArraySet", "from_array", "load_digits", "load_npy", "load_npz", "mapped_npy", "npz_array", "npz_header"]
@@ -96,7 +97,7 @@ def load_npy(path: Path, split: str = "all") -> ArraySet:
 def mapped_npy(path: Path, wanted: str) -> NDArray[Any]:
     """Return the array of a .npy file, mapped and not read; `wanted` says for the error what it should be."""
     try:
-        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        found: NDArray[Any] = disk.read_array(path, follow=True)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read as {wanted}: {_plain(error)}") from error
     return found

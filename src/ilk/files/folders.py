@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ilk import disk
 from ilk.errors import DataError
 from ilk.files.listing import (
     EXPORTED,
@@ -90,7 +91,7 @@ def _file_row(entry: os.DirEntry[str], prefix: str, ignored: Counter[str]) -> Ro
 
     def head() -> bytes:
         try:
-            with open(entry.path, "rb", buffering=0) as file:
+            with disk.opened(entry.path, follow=True) as file:
                 return file.read(32)
         except OSError:
             return b""
@@ -106,15 +107,7 @@ def _file_row(entry: os.DirEntry[str], prefix: str, ignored: Counter[str]) -> Ro
 
 
 def _read_path(path: str) -> bytes:
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError("not a regular file")
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(MAX_BYTES + 1)
-        while data and len(data) <= MAX_BYTES and (more := file.read(MAX_BYTES + 1 - len(data))):
-            data += more  # a single read may give less than there is
-    if len(data) > MAX_BYTES:
-        raise OSError(f"larger than {MAX_BYTES >> 20} MiB")
-    return data
+    return disk.read_bytes(path, MAX_BYTES, follow=True)
 
 
 def read_paths(file: Path) -> list[str]:
@@ -125,7 +118,7 @@ def read_paths(file: Path) -> list[str]:
     DataError
         Where it is not text.
     """
-    data = file.read_bytes()
+    data = disk.read_bytes(file, MAX_BYTES, follow=True)
     if b"\0" in data:
         raise DataError(f"{file} is not a text file of paths: it holds zero bytes")
     lines = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").split("\n")

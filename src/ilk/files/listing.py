@@ -7,8 +7,6 @@ entry is a row with a reason or a count by extension, never a crash.
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ilk import disk
+from ilk.disk import printable as printable
 from ilk.errors import DataError
 
 __all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
@@ -38,7 +38,6 @@ _OTHER_EXTENSIONS = frozenset(
 )
 EXPORTED = ".ilk-export.json"  # a folder that holds it was made by `ilk export`
 SKIPPED_FOLDERS = {"__MACOSX", "@eaDir", "ilk-runs"}  # the Mac's and Synology's shadows; ilk's own results
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -153,22 +152,6 @@ def build(
     )
 
 
-def printable(raw: str) -> str:
-    r"""A name that can be shown and stored: control characters and undecodable bytes become \xNN.
-
-    >>> printable("caf\udce9\n.jpg")
-    'caf\\xe9\\x0a.jpg'
-    """
-    if raw.isascii() and raw.isprintable():
-        return raw
-    return _UNPRINTABLE.sub(
-        lambda m: (
-            f"\\x{ord(m[0]) & 0xFF:02x}" if ord(m[0]) < 0x100 or "\udc80" <= m[0] <= "\udcff" else f"\\u{ord(m[0]):04x}"
-        ),
-        raw,
-    )
-
-
 def _unique(names: list[str]) -> list[str]:
     """The same names, the second of its kind with #2 behind it, and so on."""
     if len(set(names)) == len(names):
@@ -259,7 +242,7 @@ def is_hidden(name: str) -> bool:
 def is_run_folder(folder: str | Path) -> bool:
     """Whether `folder` is one that ilk wrote: it holds a run.json that is an object with the key "ilk_run"."""
     try:
-        text = (Path(folder) / "run.json").read_bytes()
-        return isinstance(found := json.loads(text), dict) and "ilk_run" in found
-    except (OSError, ValueError, RecursionError):
+        found = disk.read_json(Path(folder) / "run.json", follow=True)
+        return isinstance(found, dict) and "ilk_run" in found
+    except (OSError, ValueError):
         return False

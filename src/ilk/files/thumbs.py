@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["CELLS", "COLUMNS", "SIDE", "Sprites", "decode_sheet", "encode_sheet", "make_thumb", "write_sheets"]
@@ -21,6 +22,8 @@ __all__ = ["CELLS", "COLUMNS", "SIDE", "Sprites", "decode_sheet", "encode_sheet"
 SIDE = 48  # pixels
 COLUMNS = 16
 CELLS = 256  # thumbnails in a sheet
+
+_SHEET_BYTES = 8 << 20  # 14 bytes a pixel: more is no sheet
 
 
 def make_thumb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -76,19 +79,37 @@ def decode_sheet(data: bytes, count: int | None = None) -> NDArray[np.uint8]:
     DataError
         Where it is not a sheet, or holds fewer.
     """
+    width, height = _webp_size(data)  # first: Pillow makes room for all that a WebP file claims when it opens it
+    if not width:
+        raise DataError("a sprite sheet is damaged: it is no WebP picture")
+    if width != COLUMNS * SIDE or not 0 < height <= CELLS // COLUMNS * SIDE or height % SIDE:
+        raise DataError(f"a sprite sheet is {COLUMNS * SIDE} pixels wide; this is {width} × {height}")
     try:
         with Image.open(BytesIO(data), formats=["WEBP"]) as image:
-            if image.width != COLUMNS * SIDE or not 0 < image.height <= CELLS // COLUMNS * SIDE or image.height % SIDE:
-                raise DataError(
-                    f"a sprite sheet is {COLUMNS * SIDE} pixels wide; this is {image.width} × {image.height}"
-                )
             sheet = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"a sprite sheet is damaged: {error}") from error
+    if sheet.shape[:2] != (height, width):
+        raise DataError("a sprite sheet is damaged: its pixels are not as many as it says")
     cells = sheet.reshape(-1, SIDE, COLUMNS, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
     if count is not None and count > len(cells):
         raise DataError(f"a sprite sheet holds {len(cells)} thumbnails, {count} were expected")
     return np.ascontiguousarray(cells[:count])
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Return (width, height) of a WebP file from its first bytes; (0, 0) where it is none."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return 0, 0
+    kind = data[12:16]
+    if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
+        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    if kind == b"VP8L":
+        both = int.from_bytes(data[21:25], "little")
+        return (both & 0x3FFF) + 1, (both >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    return 0, 0
 
 
 def write_sheets(folder: Path, blocks: Iterable[NDArray[np.uint8]]) -> int:
@@ -102,7 +123,9 @@ def write_sheets(folder: Path, blocks: Iterable[NDArray[np.uint8]]) -> int:
     n_images = 0
     with ThreadPoolExecutor(cores, thread_name_prefix="ilk-sheets") as pool:
         for number, cells in enumerate(_in_sheets(blocks)):
-            folder.mkdir(parents=True, exist_ok=True)
+            if number == 0:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                disk.own_folder(folder)
             running.append(pool.submit(_write_sheet, folder / f"{number:05d}.webp", cells))
             if len(running) > 2 * cores:
                 n_images += running.popleft().result()
@@ -111,7 +134,7 @@ def write_sheets(folder: Path, blocks: Iterable[NDArray[np.uint8]]) -> int:
 
 
 def _write_sheet(path: Path, cells: NDArray[np.uint8]) -> int:
-    path.write_bytes(encode_sheet(cells))
+    disk.write_bytes(path, encode_sheet(cells))
     return len(cells)
 
 
@@ -169,7 +192,7 @@ class Sprites:
             if number not in self._cache:
                 path = self.folder / f"{number:05d}.webp"
                 try:
-                    data = path.read_bytes()
+                    data = disk.read_bytes(disk.within(self.folder.parent, self.folder.name, path.name), _SHEET_BYTES)
                 except OSError as error:
                     raise DataError(f"the sprite sheet {path} cannot be read: {error.strerror}") from error
                 self._cache[number] = decode_sheet(data)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ilk import disk
 from ilk.errors import DataError, nearest
 from ilk.files.arrays import ArraySet, npz_array, npz_header
 from ilk.files.features import FeatureSet
-from ilk.files.listing import Listing
+from ilk.files.listing import MAX_BYTES, Listing
 from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, matched, some, tidy
 from ilk.files.opening import Source, open_source
 from ilk.files.parquet import column_names, read_column
@@ -194,7 +195,7 @@ def _from_csv(path: Path, source: Listing | ArraySet | FeatureSet) -> dict[str, 
 
 def _read_csv(path: Path) -> list[tuple[str, str]]:
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = disk.read_bytes(path, MAX_BYTES, follow=True).decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError(f"the label file {path} cannot be read: {error.strerror}") from error
     first = text.partition("\n")[0]

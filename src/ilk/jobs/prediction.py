@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _record, runs
-from ilk.errors import ArgumentError
+from ilk import _record, disk, runs
+from ilk.errors import ArgumentError, RunError
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
 
@@ -73,9 +73,11 @@ class Prediction:
             **fine,
         }
 
-    def write(self, path: str | Path) -> None:
-        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it."""
+    def write(self, path: str | Path) -> list[str]:
+        """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it. Return what to know of the table."""
         _record.write_table(Path(path), self.columns())
+        as_text = Path(path).suffix.lower() != ".parquet"
+        return disk.formula_note([*self.names, *self.group_names.values()]) if as_text else []
 
 
 def predict(
@@ -148,6 +150,8 @@ def predict(
         on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
     )
     proba = model.proba_of(encoded)
+    if not np.isfinite(proba).all():
+        raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
     order = np.argsort(-proba, axis=1, kind="stable")
     second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
     read = encoded.position >= 0
@@ -159,7 +163,7 @@ def predict(
         model.decide(proba),
         np.where(read, second, -1).astype(np.int64),
         proba.max(1).astype(np.float32),
-        {int(g["id"]): str(g["name"]) for g in run.clusters()},
+        {int(g["id"]): disk.printable(str(g.get("name") or f"group {g['id']}")) for g in run.clusters()},
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
     )

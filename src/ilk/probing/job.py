@@ -36,6 +36,7 @@ def probe(
     ten_crop: bool = False,
     supervised: bool = True,
     seed: int = 0,
+    cls: type[Any] | str | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
     on_event: OnEvent | None = None,
@@ -63,7 +64,7 @@ def probe(
     supervised : bool
         Train the same network on the labels, as long as the run trained (one epoch at least), and probe it too.
     seed : int
-    device, cache, on_event
+    cls, device, cache, on_event
         As in `ilk.predict`.
 
     Returns
@@ -89,7 +90,7 @@ def probe(
     tell: OnEvent = on_event or (lambda event: None)
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     schedule = Schedule(epochs=_whole("epochs", epochs))
-    model = methods.find(run.header["method"]).from_state(run.state(), device=device, cache=cache)
+    model = methods.registered(run.header["method"], cls).from_state(run.state(), device=device, cache=cache)
     if not hasattr(model, "views") or getattr(model, "network_", None) is None:
         raise ArgumentError(
             f"{run.path} has no network with layers to probe: method {run.header['method']} trained none."

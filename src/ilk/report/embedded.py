@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from ilk import disk
 from ilk.report.curves import histories
 from ilk.report.facts import Facts
 from ilk.report.plots import as_png, drawings
@@ -17,6 +18,8 @@ from ilk.runs import Run
 
 BUDGET = 2_000_000  # bytes of plots in the page
 HEAVY = 200_000  # bytes from which a plot is packed more tightly
+MAX_FILE = 32 << 20  # bytes of a plot that is taken from the run folder
+MAX_PIXELS = 60_000_000  # of a plot: 180 MB of memory
 
 APART = {
     "silhouettes": (
@@ -68,14 +71,26 @@ def _view(run: Run, name: str, draws: Mapping[str, Any], room: int) -> View | No
 
 
 def _existing(run: Run, name: str) -> bytes | None:
-    path = run.path / "plots" / f"{name}.png"
+    """Return a plot of the run folder; None where it is missing, damaged, or larger than any plot of ours."""
     try:
-        data = path.read_bytes()
+        data = disk.read_bytes(disk.within(run.path, "plots", f"{name}.png"), MAX_FILE)
+        if not 0 < _pixels(data) <= MAX_PIXELS:  # before anything is unpacked
+            return None
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.verify()
-    except (OSError, SyntaxError):
+        if len(data) > HEAVY:  # it will be packed anew: its pixels must be there too
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                image.load()
+    except (OSError, SyntaxError, ValueError):  # ValueError: texts inside that unpack to more than is allowed
         return None
     return data
+
+
+def _pixels(png: bytes) -> int:
+    """Return how many pixels a PNG claims to have; 0 where it is none."""
+    if not png.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"):
+        return 0
+    return int.from_bytes(png[16:20], "big") * int.from_bytes(png[20:24], "big")
 
 
 def _tight(image: Image.Image) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from ilk import disk
 from ilk.report.marks import LIGHT
 
 MAX_GROUPS = 40
@@ -41,12 +42,8 @@ def write_first(path: Path, names: Sequence[str], thumbs: Sequence[npt.NDArray[n
         for column, pixels in enumerate(cells):
             cell = Image.fromarray(pixels).resize((_CELL, _CELL), Image.Resampling.BICUBIC)
             sheet.paste(cell, (_MARGIN + _LABEL + column * (_CELL + _GAP), top))
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        sheet.save(temporary, "PNG", compress_level=1)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk.replacing(path) as file:
+        sheet.save(file, "PNG", compress_level=1)
 
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
+from ilk import disk
 from ilk.report.facts import NOISE
 from ilk.report.marks import LIGHT, fitting
 from ilk.report.words import counted, share, shortened
@@ -52,7 +53,8 @@ def write_flow(
 ) -> None:
     """Write what `draw_flow` draws; the ending of `path` says as what."""
     figure = draw_flow(columns, bands, partners)
-    figure.savefig(path, dpi=144)
+    with disk.output(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=144)
 
 
 def draw_flow(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ilk import disk
 from ilk.report import words
 from ilk.report.embedded import plot_views
 from ilk.report.facts import Facts, gather
@@ -57,17 +57,16 @@ def write_report(run: Run, out: Path | None = None, source: Source = None) -> Pa
     at most 7 and less where the rest needs the room; lists have caps and say what they left out. At most 480 images are
     decoded; all other pictures come from the run's sprite sheets.
     """
-    out = run.path / "report.html" if out is None else Path(out)
     facts = gather(run)
     pictures = Pictures(run, facts, source)
     page = _rendered(_view(run, facts, pictures))
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(page)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return out
+    if out is None:
+        out = run.path / "report.html"
+        disk.write_bytes(out, page)
+    else:
+        with disk.output(Path(out)) as file:
+            file.write(page)
+    return Path(out)
 
 
 def _rendered(view: dict[str, Any]) -> bytes:

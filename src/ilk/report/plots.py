@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ilk import disk
 from ilk.report.curves import draw_history, draw_k
 from ilk.report.facts import NOISE, Facts, gather
 from ilk.report.map import draw_map
@@ -57,7 +58,7 @@ def write_plots(run: Run, source: Source = None) -> list[Path]:
     """
     facts = gather(run)
     folder = run.path / "plots"
-    folder.mkdir(exist_ok=True)
+    disk.own_folder(folder)
     for old in (p for p in folder.glob("*.png") if p.name.startswith(("own-", "contact-"))):
         old.unlink(missing_ok=True)
     pictures = Pictures(run, facts, source)
@@ -65,7 +66,7 @@ def write_plots(run: Run, source: Source = None) -> list[Path]:
     for name, draw in drawings(run, facts).items():
         drawn = draw()
         if drawn is not None:
-            (folder / f"{name}.png").write_bytes(as_png(drawn))
+            disk.write_bytes(folder / f"{name}.png", as_png(drawn))
             written.append(folder / f"{name}.png")
     return written
 

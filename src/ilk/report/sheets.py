@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from ilk import disk
 from ilk.report.facts import NOISE, Facts, Group, borderline, central
 from ilk.report.marks import LIGHT, fitting
 from ilk.report.pictures import Pictures, Pixels
@@ -40,7 +41,8 @@ def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
         label = "Some of them" if group.id == NOISE else "Most central"
         rows = [(name, shown) for name, shown in ((label, inner), ("Borderline", outer)) if shown]
         path = folder / f"contact-{group.id}.png"
-        contact_sheet(_heading(facts, group), rows, pictures.small).save(path, compress_level=4)
+        with disk.replacing(path) as file:
+            contact_sheet(_heading(facts, group), rows, pictures.small).save(file, "PNG", compress_level=4)
         return path
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # packing a PNG leaves the interpreter free

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk import disk
 from ilk.errors import ArgumentError, RunError
-from ilk.runs.state import AGAIN, replacing, short, write_json
+from ilk.runs.state import AGAIN, short, write_json
 
 __all__ = ["checked_figure", "load_figures", "save_figures"]
 
@@ -85,8 +85,6 @@ def save_figures(folder: Path, figures: Sequence[Figure]) -> None:
     ArgumentError
         Two figures have the same name.
     """
-    from safetensors.numpy import save_file
-
     names = [figure["name"] for figure in figures]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ArgumentError(f"two figures are named {', '.join(twice)}.")
@@ -96,8 +94,7 @@ def save_figures(folder: Path, figures: Sequence[Figure]) -> None:
         return
     arrays: dict[str, npt.NDArray[Any]] = {}
     told = [_without_arrays(figure, str(figure["name"]), arrays) for figure in figures]
-    with replacing(folder / FILES[0]) as target:
-        save_file(arrays, target)
+    disk.write_tensors(folder / FILES[0], arrays)
     write_json(folder / FILES[1], told)
 
 
@@ -111,14 +108,11 @@ def load_figures(folder: Path) -> list[Figure]:
     """
     if not any((folder / file).exists() for file in FILES):
         return []
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     try:
-        arrays = load_file(folder / FILES[0])
-        told = json.loads((folder / FILES[1]).read_text("utf-8"))
+        told = disk.read_json(folder / FILES[1])
+        arrays = disk.read_tensors(folder / FILES[0])
         return [checked_figure(_with_arrays(figure, arrays)) for figure in told]
-    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"the figures in {folder} are missing or damaged ({short(error)}). {AGAIN}") from None
 
 

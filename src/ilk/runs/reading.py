@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ilk import disk
 from ilk.errors import RunError
+from ilk.runs import shapes
 from ilk.runs.figures import load_figures
-from ilk.runs.state import AGAIN, load_state, short
+from ilk.runs.state import AGAIN, check_numbers, load_state, short
+from ilk.runs.tables import count_rows, read_table
 
 __all__ = ["SCHEMA", "Run", "load_run", "read_header"]
 
 SCHEMA = 1
-_IMAGES = ("index", "path", "bytes", "width", "height", "status", "reason", "twin")
-_ASSIGNMENTS = ("index", "cluster", "confidence", "distance", "second", "silhouette")
+_IMAGES = {"index": "whole", "path": "text", "bytes": "whole", "width": "whole", "height": "whole", "status": "text"}
+_IMAGES |= {"reason": "text", "twin": "whole"}
+_ASSIGNMENTS = {"index": "whole", "cluster": "whole", "confidence": "number", "distance": "number", "second": "whole"}
+_ASSIGNMENTS |= {"silhouette": "number"}
+_STATUS = {"ok", "unreadable", "duplicate"}
 
 
 def read_header(folder: Path) -> dict[str, Any]:
     """Return what ``run.json`` of a finished or unfinished run holds."""
     try:
-        header = json.loads((folder / "run.json").read_text("utf-8"))
+        header = disk.read_json(folder / "run.json")
         schema = header["ilk_run"]
     except FileNotFoundError:
         raise RunError(f"{folder} is not an ilk run: it has no run.json.") from None
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"{folder / 'run.json'} is damaged ({short(error)}).") from None
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RunError(
@@ -37,7 +43,7 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 
 class Run:
-    """A finished run, read lazily.
+    """A finished run, read lazily. What does not fit together is a `RunError` that names the file.
 
     Attributes
     ----------
@@ -52,23 +58,37 @@ class Run:
 
     def images(self) -> dict[str, list[Any]]:
         """Columns of images.parquet: index, path, bytes, width, height, status, reason, twin."""
-        return self._table("images.parquet", _IMAGES)
+        table: dict[str, list[Any]] = self._read("images.parquet", _images)
+        return table
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, cluster, confidence, distance, second, silhouette; fine by method."""
-        return self._table("assignments.parquet", _ASSIGNMENTS)
+        n = self._n()
+        table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: _assignments(path, n))
+        return table
 
     def clusters(self) -> list[dict[str, Any]]:
         """Groups by id: id, name, size, exemplars, borderline, quality."""
-        return self._rows("clusters.json")
+        rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
+        ids, n = {row["id"] for row in rows}, self._n()
+        shown = (i for row in rows for key in ("exemplars", "borderline") for i in row.get(key, ()))
+        if len(ids) < len(rows) or not all(0 <= i < n for i in shown):
+            raise self._damaged("clusters.json", ValueError("ids that are there twice, or images that are not"))
+        return rows
 
     def k_table(self) -> list[dict[str, Any]]:
         """One row of criteria per number of groups that was tried; empty when K was given."""
-        return self._rows("k_table.json") if (self.path / "k_table.json").exists() else []
+        there = (self.path / "k_table.json").exists()
+        return list(self._json("k_table.json", shapes.K_TABLE)) if there else []
 
     def scores(self) -> dict[str, Any] | None:
         """What `ilk evaluate` wrote, or None."""
-        return dict(self._json("scores.json")) if (self.path / "scores.json").exists() else None
+        if not (self.path / "scores.json").exists():
+            return None
+        scores: dict[str, Any] = self._json("scores.json", shapes.SCORES)
+        if not all(key.removeprefix("-").isdecimal() for key in scores.get("clusters", ())):
+            raise self._damaged("scores.json", ValueError("a group without a number"))
+        return scores
 
     def figures(self) -> list[dict[str, Any]]:
         """The method's own figures: name, title, caption, kind and the arrays of that kind; empty where it has none."""
@@ -80,11 +100,27 @@ class Run:
 
     def map(self) -> npt.NDArray[Any] | None:
         """(n, 2) float32 layout, NaN where unreadable; None where the run has none."""
-        return self._array("map.npy") if (self.path / "map.npy").exists() else None
+        return self._array("map.npy", 2) if (self.path / "map.npy").exists() else None
 
     def state(self) -> dict[str, Any]:
-        """The fitted model's state."""
-        return load_state(self.path / "model")
+        """The fitted model's state, held against the checksums in run.json."""
+        told = self.header.get("checksums") or {}
+        known = {name.removeprefix("model/"): value for name, value in told.items() if name.startswith("model/")}
+        state = load_state(self.path / "model", known)
+        check_numbers(self.path / "model", state)
+        return state
+
+    def hashes(self) -> list[str | None] | None:
+        """Content of every file of the source (BLAKE2b, 32 hex digits; None where unknown); None in older runs."""
+
+        def read(path: Path) -> list[str | None]:
+            return read_table(path, {"content": "text"}, more=False)["content"]
+
+        try:
+            return list(self._read("images.parquet", read))
+        except RunError:
+            self.images()  # raises where more is wrong than that
+            return None
 
     def model(
         self,
@@ -128,54 +164,68 @@ class Run:
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(n,) group of every image of images.parquet; -1 for "none of these", -2 for unreadable."""
-        labels = np.full(int(self.header["source"]["n"]), -2, np.int64)
-        table = self.assignments()
-        labels[np.asarray(table["index"], np.int64)] = np.asarray(table["cluster"], np.int64)
-        return labels
+        return self._by_image("cluster")
 
     def fine_labels(self) -> npt.NDArray[np.int64] | None:
         """(n,) fine cluster of every image, -2 for unreadable; None where the method has one level only."""
+        return self._by_image("fine") if "fine" in self.assignments() else None
+
+    def _n(self) -> int:
+        """Number of files of the source, from the foot of the table."""
+        return int(self._read("images.parquet", count_rows))
+
+    def _by_image(self, column: str) -> npt.NDArray[np.int64]:
         table = self.assignments()
-        if "fine" not in table:
-            return None
-        labels = np.full(int(self.header["source"]["n"]), -2, np.int64)
-        labels[np.asarray(table["index"], np.int64)] = np.asarray(table["fine"], np.int64)
+        labels = np.full(self._n(), -2, np.int64)
+        labels[np.asarray(table["index"], np.int64)] = np.asarray(table[column], np.int64)
         return labels
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
-        rows = self._json(name)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise self._damaged(name, ValueError("not a list of objects"))
-        return rows
+    def _json(self, name: str, shape: Any) -> Any:
+        found = self._read(name, disk.read_json)
+        if wrong := shapes.misfit(found, shape):
+            raise self._damaged(name, ValueError(wrong))
+        return found
 
-    def _table(self, name: str, needed: tuple[str, ...]) -> dict[str, list[Any]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    def _array(self, name: str, width: int | None = None) -> npt.NDArray[Any]:
+        array: npt.NDArray[Any] = self._read(name, disk.read_array)
+        n = self._n()
+        if array.ndim != 2 or len(array) != n or array.dtype.kind != "f" or (width or array.shape[1]) != array.shape[1]:
+            raise self._damaged(name, ValueError(f"{array.dtype} {array.shape} for {n:,} images"))
+        return array
 
+    def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
         try:
-            table = pq.read_table(self.path / name)
-        except (OSError, pa.ArrowException) as error:
-            raise self._damaged(name, error) from None
-        if missing := [column for column in needed if column not in table.column_names]:
-            raise self._damaged(name, ValueError(f"no column {', '.join(missing)}"))
-        columns: dict[str, list[Any]] = table.to_pydict()
-        return columns
-
-    def _json(self, name: str) -> Any:
-        try:
-            return json.loads((self.path / name).read_text("utf-8"))
+            return read(self.path / name)
         except (OSError, ValueError) as error:
             raise self._damaged(name, error) from None
 
-    def _array(self, name: str) -> npt.NDArray[Any]:
-        try:
-            array: npt.NDArray[Any] = np.load(self.path / name, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise self._damaged(name, error) from None
-        return array
-
     def _damaged(self, name: str, error: Exception) -> RunError:
         return RunError(f"{self.path / name} is missing or damaged ({short(error)}). {AGAIN}")
+
+
+def _images(path: Path) -> dict[str, list[Any]]:
+    table = read_table(path, _IMAGES, more=False)  # the contents are asked for apart
+    n = len(table["index"])
+    if table["index"] != list(range(n)):
+        raise ValueError("index does not count the rows")
+    if None in table["path"] or not {*table["status"]} <= _STATUS:
+        raise ValueError("an image without a name, or of an unknown status")
+    if not all(i is None or 0 <= i < n for i in table["twin"]):
+        raise ValueError("a twin that is not there")
+    if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
+        raise ValueError("a size below 0, or beyond all sense")
+    return table
+
+
+def _assignments(path: Path, n: int) -> dict[str, list[Any]]:
+    table = read_table(path, _ASSIGNMENTS)
+    index = np.asarray([-1 if i is None else i for i in table["index"]])
+    if len(index) and (index.min() < 0 or index.max() >= n or len(np.unique(index)) < len(index)):
+        raise ValueError("an image that is not in images.parquet, or is there twice")
+    for name in ("cluster", "second", *(["fine"] if "fine" in table else [])):
+        if not all(isinstance(i, int) and -2 < i < 2**31 for i in table[name]):
+            raise ValueError(f"column {name} holds what is no group")
+    return table
 
 
 def load_run(path: str | Path) -> Run:
@@ -184,7 +234,7 @@ def load_run(path: str | Path) -> Run:
     Raises
     ------
     RunError
-        No such folder, not a run, an unfinished run, or one written by a newer ilk.
+        No such folder, not a run, an unfinished run, damaged, or one written by a newer ilk.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -194,9 +244,7 @@ def load_run(path: str | Path) -> Run:
     header = read_header(path)
     if header.get("status") != "done" and path.name.endswith(".partial"):
         raise RunError(f"{path} is unfinished. Give the command that started it again, and it goes on from there.")
-    shape = {"method": str, "params": dict, "source": dict, "summary": dict}
-    wrong = [key for key, kind in shape.items() if not isinstance(header.get(key), kind)]
-    wrong += ["status done"] if header.get("status") != "done" else []
+    wrong = "no status done" if header.get("status") != "done" else shapes.misfit(header, shapes.HEADER)
     if wrong:
-        raise RunError(f"{path / 'run.json'} is damaged (no {', '.join(wrong)}). {AGAIN}")
+        raise RunError(f"{path / 'run.json'} is damaged ({wrong}). {AGAIN}")
     return Run(path, header)

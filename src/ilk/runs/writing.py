@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk import disk
 from ilk.errors import RunError
 from ilk.runs.figures import save_figures
 from ilk.runs.reading import SCHEMA, read_header
-from ilk.runs.state import plain, replacing, save_state, write_json
+from ilk.runs.state import plain, save_state, write_json
 
 __all__ = ["RunWriter", "begin", "difference"]
 
@@ -45,7 +48,7 @@ class RunWriter:
 
     def array(self, name: str, value: npt.NDArray[Any]) -> None:
         """Write one ``.npy`` file of the run, without a second copy in memory."""
-        with replacing(self.folder / name) as target, open(target, "wb") as file:
+        with disk.replacing(self.folder / name) as file:
             np.save(file, value, allow_pickle=False)
 
     def table(self, name: str, columns: Mapping[str, Any]) -> None:
@@ -53,12 +56,13 @@ class RunWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with replacing(self.folder / name) as target:
-            pq.write_table(pa.table(dict(columns)), target, compression="zstd")
+        with disk.replacing(self.folder / name) as file:
+            pq.write_table(pa.table(dict(columns)), file, compression="zstd")
 
     def state(self, state: Mapping[str, Any]) -> None:
-        """Write the fitted model: ``model/state.safetensors`` and ``model/state.json``."""
-        save_state(self.folder / "model", state)
+        """Write the fitted model, ``model/state.safetensors`` and ``model/state.json``; run.json gets its checksums."""
+        found = save_state(self.folder / "model", state)
+        self.update(checksums={f"model/{name}": value for name, value in found.items()})
 
     def figures(self, figures: Sequence[dict[str, Any]]) -> None:
         """Write the method's own figures, as `checked_figure` returned them; none removes older ones."""
@@ -70,12 +74,14 @@ class RunWriter:
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
         for checkpoint in self.folder.glob("checkpoint*"):
             shutil.rmtree(checkpoint, ignore_errors=True)
-        old = self.path.with_name(f".{self.path.name}.old-{os.getpid()}")
+        old = self.path.with_name(f".{self.path.name}.old-{os.urandom(4).hex()}")
         if self.path.exists():
             self.path.rename(old)
         (self.folder / ".lock").unlink(missing_ok=True)  # still held: nobody comes between this and the new name
         self.folder.rename(self.path)
         self._unlock()
+        if old.is_symlink():  # the user's own name for a run elsewhere
+            old.unlink()
         shutil.rmtree(old, ignore_errors=True)
         return self.path
 
@@ -121,13 +127,15 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
     _check_free(path, overwrite)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        disk.own_folder(folder)
         lock = _lock(folder)
     except OSError as error:
-        raise RunError(f"cannot write to {folder.parent}: {error.strerror}. Choose another place with -o.") from None
+        where = error.filename or folder.parent
+        raise RunError(f"cannot write to {where}: {error.strerror}. Choose another place with -o.") from None
     try:
         _check_free(path, overwrite)  # another process may have finished the run meanwhile
-        resumed = _unfinished(folder) and not overwrite
+        resumed = _unfinished(folder, overwrite) and not overwrite
         if resumed:
             _same_job(folder, header)
         else:
@@ -182,7 +190,9 @@ def _lock(folder: Path) -> int:
         return -1
     path = folder / ".lock"
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, f"{path.name} is a link, which ilk does not make: remove it", str(path))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):  # removed by its holder between our opening and locking it
@@ -199,7 +209,7 @@ def _lock(folder: Path) -> int:
         os.close(descriptor)
 
 
-def _unfinished(folder: Path) -> bool:
+def _unfinished(folder: Path, overwrite: bool) -> bool:
     """Whether `folder` holds an unfinished run, without what a killed process left half written in it.
 
     Raises
@@ -207,15 +217,28 @@ def _unfinished(folder: Path) -> bool:
     RunError
         It holds something that ilk did not write.
     """
-    for path in (*folder.glob(".*"), *folder.glob("model/.*")):
-        if path.suffix[1:].isdigit():
-            path.unlink(missing_ok=True)
+    if not overwrite:  # else all of it is removed
+        _check_plain(folder)
+        for inner in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+            disk.remove_temporaries(inner)
     if (folder / "run.json").is_file():
         read_header(folder)
         return True
     if any(entry.name != ".lock" for entry in folder.iterdir()):
         raise RunError(f"{folder} holds files that are not ilk's; nothing was written. Choose another place with -o.")
     return False
+
+
+def _check_plain(folder: Path) -> None:
+    """Raise RunError where something below `folder` is a link or a device: what is written would land elsewhere."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            what = "a link" if stat.S_ISLNK(mode) else "no regular file"
+            raise RunError(
+                f"{path} is {what}, which ilk does not make in a run: nothing was written. Add --overwrite to start "
+                "anew, or choose another place with -o."
+            )
 
 
 def _empty(folder: Path) -> None:

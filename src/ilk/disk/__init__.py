@@ -1,0 +1,52 @@
+"""The disk, in one place: how files are written whole, and how files that may be anybody's are read.
+
+Everyone may import it. What it guards against is in SECURITY.md.
+"""
+
+from ilk.disk.reading import JSON_BYTES, opened, parse_json, read_array, read_bytes, read_json, within
+from ilk.disk.tensors import file_digest, open_tensors, read_tensors, write_tensors
+from ilk.disk.text import formula_note, printable
+from ilk.disk.writing import (
+    as_text,
+    check_replaceable,
+    create,
+    is_special,
+    is_stdout,
+    is_temporary,
+    new_folder,
+    output,
+    own_folder,
+    remove_temporaries,
+    replacing,
+    temporary_name,
+    write_bytes,
+)
+
+__all__ = [
+    "JSON_BYTES",
+    "as_text",
+    "check_replaceable",
+    "create",
+    "file_digest",
+    "formula_note",
+    "is_special",
+    "is_stdout",
+    "is_temporary",
+    "new_folder",
+    "open_tensors",
+    "opened",
+    "output",
+    "own_folder",
+    "parse_json",
+    "printable",
+    "read_array",
+    "read_bytes",
+    "read_json",
+    "read_tensors",
+    "remove_temporaries",
+    "replacing",
+    "temporary_name",
+    "within",
+    "write_bytes",
+    "write_tensors",
+]
