@@ -287,9 +287,12 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     said = ilk("predict", finished, "new", "-o", "table.csv")
     assert (said.code, said.err) == (0, "")
     assert "placed   37 images; 1 could not be read" in said.out
-    assert ilk("predict", finished, "new", "-o", "table.parquet", "--json").json["n_unreadable"] == 1
+    assert "\nnone of these: known below 0.2; known is the sum" in said.out
+    found = ilk("predict", finished, "new", "-o", "table.parquet", "--json").json
+    assert (found["n_unreadable"], found["threshold"]) == (1, 0.2)
+    assert found["mean_known"] >= found["mean_confidence"] > 0.5  # of what could be read
     rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
-    assert list(rows[0]) == ["path", "cluster", "group", "confidence", "second", "status", "reason"]
+    assert list(rows[0]) == ["path", "cluster", "group", "confidence", "known", "second", "status", "reason"]
     by_name = {row["path"]: row for row in rows}
     assert by_name["broken.png"]["cluster"] == "-1"
     assert by_name["broken.png"]["status"] == "unreadable"

@@ -14,7 +14,7 @@ from ilk.data.sources import THUMB
 from ilk.errors import Interrupted
 from ilk.files.large import release, room
 
-__all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "ThumbSource", "release", "room"]
+__all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "Speed", "ThumbSource", "release", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
 
@@ -65,7 +65,7 @@ class Encoded:
     sizes, widths, heights : ndarray (n,)
         Bytes; pixels as stored (0 = unknown).
     images_per_second : float
-        Of reading, decoding and encoding.
+        Of reading, decoding and encoding the `n_encoded` images; 0 where all were in the cache.
     seconds : float
     n_encoded, n_cached : int
         Distinct images that were encoded now, and that were found in the cache.

@@ -20,7 +20,7 @@ HEAVY = 200_000  # bytes from which a plot is packed more tightly
 
 APART = {
     "silhouettes": (
-        "Silhouette of every image",
+        "Silhouette of every image, in the features",
         "One block per group, as high as the group is large; what reaches far to the right is far from other groups.",
     ),
     "similarity": (
