@@ -50,7 +50,10 @@ def write_run(path: Path, source: Path, names: list[str], labels: np.ndarray) ->
     nothing = {"reason": [None] * n, "twin": [None] * n}
     writer.table("images.parquet", {"index": np.arange(n), "path": names, **facts, **nothing})
     rng = np.random.default_rng(1)
-    floats = {name: rng.random(n).astype(np.float32) for name in ("confidence", "distance", "silhouette")}
+    floats = {
+        name: rng.random(n).astype(np.float32)
+        for name in ("confidence", "distance", "silhouette", "silhouette_reduced")
+    }
     second = (labels + 1) % GROUPS
     writer.table("assignments.parquet", {"index": np.arange(n), "cluster": labels, "second": second, **floats})
     groups = [{"id": i, "name": f"group {i}", "size": int((labels == i).sum())} for i in range(GROUPS)]

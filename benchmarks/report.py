@@ -82,6 +82,7 @@ def make(path: Path, n: int) -> Path:
             "distance": rng.gamma(4, 0.1, len(ok)).astype(np.float32),
             "second": (labels[ok] + 1) % GROUPS,
             "silhouette": np.clip(rng.normal(0.3, 0.25, len(ok)), -1, 1).astype(np.float32),
+            "silhouette_reduced": np.clip(rng.normal(0.7, 0.25, len(ok)), -1, 1).astype(np.float32),
         },
     )
     writer.json("clusters.json", [group(k, ok[labels[ok] == k]) for k in range(GROUPS)])
@@ -118,7 +119,7 @@ def header(n: int) -> dict[str, Any]:
 
 def group(k: int, mine: np.ndarray) -> dict[str, Any]:
     """Return one record of clusters.json."""
-    quality = {"silhouette": 0.3, "confidence": 0.8}
+    quality = {"silhouette": 0.3, "silhouette_reduced": 0.7, "confidence": 0.8}
     ends = {"exemplars": mine[:12].tolist(), "borderline": mine[-12:].tolist()}
     return {"id": k, "name": str(k), "size": len(mine), **ends, "quality": quality, "nearest": (k + 1) % GROUPS}
 

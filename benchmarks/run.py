@@ -77,6 +77,7 @@ RECIPES: dict[str, dict[str, str]] = {
     },
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
+    "words": {"words": f"python benchmarks/words.py {DATA} --folder benchmarks/runs/words"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
     "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
     "seed_experiment": {"seed_experiment": f"python benchmarks/seed_experiment.py {DATA}/clothing500.tar {WEIGHTS}"},

@@ -23,12 +23,16 @@ from method_rows import (
 )
 
 from ilk import bench
+from ilk.report.words import APART
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: made by benchmarks/table.py -->", "<!-- end of results -->"
 
 K_BEGIN, K_END = "<!-- natural k: made by benchmarks/table.py -->", "<!-- end of natural k -->"
 K_PAGE = ROOT / "docs" / "how-many-groups.md"
+
+W_BEGIN, W_END = "<!-- words: made by benchmarks/table.py -->", "<!-- end of words -->"
+W_PAGE = ROOT / "docs" / "report.md"
 
 T2_BEGIN, T2_END = "<!-- table 2: made by benchmarks/table.py -->", "<!-- end of table 2 -->"
 
@@ -212,6 +216,36 @@ def k_table() -> str:
     return "\n".join(lines)
 
 
+def words_table() -> str:
+    """Return what the words of the report stood for, and on which sets, as Markdown."""
+    r = load("words")[0]
+    lines = [
+        "| a group that stands … | silhouette from | confidence from | groups | their purity | mostly (.8) one class |"
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for told in r["words"]["enough"]:
+        least, sure, _ = APART[told["word"]]
+        limits = " | ".join(f"{limit:g}" if limit > (0 if i else -1) else "–" for i, limit in enumerate((least, sure)))
+        share = f"{100 * told['mostly_one_class']:.0f} %"
+        lines.append(f"| **{told['word']}** | {limits} | {told['groups']} | {told['purity']:.2f} | {share} |")
+    named = {"silhouette": "silhouette", "silhouette_reduced": "in the reduced space", "confidence": "confidence"}
+    named["neighbours"] = "share of nearest neighbours in the group"
+    rho = ", ".join(f"{name} {r['rank_correlation_with_purity'][key]:.2f}" for key, name in named.items())
+    lines += [
+        "",
+        f"{r['groups']:,} groups: {len(r['sets'])} sets, {r['seeds']} seeds, 0.5, 1, 1.5 and 2 times as many groups as "
+        f"classes; the table is of the last three. Rank correlation with purity: {rho}. "
+        "Means over the images, as many groups as classes:",
+        "",
+        "| set, encoder | images | classes | silhouette | in the reduced space | confidence | purity |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for s in r["sets"]:
+        numbers = " | ".join(f"{s[key]:.2f}" for key in ("silhouette", "silhouette_reduced", "confidence", "purity"))
+        lines.append(f"| {s['set']} | {s['images']:,} | {s['classes']} | {numbers} |")
+    return "\n".join(lines)
+
+
 def table2() -> str:
     """Return the MNIST part of the DAC paper's table as Markdown, ours beside the published figures."""
     recipe = bench.load_recipe(ROOT / "benchmarks" / "table2.toml")
@@ -263,6 +297,8 @@ def main() -> None:
         replace(ROOT / "README.md", T2_BEGIN, T2_END, table2())
         if load("natural_k"):
             replace(K_PAGE, K_BEGIN, K_END, k_table())
+        if load("words"):
+            replace(W_PAGE, W_BEGIN, W_END, words_table())
     else:
         print(table())
 

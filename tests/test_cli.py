@@ -83,12 +83,12 @@ def test_debug_shows_the_traceback(ilk: Ilk) -> None:
 
 
 def test_a_bug_is_said_in_one_line(ilk: Ilk, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.data.open_images", lambda *_: 1 / 0)
+    monkeypatch.setattr("ilk.data.open_images", lambda *_, **__: 1 / 0)
     said = ilk("cluster", photos)
     assert said.code == 1
     assert "ilk: unexpected ZeroDivisionError" in said.err
     assert said.err.count("\n") == 1
-    monkeypatch.setattr("ilk.data.open_images", lambda *_: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("ilk.data.open_images", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
     assert "out of memory" in ilk("cluster", photos).err
 
 
@@ -175,7 +175,7 @@ def test_a_finished_run_again(ilk: Ilk, home: Path, photos: Path, finished_copy:
 def test_overwrite(ilk: Ilk, home: Path, photos: Path, finished_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tree(finished_copy)
     with monkeypatch.context() as patch:
-        patch.setattr("ilk._record.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("ilk._record.write", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         assert ilk("cluster", photos, "-o", "run", "-k", "2", *SMALL, "--overwrite").code == 130
     assert tree(finished_copy) == before  # the old one stays until the new one is whole
     said = ilk("cluster", photos, "-o", "run", "-k", "2", *SMALL, "--overwrite", "--json")
@@ -287,9 +287,12 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     said = ilk("predict", finished, "new", "-o", "table.csv")
     assert (said.code, said.err) == (0, "")
     assert "placed   37 images; 1 could not be read" in said.out
-    assert ilk("predict", finished, "new", "-o", "table.parquet", "--json").json["n_unreadable"] == 1
+    assert "\nnone of these: known below 0.2; known is the sum" in said.out
+    found = ilk("predict", finished, "new", "-o", "table.parquet", "--json").json
+    assert (found["n_unreadable"], found["threshold"]) == (1, 0.2)
+    assert found["mean_known"] >= found["mean_confidence"] > 0.5  # of what could be read
     rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
-    assert list(rows[0]) == ["path", "cluster", "group", "confidence", "second", "status", "reason"]
+    assert list(rows[0]) == ["path", "cluster", "group", "confidence", "known", "second", "status", "reason"]
     by_name = {row["path"]: row for row in rows}
     assert by_name["broken.png"]["cluster"] == "-1"
     assert by_name["broken.png"]["status"] == "unreadable"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import silhouette_samples
 
-from ilk.describe import describe
+import ilk.describe
+from ilk.describe import Description, describe
 
 
 def example(n: int = 60, d: int = 4, k: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -16,27 +18,80 @@ def example(n: int = 60, d: int = 4, k: int = 4, seed: int = 0) -> tuple[np.ndar
     return space, labels, rng.random(n).astype(np.float32)
 
 
+def told_of(space: np.ndarray, labels: np.ndarray, confidence: np.ndarray, n_shown: int = 12) -> Description:
+    """What is told of groups that were sought in the features themselves."""
+    return describe(space, space, labels, confidence, n_shown=n_shown)
+
+
 def test_rows_equal_a_double_loop() -> None:
     space, labels, confidence = example()
-    told = describe(space, labels, confidence)
+    told = told_of(space, labels, confidence)
     ids = sorted(set(labels.tolist()) - {-1})
     centers = {g: np.mean([x for x, label in zip(space, labels, strict=True) if label == g], axis=0) for g in ids}
     for row, label in enumerate(labels):
         away = {g: float(np.sqrt(((space[row] - centers[g]) ** 2).sum())) for g in ids}
         if label < 0:
             assert np.isnan(told.distance[row])
-            assert (told.second[row], told.silhouette[row]) == (-1, 0)
+            assert told.second[row] == -1
             continue
         own = away.pop(label)
         second = min(away, key=away.__getitem__)
         assert told.distance[row] == pytest.approx(own, rel=1e-4)
         assert told.second[row] == second
-        assert told.silhouette[row] == pytest.approx((away[second] - own) / max(away[second], own), abs=1e-4)
+
+
+def pulled_apart(n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One cloud of features, cut in three; and a layout, narrower, in which the three parts lie far from each other."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(0, 1, (n, 8)).astype(np.float32)
+    labels = np.argsort(np.argsort(features[:, 0])) * 3 // n
+    layout = (10 * np.eye(3)[labels] + rng.normal(0, 0.3, (n, 3))).astype(np.float32)
+    return features, layout, labels
+
+
+def test_the_silhouette_is_that_of_the_features_and_the_other_is_called_reduced() -> None:
+    features, layout, labels = pulled_apart()
+    labels[::10] = -1
+    mine = labels >= 0
+    told = describe(layout, features, labels, np.ones(len(labels), np.float32), reduced=True)
+    here, there = (silhouette_samples(x[mine], labels[mine]) for x in (features, layout))
+    np.testing.assert_allclose(told.silhouette[mine], here, atol=1e-4)
+    np.testing.assert_allclose(told.silhouette_reduced[mine], there, atol=1e-4)
+    assert here.mean() < 0.1 < 0.9 < there.mean()
+    assert np.isnan(told.silhouette[~mine]).all()
+    assert np.isnan(told.silhouette_reduced[~mine]).all()
+    assert told.samples == {"silhouette": None, "silhouette_reduced": None}
+    for group in told.groups[:-1]:
+        rows = labels[mine] == group["id"]
+        assert group["quality"]["silhouette"] == pytest.approx(here[rows].mean(), abs=1e-4)
+        assert group["quality"]["silhouette_reduced"] == pytest.approx(there[rows].mean(), abs=1e-4)
+
+
+def test_without_a_reduced_space_there_is_no_silhouette_of_it() -> None:
+    told = told_of(*example())
+    assert np.isnan(told.silhouette_reduced).all()
+    assert {group["quality"]["silhouette_reduced"] for group in told.groups[:-1]} == {None}
+
+
+def test_beyond_its_work_distances_are_to_a_sample_of_every_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1, 2], [2000, 900, 40])
+    x = (rng.normal(0, 1, (2940, 6)) + 2.0 * np.eye(6)[labels]).astype(np.float32)
+    one = np.ones(2940, np.float32)
+    exact = describe(x, x, labels, one)
+    monkeypatch.setattr(ilk.describe, "WORK", 2940 * 36 * 400)
+    told = describe(x, x, labels, one)
+    assert (exact.samples["silhouette"], told.samples["silhouette"]) == (None, 400)
+    assert not np.array_equal(told.silhouette, exact.silhouette)
+    for group, true in zip(told.groups, exact.groups, strict=True):
+        assert group["quality"]["silhouette"] == pytest.approx(true["quality"]["silhouette"], abs=0.03)
+    assert np.abs(told.silhouette - exact.silhouette).mean() < 0.03
+    assert np.array_equal(describe(x, x, labels, one).silhouette, told.silhouette)
 
 
 def test_groups_equal_a_double_loop() -> None:
     space, labels, confidence = example()
-    told = describe(space, labels, confidence, n_shown=3)
+    told = told_of(space, labels, confidence, n_shown=3)
     ids = sorted(set(labels.tolist()) - {-1})
     centers = {g: space[labels == g].mean(0) for g in ids}
     assert [group["id"] for group in told.groups] == [*ids, -1]
@@ -55,7 +110,7 @@ def test_groups_equal_a_double_loop() -> None:
 
 def test_noise_is_a_group_of_its_own_without_quality() -> None:
     space, labels, confidence = example()
-    noise = describe(space, labels, confidence, n_shown=2).groups[-1]
+    noise = told_of(space, labels, confidence, n_shown=2).groups[-1]
     rows = np.flatnonzero(labels == -1)
     assert noise == {
         "id": -1,
@@ -71,25 +126,27 @@ def test_noise_is_a_group_of_its_own_without_quality() -> None:
 @pytest.mark.parametrize("labels", [np.zeros(5, int), np.full(5, -1), np.array([-1, 0, 0, -1, 0])])
 def test_one_group_or_none_has_no_second(labels: np.ndarray) -> None:
     space = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
-    told = describe(space, labels, np.ones(5, np.float32))
+    told = told_of(space, labels, np.ones(5, np.float32))
     assert (told.second == -1).all()
-    assert not told.silhouette.any()
+    assert np.isnan(told.silhouette).all()
+    assert all(group["quality"] is None or group["quality"]["silhouette"] is None for group in told.groups)
     assert np.array_equal(np.isnan(told.distance), labels < 0)
     assert all(group["nearest"] is None for group in told.groups)
     assert sum(group["size"] for group in told.groups) == 5
 
 
 def test_coincident_images_are_described_without_nan() -> None:
-    told = describe(np.zeros((6, 2), np.float32), np.array([0, 0, 0, 1, 1, 1]), np.ones(6, np.float32))
+    told = told_of(np.zeros((6, 2), np.float32), np.array([0, 0, 0, 1, 1, 1]), np.ones(6, np.float32))
     assert not told.distance.any()
     assert not told.silhouette.any()
     assert told.second.tolist() == [1, 1, 1, 0, 0, 0]
 
 
 def test_nothing_that_was_given_is_changed() -> None:
-    given = example()
+    space, *rest = example()
+    given = (space, space[:, :2].copy(), *rest)
     before = [array.copy() for array in given]
     for array in given:
         array.flags.writeable = False
-    describe(*given)
+    describe(*given, reduced=True)
     assert all(np.array_equal(a, b) for a, b in zip(given, before, strict=True))

@@ -135,6 +135,12 @@ def test_table_of_natural_numbers_is_that_of_the_results(table: dict[str, Any]) 
         assert shown == table["k_table"]().strip(), "run: python benchmarks/table.py --write"
 
 
+def test_table_of_the_words_is_that_of_the_results(table: dict[str, Any]) -> None:
+    page = table["W_PAGE"].read_text("utf-8")
+    shown = page.partition(table["W_BEGIN"])[2].partition(table["W_END"])[0].strip()
+    assert shown == table["words_table"]().strip(), "run: python benchmarks/table.py --write"
+
+
 def test_example_writes_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["digits_folder.py", str(tmp_path / "digits")])
     runpy.run_path(str(ROOT / "examples" / "digits_folder.py"), run_name="__main__")

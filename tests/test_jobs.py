@@ -150,15 +150,36 @@ def test_predict(home: Path, photos: Path, finished: Path) -> None:
     found = ilk.predict(run, photos, cache=home / "cache")
     assert found.cluster.tolist() == run.labels().tolist()
     assert found.names == run.images()["path"]
-    assert set(found.columns()) == {"path", "cluster", "group", "confidence", "second", "status", "reason"}
+    assert set(found.columns()) == {"path", "cluster", "group", "confidence", "known", "second", "status", "reason"}
     new = write_images(home / "new", 9, seed=9)
     (new / "broken.png").write_bytes(b"nonsense")
     found = ilk.predict(finished, new)
     assert found.status.count("unreadable") == 1
     at = found.status.index("unreadable")
-    assert (found.cluster[at], found.second[at], found.confidence[at]) == (-1, -1, 0)
+    assert (found.cluster[at], found.second[at], found.confidence[at], found.known[at]) == (-1, -1, 0, 0)
     assert found.reasons[at]
     assert ((found.cluster != found.second) | (found.cluster == -1)).all()
+
+
+def test_what_the_threshold_tests_is_what_is_shown(home: Path, finished: Path) -> None:
+    start, end = np.random.default_rng(5).integers(0, 256, (2, 12, 12))
+    away = np.random.default_rng(8).integers(0, 256, (12, 12))
+    far, near = (np.linspace(0, 1, n)[:, None, None] for n in (400, 40))
+    np.save(home / "odd.npy", (start + (away - start) * far).astype(np.uint8))  # from one group into none
+    np.save(home / "new.npy", (start + (end - start) * near).astype(np.uint8))  # … and into another
+    shown = ilk.predict(finished, home / "odd.npy").columns()
+    between = ilk.predict(finished, home / "new.npy").columns()
+    values = sorted(set(shown["known"]))
+    for threshold in (0.0, 0.2, 1.0, *values[::12], *(value + 5e-5 for value in values[:-1:12])):
+        found = ilk.predict(finished, home / "odd.npy", threshold=threshold)
+        rows = found.columns()
+        assert found.threshold == threshold
+        assert rows["known"] == shown["known"]
+        assert [k >= found.threshold for k in rows["known"]] == [g != "none of these" for g in rows["group"]]
+    assert len(values) > 10  # the way out goes through many
+    # half-way between two groups an image is known, and its group is not sure: the two numbers differ
+    shares = [c / k for c, k in zip(between["confidence"], between["known"], strict=True) if k > 0.2]
+    assert min(shares) < 0.8
 
 
 def test_tables(home: Path, photos: Path, finished: Path) -> None:

@@ -149,14 +149,34 @@ def test_json_has_an_object_for_every_image(ilk: Ilk, album: Path) -> None:
     paths = [*sorted((album / "new").iterdir())[:3], album / "bad.jpg"]
     said = ilk("predict", album / "run", *paths, "--json").json
     assert (said["n_images"], said["n_unreadable"], sum(said["sizes"].values())) == (3, 1, 3)
-    assert set(said) == {"run", "n_images", "n_unreadable", "sizes", "out", "mean_confidence", "images"}
+    assert set(said) == {
+        "run",
+        "n_images",
+        "n_unreadable",
+        "sizes",
+        "out",
+        "mean_confidence",
+        "mean_known",
+        "threshold",
+        "images",
+    }
     whole = {row["path"]: row for row in ilk("predict", album / "run", album / "new", "--json").json["images"]}
     assert len(whole) == 12
     for image in said["images"][:3]:
         same = whole[Path(image["path"]).name]
         assert {**image, "path": ""} == {**same, "path": ""}
         assert len(image["nearest"]) == 5
-        assert set(image) == {"path", "cluster", "group", "confidence", "second", "status", "reason", "nearest"}
+        assert set(image) == {
+            "path",
+            "cluster",
+            "group",
+            "confidence",
+            "known",
+            "second",
+            "status",
+            "reason",
+            "nearest",
+        }
         assert set(image["nearest"][0]) == {"path", "similarity", "cluster"}
         likes = [one["similarity"] for one in image["nearest"]]
         assert likes == sorted(likes, reverse=True)

@@ -39,15 +39,18 @@ def write(
     labels = model.labels_
     confidence = getattr(model, "confidence_", None)
     confidence = model.probabilities_.max(1) if confidence is None else confidence
-    told = describe(model.embedding_, labels[rows], confidence[rows])
+    reduced = _reduced(model)
+    told = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
     _images(writer, encoded, images.names())
     _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
     writer.json("clusters.json", _clusters(told, rows, labels, encoded.position))
+    spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
+    writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in told.samples.items()})
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
         writer.json("k_table.json", choice.table)
         told_of_k = {name: getattr(choice, name) for name in ("clear", "why", "best") if hasattr(choice, name)}
-        writer.update(choice=told_of_k)
+        writer.update(choice={**told_of_k, "space": reduced})
     _features(writer, encoded)
     writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())
@@ -58,6 +61,7 @@ def write(
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
     seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
     seconds["encode"] = encoded.seconds
+    writer.update(encoded={"now": encoded.n_encoded, "cached": encoded.n_cached})
     writer.update(
         encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
     )
@@ -123,6 +127,7 @@ def _assignments(
         "distance": told.distance[at],
         "second": told.second[at],
         "silhouette": told.silhouette[at],
+        "silhouette_reduced": told.silhouette_reduced[at],
     }
     writer.table("assignments.parquet", columns if fine is None else {**columns, "fine": fine[index]})
 
@@ -144,6 +149,23 @@ def _clusters(
         }
         for group in told.groups
     ]
+
+
+def _features_are(model: Any) -> str:
+    """Return "features", or "learned features" where they were made by a training on these very images.
+
+    Such a training pulls its groups apart, whatever they are: how far they lie apart says little about the images.
+    """
+    frozen = hasattr(getattr(model, "encoder_", None), "spec") and not getattr(model, "learned_", False)
+    return "features" if frozen else "learned features"
+
+
+def _reduced(model: Any) -> str | None:
+    """Return what the space is called that the groups were sought in, or None where that is the features' own."""
+    if hasattr(model, "reduced_"):
+        name: str | None = model.reduced_
+        return name
+    return None if model.embedding_ is model.space_ else f"{model.embedding_.shape[1]} dimensions"
 
 
 def _features(writer: runs.RunWriter, encoded: Any) -> None:

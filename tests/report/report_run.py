@@ -36,6 +36,11 @@ def header(n: int) -> dict[str, Any]:
         "versions": {"ilk": "0.1.0", "numpy": "2.0"},
         "commit": "abc1234",
         "device": "cpu",
+        "quality": {
+            "silhouette": {"space": "features", "sample": None},
+            "silhouette_reduced": {"space": "UMAP, 10 dimensions", "sample": None},
+        },
+        "encoded": {"now": 40, "cached": 1500},
         "seconds": {"list": 0.1, "encode": 2.5, "cluster": 0.5, "total": 3.1},
         "warnings": ["2 files could not be <read>"],
         "command": "ilk cluster '/data/<img src=x>.tar' -k auto",
@@ -59,7 +64,7 @@ def cluster_record(k: int, mine: np.ndarray) -> dict[str, Any]:
         "size": len(mine),
         "exemplars": mine[:4].tolist(),
         "borderline": mine[-2:].tolist() if k >= 0 else [],
-        "quality": {} if k < 0 else {"silhouette": 0.42, "confidence": 0.8},
+        "quality": {} if k < 0 else {"silhouette": 0.42, "silhouette_reduced": 0.9, "confidence": 0.8},
         "nearest": None if k < 0 else (k + 1) % 3,
     }
 
@@ -117,7 +122,10 @@ def runs_in(folder: Path) -> Make:
             },
         )
         rng = np.random.default_rng(1)
-        columns = {c: rng.random(len(ok)).astype(np.float32) for c in ("confidence", "distance", "silhouette")}
+        columns = {
+            c: rng.random(len(ok)).astype(np.float32)
+            for c in ("confidence", "distance", "silhouette", "silhouette_reduced")
+        }
         writer.table("assignments.parquet", {"index": ok, "cluster": labels, "second": (labels + 1) % k, **columns})
         writer.json("clusters.json", [cluster_record(int(c), ok[labels == c]) for c in np.unique(labels)])
         if not without.get("no_k_table"):

@@ -162,8 +162,8 @@ group_raw(x[:20, :30], small, None, 0), fit_pca(x[:20, :30], 2)  # libraries tak
 used = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[2]), -1))
 raw = group_raw(x, small, None, 0)
-describe(x, raw.labels[0], np.ones(len(x), np.float32))
-fit_pca(x, 8, normalize=True).transform(x)
+space = fit_pca(x, 8, normalize=True).transform(x).numpy()
+describe(x, space, raw.labels[0], np.ones(len(x), np.float32))
 print("done")
 """
 

@@ -82,6 +82,32 @@ def test_a_sample_counts_clusters_by_their_true_size():
     assert silhouette_score(x, labels, sample_size=6) == pytest.approx(silhouette_score(x, labels), abs=0.02)
 
 
+def test_every_row_against_a_sample():
+    # 20 rows to a cluster: 32 of each stand for it, so a sample is all of them, and the row itself counts once
+    x, labels = some(80)
+    labels = torch.arange(80) % 4
+    exact = silhouette_samples(x, labels)
+    torch.testing.assert_close(silhouette_samples(x, labels, sample_size=4), exact)
+
+
+def test_a_sample_estimates_every_row():
+    x = torch.from_numpy(load_digits().data)
+    labels = kmeans(x, 10).labels
+    labels[:3] = 10
+    labels[5] = 11  # alone
+    exact = torch.from_numpy(metrics.silhouette_samples(x.numpy(), labels.numpy()))
+    drawn = [torch.Generator().manual_seed(seed) for seed in range(8)]
+    found = torch.stack([silhouette_samples(x, labels, sample_size=400, generator=one) for one in drawn])
+    assert float((found - exact).abs().mean()) < 0.03
+    assert float((found - exact).mean().abs()) < 0.004  # a row that was drawn is not measured to itself
+    assert not found[:, 5].any()
+    assert not torch.equal(found[0], found[1])
+    torch.testing.assert_close(silhouette_samples(x, labels, sample_size=400), found[0], atol=0, rtol=0)
+    torch.testing.assert_close(silhouette_samples(x, labels, sample_size=400, chunk_bytes=9_000), found[0])
+    labels[7:20] = -1
+    assert not silhouette_samples(x, labels, sample_size=500)[7:20].any()
+
+
 def test_simplified_against_loops():
     x, _ = some(120)
     result = kmeans(x, 5)
@@ -114,8 +140,9 @@ def test_refusals():
         silhouette_samples(x, labels[:10])
     with pytest.raises(ArgumentError, match="20 integers"):
         silhouette_samples(x, labels.float())
-    with pytest.raises(ArgumentError, match="sample_size=1"):
-        silhouette_score(x, labels, sample_size=1)
+    for function in (silhouette_samples, silhouette_score):
+        with pytest.raises(ArgumentError, match="sample_size=1"):
+            function(x, labels, sample_size=1)
     bad = x.clone()
     bad[2] = torch.nan
     for function in (silhouette_samples, silhouette_score):

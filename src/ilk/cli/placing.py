@@ -20,9 +20,11 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
     sizes = dict.fromkeys([*found.group_names.values(), "none of these"], 0)
     n = len(found.names)
     rows = found.rows() if screen.as_json or n <= _SINGLY else []
-    read = [name for name, status in zip(found.columns()["group"], found.status, strict=True) if status != "unreadable"]
+    seen = [status != "unreadable" for status in found.status]
+    read = [name for name, ok in zip(found.columns()["group"], seen, strict=True) if ok]
     for name in read:
         sizes[name] += 1
+    confidence, known = (float(values[seen].mean()) if read else None for values in (found.confidence, found.known))
     n_unreadable = n - len(read)
     screen.json(
         {
@@ -31,7 +33,9 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
             "n_unreadable": n_unreadable,
             "sizes": sizes,
             "out": str(out) if out else None,
-            "mean_confidence": float(found.confidence.mean()),
+            "mean_confidence": confidence,
+            "mean_known": known,
+            "threshold": found.threshold,
             "images": rows,
         }
     )
@@ -40,24 +44,32 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
     )
     if n <= _SINGLY:
         for row in rows:
-            _one(screen, row, found.group_names)
+            _one(screen, row, found)
     else:
         screen.table(("group", "images"), [(name, f"{size:,}") for name, size in sizes.items()], right="images")
+    if found.threshold and n > _SINGLY:
+        screen.line(
+            f"none of these: known below {found.threshold:g}; known is the sum of the probabilities of all groups, "
+            "confidence that of the best",
+            "dim",
+        )
     if out is not None:
         screen.line(f"table    {out}")
     elif not screen.as_json and n > _SINGLY:
         screen.line("add -o FILE.csv to keep one row per image")
 
 
-def _one(screen: Screen, row: dict[str, Any], names: dict[int, str]) -> None:
-    """Show one image: its group, how sure that is, and what of the run is most like it."""
+def _one(screen: Screen, row: dict[str, Any], found: Prediction) -> None:
+    """Show one image: its group, how sure that is, how much of the image is known, and what of the run is like it."""
+    names = found.group_names
     screen.line()
     screen.line(row["path"], "bold")
     if row["status"] == "unreadable":
         screen.line(f"         could not be read: {row['reason']}")
         return
     second = f"; next best: {names[row['second']]}" if row["second"] in names else ""
-    screen.line(f"group    {row['group']}, confidence {row['confidence']:.2f}{second}")
+    known = f", known {row['known']:.2g}" if found.threshold else ""
+    screen.line(f"group    {row['group']}, confidence {row['confidence']:.2f}{known}{second}")
     if near := row.get("nearest"):
         shown = [(f"{one['similarity']:.2f}", names.get(one["cluster"], "none"), one["path"]) for one in near]
         screen.table(("similarity", "group", "nearest images of the run"), shown, right="similarity")

@@ -13,12 +13,14 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.status import Status
 from rich.text import Text
 
+from ilk.cli.grouptable import RIGHT, group_table, notes
 from ilk.cli.ktable import k_table
-from ilk.cli.training import Training, clock
+from ilk.cli.pace import Pace, speed
+from ilk.cli.training import Training
 from ilk.cli.words import printable
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Screen:
         # file names are data: no markup, no emoji codes, no colours of their own
         self.console = _Console(stderr=as_json or aside, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._moving: Progress | Status | None = None
-        self._begin = 0.0
+        self._pace: Pace | None = None
         self._told = 0.0
         self._noted: set[str] = set()
         self._training = Training(self.console, self.line, self._stop)
@@ -130,16 +132,19 @@ class Screen:
             for note in event["notes"]:
                 self.note(note)
         elif stage == "first":
-            self._first(event)
+            if event["left"]:
+                self._first(event)
         elif stage == "choose":
             self._k_table(event)
         elif "begin" in event:
-            self._begin, self._told = time.monotonic(), time.monotonic()
+            self._pace = None
             if stage != "encode":
                 self._start(_DOING.get(stage, stage))
         elif "seconds" in event:
             self._stop()
-            self.line(f"{_DONE.get(stage, stage):<8} in {event['seconds']:.1f} s")
+            cached = stage == "encode" and self._pace is not None and self._pace.from_cache
+            how = "before: all images are in the cache," if cached else "in"
+            self.line(f"{_DONE.get(stage, stage):<8} {how} {event['seconds']:.1f} s")
 
     def _start(self, what: str) -> None:
         """Say what is being done: on a terminal by something that moves, elsewhere by a line if it follows a wait."""
@@ -155,22 +160,24 @@ class Screen:
             self._moving = None
 
     def _advance(self, done: int, total: int) -> None:
+        """Show how far encoding is. The first call says what is there already, and is where time begins to count."""
         now = time.monotonic()
-        if not self._begin:
-            self._begin = self._told = now
-        rate = done / max(now - self._begin, 1e-9)
+        if self._pace is None or self._pace.total != total:
+            self._pace, self._told = Pace.from_here(now, done, total), now
+            if 0 < done < total:
+                self.line(f"cached   {done:,} of {_count(total, 'image')}: the others are left to encode")
+        self._pace.at(now, done)
         if self.console.is_terminal:
             if not isinstance(self._moving, Progress):
                 self._stop()
-                columns = (TextColumn("encoding"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"))
-                self._moving = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
-                self._moving.add_task("encoding", total=total, rate="")
+                columns = (TextColumn("encoding"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+                self._moving = Progress(*columns, console=self.console, transient=True)
+                self._moving.add_task("encoding", total=total, told="")
                 self._moving.start()
-            self._moving.update(self._moving.task_ids[0], completed=done, rate=f"{rate:,.0f} images/s")
+            self._moving.update(self._moving.task_ids[0], completed=done, told=self._pace.told())
         elif now - self._told >= 5 and 0 < done < total:
             self._told = now
-            left = (total - done) / max(rate, 1e-9)
-            self.line(f"         {done:,} of {total:,}, {rate:,.0f} images/s, {clock(left)} left")
+            self.line(f"         {done:,} of {total:,}, {self._pace.told()}".rstrip(", "))
 
     def _first(self, event: Mapping[str, Any]) -> None:
         """Show the groups of a sample; the bar goes on below them."""
@@ -193,6 +200,8 @@ class Screen:
         self._stop()
         suggested = event["suggested"]
         header, lines, n_hidden = k_table(event["k_table"], suggested)
+        if event.get("space"):
+            self.line(f"measured in the reduced space ({event['space']}), where all groups lie farther apart")
         self.table(header, lines, right=header[:-1])
         low = "; of Davies-B. and of the rank sum the lowest" if len(header) > 3 else ""
         self.line(f"* best of its column: the highest{low}", "dim")
@@ -230,26 +239,17 @@ class Screen:
         rest = 2 * seconds["total"] - sum(seconds.values())  # loading libraries and networks above all
         named = {**{name: took for name, took in seconds.items() if name != "total"}, "start": max(rest, 0.0)}
         parts = ", ".join(f"{name} {took:.1f}" for name, took in named.items())
-        speed = f"; {summary['images_per_second']:,.0f} images/s" if summary["images_per_second"] else ""
-        self.line(f"seconds  {seconds['total']:.1f} in all ({parts}){speed}")
+        self.line(f"seconds  {seconds['total']:.1f} in all ({parts}){speed(run.header)}")
         self.line(f"report   {run.path / 'report.html'}")
 
     def _groups(self, run: Run) -> None:
         groups = run.clusters()
-        names = run.images()["path"]
-        total = max(1, sum(group["size"] for group in groups))
-        rows = []
-        for group in sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:30]:
-            central = names[group["exemplars"][0]] if group["exemplars"] else ""
-            quality = f"{group['quality']['silhouette']:.2f}" if group["quality"] else ""
-            share = f"{100 * group['size'] / total:.1f} %"
-            short = central if len(central) < 60 else ".." + central[-58:]
-            rows.append((str(group["name"]), f"{group['size']:,}", share, quality, short))
-        header = ("group", "images", "share", "silhouette", "most typical image")
-        self.table(header, rows, right="images share silhouette")
-        if len(groups) > 30:
-            self.line(f"and {len(groups) - 30} more groups, in the report")
-        self.line("silhouette: 1 = far from all other groups, 0 = no border between them", "dim")
+        titles, lines = group_table(run.header, groups, run.images()["path"])
+        self.table(titles, lines, right=RIGHT)
+        if len(groups) > len(lines):
+            self.line(f"and {len(groups) - len(lines)} more groups, in the report")
+        for line in notes(run.header):
+            self.line(line, "dim")
 
     def _five(self, scores: Mapping[str, Any]) -> None:
         self.line(

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ilk import compute
-from ilk.data.encoded import Encoded, First, OnProgress, release, room
+from ilk.data.encoded import Encoded, First, OnProgress, Speed, release, room
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
 from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
@@ -155,8 +155,8 @@ class _Job:
         self.threads = work.workers + 1 if work.workers > 1 else 1
         self.shard = max(1, min(SHARD, _SHARD_BYTES // max(1, work.width * np.dtype(work.dtype).itemsize)))
         self.flush_at = max(self.shard // 4, self.shard - work.batch_size * (self.threads + 2))
-        self.done = self.n_encoded = self.n_scanned = 0
-        self.scan_seconds = 0.0
+        self.done = self.n_encoded = 0
+        self.speed = Speed()
         self.distinct: dict[bytes, int] = {}  # hash of a readable image -> its row of the features
         self.claimed: set[bytes] = set()
         self.lock = threading.Lock()
@@ -206,7 +206,6 @@ class _Job:
         try:
             if self.tell(self.done, total):
                 raise Interrupted("stopped before the first image")
-            self._show_first()
             with compute.pool(self.threads) as pool:
                 try:
                     self._drive(pool, blocks, running, total)
@@ -223,7 +222,7 @@ class _Job:
             raise
         finally:
             self.memo.save(self.hashes)
-            self.scan_seconds += time.perf_counter() - start
+            self.speed.seconds += time.perf_counter() - start
         self._flush()
 
     def _drive(
@@ -238,7 +237,7 @@ class _Job:
             while len(running) < self.threads + 2 and (rows := next(blocks, None)) is not None:
                 running.add(pool.submit(self._work, rows))
             if not running:
-                return
+                return self._show_first(last=True)
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 running.discard(future)
@@ -256,11 +255,12 @@ class _Job:
 
     def _work(self, rows: npt.NDArray[np.int64]) -> tuple[Block, Rows]:
         """One block, in a worker's thread: read, hash, decode, work."""
+        start = time.perf_counter()
         block = self.source.scan(rows, self._known)
         pixels = block.pixels if block.ok.all() else block.pixels[torch.from_numpy(block.ok)]
-        if not len(pixels):
-            return block, np.zeros((0, self.work.width), self.work.dtype)
-        return block, self.work.apply(pixels)
+        made = self.work.apply(pixels) if len(pixels) else np.zeros((0, self.work.width), self.work.dtype)
+        self.speed.took(time.perf_counter() - start, len(pixels))
+        return block, made
 
     def _known(self, name: bytes) -> bool:
         """Whether an image is done, or in work; if neither, it is the caller's from now on."""
@@ -293,14 +293,13 @@ class _Job:
             if len(self.pending) == self.shard:
                 self._flush()
         self.n_encoded += at
-        self.n_scanned += len(block.index)
         self.done += len(block.index)
         if len(self.pending) >= self.flush_at:
             self._flush()
 
-    def _show_first(self) -> None:
-        """Hand over the rows that were to come first, once, when the last of them is there."""
-        if self.first is None or self.awaited:
+    def _show_first(self, last: bool = False) -> None:
+        """Hand over the rows that were to come first, once: there, and an image was encoded; or at last."""
+        if self.first is None or self.awaited or not (self.n_encoded or last):
             return
         first, self.first = self.first, None
         rows: list[int] = []
@@ -379,7 +378,6 @@ class _Job:
             status[row] = "ok" if rows[at] < 0 else "duplicate"
             rows[at] = row if rows[at] < 0 else rows[at]
         seconds = time.perf_counter() - begin
-        speed = self.n_scanned / self.scan_seconds if self.n_encoded and self.scan_seconds else n / max(seconds, 1e-9)
         shown = [place if at >= 0 else None for place, at in zip(places, position, strict=True)]
         return Encoded(
             features=features,
@@ -391,7 +389,7 @@ class _Job:
             sizes=self.sizes,
             widths=widths,
             heights=heights,
-            images_per_second=speed,
+            images_per_second=self.speed.of(self.n_encoded),
             seconds=seconds,
             n_encoded=self.n_encoded,
             n_cached=max(0, len(rows) - self.n_encoded),

@@ -106,7 +106,7 @@ def collect_directly(
         sizes=np.full(n, c * h * w, np.int64),
         widths=np.full(n, w, np.int32),
         heights=np.full(n, h, np.int32),
-        images_per_second=n / max(seconds, 1e-9),
+        images_per_second=len(rows) / max(seconds, 1e-9),
         seconds=seconds,
         n_encoded=len(rows),
         n_cached=0,

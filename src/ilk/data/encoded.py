@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from ilk.data.sources import THUMB
 from ilk.errors import Interrupted
 from ilk.files.large import release, room
 
-__all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "ThumbSource", "release", "room"]
+__all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "Speed", "ThumbSource", "release", "room"]
 
 OnProgress = Callable[[int, int], bool | None]
 
@@ -65,7 +66,7 @@ class Encoded:
     sizes, widths, heights : ndarray (n,)
         Bytes; pixels as stored (0 = unknown).
     images_per_second : float
-        Of reading, decoding and encoding.
+        Of reading, decoding and encoding the `n_encoded` images; 0 where all were in the cache.
     seconds : float
     n_encoded, n_cached : int
         Distinct images that were encoded now, and that were found in the cache.
@@ -100,3 +101,32 @@ class NoThumbs:
     def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield nothing."""
         return iter(())
+
+
+class Speed:
+    """How fast images are encoded, where some blocks of a source hold none that is new.
+
+    Attributes
+    ----------
+    seconds : float
+        Of the whole, by the clock.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._known = self._new = 0.0  # seconds of all workers with blocks of known images, and with the others
+        self._lock = threading.Lock()
+
+    def took(self, seconds: float, n_new: int) -> None:
+        """Take in what a worker needed for a block with that many new images; thread-safe."""
+        with self._lock:
+            if n_new:
+                self._new += seconds
+            else:
+                self._known += seconds
+
+    def of(self, n_encoded: int) -> float:
+        """Return the images encoded a second; the share of blocks that were all known does not count as time."""
+        if not n_encoded:
+            return 0.0
+        return n_encoded * (self._known + self._new) / max(self.seconds * self._new, 1e-9)

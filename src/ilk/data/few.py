@@ -88,7 +88,7 @@ def collect_few(
         sizes=block.sizes,
         widths=block.widths[twins],
         heights=block.heights[twins],
-        images_per_second=n / max(seconds, 1e-9),
+        images_per_second=len(rows) / max(seconds, 1e-9),
         seconds=seconds,
         n_encoded=len(rows),
         n_cached=0,

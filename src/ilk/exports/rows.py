@@ -28,7 +28,7 @@ class Rows:
     second : (n,) int64
         Next-best group; -1 where there is none.
     confidence, distance, silhouette : (n,) float32
-        NaN where unknown.
+        NaN where unknown. The silhouette is that of the features.
     twin : list of str
         For a duplicate, the image it is a copy of; else empty.
     sizes : (n,) int64
@@ -88,7 +88,10 @@ def gather(run: Run) -> Rows:
         second=column("second", np.int64, NOISE),
         confidence=column("confidence", np.float32, np.nan),
         distance=column("distance", np.float32, np.nan),
-        silhouette=column("silhouette", np.float32, np.nan),
+        # that of an older run is one of the space the groups were sought in, not of the features
+        silhouette=column("silhouette", np.float32, np.nan)
+        if "silhouette_reduced" in found
+        else np.full(n, np.nan, "f4"),
         twin=["" if i is None else path[i] for i in images["twin"]],
         sizes=np.array([size or 0 for size in images["bytes"]], np.int64),
         names={i: "not assigned" if i == NOISE else told.get(i) or f"group {i}" for i in ids},

@@ -163,8 +163,8 @@ def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:
         return record
     record = dict(record)
     thumbs, groups = record.pop("thumbs"), record["groups"]
-    if not any(map(len, thumbs)):
-        return record
+    if not record["left"] or not any(map(len, thumbs)):
+        return record  # the final groups are as soon there; or there are no pictures
     path = folder / _record.FIRST
     with contextlib.suppress(OSError):  # a full disk will be told by what matters more
         report.write_first(path, [f"{group['id']}: {group['size']} of {record['n']}" for group in groups], thumbs)

@@ -33,6 +33,11 @@ class Prediction:
     cluster, second : (n,) int64
         Group and next-best group; -1 = none of these.
     confidence : (n,) float32
+        Probability of the best group.
+    known : (n,) float64
+        Sum of the probabilities of all groups, which is what the threshold tests: below it, cluster is -1.
+    threshold : float
+        0 where the method refuses no image.
     group_names : dict
         Name of every group of the run.
     fine : (n,) int64 or None
@@ -48,6 +53,8 @@ class Prediction:
     cluster: npt.NDArray[np.int64]
     second: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
+    known: npt.NDArray[np.float64]
+    threshold: float
     group_names: dict[int, str]
     fine: npt.NDArray[np.int64] | None = None
     nearest: list[list[dict[str, Any]]] | None = None
@@ -60,13 +67,14 @@ class Prediction:
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return path, cluster, group, confidence, second, status, reason as lists; fine where there is that level."""
+        """Return path, cluster, group, confidence, known, second, status, reason as lists; fine where there is it."""
         fine = {} if self.fine is None else {"fine": self.fine.tolist()}
         return {
             "path": self.names,
             "cluster": self.cluster.tolist(),
             "group": [self.group_names.get(int(c), "none of these") for c in self.cluster],
             "confidence": [round(float(c), 4) for c in self.confidence],
+            "known": self.known.tolist(),
             "second": self.second.tolist(),
             "status": self.status,
             "reason": [reason or "" for reason in self.reasons],
@@ -163,6 +171,8 @@ def predict(
         model.decide(proba),
         np.where(read, second, -1).astype(np.int64),
         proba.max(1).astype(np.float32),
+        model.known_of(proba),
+        float(getattr(model, "threshold", 0)),
         {int(g["id"]): disk.printable(str(g.get("name") or f"group {g['id']}")) for g in run.clusters()},
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,

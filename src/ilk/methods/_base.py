@@ -80,10 +80,18 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
             proba[seen] = self._proba(encoded.features)[encoded.position[seen]]
         return proba
 
+    def known_of(self, proba: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return (n,) how much of each image is known: the sum of its row of `proba` (n, k), to four decimals.
+
+        This is the number that the threshold tests, from 0 (like nothing in any group) to 1. An image between two
+        groups is known all the same.
+        """
+        return np.asarray(np.round(proba.sum(1, dtype=np.float64), 4))
+
     def decide(self, proba: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Return the best group of each row of `proba` (n, k), -1 where the row sums to less than the threshold."""
-        least = max(float(getattr(self, "threshold", 0)) - 1e-6, 1e-9)
-        return np.where(proba.sum(1) >= least, proba.argmax(1), -1).astype(np.int64)
+        """Return the best group of each row of `proba` (n, k), -1 where `known_of` is less than the threshold."""
+        known = (self.known_of(proba) >= float(getattr(self, "threshold", 0))) & proba.any(1)
+        return np.where(known, proba.argmax(1), -1).astype(np.int64)
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
         """Return (n,) int64: the group of every image of `X`, -1 for "none of these" and for unreadable images."""

@@ -44,8 +44,9 @@ class FirstGroups:
     n_clusters : int or "auto"
     seed : int
     tell : callable
-        Gets one record: stage "first", the groups with their ids, sizes and most typical images, and for a picture
-        ``thumbs``, a list with up to 12 thumbnails uint8 (b, 48, 48, 3) of each group, the most typical first.
+        Gets one record: stage "first", the groups with their ids, sizes and most typical images, ``left``, how many
+        images are still to be encoded (0: nobody need see these groups), and for a picture ``thumbs``, a list with up
+        to 12 thumbnails uint8 (b, 48, 48, 3) of each group, the most typical first.
     names : callable
         Names of rows of the source.
     then : callable
@@ -72,9 +73,19 @@ class FirstGroups:
         self._tell = tell
         self._names = names
         self._then = then
+        self._left = n - len(self.rows)
         self._found: dict[int, int] = {}  # row of the source -> first group
         if not len(self.rows):
             then()
+
+    def watching(self, on_progress: Callable[[int, int], bool]) -> Callable[[int, int], bool]:
+        """Return `on_progress` (done, total), through which it is seen how much is left to encode."""
+
+        def progress(done: int, total: int) -> bool:
+            self._left = total - done
+            return on_progress(done, total)
+
+        return progress
 
     def __call__(
         self, rows: Ints, features: npt.NDArray[Any], thumbs: Callable[[Iterable[int]], npt.NDArray[np.uint8]]
@@ -106,7 +117,8 @@ class FirstGroups:
         groups = [self._group(g, rows, mine) for g, mine in enumerate(members)]
         shown = [thumbs(rows[mine[:_SHOWN]]) for mine in members]
         given = self._n_clusters != "auto"
-        self._tell({"stage": "first", "n": m, "k_given": given, "groups": groups, "thumbs": shown})
+        told = {"n": m, "k_given": given, "left": self._left, "groups": groups, "thumbs": shown}
+        self._tell({"stage": "first", **told})
 
     def _group(self, group: int, rows: Ints, mine: Ints) -> dict[str, Any]:
         return {"id": group, "size": len(mine), "examples": self._names(rows[mine[:_EXAMPLES]])}

@@ -159,6 +159,8 @@ class OnFeatures(ImageClusterer):
         self.pictures_ = dict(found.pictures)
         self.space_ = space.rows
         self.embedding_ = space.rows if found.embedding is None else found.embedding
+        own = f"{type(self).__name__}, {self.embedding_.shape[1]} dimensions"
+        self.reduced_: str | None = None if self.embedding_ is self.space_ else own
         self.cluster_centers_ = centers(self.encoded_.features, found.labels, self.n_clusters_)
         self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
         at = self.encoded_.position

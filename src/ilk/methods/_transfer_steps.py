@@ -105,6 +105,14 @@ def reduce_space(
     return embedding, []
 
 
+def reduction(reducer: Any, space: Floats, embedding: npt.NDArray[Any]) -> str | None:
+    """Return what `embedding`, made by `reduce_space`, is called; None where it is the features or their `space`."""
+    if embedding is space or (isinstance(reducer, str) and reducer != "umap"):
+        return None
+    name = "UMAP" if isinstance(reducer, str) else type(reducer).__name__
+    return f"{name}, {embedding.shape[1]} dimensions"
+
+
 def group(
     x: Floats, k: int | None, clusterer: Any, n_init: int, seed: int, graph: Graph | None = None, votes: int = 15
 ) -> Grouping:

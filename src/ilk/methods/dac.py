@@ -256,6 +256,7 @@ class DAC(ImageClusterer):
         self.n_clusters_ = int(self.n_clusters)
         self.device_ = str(pool.device)
         self.space_ = self.embedding_ = features.astype(np.float32)
+        self.learned_ = True
         self.label_means_ = centers(features, labels, self.n_clusters_)
         self.labels_, self.probabilities_ = spread(self.encoded_, labels, watch.shares(features))
         self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)

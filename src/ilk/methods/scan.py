@@ -249,6 +249,7 @@ class SCAN(ImageClusterer):
         self.labels_, self.probabilities_ = spread(self.encoded_, labels, proba)
         self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)
         self.embedding_ = proba
+        self.reduced_ = "the network's group probabilities"
         with torch.no_grad():
             rows = torch.from_numpy(np.asarray(features, np.float32)).to(pool.device)
             self.space_ = net.heads.prepared(rows).cpu().numpy()

@@ -87,6 +87,8 @@ class TransferClustering(ImageClusterer):
         Row of the source of every image that votes.
     space_, embedding_ : (m, p), (m, e) float32
         PCA space, and the space the groups were sought in; one row per distinct readable image.
+    reduced_ : str or None
+        What the latter is called where it is a reduction of the features ("UMAP, 10 dimensions").
 
     Notes
     -----
@@ -195,8 +197,9 @@ class TransferClustering(ImageClusterer):
             name, inner = raw.encoder_of(own, self.encoder, inner)
             load_encoder(self, source, tell, name, self.weights, inner)
             with tell.stage("encode"):
+                progress = first.watching(tell.progress)
                 self.encoded_ = encoders.encode(
-                    source, self.encoder_, cache=self._cache(), on_progress=tell.progress, first=first
+                    source, self.encoder_, cache=self._cache(), on_progress=progress, first=first
                 )
         self.notes_ += self.encoded_.notes
         features = self.encoded_.features
@@ -212,6 +215,7 @@ class TransferClustering(ImageClusterer):
                 self.space_, features, self.graph_, table["reducer"], table, self.random_state
             )
             self.notes_ += notes
+            self.reduced_ = steps.reduction(table["reducer"], self.space_, self.embedding_)
         with tell.stage("cluster"):
             self._group(table, tell, first)
         return self
@@ -236,6 +240,7 @@ class TransferClustering(ImageClusterer):
                 self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
             if choice := self.k_choice_:
                 told = {"k_table": choice.table, "suggested": choice.suggested(), "clear": choice.clear}
+                told["space"] = self.reduced_
                 tell({"stage": "choose", **told, "why": choice.why})
                 k = choice.natural
         elif k is not None:

@@ -23,7 +23,7 @@ MAX_PIXELS = 60_000_000  # of a plot: 180 MB of memory
 
 APART = {
     "silhouettes": (
-        "Silhouette of every image",
+        "Silhouette of every image, in the features",
         "One block per group, as high as the group is large; what reaches far to the right is far from other groups.",
     ),
     "similarity": (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk.report.words import finite
+from ilk.report.words import apart, finite
 from ilk.runs import Run
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +21,11 @@ NOISE = -1
 
 @dataclass
 class Group:
-    """One group; `members` are all its images, `central` and `borderline` those to show, best first."""
+    """One group; `members` are all its images, `central` and `borderline` those to show, best first.
+
+    The mean silhouette of its images is that of the features; `reduced` is that of the reduced space, where there is
+    one.
+    """
 
     id: int
     name: str
@@ -29,8 +33,10 @@ class Group:
     exemplars: list[int]
     edge: list[int]
     silhouette: float | None
+    reduced: float | None
     confidence: float | None
     nearest: int | None
+    word: str  # how far apart it stands
 
     @property
     def size(self) -> int:
@@ -48,7 +54,11 @@ class Group:
 
 @dataclass
 class Facts:
-    """A run's tables as arrays; all arrays have one entry per image of images.parquet."""
+    """A run's tables as arrays; all arrays have one entry per image of images.parquet.
+
+    Silhouettes are those of the features, and of the reduced space. Older runs have one only, of the space that their
+    groups were sought in: it stands as `reduced`.
+    """
 
     header: dict[str, Any]
     paths: list[str]
@@ -58,6 +68,7 @@ class Facts:
     distance: Floats
     confidence: Floats
     silhouette: Floats
+    reduced: Floats
     duplicate: npt.NDArray[np.bool_]
     twin: Indices
     longest: int
@@ -67,6 +78,12 @@ class Facts:
     def summary(self) -> dict[str, Any]:
         """The summary that the command printed, or an empty dict."""
         return dict(self.header.get("summary") or {})
+
+    @property
+    def sample(self) -> int | None:
+        """To how many images the distances of the silhouettes (of the features) are; None: to all."""
+        told = finite(((self.header.get("quality") or {}).get("silhouette") or {}).get("sample"))
+        return None if told is None else int(told)
 
     @cached_property
     def n_readable(self) -> int:
@@ -104,6 +121,7 @@ def gather(run: Run) -> Facts:
     labels = np.full(n, -2, np.int64)
     labels[where] = np.asarray(rows["cluster"], np.int64)
     nothing: list[Any] = [None] * n
+    both = "silhouette_reduced" in rows
     status = [str(s) for s in images.get("status", ["ok"] * n)]
     facts = Facts(
         header=run.header,
@@ -113,7 +131,8 @@ def gather(run: Run) -> Facts:
         labels=labels,
         distance=_column(rows, "distance", where, n),
         confidence=_column(rows, "confidence", where, n),
-        silhouette=_column(rows, "silhouette", where, n),
+        silhouette=_column(rows, "silhouette" if both else "", where, n),
+        reduced=_column(rows, "silhouette_reduced" if both else "silhouette", where, n),
         duplicate=np.asarray([s == "duplicate" for s in status], bool),
         twin=np.asarray([-1 if t is None else t for t in images.get("twin", nothing)], np.int64),
         longest=_longest(images),
@@ -157,15 +176,20 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
         for key in ("exemplars", "borderline")
     }
     nearest = record.get("nearest")
+    both = "silhouette_reduced" in quality
+    silhouette = _mean(quality.get("silhouette") if both else None, facts.silhouette[members])
+    confidence = _mean(quality.get("confidence"), facts.confidence[members])
     return Group(
         id=group_id,
         name=str(record.get("name") or ""),
         members=members,
         exemplars=mine["exemplars"],
         edge=mine["borderline"],
-        silhouette=_mean(quality.get("silhouette"), facts.silhouette[members]),
-        confidence=_mean(quality.get("confidence"), facts.confidence[members]),
+        silhouette=silhouette,
+        reduced=_mean(quality.get("silhouette_reduced"), facts.reduced[members]),
+        confidence=confidence,
         nearest=int(nearest) if nearest is not None and nearest >= 0 else None,
+        word=apart(facts.header, silhouette, confidence) if group_id != NOISE else "",
     )
 
 

@@ -41,9 +41,9 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
             "share": words.share(g.size, facts.n_readable),
             "percent": round(100 * g.size / largest, 2),
             "silhouette": None if g.id == NOISE else g.silhouette,
-            "silhouette_word": "" if g.id == NOISE else words.silhouette_word(g.silhouette),
+            "reduced": None if g.id == NOISE else g.reduced,
+            "word": g.word,
             "confidence": None if g.id == NOISE else g.confidence,
-            "confidence_word": "" if g.id == NOISE else words.confidence_word(g.confidence),
             "nearest": None,
             "majority": words.shortened(majority[g.id], 80) if g.id in majority else None,
         }

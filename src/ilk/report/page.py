@@ -111,6 +111,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "head": _head(run, facts),
         "warnings": _warnings(facts),
         "groups": views,
+        "apart_means": words.meaning() if words.calibrated(facts.header) else "",
         "pixelated": pictures.small,
         "pictures_note": pictures.note,
         "labelled": MAX_LABELS if facts.n_groups > MAX_LABELS else 0,

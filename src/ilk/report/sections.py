@@ -51,6 +51,7 @@ def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
         "asked": asked if isinstance(asked, int) else None,
         "is_clear": clear if isinstance(clear, bool) else None,
         "why": words.plain(told.get("why") or "", 600),
+        "space": words.plain(told.get("space") or "", 100),
         "columns": [_heading(c) for c in columns],
         "rows": [
             {
@@ -162,10 +163,23 @@ def how_view(run: Run, facts: Facts) -> dict[str, Any]:
         "more_parameters": max(0, len(names) - MAX_PARAMETERS),
         "facts": [(key, words.plain(value)) for key, value in facts_of_run.items() if value not in (None, "")],
         "seconds": _seconds(facts),
-        "rate": words.finite(facts.summary.get("images_per_second")),
+        "rate": _rate(facts),
         "command": words.shortened(words.command_line(header.get("command")), 4000),
         "versions": [(str(k), words.plain(v)) for k, v in list((header.get("versions") or {}).items())[:100]],
     }
+
+
+def _rate(facts: Facts) -> str:
+    """Return how fast images were decoded and encoded, and how many of them came from the cache."""
+    rate = words.finite(facts.summary.get("images_per_second"))
+    told = facts.header.get("encoded") or {}
+    now, cached = (words.finite(told.get(key)) or 0 for key in ("now", "cached"))
+    if cached and not now:
+        return "all images from the cache"
+    if not rate:
+        return ""
+    rest = f", {words.count(cached)} of {words.count(now + cached)} from the cache" if cached else ""
+    return f"{rate:,.0f} images/s decoded and encoded{rest}"
 
 
 def _encoder(facts: Facts) -> dict[str, Any] | None:

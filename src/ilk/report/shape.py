@@ -12,7 +12,7 @@ from scipy.spatial.distance import squareform
 from ilk.errors import RunError
 from ilk.report.facts import NOISE, Facts, Group
 from ilk.report.marks import LIGHT, framed, labelled
-from ilk.report.words import counted, share
+from ilk.report.words import count, counted, share
 from ilk.runs import Run
 
 MAX_BARS = 40
@@ -64,9 +64,11 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
     axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9, labelpad=26)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    title = f"Silhouette of every image, by group (mean {mean:.2f}, dashed)"
+    title = f"Silhouette of every image in the features, by group (mean {mean:.2f}, dashed)"
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
     note = "−1: lies in another group, 0: on the border, 1: far from all others; numbers: mean of the group."
+    if sample := facts.sample:
+        note += f"\nDistances are to {count(sample)} images that stand for all."
     if lowest < 0:
         note += "\nRed: images that lie nearer to another group."
     if rest:

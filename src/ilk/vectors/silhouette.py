@@ -1,4 +1,4 @@
-"""Silhouettes: exact, on a stratified sample, and simplified (distances to centres only).
+"""Silhouettes: exact, by a stratified sample, and simplified (distances to centres only).
 
 Labels are integers; rows labelled −1 are noise: they take no part, and their own silhouette is 0.
 """
@@ -14,9 +14,17 @@ from ilk.vectors.rows import Matrix, Rows, check_count, check_labels, group_sums
 __all__ = ["silhouette_samples", "silhouette_score", "simplified_silhouette"]
 
 _QUERIES = 256
+_ENOUGH = 32  # rows that stand for a cluster at least, where it has them
 
 
-def silhouette_samples(x: Matrix, labels: Matrix, *, chunk_bytes: int | None = None) -> Tensor:
+def silhouette_samples(
+    x: Matrix,
+    labels: Matrix,
+    *,
+    sample_size: int | None = None,
+    generator: torch.Generator | None = None,
+    chunk_bytes: int | None = None,
+) -> Tensor:
     """Return (b − a) / max(a, b) per row: a, b = mean distance to the own and to the nearest other cluster.
 
     Parameters
@@ -24,6 +32,11 @@ def silhouette_samples(x: Matrix, labels: Matrix, *, chunk_bytes: int | None = N
     x : Tensor or ndarray (n, d), float
     labels : Tensor or ndarray (n,), integer
         −1 is noise: ignored, silhouette 0.
+    sample_size : int, optional
+        Every row gets its value, but its mean distances are to a random sample of about so many rows: of each cluster
+        its share, and at least 32 where it has them. None: to all rows.
+    generator : torch.Generator, optional
+        Source of the sample; None means a fresh CPU generator with seed 0.
     chunk_bytes : int, optional
         Bound for each block of distances; None: 16 MiB, on a GPU 256 MiB.
 
@@ -41,7 +54,8 @@ def silhouette_samples(x: Matrix, labels: Matrix, *, chunk_bytes: int | None = N
 
     Notes
     -----
-    2·n²·d FLOPs and n² square roots; memory O(`chunk_bytes` + n·d + 256·k).
+    2·n²·d FLOPs and n² square roots, with a sample of s rows 2·n·s·d and n·s; memory O(`chunk_bytes` + n·d + 256·k),
+    with a sample O(`chunk_bytes` + s·d + 256·k): `x` may be a memmap.
 
     References
     ----------
@@ -56,11 +70,14 @@ def silhouette_samples(x: Matrix, labels: Matrix, *, chunk_bytes: int | None = N
     """
     rows = Rows.of(x)
     labels = check_labels(labels, rows)
-    mean, _ = rows.moments()
+    mean = rows.moments()[0].to(rows.dtype)
     kept = (labels >= 0).nonzero()[:, 0]
     own = cluster_numbers(labels[kept])
+    chosen = torch.arange(len(kept), device=rows.device)
+    if sample_size is not None and check_count(sample_size, "sample_size", 2) < len(kept):
+        chosen = _stratified(own.cpu(), torch.bincount(own).cpu(), sample_size, generator, _ENOUGH).to(rows.device)
     out = torch.zeros(len(rows), dtype=rows.dtype, device=rows.device)
-    out[kept] = _exact(rows.take(kept) - mean.to(rows.dtype), own, rows, chunk_bytes)
+    out[kept] = _by_distances(rows, kept, mean, own, chosen, chunk_bytes)
     return out
 
 
@@ -77,37 +94,52 @@ def cluster_numbers(labels: Tensor) -> Tensor:
     return numbers
 
 
-def _exact(data: Tensor, own: Tensor, rows: Rows, chunk_bytes: int | None) -> Tensor:
-    n, k = len(data), int(own.max()) + 1
-    sizes = torch.bincount(own, minlength=k).to(data.dtype)
-    square = (data * data).sum(1, keepdim=True)
-    ones = torch.ones_like(square)
-    left, right = torch.cat([data, square, ones], 1), torch.cat([-2 * data, ones, square], 1)
+def _by_distances(
+    rows: Rows, kept: Tensor, mean: Tensor, own: Tensor, chosen: Tensor, chunk_bytes: int | None
+) -> Tensor:
+    """Return the silhouettes of the rows `kept`, of clusters `own`, by their distances to those of them at `chosen`."""
+    n, k = len(kept), int(own.max()) + 1
+    others, group = rows.take(kept[chosen]) - mean, own[chosen]
+    left = torch.cat([others, (others * others).sum(1, keepdim=True), torch.ones_like(others[:, :1])], 1)
+    del others
+    place = torch.full((n,), -1, device=rows.device).scatter_(0, chosen, torch.arange(len(chosen)).to(chosen))
+    sizes = torch.bincount(group, minlength=k).to(rows.dtype)
+    alone = torch.bincount(own, minlength=k) == 1
     width = min(_QUERIES, n)
     height = rows.step(width, chunk_bytes)
-    buffer = data.new_empty(height * width)
-    out = torch.empty_like(square[:, 0])
+    buffer = left.new_empty(height * width)
+    out = left.new_empty(n)
     for start in range(0, n, width):
-        queries = right[start : start + width]
-        here = torch.arange(start, start + len(queries), device=data.device)
-        sums = torch.zeros(k, len(queries), dtype=torch.float64, device=data.device)
-        for first in range(0, n, height):
+        stop = min(start + width, n)
+        offset, here = rows.take(kept[start:stop]) - mean, place[start:stop]
+        right = torch.cat([-2 * offset, torch.ones_like(offset[:, :1]), (offset * offset).sum(1, keepdim=True)], 1)
+        sums = torch.zeros(k, stop - start, dtype=torch.float64, device=rows.device)
+        for first in range(0, len(left), height):
             block = left[first : first + height]
-            shape = (len(block), len(queries))
-            distance = torch.mm(block, queries.T, out=buffer[: shape[0] * shape[1]].view(shape))
+            shape = (len(block), stop - start)
+            distance = torch.mm(block, right.T, out=buffer[: shape[0] * shape[1]].view(shape))
             distance.clamp_(min=0).sqrt_()
-            inside = here[(here >= first) & (here < first + len(block))]
-            distance[inside - first, inside - start] = 0.0
-            sums += group_sums(distance, own[first : first + height], k)
-        out[here] = silhouettes_from_sums(sums, own[here], sizes)
+            inside = ((here >= first) & (here < first + len(block))).nonzero()[:, 0]
+            distance[here[inside] - first, inside] = 0.0
+            sums += group_sums(distance, group[first : first + height], k)
+        mine = own[start:stop]
+        out[start:stop] = silhouettes_from_sums(sums, mine, sizes, alone, sizes[mine] - (here >= 0).to(sizes.dtype))
     return out
 
 
-def silhouettes_from_sums(sums: Tensor, own: Tensor, sizes: Tensor) -> Tensor:
-    """Return silhouettes (q,) from the sums of distances to each cluster (k, q)."""
-    within = sums.gather(0, own[None])[0] / (sizes[own] - 1).clamp_min(1)
-    others = (sums / sizes[:, None]).scatter_(0, own[None], torch.inf)
-    return _ratio(within, others.amin(0), sizes[own] == 1).to(sizes.dtype)
+def silhouettes_from_sums(
+    sums: Tensor, own: Tensor, sizes: Tensor, alone: Tensor | None = None, others: Tensor | None = None
+) -> Tensor:
+    """Return silhouettes (q,) from the sums of distances to each cluster (k, q) of `sizes` (k,) rows.
+
+    `alone` (k,) tells the clusters of one row, `others` (q,) how many rows of its own cluster a row was measured to;
+    by default all but itself.
+    """
+    alone = sizes == 1 if alone is None else alone
+    others = sizes[own] - 1 if others is None else others
+    within = sums.gather(0, own[None])[0] / others.clamp_min(1)
+    apart = (sums / sizes[:, None]).scatter_(0, own[None], torch.inf)
+    return _ratio(within, apart.amin(0), alone[own]).to(sizes.dtype)
 
 
 def _ratio(within: Tensor, between: Tensor, alone: Tensor) -> Tensor:
@@ -164,13 +196,15 @@ def silhouette_score(
     return float((means * sizes).sum() / sizes.sum())
 
 
-def _stratified(own: Tensor, sizes: Tensor, sample_size: int, generator: torch.Generator | None) -> Tensor:
-    """Return ascending indices of a sample that holds min(2, size) or more rows of each cluster."""
+def _stratified(
+    own: Tensor, sizes: Tensor, sample_size: int, generator: torch.Generator | None, least: int = 2
+) -> Tensor:
+    """Return ascending indices of a sample that holds min(least, size) or more rows of each cluster."""
     generator = generator or torch.Generator().manual_seed(0)
     shuffled = torch.randperm(len(own), generator=generator, device=generator.device).cpu()
     order = shuffled[own[shuffled].argsort(stable=True)]  # cluster by cluster, at random inside
     place = torch.arange(len(own)) - (sizes.cumsum(0) - sizes)[own[order]]
-    share = torch.maximum(sizes * sample_size // len(own), sizes.clamp_max(2))
+    share = torch.maximum(sizes * sample_size // len(own), sizes.clamp_max(least))
     return order[place < share[own[order]]].sort()[0]
 
 

@@ -1,0 +1,66 @@
+"""The table of groups as a person reads it, and what its numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ilk.report.words import apart, calibrated, meaning
+
+__all__ = ["RIGHT", "group_table", "notes"]
+
+RIGHT = "images share silhouette confidence"
+_HEADER = ("group", "images", "share", "silhouette", "confidence", "stands", "most typical image")
+_SHOWN = 30
+
+
+def group_table(
+    header: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return titles, and a line for each of the largest groups, the largest first, what was not assigned last.
+
+    Parameters
+    ----------
+    header
+        run.json. A column of which an older run, or one with learned features, has nothing to say is left out.
+    groups
+        clusters.json.
+    names
+        Of all images.
+    """
+    total = max(1, sum(group["size"] for group in groups))
+    largest = sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:_SHOWN]
+    lines = [_line(header, group, total, names) for group in largest]
+    told = [i for i in range(len(_HEADER)) if i < 3 or any(line[i] for line in lines)]
+    return [_HEADER[i] for i in told], [[line[i] for i in told] for line in lines]
+
+
+def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names: Sequence[str]) -> list[str]:
+    central = names[group["exemplars"][0]] if group["exemplars"] else ""
+    quality = group["quality"] or {}
+    silhouette = quality.get("silhouette") if "silhouette_reduced" in quality else None
+    confidence = quality.get("confidence")
+    return [
+        str(group["name"]),
+        f"{group['size']:,}",
+        f"{100 * group['size'] / total:.1f} %",
+        *("" if value is None else f"{value:.2f}" for value in (silhouette, confidence)),
+        apart(header, silhouette, confidence),
+        central if len(central) < 60 else ".." + central[-58:],
+    ]
+
+
+def notes(header: Mapping[str, Any]) -> list[str]:
+    """Return lines that say what the numbers of the table are; none for an older run."""
+    told = (header.get("quality") or {}).get("silhouette")
+    if not told:
+        return []
+    sample = f" (distances to {told['sample']:,} images that stand for all)" if told["sample"] else ""
+    where = (
+        "in the features" if calibrated(header) else "in the features learned for these groups, which sets any apart"
+    )
+    lines = [
+        f"silhouette: {where}{sample}; 1 = far from all other groups, 0 = no border between them",
+        "confidence: the probability of the own group, as predict says it of a new image; not that of being right",
+    ]
+    return [*lines, f"stands: {meaning()}"] if calibrated(header) else lines
