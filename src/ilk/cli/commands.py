@@ -270,7 +270,9 @@ def info(
     else:
         from ilk import runs
 
-        screen.run(runs.load_run(Path(os.fspath(run or "."))))
+        opened = runs.load_run(Path(os.fspath(run or ".")))
+        with runs.needed(opened):
+            screen.run(opened)
 
 
 @app.command(short_help="Methods x data x seeds beside published figures.")

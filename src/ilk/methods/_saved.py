@@ -20,8 +20,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 import ilk
-from ilk import compute
-from ilk.data.shards import write_whole
+from ilk import compute, disk
 from ilk.errors import ArgumentError, DataError, NotEnoughMemory, RunError
 from ilk.methods._rebuilding import OF_A_MACHINE, rebuild
 
@@ -65,10 +64,11 @@ def write(model: Any, path: Path, own: bool) -> None:
     start, stop = _place(data)
     data[start:stop] = hashlib.blake2b(data, digest_size=32).hexdigest().encode()
     try:
-        write_whole(path, bytes(data))
-    except DataError as error:
-        reason = getattr(error.__context__, "strerror", None) or error
-        raise RunError(f"cannot write {path}: {reason}. Choose another place for the model.") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with disk.output(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}. Choose another place for the model.") from None
 
 
 def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any) -> Any:
@@ -105,7 +105,8 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         data[start:stop] = _BLANK.encode()
         if hashlib.blake2b(data, digest_size=32).hexdigest() != told:
             raise ValueError("its checksum differs: other bytes than were written")
-        about = json.loads(json.loads(data[8 : 8 + _length(data)])["__metadata__"][_KEY])
+        header = disk.parse_json(bytes(data[8 : 8 + _length(data)]))
+        about = disk.parse_json(header["__metadata__"][_KEY].encode())
         if not isinstance(about, dict) or not isinstance(about.get("format"), int):
             raise ValueError("no version number")
         if about["format"] > FORMAT:
@@ -117,7 +118,7 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         if wrong or not 0 <= about["weights"] <= _MOST_WEIGHTS:
             raise ValueError(f"no {', '.join(wrong) or 'sound number of weights'}")
         arrays: dict[str, npt.NDArray[Any]] = load(bytes(data))
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
     return about, arrays
 
@@ -130,8 +131,7 @@ def _bytes(path: Path) -> bytearray:
         size = path.stat().st_size
         if 4 * size > compute.free_memory():
             raise NotEnoughMemory(f"{path} has {size / 1e9:.1f} GB, and reading it takes four times as much memory.")
-        with path.open("rb") as file:
-            return bytearray(file.read(size))
+        return bytearray(disk.read_bytes(path, size, follow=True))
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
 

@@ -90,7 +90,15 @@ def probe(
     tell: OnEvent = on_event or (lambda event: None)
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     schedule = Schedule(epochs=_whole("epochs", epochs))
-    model = methods.registered(run.header["method"], cls).from_state(run.state(), device=device, cache=cache)
+    model = methods.rebuild(
+        methods.registered(run.header["method"], cls),
+        run.state(),
+        f"the model in {run.path}",
+        runs.AGAIN,
+        params=run.header["params"],
+        device=device,
+        cache=cache,
+    )
     if not hasattr(model, "views") or getattr(model, "network_", None) is None:
         raise ArgumentError(
             f"{run.path} has no network with layers to probe: method {run.header['method']} trained none."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import disk
-from ilk.errors import RunError
+from ilk.errors import IlkError, RunError
 from ilk.runs import shapes
 from ilk.runs.figures import load_figures
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 from ilk.runs.tables import count_rows, read_table
 
-__all__ = ["SCHEMA", "Run", "load_run", "read_header"]
+__all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 
 SCHEMA = 1
 _IMAGES = {"index": "whole", "path": "text", "bytes": "whole", "width": "whole", "height": "whole", "status": "text"}
@@ -172,7 +173,10 @@ class Run:
 
     def _n(self) -> int:
         """Number of files of the source, from the foot of the table."""
-        return int(self._read("images.parquet", count_rows))
+        n = int(self._read("images.parquet", count_rows))
+        if self.header["source"].get("n", n) != n:
+            raise self._damaged("images.parquet", ValueError(f"{n:,} rows; run.json says otherwise"))
+        return n
 
     def _by_image(self, column: str) -> npt.NDArray[np.int64]:
         table = self.assignments()
@@ -226,6 +230,18 @@ def _assignments(path: Path, n: int) -> dict[str, list[Any]]:
         if not all(isinstance(i, int) and -2 < i < 2**31 for i in table[name]):
             raise ValueError(f"column {name} holds what is no group")
     return table
+
+
+@contextlib.contextmanager
+def needed(run: Run) -> Iterator[None]:
+    """Whatever is missing in the block from what `run` says is a `RunError`: for showing runs of whatever age."""
+    try:
+        yield
+    except IlkError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"it says nothing of {error}" if isinstance(error, KeyError) else short(error)
+        raise RunError(f"{run.path} cannot be shown: {what}. {AGAIN}") from None
 
 
 def load_run(path: str | Path) -> Run:
