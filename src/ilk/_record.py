@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,20 @@ from ilk.errors import ArgumentError, MissingDependency, RunError
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 FIRST = "first-groups.png"  # only as long as the job runs
 
+Looks = dict[int, list[dict[str, Any]]]
+Name = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], tuple[Looks, list[str], float]]
+
 
 def write(
-    writer: runs.RunWriter, model: Any, images: Any, source: Any, seconds: dict[str, float], begin: float
+    writer: runs.RunWriter,
+    model: Any,
+    images: Any,
+    source: Any,
+    seconds: dict[str, float],
+    begin: float,
+    name: Name | None = None,
 ) -> None:
-    """Write everything a run folder holds, except scores."""
+    """Write everything a run folder holds, except scores; `name` finds words for the groups."""
     started = time.perf_counter()
     encoded = model.encoded_
     rows = encoded.rows  # the source's index of every row of the features
@@ -36,9 +45,14 @@ def write(
     confidence = getattr(model, "confidence_", None)
     confidence = model.probabilities_.max(1) if confidence is None else confidence
     told = describe(model.embedding_, labels[rows], confidence[rows])
+    looks: Looks = {}
+    if name is not None:
+        looks, notes, seconds["name"] = name(labels[rows], told.distance)
+        started += seconds["name"]
+        writer.update(warnings=[*writer.header["warnings"], *notes])
     _images(writer, encoded, images.names())
     _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
-    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position))
+    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position, looks))
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
         writer.json("k_table.json", choice.table)
@@ -127,6 +141,7 @@ def _clusters(
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     position: npt.NDArray[np.int64],
+    looks: Looks,
 ) -> list[dict[str, Any]]:
     """Groups with the source's image indices instead of feature rows, and sizes that count duplicates."""
     read = position >= 0
@@ -134,6 +149,7 @@ def _clusters(
         {
             **group,
             "size": int(((labels == group["id"]) & read).sum()),
+            "looks_like": looks.get(group["id"], []),
             "exemplars": rows[group["exemplars"]].tolist(),
             "borderline": rows[np.asarray(group["borderline"], np.int64)].tolist(),
         }
@@ -246,6 +262,10 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
         "n_duplicates": sum(status == "duplicate" for status in encoded.status),
         "n_clusters": int(model.n_clusters_),
         "sizes": np.bincount(labels[labels >= 0], minlength=model.n_clusters_).tolist(),
+        "groups": [
+            {"id": group["id"], "name": group["name"], "size": group["size"], "looks_like": group["looks_like"]}
+            for group in runs.Run(writer.folder, writer.header).clusters()
+        ],
         "k_table": choice.table if choice else [],
         "suggested": choice.suggested() if choice else {"coarse": None, "natural": None, "fine": None},
         "scores": None,

@@ -8,14 +8,14 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ilk import _record, encoders, methods, report, runs, scoring
 from ilk.data import open_images
 from ilk.errors import DataError, IlkError, Interrupted, RunError
-from ilk.jobs import asking
+from ilk.jobs import asking, naming
 
 __all__ = ["cluster", "default_run"]
 
@@ -30,6 +30,8 @@ def cluster(
     options: Mapping[str, Any] | None = None,
     split: str = "all",
     labels: str = "auto",
+    names: bool = True,
+    words: str | Path | Sequence[str] | None = None,
     overwrite: bool = False,
     command: str | None = None,
     max_seconds: float | None = None,
@@ -52,6 +54,10 @@ def cluster(
         "all", "train" or "test", where the source has such parts.
     labels
         Where true labels are, for the scores that are computed after the run is finished; "none" for no scores.
+    names
+        Whether to say of each group what its images look like, as far as a classifier of ImageNet's classes knows.
+    words
+        A text file with one word a line, or the words: the only ones to choose from.
     overwrite
         Replace a finished or unfinished run of the same name.
     command
@@ -85,8 +91,10 @@ def cluster(
     images = open_images(source, split)
     labels = asking.checked_labels(labels, getattr(images, "kind", "array"))
     asking.check_count(len(images), getattr(model, "n_clusters", "auto"))
+    chosen = naming.words_of(words) if names else None
     seconds = {"list": time.perf_counter() - begin}
     header = _header(images, source, split, method, model, labels, command)
+    header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
     notes = asking.notes(images, source)
     tell(
@@ -110,7 +118,9 @@ def cluster(
         checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds, start=start_from)
         _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
-        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds)
+        cache = (options or {}).get("cache") or writer.folder / "cache"
+        name = naming.Namer(model, images, chosen, cache, tell) if names else None
+        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds, name)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
     except OSError as error:

@@ -59,7 +59,7 @@ class Run:
         return self._table("assignments.parquet", _ASSIGNMENTS)
 
     def clusters(self) -> list[dict[str, Any]]:
-        """Groups by id: id, name, size, exemplars, borderline, quality."""
+        """Groups by id: id, name, size, exemplars, borderline, quality, nearest, looks_like (see `ilk.runs.names`)."""
         return self._rows("clusters.json")
 
     def k_table(self) -> list[dict[str, Any]]:
