@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training"}
-_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained"}
+_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training", "name": "naming"}
+_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained", "name": "named"}
 
 
 class _Console(Console):
@@ -236,8 +236,11 @@ class Screen:
         self.line(f"report   {run.path / 'report.html'}")
 
     def _groups(self, run: Run) -> None:
+        from ilk.runs import guessed, plain_name
+
         groups = run.clusters()
         names = run.images()["path"]
+        with_words = any(map(guessed, groups))
         total = max(1, sum(group["size"] for group in groups))
         rows = []
         for group in sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:30]:
@@ -245,8 +248,9 @@ class Screen:
             quality = f"{group['quality']['silhouette']:.2f}" if group["quality"] else ""
             share = f"{100 * group['size'] / total:.1f} %"
             short = central if len(central) < 60 else ".." + central[-58:]
-            rows.append((str(group["name"]), f"{group['size']:,}", share, quality, short))
-        header = ("group", "images", "share", "silhouette", "most typical image")
+            words = [", ".join(guessed(group))] if with_words else []
+            rows.append((plain_name(group), *words, f"{group['size']:,}", share, quality, short))
+        header = ("group", *["looks like"] * with_words, "images", "share", "silhouette", "most typical image")
         self.table(header, rows, right="images share silhouette")
         if len(groups) > 30:
             self.line(f"and {len(groups) - 30} more groups, in the report")

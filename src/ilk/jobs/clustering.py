@@ -96,17 +96,7 @@ def cluster(
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    notes = asking.notes(images, source)
-    tell(
-        {
-            "event": "found",
-            "n": len(images),
-            "what": asking.what(images),
-            "notes": notes,
-            "seconds": seconds["list"],
-            "run": str(path),
-        }
-    )
+    tell(_found(images, source, seconds["list"], path))
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         tell({"event": "already", "run": str(path)})
@@ -135,6 +125,12 @@ def cluster(
     run = _scored(run, labels, images)
     tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
+
+
+def _found(images: Any, source: Any, seconds: float, path: Path) -> dict[str, Any]:
+    """Return the event that says what there is to group."""
+    notes, told = asking.notes(images, source), asking.what(images)
+    return {"event": "found", "n": len(images), "what": told, "notes": notes, "seconds": seconds, "run": str(path)}
 
 
 def _model(method: str, options: Mapping[str, Any]) -> Any:

@@ -39,7 +39,7 @@ def identity(names: bool, words: Sequence[str] | None) -> dict[str, Any]:
     """Return what makes a job with these names another job than the usual one; nothing for the usual one.
 
     >>> identity(True, None), identity(False, None), identity(True, ["cat", "dog"])
-    ({}, {'names': False}, {'words': '2 words (6c31fb7b)'})
+    ({}, {'names': False}, {'words': '2 words (8c979c66)'})
     """
     if not names:
         return {"names": False}

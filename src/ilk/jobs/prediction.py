@@ -133,6 +133,6 @@ def predict(
         model.decide(proba),
         np.where(read, second, -1).astype(np.int64),
         proba.max(1).astype(np.float32),
-        {int(g["id"]): str(g["name"]) for g in run.clusters()},
+        {int(g["id"]): runs.shown_name(g) for g in run.clusters()},
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
     )

@@ -67,8 +67,9 @@ def name_groups(
     asked = words is not None
     small = is_small(source)
     if small is not None:
-        told = f"no words for groups: the network has learned photos, and these images are small ({small[1]} × {small[0]})"
-        return Named(notes=[told] if asked else [])
+        size = f"{small[1]} × {small[0]}"
+        why = f"no words for groups: the network has learned photos, and these images are small ({size})"
+        return Named(notes=[why] if asked else [])
     vocabulary, unknown = (imagenet(), []) if words is None else own(words)
     notes = [f"words that the network does not know, and never uses: {_listed(unknown)}"] if unknown else []
     seen = classified(encoder, source, encoded, labels, distance, device=device, cache=cache)

@@ -5,7 +5,6 @@ No label is seen. The limits were fixed once on the sets that docs/report.md nam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ __all__ = ["MOST_WORDS", "Guess", "guess"]
 
 MOST_WORDS = 3
 
-_SURE_ALL, _SURE = 0.30, 0.28  # mean sureness below which all images, or a group's, are nothing that the network knows
+_SURE_ALL, _SURE = 0.30, 0.25  # mean sureness below which all images, or a group's, are nothing that the network knows
 _SHARE = 0.10  # of a group: least mean probability of a word
 _SEEN, _SUPPORT = 0.05, 0.4  # a word is seen in an image from this probability on, and must be in this part of a group
 _APART = 0.5  # least of log2(2 p / (p + r)): the word is 2.4 times as frequent as among all other images
@@ -76,8 +75,8 @@ def guess(
 
     Notes
     -----
-    With p the mean probability of a word in a group and r that in all other groups, its score is p · log2(2p / (p + r)):
-    what is frequent in the group counts as far as it is rare elsewhere. A word must be frequent, seen in enough of the
+    With p the mean probability of a word in a group and r that in all other groups, its score is
+    p · log2(2p / (p + r)): what is frequent in the group counts as far as it is rare elsewhere. A word must be frequent, seen in enough of the
     group's images, rare elsewhere, and more frequent than in random groups of the same size: the first two moments of
     that distribution are exact, no draws are made. A kind (dog) is named where a group spreads over its classes, and a
     class where it has most of the kind.
@@ -202,13 +201,8 @@ def _tell_apart(words: list[list[int]], told: _Told) -> None:
             clear = apart(told.p[g], weight @ told.p[others] / weight.sum())
             usable = told.fit[g] & (told.p[g] >= _FINER) & (clear >= _APART)
             for j in np.argsort(-told.p[g] * clear, kind="stable").tolist():
-                inside = any(members[j] < members[i] for i in chosen)
-                free = not any(members[j] & members[i] for i in words[g])
-                if len(words[g]) < MOST_WORDS and usable[j] and (free or inside) and _is_new(j, words[g], chosen, members):
+                # beside the common words, or inside one of them: "dog, terrier"
+                new = all(members[j] < members[i] or not members[j] & members[i] for i in chosen)
+                if usable[j] and new and len(chosen) < MOST_WORDS:
                     words[g].append(j)
                     break
-
-
-def _is_new(j: int, mine: Sequence[int], chosen: Sequence[int], members: Sequence[frozenset[int]]) -> bool:
-    """Whether `j` overlaps no word that was added to the common ones."""
-    return not any(members[j] & members[i] for i in mine if i not in chosen)

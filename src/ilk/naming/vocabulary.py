@@ -143,7 +143,7 @@ def own(words: Sequence[str]) -> tuple[Vocabulary, list[str]]:
 
 
 def read_words(path: str | Path) -> list[str]:
-    """Return the words of a text file, one a line; empty lines, repeated words and lines that begin with # are left out.
+    """Return the words of a text file, one a line; empty and repeated lines, and those with a # in front, are left out.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def read_words(path: str | Path) -> list[str]:
 
 @functools.cache
 def _lemmas() -> list[list[str]]:
-    """Return the names of every class, the usual one first, from the tables that come with timm; timm is not imported."""
+    """Return the names of every class, the usual one first, from the tables of timm, which is not imported."""
     spec = importlib.util.find_spec("timm")
     places = spec.submodule_search_locations if spec is not None else None
     try:

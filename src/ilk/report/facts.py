@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.report.words import finite
-from ilk.runs import Run
+from ilk.runs import Run, guessed, own_name
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -21,7 +21,10 @@ NOISE = -1
 
 @dataclass
 class Group:
-    """One group; `members` are all its images, `central` and `borderline` those to show, best first."""
+    """One group; `members` are all its images, `exemplars` and `edge` those to show, best first.
+
+    `name` is what a person called it, `words` are guessed; the one or the other is empty, or both.
+    """
 
     id: int
     name: str
@@ -31,6 +34,7 @@ class Group:
     silhouette: float | None
     confidence: float | None
     nearest: int | None
+    words: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -42,8 +46,18 @@ class Group:
         """``Group 3``, ``Group 3 “sleeves”`` or ``Not assigned``."""
         if self.id == NOISE:
             return "Not assigned"
-        own = self.name and self.name not in (str(self.id), f"Group {self.id}", f"group {self.id}", f"group-{self.id}")
-        return f"Group {self.id} “{self.name}”" if own else f"Group {self.id}"
+        return f"Group {self.id} “{self.name}”" if self.name else f"Group {self.id}"
+
+    @property
+    def caption(self) -> str:
+        """The title, with what it looks like where that was guessed: ``Group 3 (looks like sandal, clog)``."""
+        return f"{self.title} (looks like {', '.join(self.words)})" if self.words else self.title
+
+    @property
+    def label(self) -> str:
+        """A few words for a plot: ``3``, ``3 “sleeves”``, or ``3 sandal?`` for a guess."""
+        guessed = f" {self.words[0]}?" if self.words else ""
+        return self.title.removeprefix("Group ") + guessed
 
 
 @dataclass
@@ -144,7 +158,7 @@ def _groups(facts: Facts, clusters: Sequence[dict[str, Any]]) -> list[Group]:
     members = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
     nobody = np.empty(0, np.int64)
     known = {*records, *(i for i in members if i >= NOISE)}
-    groups = [_group(facts, i, members.get(i, nobody), records.get(i, {})) for i in known]
+    groups = [_group(facts, i, members.get(i, nobody), records.get(i, {"id": i})) for i in known]
     groups = [g for g in groups if g.id != NOISE or g.size]
     return sorted(groups, key=lambda g: (g.id == NOISE, -g.size, g.id))
 
@@ -159,13 +173,14 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
     nearest = record.get("nearest")
     return Group(
         id=group_id,
-        name=str(record.get("name") or ""),
+        name=own_name(record),
         members=members,
         exemplars=mine["exemplars"],
         edge=mine["borderline"],
         silhouette=_mean(quality.get("silhouette"), facts.silhouette[members]),
         confidence=_mean(quality.get("confidence"), facts.confidence[members]),
         nearest=int(nearest) if nearest is not None and nearest >= 0 else None,
+        words=guessed(record),
     )
 
 

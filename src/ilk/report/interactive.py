@@ -147,8 +147,7 @@ def _payload(
 def _group(group: Group, steps: npt.NDArray[np.float64], placed: npt.NDArray[np.bool_], label: bool) -> dict[str, Any]:
     mine = steps[group.members[placed[group.members]]]
     middle = np.median(mine, axis=0).round().astype(int).tolist() if len(mine) and label and group.id != NOISE else None
-    title = visible(group.title)
-    text = shortened(title.removeprefix("Group "), 24)
+    title, text = visible(group.caption), shortened(visible(group.label), 24)
     return {
         "id": group.id,
         "title": shortened(title, 60),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["looks_like", "own_name", "shown_name"]
+__all__ = ["guessed", "looks_like", "own_name", "plain_name", "shown_name"]
 
 _MOST, _LONGEST = 3, 60
 
@@ -18,6 +18,16 @@ def own_name(group: Mapping[str, Any]) -> str:
     """
     name, number = str(group.get("name") or ""), str(group.get("id"))
     return "" if name.casefold() in (number, f"group {number}", f"group-{number}", "not assigned") else name
+
+
+def plain_name(group: Mapping[str, Any]) -> str:
+    """Return the name that somebody gave to a group, else its number.
+
+    >>> plain_name({"id": 3, "name": "sleeves"}), plain_name({"id": 3}), plain_name({"id": -1, "name": "leftovers"})
+    ('sleeves', 'group 3', 'not assigned')
+    """
+    number = int(group["id"])
+    return "not assigned" if number < 0 else own_name(group) or f"group {number}"
 
 
 def looks_like(group: Mapping[str, Any]) -> list[str]:
@@ -33,6 +43,15 @@ def looks_like(group: Mapping[str, Any]) -> list[str]:
     return [word for word in words if isinstance(word, str) and 0 < len(word) <= _LONGEST][:_MOST]
 
 
+def guessed(group: Mapping[str, Any]) -> list[str]:
+    """Return the guessed words where they stand in for a name: nobody gave the group one.
+
+    >>> guessed({"id": 3, "name": "sleeves", "looks_like": [{"word": "jersey"}]})
+    []
+    """
+    return [] if int(group["id"]) < 0 or own_name(group) else looks_like(group)
+
+
 def shown_name(group: Mapping[str, Any]) -> str:
     """Return what to call a group in one line.
 
@@ -40,11 +59,6 @@ def shown_name(group: Mapping[str, Any]) -> str:
     'sleeves'
     >>> shown_name({"id": 3, "name": "group 3", "looks_like": [{"word": "sandal"}, {"word": "clog"}]})
     'group 3 (looks like sandal, clog)'
-    >>> shown_name({"id": 3, "name": "group 3"}), shown_name({"id": -1, "name": "not assigned"})
-    ('group 3', 'not assigned')
     """
-    number = int(group["id"])
-    if number < 0:
-        return "not assigned"
-    words = looks_like(group)
-    return own_name(group) or f"group {number}" + (f" (looks like {', '.join(words)})" if words else "")
+    words = guessed(group)
+    return plain_name(group) + (f" (looks like {', '.join(words)})" if words else "")
