@@ -255,6 +255,8 @@ class Screen:
         if len(groups) > 30:
             self.line(f"and {len(groups) - 30} more groups, in the report")
         self.line("silhouette: 1 = far from all other groups, 0 = no border between them", "dim")
+        if with_words:
+            self.line("looks like: a guess by what a network knows; it chose nothing", "dim")
 
     def _five(self, scores: Mapping[str, Any]) -> None:
         self.line(

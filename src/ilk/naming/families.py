@@ -1,14 +1,14 @@
 """Plain words for ImageNet's classes, and the kinds that many of them belong to.
 
-The classes are fine (118 breeds of dogs) and their names dated or ambiguous ("hack", "crane", "ear"). Both tables are by
-the number of the class, 0 to 999, in the order that every ImageNet-1k classifier has.
+The classes are fine (118 breeds of dogs), and many names dated or ambiguous ("hack", "crane", "ear"). Both tables go by
+the number of the class, 0 to 999, which is the same in every classifier of ImageNet-1k.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["BROAD", "KINDS", "PLAIN"]
+__all__ = ["BROAD", "KINDS", "MATERIALS", "PLAIN"]
 
 KINDS: Mapping[str, str] = {
     # animals
@@ -110,6 +110,9 @@ BROAD = frozenset(
 )
 """Kinds that say less than one of their members: used only where a group spreads over several of these."""
 
+MATERIALS = frozenset({885, 911})  # velvet, wool
+"""Classes that are no things: they are seen in anything made of them, and never named unless they are asked for."""
+
 PLAIN: Mapping[int, str] = {
     7: "rooster", 33: "sea turtle", 34: "sea turtle", 97: "duck", 98: "duck", 111: "worm", 131: "heron",
     132: "egret", 195: "Boston terrier", 263: "corgi", 264: "corgi", 286: "puma", 296: "polar bear",
@@ -130,7 +133,7 @@ PLAIN: Mapping[int, str] = {
     751: "race car", 757: "camper van", 767: "eraser", 769: "ruler", 776: "saxophone", 778: "weighing scale",
     800: "slot machine", 829: "tram", 831: "sofa", 836: "sunglasses", 840: "mop", 850: "teddy bear",
     867: "trailer truck", 878: "typewriter", 881: "piano", 882: "vacuum cleaner", 895: "military aircraft",
-    897: "washing machine", 911: "wool", 916: "website screenshot", 921: "book cover", 934: "hot dog",
+    897: "washing machine", 916: "website screenshot", 921: "book cover", 934: "hot dog",
     936: "cabbage", 948: "green apple", 970: "mountain", 981: "baseball player", 982: "bridegroom",
     984: "rapeseed field", 986: "orchid", 989: "rose hip", 990: "horse chestnut", 998: "ear of corn",
     999: "toilet paper",

@@ -76,10 +76,10 @@ def guess(
     Notes
     -----
     With p the mean probability of a word in a group and r that in all other groups, its score is
-    p · log2(2p / (p + r)): what is frequent in the group counts as far as it is rare elsewhere. A word must be frequent, seen in enough of the
-    group's images, rare elsewhere, and more frequent than in random groups of the same size: the first two moments of
-    that distribution are exact, no draws are made. A kind (dog) is named where a group spreads over its classes, and a
-    class where it has most of the kind.
+    p · log2(2p / (p + r)): what is frequent in the group counts as far as it is rare elsewhere. A word must be
+    frequent, seen in enough of the group's images, rare elsewhere, and more frequent than in random groups of the same
+    size: the first two moments of that distribution are exact, no draws are made. A kind (dog) is named where a group
+    spreads over its classes, and a class where it has most of the kind.
 
     All groups are empty where the classifier is not sure of what it sees, in the mean over all images: digits, drawings
     and textures without objects are like that. O(n · words) time, memory for 4,096 images at a time.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import ArgumentError, DataError, MissingDependency
-from ilk.naming.families import BROAD, KINDS, PLAIN
+from ilk.naming.families import BROAD, KINDS, MATERIALS, PLAIN
 
 __all__ = ["N_CLASSES", "Vocabulary", "imagenet", "own", "read_words"]
 
@@ -83,7 +83,8 @@ def imagenet() -> Vocabulary:
     """
     found: dict[str, set[int]] = {}
     for number, lemmas in enumerate(_lemmas()):
-        found.setdefault(PLAIN.get(number, lemmas[0]), set()).add(number)
+        if number not in MATERIALS:
+            found.setdefault(PLAIN.get(number, lemmas[0]), set()).add(number)
     kinds = {kind: _numbers(text) for kind, text in KINDS.items()}
     for kind, numbers in kinds.items():
         found.setdefault(kind, set()).update(numbers)

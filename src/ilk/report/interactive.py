@@ -152,6 +152,7 @@ def _group(group: Group, steps: npt.NDArray[np.float64], placed: npt.NDArray[np.
         "id": group.id,
         "title": shortened(title, 60),
         "label": text,
+        "listed": shortened(visible(f"{group.title}: {group.words[0]}?" if group.words else group.title), 60),
         "size": group.size,
         "middle": middle,
         "above": middle is not None and is_hidden(mine / GRID, text),  # its label: it would cover the group

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["guessed", "looks_like", "own_name", "plain_name", "shown_name"]
+__all__ = ["guessed", "looks_like", "own_name", "plain_name", "short_name", "shown_name"]
 
 _MOST, _LONGEST = 3, 60
 
@@ -62,3 +62,15 @@ def shown_name(group: Mapping[str, Any]) -> str:
     """
     words = guessed(group)
     return plain_name(group) + (f" (looks like {', '.join(words)})" if words else "")
+
+
+def short_name(group: Mapping[str, Any]) -> str:
+    """Return the same in a few words; a question mark says that the word is guessed.
+
+    >>> short_name({"id": 3, "name": "group 3", "looks_like": [{"word": "sandal"}, {"word": "clog"}]})
+    'group 3: sandal?'
+    >>> short_name({"id": 3, "name": "sleeves"})
+    'sleeves'
+    """
+    words = guessed(group)
+    return plain_name(group) + (f": {words[0]}?" if words else "")
