@@ -45,11 +45,9 @@ def write(
     confidence = getattr(model, "confidence_", None)
     confidence = model.probabilities_.max(1) if confidence is None else confidence
     told = describe(model.embedding_, labels[rows], confidence[rows])
-    looks: Looks = {}
-    if name is not None:
-        looks, notes, seconds["name"] = name(labels[rows], told.distance)
-        started += seconds["name"]
-        writer.update(warnings=[*writer.header["warnings"], *notes])
+    looks, notes, naming = name(labels[rows], told.distance) if name is not None else ({}, [], 0.0)
+    started += naming
+    writer.update(warnings=[*writer.header["warnings"], *notes])
     _images(writer, encoded, images.names())
     _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
     writer.json("clusters.json", _clusters(told, rows, labels, encoded.position, looks))
@@ -68,6 +66,7 @@ def write(
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
     seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
     seconds["encode"] = encoded.seconds
+    seconds |= {"name": naming} if looks else {}
     writer.update(
         encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
     )

@@ -109,7 +109,7 @@ def cluster(
         _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
         cache = (options or {}).get("cache") or writer.folder / "cache"
-        name = naming.Namer(model, images, chosen, cache, tell) if names else None
+        name = naming.Namer(model, images, chosen, cache, tell, str(path)) if names else None
         _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds, name)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())

@@ -61,6 +61,8 @@ class Namer:
     cache
         As in `ilk.encoders.build`.
     tell : callable (event)
+    run
+        Where the run will stand, for its events.
     """
 
     def __init__(
@@ -70,15 +72,17 @@ class Namer:
         words: Sequence[str] | None,
         cache: str | Path | None,
         tell: Callable[[dict[str, Any]], object],
+        run: str,
     ) -> None:
-        self._model, self._images, self._words, self._cache, self._tell = model, images, words, cache, tell
+        self._model, self._images, self._words, self._cache = model, images, words, cache
+        self._tell, self._run = tell, run
+        self._told = False
 
     def __call__(
         self, labels: npt.NDArray[np.int64], distance: npt.NDArray[np.float32]
     ) -> tuple[Looks, list[str], float]:
         """Return words by group, notes, and the seconds it took; without words where anything goes wrong."""
         started = time.perf_counter()
-        self._tell({"event": "stage", "stage": "name", "begin": True})
         try:
             found = naming.name_groups(
                 getattr(self._model, "encoder_", None),
@@ -89,10 +93,16 @@ class Namer:
                 words=self._words,
                 device=str(getattr(self._model, "device", "auto")),
                 cache=self._cache,
+                before=self._begin,
             )
         except Exception as error:  # whatever it is, the groups stand: they keep their numbers
             found = naming.Named(notes=[f"no words for groups: {' '.join(str(error).split())[:200]}"])
         seconds = time.perf_counter() - started
-        if found.words:
+        if self._told:
             self._tell({"event": "stage", "stage": "name", "seconds": seconds})
+            self._tell({"event": "write", "run": self._run})
         return {group: [one.plain() for one in words] for group, words in found.words.items()}, found.notes, seconds
+
+    def _begin(self) -> None:
+        self._told = True
+        self._tell({"event": "stage", "stage": "name", "begin": True})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk.data import Encoded, ImageSource, is_small
+from ilk.data import Encoded, ImageSource
+from ilk.data.sources import SMALL
 from ilk.naming.classifier import classified
 from ilk.naming.guessing import Guess, guess
 from ilk.naming.vocabulary import imagenet, own
@@ -44,6 +45,7 @@ def name_groups(
     words: Sequence[str] | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
+    before: Callable[[], object] | None = None,
 ) -> Named:
     """Say in up to three words what the images of each group look like.
 
@@ -59,19 +61,23 @@ def name_groups(
         The only ones to choose from.
     device, cache
         As in `ilk.encoders.build`.
+    before
+        Called before images are looked at; not where there is nothing to look for.
 
     Notes
     -----
-    Small uniform images (see `ilk.data.is_small`) get none: a network that has learned photos sees a blown-up blur.
+    Small images (half of them no longer than 64 pixels) get none: a network that has learned photos sees a blown-up
+    blur in them.
     """
     asked = words is not None
-    small = is_small(source)
-    if small is not None:
-        size = f"{small[1]} × {small[0]}"
-        why = f"no words for groups: the network has learned photos, and these images are small ({size})"
+    side = _side(encoded)
+    if side <= SMALL:
+        why = f"no words for groups: the network has learned photos, and these images are small ({side} pixels)"
         return Named(notes=[why] if asked else [])
     vocabulary, unknown = (imagenet(), []) if words is None else own(words)
     notes = [f"words that the network does not know, and never uses: {_listed(unknown)}"] if unknown else []
+    if before is not None:
+        before()
     seen = classified(encoder, source, encoded, labels, distance, device=device, cache=cache)
     if seen is None:
         return Named(notes=[*notes, "no words for groups: there are too many groups to look at some images of each"])
@@ -79,6 +85,12 @@ def name_groups(
     if asked and not any(found.values()):
         notes.append("none of the words fits any group well enough to be shown")
     return Named(found, notes)
+
+
+def _side(encoded: Encoded) -> int:
+    """Return the median longer side of the readable images in pixels."""
+    sides = np.maximum(encoded.widths, encoded.heights)[encoded.position >= 0]
+    return int(np.median(sides)) if len(sides) else 0
 
 
 def _listed(words: Sequence[str]) -> str:
