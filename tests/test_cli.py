@@ -20,7 +20,7 @@ from ilk import runs
 from ilk.cli import options
 
 KEYS = [
-    "run", "method", "encoder", "n_images", "n_unreadable", "n_duplicates", "n_clusters", "sizes", "k_table",
+    "run", "method", "encoder", "n_images", "n_unreadable", "n_duplicates", "n_clusters", "sizes", "groups", "k_table",
     "suggested", "scores", "seconds", "images_per_second", "warnings",
 ]  # fmt: skip
 SECONDS = ["list", "encode", "reduce", "cluster", "report", "total"]

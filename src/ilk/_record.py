@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 FIRST = "first-groups.png"  # only as long as the job runs
 
+Looks = dict[int, list[dict[str, Any]]]
+Name = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], tuple[Looks, list[str], float]]
+
 
 def write(
-    writer: runs.RunWriter, model: Any, images: Any, source: Any, seconds: dict[str, float], begin: float
+    writer: runs.RunWriter,
+    model: Any,
+    images: Any,
+    source: Any,
+    seconds: dict[str, float],
+    begin: float,
+    name: Name | None = None,
 ) -> None:
-    """Write everything a run folder holds, except scores."""
+    """Write everything a run folder holds, except scores; `name` finds words for the groups."""
     from ilk.describe import describe
 
     started = time.perf_counter()
@@ -41,9 +50,12 @@ def write(
     confidence = model.probabilities_.max(1) if confidence is None else confidence
     reduced = _reduced(model)
     told = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
+    looks, notes, naming = name(labels[rows], told.distance) if name is not None else ({}, [], 0.0)
+    started += naming
+    writer.update(warnings=[*writer.header["warnings"], *notes])
     _images(writer, encoded, images.names())
     _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
-    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position))
+    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position, looks))
     spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
     writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in told.samples.items()})
     choice = getattr(model, "k_choice_", None)
@@ -62,6 +74,7 @@ def write(
     seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
     seconds["encode"] = encoded.seconds
     writer.update(encoded={"now": encoded.n_encoded, "cached": encoded.n_cached})
+    seconds |= {"name": naming} if looks else {}
     writer.update(
         encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
     )
@@ -137,6 +150,7 @@ def _clusters(
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     position: npt.NDArray[np.int64],
+    looks: Looks,
 ) -> list[dict[str, Any]]:
     """Groups with the source's image indices instead of feature rows, and sizes that count duplicates."""
     read = position >= 0
@@ -144,6 +158,7 @@ def _clusters(
         {
             **group,
             "size": int(((labels == group["id"]) & read).sum()),
+            "looks_like": looks.get(group["id"], []),
             "exemplars": rows[group["exemplars"]].tolist(),
             "borderline": rows[np.asarray(group["borderline"], np.int64)].tolist(),
         }
@@ -288,6 +303,10 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
         "n_duplicates": sum(status == "duplicate" for status in encoded.status),
         "n_clusters": int(model.n_clusters_),
         "sizes": np.bincount(labels[labels >= 0], minlength=model.n_clusters_).tolist(),
+        "groups": [
+            {"id": group["id"], "name": group["name"], "size": group["size"], "looks_like": group["looks_like"]}
+            for group in runs.Run(writer.folder, writer.header).clusters()
+        ],
         "k_table": choice.table if choice else [],
         "suggested": choice.suggested() if choice else {"coarse": None, "natural": None, "fine": None},
         "scores": None,

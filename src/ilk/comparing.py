@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import ArgumentError, DataError
 from ilk.metrics import agreement, contingency
-from ilk.runs import Run, load_run
+from ilk.runs import Run, load_run, short_name
 
 __all__ = ["Comparison", "Flow", "Step", "compare", "match"]
 
@@ -208,9 +208,7 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     readable = [_readable(run) for run in opened]
     paths = _common(opened, readable)
     labels = [np.array([found[path][0] for path in paths], np.int64) for found in readable]
-    told = [
-        {int(group["id"]): disk.printable(str(group.get("name") or "")) for group in run.clusters()} for run in opened
-    ]
+    told = [{int(group["id"]): disk.printable(short_name(group)) for group in run.clusters()} for run in opened]
     sizes = [dict(zip(*(v.tolist() for v in np.unique(one, return_counts=True)), strict=True)) for one in labels]
     names = [
         {i: "not assigned" if i == NOISE else mine.get(i) or f"group {i}" for i in size}

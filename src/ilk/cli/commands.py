@@ -71,6 +71,10 @@ def cluster(
         Optional[float],
         typer.Option("--slice", metavar="MINUTES", help="Stop a training after this; the same command goes on."),
     ] = None,
+    words: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Your own words for groups, one a line; no others are used.")
+    ] = None,
+    no_names: Annotated[bool, typer.Option("--no-names", help="Do not guess what the groups look like.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -86,6 +90,7 @@ def cluster(
     with Screen(json) as screen:
         run = jobs.cluster(
             source, out, method=method, options=chosen, features=features, split=split, labels=labels,
+            names=not no_names, words=words,
             overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_), on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)

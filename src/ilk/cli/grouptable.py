@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ilk.report.words import apart, calibrated, meaning
+from ilk.runs import guessed, plain_name
 
 __all__ = ["RIGHT", "group_table", "notes"]
 
 RIGHT = "images share silhouette confidence"
-_HEADER = ("group", "images", "share", "silhouette", "confidence", "stands", "most typical image")
+_HEADER = ("group", "looks like", "images", "share", "silhouette", "confidence", "stands", "most typical image")
 _SHOWN = 30
 
 
@@ -31,7 +32,7 @@ def group_table(
     total = max(1, sum(group["size"] for group in groups))
     largest = sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:_SHOWN]
     lines = [_line(header, group, total, names) for group in largest]
-    told = [i for i in range(len(_HEADER)) if i < 3 or any(line[i] for line in lines)]
+    told = [i for i in range(len(_HEADER)) if i in (0, 2, 3) or any(line[i] for line in lines)]
     return [_HEADER[i] for i in told], [[line[i] for i in told] for line in lines]
 
 
@@ -41,7 +42,8 @@ def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names
     silhouette = quality.get("silhouette") if "silhouette_reduced" in quality else None
     confidence = quality.get("confidence")
     return [
-        str(group["name"]),
+        plain_name(group),
+        ", ".join(guessed(group)),
         f"{group['size']:,}",
         f"{100 * group['size'] / total:.1f} %",
         *("" if value is None else f"{value:.2f}" for value in (silhouette, confidence)),

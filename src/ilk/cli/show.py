@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training"}
-_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained"}
+_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training", "name": "naming"}
+_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained", "name": "named"}
 
 
 class _Console(Console):
@@ -243,6 +243,8 @@ class Screen:
         self.line(f"report   {run.path / 'report.html'}")
 
     def _groups(self, run: Run) -> None:
+        from ilk.runs import guessed
+
         groups = run.clusters()
         titles, lines = group_table(run.header, groups, run.images()["path"])
         self.table(titles, lines, right=RIGHT)
@@ -250,6 +252,8 @@ class Screen:
             self.line(f"and {len(groups) - len(lines)} more groups, in the report")
         for line in notes(run.header):
             self.line(line, "dim")
+        if any(map(guessed, groups)):
+            self.line("looks like: a guess by what a network knows; it chose nothing", "dim")
 
     def _five(self, scores: Mapping[str, Any]) -> None:
         self.line(

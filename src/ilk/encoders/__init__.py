@@ -17,6 +17,7 @@ from ilk.encoders.names import SHORT
 from ilk.encoders.own import is_own, name_of
 from ilk.encoders.remembered import forget
 from ilk.encoders.remembered import listed as remembered_weights
+from ilk.encoders.rows import encode_rows
 from ilk.errors import Interrupted
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "cache_size",
     "clear_cache",
     "encode",
+    "encode_rows",
     "forget",
     "is_own",
     "name_of",

@@ -72,12 +72,17 @@ def openvino() -> ModuleType:
     package openvino_telemetry cannot be imported: then OpenVINO takes its own empty stub. So that import is made to
     fail here, for the whole process; and `convert` calls the front end directly instead of ``convert_model``, which
     holds even if the user's program imported OpenVINO before us. A test checks both.
+
+    The first time that it turns one of its types into one of NumPy's, OpenVINO lets go of the interpreter's lock while
+    it holds a lock of its own: two threads that begin at once can wait for each other for ever. So it is done here.
     """
     with _import_lock:
         if "openvino" not in sys.modules:
             sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
         try:
-            return importlib.import_module("openvino")
+            found = importlib.import_module("openvino")
+            found.Type.u8.to_dtype()
+            return found
         except (ImportError, OSError, RuntimeError) as error:
             short = " ".join(str(error).split())[:120]
             raise MissingDependency(f"OpenVINO is not installed or does not load ({short})") from None

@@ -78,11 +78,12 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int
 def _columns(rows: Rows, block: npt.NDArray[np.int64], points: npt.NDArray[np.float32]) -> dict[str, Any]:
     import pyarrow as pa
 
-    seconds = [rows.names.get(i) if i >= 0 else None for i in rows.second[block].tolist()]
+    shown = {i: rows.shown(i) for i in rows.names}
+    seconds = [shown.get(i) if i >= 0 else None for i in rows.second[block].tolist()]
     return {
         "x": points[:, 0],
         "y": points[:, 1],
-        "group": [rows.names[i] for i in rows.group[block].tolist()],
+        "group": [shown[i] for i in rows.group[block].tolist()],
         "confidence": pa.array(rows.confidence[block], from_pandas=True),
         "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
         "second": pa.array(seconds, pa.string()),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from ilk.files.listing import IMAGE_EXTENSIONS, extension
+from ilk.runs import own_name
 
 __all__ = ["LIMIT", "component", "file_names", "folder_names", "is_own"]
 
@@ -121,22 +122,23 @@ def _tell_apart(names: list[str], key: Callable[[str], str], other: Callable[[in
             names[i] = other(i)
 
 
-def folder_names(groups: Mapping[int, str]) -> dict[int, str]:
-    """Folder of each group: its number and its name; ``not-assigned`` for -1.
+def folder_names(groups: Mapping[int, str], guesses: Mapping[int, Sequence[str]] | None = None) -> dict[int, str]:
+    """Folder of each group: its number and its name, or the words guessed for it; ``not-assigned`` for -1.
 
     Examples
     --------
     >>> folder_names({0: "group 0", 3: "long sleeves", -1: "not assigned"})
     {0: '00-group', 3: '03-long-sleeves', -1: 'not-assigned'}
+    >>> folder_names({3: "group 3"}, {3: ["running shoe", "clog"]})
+    {3: '03-running-shoe-clog'}
     """
     width = max(2, len(str(max([0, *groups]))))
-    return {i: "not-assigned" if i < 0 else f"{i:0{width}}-{_slug(i, name)}" for i, name in groups.items()}
+    told = {i: own_name({"id": i, "name": name}) or " ".join((guesses or {}).get(i, [])) for i, name in groups.items()}
+    return {i: "not-assigned" if i < 0 else f"{i:0{width}}-{_slug(name)}" for i, name in told.items()}
 
 
-def _slug(number: int, name: str) -> str:
-    if name.lower() in ("", str(number), f"group {number}", f"group-{number}"):
-        return "group"
-    return component("-".join(name.split()), 60)
+def _slug(name: str) -> str:
+    return component("-".join(name.split()), 60) if name else "group"
 
 
 def is_own(rel: str) -> bool:

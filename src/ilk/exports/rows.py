@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ilk.runs import Run
+from ilk.runs import Run, guessed, looks_like, plain_name
 
 __all__ = ["NOISE", "UNREADABLE", "Rows", "gather"]
 
@@ -34,7 +35,11 @@ class Rows:
     sizes : (n,) int64
         Bytes when the run was made.
     names : dict of int to str
-        Name of every group that has an image, by id; "not assigned" for -1.
+        Name of every group that has an image, by id, or its number; "not assigned" for -1.
+    looks : dict of int to list of str
+        What its images look like, guessed; empty where nothing was.
+    guesses : dict of int to list of str
+        The same, empty where a person gave the group a name.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
     """
@@ -50,6 +55,8 @@ class Rows:
     twin: list[str]
     sizes: npt.NDArray[np.int64]
     names: dict[int, str]
+    looks: dict[int, list[str]]
+    guesses: dict[int, list[str]]
     fine: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -58,6 +65,13 @@ class Rows:
     def name_of(self, row: int) -> str:
         """Name of the group of image `row`; empty for an unreadable one."""
         return self.names.get(int(self.group[row]), "")
+
+    def shown(self, group: int) -> str | None:
+        """What to call `group` in one line; None where there is no such group."""
+        if group not in self.names:
+            return None
+        words = self.guesses[group]
+        return self.names[group] + (f" (looks like {', '.join(words)})" if words else "")
 
 
 def gather(run: Run) -> Rows:
@@ -78,7 +92,7 @@ def gather(run: Run) -> Rows:
         return values
 
     group = column("cluster", np.int64, UNREADABLE)
-    told = {int(one["id"]): str(one.get("name") or "") for one in run.clusters()}
+    told: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
     ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
     return Rows(
         path=path,
@@ -94,6 +108,8 @@ def gather(run: Run) -> Rows:
         else np.full(n, np.nan, "f4"),
         twin=["" if i is None else path[i] for i in images["twin"]],
         sizes=np.array([size or 0 for size in images["bytes"]], np.int64),
-        names={i: "not assigned" if i == NOISE else told.get(i) or f"group {i}" for i in ids},
+        names={i: plain_name(told.get(i, {"id": i})) for i in ids},
+        looks={i: looks_like(told.get(i, {})) for i in ids},
+        guesses={i: guessed(told.get(i, {"id": i})) for i in ids},
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
     )

@@ -16,7 +16,7 @@ from ilk.exports.rows import NOISE, UNREADABLE, Rows
 __all__ = ["COLUMNS", "fiftyone_labels", "write_csv", "write_metadata", "write_parquet"]
 
 COLUMNS = (
-    *("path", "group", "name", "confidence", "second", "distance", "silhouette"),
+    *("path", "group", "name", "looks_like", "confidence", "second", "distance", "silhouette"),
     *("status", "twin", "reason", "exported"),
 )
 """A run with finer clusters has "fine" behind them."""
@@ -42,6 +42,7 @@ def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None
 
 def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]:
     groups, seconds = rows.group.tolist(), rows.second.tolist()
+    looks = {group: ", ".join(words) for group, words in rows.looks.items()}
     numbers = (rows.confidence.tolist(), rows.distance.tolist(), rows.silhouette.tolist())
     for i, (path, group, second, *values) in enumerate(zip(rows.path, groups, seconds, *numbers, strict=True)):
         confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
@@ -49,7 +50,8 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
         next_best = second if second != NOISE else ""
         place = exported.get(i, "")
         yield (
-            *(path, told, disk.printable(rows.names.get(group, "")), confidence, next_best, distance, silhouette),
+            *(path, told, disk.printable(rows.names.get(group, "")), looks.get(group, "")),
+            *(confidence, next_best, distance, silhouette),
             *(rows.status[i], rows.twin[i], rows.reason[i], place),
         )
 
@@ -60,10 +62,12 @@ def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> 
     import pyarrow.parquet as pq
 
     none = rows.group == UNREADABLE
+    looks = {group: ", ".join(words) for group, words in rows.looks.items() if words}
     columns = {
         "path": rows.path,
         "group": pa.array(rows.group, mask=none),
         "name": [rows.names.get(group) for group in rows.group.tolist()],
+        "looks_like": pa.array([looks.get(group) for group in rows.group.tolist()], pa.string()),
         "confidence": pa.array(rows.confidence, from_pandas=True),
         "second": pa.array(rows.second, mask=rows.second == NOISE),
         "distance": pa.array(rows.distance, from_pandas=True),

@@ -42,7 +42,7 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
     What is no longer right goes first, then the manifest names all that is to come, then it is made: killed at any
     moment, the next export knows every file as its own or misses it.
     """
-    folders, names = folder_names(rows.names), set(origin.images.names)
+    folders, names = folder_names(rows.names, rows.guesses), set(origin.images.names)
     items = _items(rows, origin, folders, done)
     plan = reconcile(manifest.folder, manifest.files, items, lambda path: path in names)
     extra = {"imagefolder": ["metadata.csv"], "fiftyone": ["labels.json"]}.get(done.layout, [])

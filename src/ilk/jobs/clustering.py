@@ -8,13 +8,13 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ilk import _record, methods, report, runs, scoring
 from ilk.errors import DataError, IlkError, Interrupted, RunError
-from ilk.jobs import asking
+from ilk.jobs import asking, naming
 
 __all__ = ["cluster", "default_run"]
 
@@ -30,6 +30,8 @@ def cluster(
     features: Any = None,
     split: str = "all",
     labels: str = "auto",
+    names: bool = True,
+    words: str | Path | Sequence[str] | None = None,
     overwrite: bool = False,
     command: str | None = None,
     max_seconds: float | None = None,
@@ -56,6 +58,10 @@ def cluster(
         "all", "train" or "test", where the source has such parts.
     labels
         Where true labels are, for the scores that are computed after the run is finished; "none" for no scores.
+    names
+        Whether to say of each group what its images look like, as far as a classifier of ImageNet's classes knows.
+    words
+        A text file with one word a line, or the words: the only ones to choose from.
     overwrite
         Replace a finished or unfinished run of the same name.
     command
@@ -92,6 +98,7 @@ def cluster(
     opened, k = asking.opened(source, split), options.get("n_clusters", "auto")
     if opened is not None:
         labels = asking.checked(opened, labels, k)
+    chosen = naming.words_of(words) if names else None
     seconds = {"list": time.perf_counter() - begin}
     from ilk.data import open_images
 
@@ -99,9 +106,9 @@ def cluster(
     images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
     labels = asking.checked(images, labels, k)
     header = _header(images, source, split, method, model, labels, command)
+    header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    found = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images, source)}
-    tell({"event": "found", **found, "seconds": seconds["list"], "run": str(path)})
+    tell(_found(images, source, seconds["list"], path))
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         tell({"event": "already", "run": str(path)})
@@ -113,7 +120,9 @@ def cluster(
         checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds, start=start_from)
         _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
-        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds)
+        cache = (options or {}).get("cache") or writer.folder / "cache"
+        name = naming.Namer(model, images, chosen, cache, tell, str(path)) if names else None
+        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds, name)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
     except OSError as error:
@@ -128,6 +137,12 @@ def cluster(
     run = _scored(run, labels, images)
     tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
+
+
+def _found(images: Any, source: Any, seconds: float, path: Path) -> dict[str, Any]:
+    """Return the event that says what there is to group."""
+    notes, told = asking.notes(images, source), asking.what(images)
+    return {"event": "found", "n": len(images), "what": told, "notes": notes, "seconds": seconds, "run": str(path)}
 
 
 def _model(method: str, options: Mapping[str, Any]) -> Any:

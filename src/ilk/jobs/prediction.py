@@ -173,7 +173,7 @@ def predict(
         proba.max(1).astype(np.float32),
         model.known_of(proba),
         float(getattr(model, "threshold", 0)),
-        {int(g["id"]): disk.printable(str(g.get("name") or f"group {g['id']}")) for g in run.clusters()},
+        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in run.clusters()},
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
     )

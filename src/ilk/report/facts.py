@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.report.words import apart, finite
-from ilk.runs import Run
+from ilk.runs import Run, guessed, own_name
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -23,8 +23,8 @@ NOISE = -1
 class Group:
     """One group; `members` are all its images, `central` and `borderline` those to show, best first.
 
-    The mean silhouette of its images is that of the features; `reduced` is that of the reduced space, where there is
-    one.
+    `name` is what a person called it, `words` are guessed; the one or the other is empty, or both. The mean silhouette
+    of its images is that of the features; `reduced` is that of the reduced space, where there is one.
     """
 
     id: int
@@ -37,6 +37,7 @@ class Group:
     confidence: float | None
     nearest: int | None
     word: str  # how far apart it stands
+    words: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -48,8 +49,18 @@ class Group:
         """``Group 3``, ``Group 3 “sleeves”`` or ``Not assigned``."""
         if self.id == NOISE:
             return "Not assigned"
-        own = self.name and self.name not in (str(self.id), f"Group {self.id}", f"group {self.id}", f"group-{self.id}")
-        return f"Group {self.id} “{self.name}”" if own else f"Group {self.id}"
+        return f"Group {self.id} “{self.name}”" if self.name else f"Group {self.id}"
+
+    @property
+    def caption(self) -> str:
+        """The title, with what it looks like where that was guessed: ``Group 3 (looks like sandal, clog)``."""
+        return f"{self.title} (looks like {', '.join(self.words)})" if self.words else self.title
+
+    @property
+    def label(self) -> str:
+        """A few words for a plot: ``3``, ``3 “sleeves”``, or ``3 sandal?`` for a guess."""
+        guessed = f" {self.words[0]}?" if self.words else ""
+        return self.title.removeprefix("Group ") + guessed
 
 
 @dataclass
@@ -163,7 +174,7 @@ def _groups(facts: Facts, clusters: Sequence[dict[str, Any]]) -> list[Group]:
     members = dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True))
     nobody = np.empty(0, np.int64)
     known = {*records, *(i for i in members if i >= NOISE)}
-    groups = [_group(facts, i, members.get(i, nobody), records.get(i, {})) for i in known]
+    groups = [_group(facts, i, members.get(i, nobody), records.get(i, {"id": i})) for i in known]
     groups = [g for g in groups if g.id != NOISE or g.size]
     return sorted(groups, key=lambda g: (g.id == NOISE, -g.size, g.id))
 
@@ -181,7 +192,7 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
     confidence = _mean(quality.get("confidence"), facts.confidence[members])
     return Group(
         id=group_id,
-        name=str(record.get("name") or ""),
+        name=own_name(record),
         members=members,
         exemplars=mine["exemplars"],
         edge=mine["borderline"],
@@ -190,6 +201,7 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
         confidence=confidence,
         nearest=int(nearest) if nearest is not None and nearest >= 0 else None,
         word=apart(facts.header, silhouette, confidence) if group_id != NOISE else "",
+        words=guessed(record),
     )
 
 

@@ -36,6 +36,7 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
         {
             "id": g.id,
             "title": words.shortened(g.title, 90),
+            "guess": words.shortened(", ".join(g.words), 90),
             "noise": g.id == NOISE,
             "size": g.size,
             "share": words.share(g.size, facts.n_readable),
@@ -50,7 +51,7 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
         for g in groups[:MAX_ROWS]
     ]
     known = {line["id"] for line in lines[:MAX_CARDS]}
-    titles = {line["id"]: line["title"] for line in lines}
+    titles = {g.id: words.shortened(g.caption, 90) for g in groups[:MAX_ROWS]}
     for line, group in zip(lines, groups, strict=False):
         if group.nearest in titles and group.nearest != group.id:
             line["nearest"] = {"title": titles[group.nearest], "linked": group.nearest in known, "id": group.nearest}
@@ -59,6 +60,7 @@ def group_views(facts: Facts, pictures: Pictures, majority: Mapping[int, str]) -
     left = groups[MAX_ROWS:]
     keep_within(lines[:MAX_CARDS], BUDGET)
     return {
+        "guessed": any(line["guess"] for line in lines),
         "cards": lines[:MAX_CARDS],
         "rows": lines[MAX_CARDS:],
         "n_left": len(left),

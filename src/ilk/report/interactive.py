@@ -147,12 +147,12 @@ def _payload(
 def _group(group: Group, steps: npt.NDArray[np.float64], placed: npt.NDArray[np.bool_], label: bool) -> dict[str, Any]:
     mine = steps[group.members[placed[group.members]]]
     middle = np.median(mine, axis=0).round().astype(int).tolist() if len(mine) and label and group.id != NOISE else None
-    title = visible(group.title)
-    text = shortened(title.removeprefix("Group "), 24)
+    title, text = visible(group.caption), shortened(visible(group.label), 24)
     return {
         "id": group.id,
         "title": shortened(title, 60),
         "label": text,
+        "listed": shortened(visible(f"{group.title}: {group.words[0]}?" if group.words else group.title), 60),
         "size": group.size,
         "middle": middle,
         "above": middle is not None and is_hidden(mine / GRID, text),  # its label: it would cover the group

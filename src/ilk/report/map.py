@@ -85,7 +85,7 @@ def _labels(axes: Axes, facts: Facts, layout: Layout, placed: npt.NDArray[np.boo
             transform=axes.transAxes,
             ha="center",
             va="center",
-            fontsize=14 if facts.n_groups <= 12 else 9,
+            fontsize=9 if facts.n_groups > 12 else 14 if len(text) <= 3 else 11,
             fontweight="bold",
             color=theme.ink,
             parse_math=False,

@@ -79,7 +79,7 @@ def fitting(text: str) -> str:
 
 
 def labelled(group: Group) -> str:
-    """Return the short label of a group in a plot: its name if it has one, with its number."""
+    """Return the short label of a group in a plot: its number, with its name or the guessed one if it has any."""
     if group.id == NOISE:
         return "not assigned"
-    return fitting(shortened(group.title.removeprefix("Group "), 24))
+    return fitting(shortened(group.label, 24))

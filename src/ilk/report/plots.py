@@ -102,7 +102,7 @@ def draw_sizes(facts: Facts) -> Figure | None:
     if not shown:
         return None
     figure, axes = framed(8, 1.2 + 0.27 * (len(shown) + bool(rest)), LIGHT.ground)
-    names = [fitting(shortened(g.title, 40)) for g in shown]
+    names = [fitting(shortened(g.caption, 48)) for g in shown]
     sizes = [g.size for g in shown]
     axes.barh(range(len(shown)), sizes, color=[LIGHT.grey if g.id == NOISE else LIGHT.bar for g in shown], height=0.74)
     for y, group in enumerate(shown):

@@ -26,6 +26,7 @@ STAGES = {
     "reduce": "reduce",
     "map": "2-D map",
     "cluster": "group",
+    "name": "words for groups",
     "report": "pictures and report",
 }
 

@@ -61,7 +61,8 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
     axes.set_xlim(left, 1)
     axes.set_ylim(y, -0.12)
     axes.set_yticks([])
-    axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9, labelpad=26)
+    if max(len(name.get_text()) for name in labels) <= 3:  # names need the room, and no word that says what they are
+        axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9, labelpad=26)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     title = f"Silhouette of every image in the features, by group (mean {mean:.2f}, dashed)"

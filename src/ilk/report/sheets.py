@@ -50,7 +50,7 @@ def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
 
 
 def _heading(facts: Facts, group: Group) -> str:
-    parts = (shortened(group.title, 60), counted(group.size, "image"), share(group.size, facts.n_readable))
+    parts = (shortened(group.caption, 60), counted(group.size, "image"), share(group.size, facts.n_readable))
     return " · ".join(parts)
 
 

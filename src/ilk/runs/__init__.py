@@ -6,6 +6,7 @@ always whole. A lock file keeps two processes off one run. Nothing here is ever 
 
 from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.figures import checked_figure, save_figures
+from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
 from ilk.runs.writing import RunWriter, begin, difference
@@ -19,10 +20,16 @@ __all__ = [
     "begin",
     "checked_figure",
     "difference",
+    "guessed",
     "load_run",
     "load_state",
+    "looks_like",
     "needed",
+    "own_name",
+    "plain_name",
     "save_figures",
     "save_state",
+    "short_name",
+    "shown_name",
     "write_json",
 ]

@@ -69,7 +69,7 @@ class Run:
         return table
 
     def clusters(self) -> list[dict[str, Any]]:
-        """Groups by id: id, name, size, exemplars, borderline, quality."""
+        """Groups by id: id, name, size, exemplars, borderline, quality, looks_like."""
         rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
         ids, n = {row["id"] for row in rows}, self._n()
         shown = (i for row in rows for key in ("exemplars", "borderline") for i in row.get(key, ()))

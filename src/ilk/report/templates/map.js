@@ -152,7 +152,7 @@
       const glyph = document.createElement("span"), name = document.createElement("bdi"), size = document.createElement("small");
       glyph.textContent = GLYPHS[group.symbol];
       glyph.setAttribute("aria-hidden", "true");
-      name.textContent = group.title;
+      name.textContent = group.listed;
       size.textContent = group.size.toLocaleString("en");
       button.type = "button";
       button.dataset.number = number;
