@@ -8,7 +8,7 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def cluster(
     writer = runs.begin(path, header, overwrite=overwrite)
     if writer.resumed:
         tell({"event": "resumed", "run": str(path)})
-    try:
+    with _released(writer, path):
         checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds, start=start_from)
         _fit(model, images, writer, checkpoint, tell)
         tell({"event": "write", "run": str(path)})
@@ -125,6 +125,16 @@ def cluster(
         _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds, name)
         tell({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
+    run = _scored(run, labels, images)
+    tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
+    return run
+
+
+@contextlib.contextmanager
+def _released(writer: runs.RunWriter, path: Path) -> Iterator[None]:
+    """Let go of an unfinished run where something stops the block: kept where the same command may go on from it."""
+    try:
+        yield
     except OSError as error:
         writer.close()
         raise RunError(f"cannot write {path}: {error.strerror or error}. The same command goes on from here.") from None
@@ -134,9 +144,6 @@ def cluster(
     except BaseException:
         writer.close()
         raise
-    run = _scored(run, labels, images)
-    tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
-    return run
 
 
 def _found(images: Any, source: Any, seconds: float, path: Path) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import naming
-
 __all__ = ["Namer", "identity", "words_of"]
 
 Looks = dict[int, list[dict[str, Any]]]
@@ -30,6 +28,8 @@ def words_of(words: str | Path | Sequence[str] | None) -> list[str] | None:
     """
     if words is None:
         return None
+    from ilk import naming  # torch, which the usual words do not need yet
+
     chosen = naming.read_words(words) if isinstance(words, str | Path) else [str(word) for word in words]
     naming.own(chosen)
     return chosen
@@ -83,6 +83,8 @@ class Namer:
     ) -> tuple[Looks, list[str], float]:
         """Return words by group, notes, and the seconds it took; without words where anything goes wrong."""
         started = time.perf_counter()
+        from ilk import naming
+
         try:
             found = naming.name_groups(
                 getattr(self._model, "encoder_", None),
