@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen"]
 
 _DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training"}
+_PICTURED = "; the report has pictures of all of them"
 _DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained"}
 
 
@@ -195,7 +196,7 @@ class Screen:
         suggested = event["suggested"]
         header, lines, n_hidden = k_table(event["k_table"], suggested)
         self.table(header, lines, right=header[:-1])
-        low = "; of Davies-B. and of the rank sum the lowest" if len(header) > 3 else ""
+        low = "; of Davies and of the ranks (their sum) the lowest" if len(header) > 3 else ""
         self.line(f"* best of its column: the highest{low}", "dim")
         if n_hidden:
             self.line(f"  {_count(n_hidden, 'more number')} tried; all of them are in k_table.json", "dim")
@@ -205,7 +206,7 @@ class Screen:
         else:
             self.note(event["why"])
         others = [f"-k {k} ({name})" for name, k in suggested.items() if k and name != "natural"]
-        self.line(f"another  {' or '.join(others) or 'with -k NUMBER'}")
+        self.line(f"another  {' or '.join(others) or 'with -k NUMBER'}{_PICTURED if others else ''}")
 
     # -- when it is done -----------------------------------------------------------------------------------------------
 

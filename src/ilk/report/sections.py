@@ -51,6 +51,7 @@ def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
         "asked": asked if isinstance(asked, int) else None,
         "is_clear": clear if isinstance(clear, bool) else None,
         "why": words.plain(told.get("why") or "", 600),
+        "number": words.finite(told.get("number")),
         "columns": [_heading(c) for c in columns],
         "rows": [
             {

@@ -66,6 +66,14 @@ class Run:
         """One row of criteria per number of groups that was tried; empty when K was given."""
         return self._rows("k_table.json") if (self.path / "k_table.json").exists() else []
 
+    def suggestions(self) -> dict[str, dict[str, Any]]:
+        """Groups of the suggested numbers by name (coarse, natural, fine): k, groups; empty when K was given."""
+        path = self.path / "suggestions.json"
+        found = self._json(path.name) if path.exists() else {}
+        if not isinstance(found, dict) or not all(isinstance(level, dict) for level in found.values()):
+            raise self._damaged(path.name, ValueError("not an object of objects"))
+        return found
+
     def scores(self) -> dict[str, Any] | None:
         """What `ilk evaluate` wrote, or None."""
         return dict(self._json("scores.json")) if (self.path / "scores.json").exists() else None
