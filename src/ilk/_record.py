@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, disk, files, report, runs
+from ilk import __version__, _suggested, disk, files, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def write(
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
         writer.json("k_table.json", choice.table)
-        told_of_k = {name: getattr(choice, name) for name in ("clear", "why", "best") if hasattr(choice, name)}
-        writer.update(choice={**told_of_k, "space": reduced})
+        known = [name for name in ("clear", "why", "best", "number") if hasattr(choice, name)]
+        writer.update(choice={**{name: getattr(choice, name) for name in known}, "space": reduced})
+        _suggested.write(writer, model)
     _features(writer, encoded)
     writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())

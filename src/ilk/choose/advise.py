@@ -12,16 +12,18 @@ import torch
 from ilk import compute
 from ilk.choose import ranking
 from ilk.choose.criteria import Silhouettes, calinski_harabasz, davies_bouldin, stratified
+from ilk.choose.neighborhood import LOOSE, Neighborhood, Neighbors, Window
 from ilk.choose.ranking import CRITERIA, KChoice
 from ilk.choose.scan import Scan, one_thread
 from ilk.choose.spaces import Fit, Space, open_space
-from ilk.choose.stability import Halves, silhouette_of_a_cloud
+from ilk.choose.stability import Cloud, Halves, clouds
 from ilk.errors import ArgumentError, NotEnoughImages, nearest
 from ilk.vectors import Rows, check_count
 
 __all__ = ["choose_k"]
 
 _ROUNDS = 3
+_CLEARLY = 0.1  # by which few groups must stand farther apart than those of a cloud, to be natural below the window
 
 
 def choose_k(
@@ -33,6 +35,7 @@ def choose_k(
     n_init: int = 3,
     sample_size: int | None = 5000,
     random_state: int = 0,
+    graph: Neighbors | None = None,
 ) -> KChoice:
     """Measure K-means groups for many numbers of groups K, and suggest three of them.
 
@@ -47,7 +50,7 @@ def choose_k(
     k_max
         Largest number that is tried without a `k_grid`.
     criteria
-        Some of "silhouette", "calinski_harabasz", "davies_bouldin", "stability".
+        Some of "silhouette", "calinski_harabasz", "davies_bouldin", "stability", "modularity".
     n_init
         K-means starts per number; one of them goes on from the number before.
     sample_size
@@ -55,6 +58,9 @@ def choose_k(
         always exact.
     random_state : int
         From 0 to 2**32 - 1.
+    graph : (index, distance) of (n, k) int64 and float32, optional
+        Nearest neighbours of every row, for instance in the space that the features were reduced from; a row may be its
+        own first. By default the 15 nearest among the rows, or among 20,000 of them. Used by "modularity" alone.
 
     Raises
     ------
@@ -68,7 +74,13 @@ def choose_k(
     Notes
     -----
     Silhouette, Calinski-Harabasz and Davies-Bouldin equal scikit-learn's. Stability is the mean adjusted Rand index of
-    K-means fits to halves of the rows (three splits; 8,000 rows at most) that label the same 2,000 rows.
+    K-means fits to halves of the rows (three splits; 8,000 rows at most) that label the same 2,000 rows. Modularity is
+    the share of the neighbour graph's affinities inside the groups, less what chance would put there.
+
+    Natural is the lowest sum of ranks in a window around the number of communities of the neighbour graph (.4 to 2.5
+    times), or below it where the groups are nearly separate pieces of the graph (less than 1 % of the affinities are
+    between them) and stand clearly farther apart than those of a cloud without groups (silhouette + .1). Without
+    "modularity" there is no window.
 
     Cost: distances of the (sampled) rows once, 2·m²·d FLOPs and at most 256 MiB, then m² additions per K. Rows wider
     than 128, if there are at most 8,192 of them, are used through their inner products: 2·n²·d FLOPs once, and after
@@ -103,10 +115,10 @@ def choose_k(
             f"{distinct} distinct image(s): too few to choose a number of groups. "
             f"Give at least {least}, or set K with -k."
         )
-    advisor = _Advisor(space, criteria, n_init, sample_size, random_state)
+    advisor = _Advisor(space, criteria, n_init, sample_size, random_state, graph)
     advisor.measure(grid)
     for _ in range(_ROUNDS if k_grid is None else 0):
-        suggested, best = ranking.suggest(advisor.ranked(), criteria)
+        suggested, best = advisor.suggested()
         advisor.measure(ranking.between(list(advisor.rows), {k for k in (*suggested.values(), *best.values()) if k}))
     return advisor.choice()
 
@@ -137,12 +149,22 @@ def _check_criteria(criteria: Sequence[str]) -> list[str]:
 class _Advisor:
     """The table while it grows."""
 
-    def __init__(self, space: Space, criteria: list[str], n_init: int, sample_size: int | None, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        criteria: list[str],
+        n_init: int,
+        sample_size: int | None,
+        seed: int,
+        graph: Neighbors | None,
+    ) -> None:
         self.space, self.criteria, self.sample_size, self.seed = space, criteria, sample_size, seed
         self.scan = Scan(space, n_init, seed)
         self.halves = Halves(space, seed) if "stability" in criteria else None
+        self.near = Neighborhood(space, graph, seed) if "modularity" in criteria else None
         self.silhouettes: Silhouettes | None = None
         self.rows: dict[int, dict[str, Any]] = {}
+        self.clouds: dict[int, float] = {}
 
     def measure(self, grid: list[int]) -> None:
         """Add a row for each K of `grid`, which rises."""
@@ -163,6 +185,8 @@ class _Advisor:
                     row[name] = float(f"{calinski_harabasz(fit, total):.6g}")
                 elif name == "davies_bouldin":
                     row[name] = round(davies_bouldin(fit, self.space.between(fit)), 4)
+                elif name == "modularity" and self.near is not None:
+                    row[name] = round(self.near.modularity(fit.labels), 2)  # as for stability
                 elif self.halves is not None:
                     row[name] = round(self.halves.stability(k), 2)  # more digits would rank noise
             self.rows[k] = row
@@ -178,12 +202,52 @@ class _Advisor:
         """Return the rows by K, with their rank sums."""
         return ranking.rank([self.rows[k] for k in sorted(self.rows)], self.criteria)
 
+    def suggested(self) -> tuple[dict[str, int | None], dict[str, int]]:
+        """Return {coarse, natural, fine} and the best K of each criterion."""
+        allowed = None if self.near is None else _Allowed(self, self.near.window)
+        return ranking.suggest(self.ranked(), self.criteria, allowed)
+
+    def apart(self, k: int) -> bool:
+        """Return whether `k` groups are nearly separate pieces of the neighbour graph, and no mere cuts of a cloud."""
+        assert self.near is not None
+        if self.near.cut(self.scan.fit(k).labels) > LOOSE:
+            return False
+        if "silhouette" not in self.criteria:
+            return True
+        if k not in self.clouds:
+            self.clouds[k] = clouds(self.space, k, self.seed, halves=False).silhouette
+        return bool(self.rows[k]["silhouette"] >= self.clouds[k] + _CLEARLY)
+
     def choice(self) -> KChoice:
         """Return what follows from the table."""
         ranked = self.ranked()
-        suggested, best = ranking.suggest(ranked, self.criteria)
+        suggested, best = self.suggested()
         natural = suggested["natural"]
         assert natural is not None
-        cloud = silhouette_of_a_cloud(self.space, natural, self.seed) if len(self.criteria) > 2 else None
+        cloud: Cloud | None = None
+        if len(self.criteria) > 2:
+            cloud = clouds(self.space, natural, self.seed, halves=self.halves is not None)
         clear, why = ranking.verdict(ranked, natural, best, cloud)
-        return KChoice(ranked, natural, suggested["coarse"], suggested["fine"], best, clear, why)
+        labels = {k: _by_size(self.scan.fit(k).labels) for k in suggested.values() if k}
+        number = None if self.near is None else self.near.window.number
+        return KChoice(ranked, natural, suggested["coarse"], suggested["fine"], best, clear, why, labels, number)
+
+
+class _Allowed:
+    """The numbers that may be natural. A number below the window is looked into only when it is asked for."""
+
+    def __init__(self, advisor: _Advisor, window: Window) -> None:
+        self.advisor, self.window = advisor, window
+
+    def __contains__(self, k: object) -> bool:
+        window = self.window
+        return k in window or (isinstance(k, int) and k < window.low and self.advisor.apart(k))
+
+
+def _by_size(labels: torch.Tensor) -> npt.NDArray[np.int64]:
+    """Number groups from the largest; ties by their first row."""
+    found: npt.NDArray[np.int64] = labels.cpu().numpy()
+    _, first, sizes = np.unique(found, return_index=True, return_counts=True)
+    rank = np.empty(len(sizes), np.int64)
+    rank[np.lexsort((first, -sizes))] = np.arange(len(sizes))
+    return rank[found]

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.choose.stability import Cloud
 
 __all__ = ["CRITERIA", "FACTOR", "KChoice", "between", "candidates", "rank", "suggest", "verdict"]
 
 Row = dict[str, Any]
 
-CRITERIA = ("silhouette", "calinski_harabasz", "davies_bouldin", "stability")
-NAMES = dict(zip(CRITERIA, ("silhouette", "Calinski-Harabasz", "Davies-Bouldin", "stability"), strict=True))
+CRITERIA = ("silhouette", "calinski_harabasz", "davies_bouldin", "stability", "modularity")
+NAMES = dict(
+    zip(CRITERIA, ("silhouette", "Calinski-Harabasz", "Davies-Bouldin", "stability", "modularity"), strict=True)
+)
 FACTOR = 1.5  # two numbers of groups closer than this are one suggestion
-# Neither was fitted to labels. At .75 two labelings share three quarters of what chance does not explain.
+FAR = 3  # and farther apart than this they are more than one level from each other
+# None was fitted to labels. At .75 two labelings share three quarters of what chance does not explain.
 # The silhouettes of a dozen draws of one cloud of 100 rows lie about .05 apart (.03 to .08 in 2 and 10 dimensions).
 LEAST_STABILITY, LEAST_ABOVE_A_CLOUD = 0.75, 0.05
+MOST_OF_A_CLOUD = 0.5  # halves disagree at most half as much as those of a cloud do (disagreement: 1 - stability)
+RIVAL = 0.9  # of the rank sum of the best number far from natural: natural's own is to be below that
 
 
 @dataclass(frozen=True)
@@ -30,13 +40,17 @@ class KChoice:
     natural : int
         Best rank sum.
     coarse, fine : int or None
-        Best rank sum among numbers smaller and larger by a factor of at least 1.5; None where there is none.
+        Best rank sum among numbers smaller and larger by a factor of 1.5 to 3; None where there is none.
     best : dict
         Best number by each criterion.
-    clear : bool
-        Whether the data show this number, or none in particular.
+    clear : bool or None
+        Whether the data show this number, or none in particular; None where that was not judged.
     why : str
         One sentence for either.
+    labels : dict
+        Number -> K-means groups (n,) int64 of each suggested one, numbered from the largest.
+    number : int or None
+        Communities of the neighbour graph; None where "modularity" was not asked for.
     """
 
     table: list[Row]
@@ -44,8 +58,14 @@ class KChoice:
     coarse: int | None
     fine: int | None
     best: dict[str, int]
-    clear: bool
+    clear: bool | None
     why: str
+    labels: dict[int, npt.NDArray[np.int64]] = field(default_factory=dict, compare=False, repr=False)
+    number: int | None = None
+
+    def unjudged(self, reason: str) -> KChoice:
+        """Return the same suggestions without a verdict, and the reason."""
+        return replace(self, clear=None, why=f"no verdict on the number of groups: {reason}")
 
     def suggested(self) -> dict[str, int | None]:
         """Return {coarse, natural, fine}."""
@@ -100,56 +120,106 @@ def _badness(row: Row, name: str) -> float:
     return float(row[name]) if name == "davies_bouldin" else -float(row[name])
 
 
-def suggest(ranked: list[Row], criteria: Sequence[str]) -> tuple[dict[str, int | None], dict[str, int]]:
-    """Return {coarse, natural, fine} and the best K of each criterion; a tie goes to the smaller K."""
+def suggest(
+    ranked: list[Row], criteria: Sequence[str], allowed: Container[int] | None = None
+) -> tuple[dict[str, int | None], dict[str, int]]:
+    """Return {coarse, natural, fine} and the best K of each criterion; a tie goes to the smaller K.
+
+    Natural is one of the `allowed` numbers, where there is one among the rows.
+    """
 
     def least(rows: list[Row]) -> int | None:
         return min(rows, key=lambda row: (row["rank_sum"], row["k"]))["k"] if rows else None
 
-    natural = least(ranked)
+    natural = least([row for row in ranked if allowed is None or row["k"] in allowed] or ranked)
     assert natural is not None
     suggested = {
-        "coarse": least([row for row in ranked if row["k"] * FACTOR <= natural]),
+        "coarse": least([row for row in ranked if row["k"] * FACTOR <= natural <= row["k"] * FAR]),
         "natural": natural,
-        "fine": least([row for row in ranked if row["k"] >= natural * FACTOR]),
+        "fine": least([row for row in ranked if natural * FACTOR <= row["k"] <= natural * FAR]),
     }
     best = {name: min(ranked, key=lambda row: (_badness(row, name), row["k"]))["k"] for name in criteria}
     return suggested, best
 
 
-def verdict(ranked: list[Row], natural: int, best: dict[str, int], cloud: float | None) -> tuple[bool, str]:
+def verdict(ranked: list[Row], natural: int, best: dict[str, int], cloud: Cloud | None) -> tuple[bool, str]:
     """Return whether `natural` is what the data show, and why, in one sentence.
 
     Parameters
     ----------
     cloud
-        Silhouette of `natural` groups of a cloud without groups; None where it is not known.
+        What `natural` groups of a cloud without groups reach; None where it is not known.
 
     Notes
     -----
-    A clear number passes four questions, asked in this order. Do halves of the images give the same groups? Are the
-    groups better separated than those that K-means makes of a cloud without groups? Do three of the four criteria have
-    their best within a factor of 1.5? And is it not merely the largest number tried?
+    A clear number passes five questions, asked in this order. Do halves of the images give the same groups, and
+    disagree at most half as much as halves of a cloud without groups? Are the groups better separated than those that
+    K-means makes of such a cloud? Do three of the criteria have their best within a factor of 1.5? Is every number
+    beyond that factor clearly worse? And is it not merely the largest number tried?
     """
     row = next(row for row in ranked if row["k"] == natural)
     if len(best) < 3:
         return False, f"only {' and '.join(NAMES[name] for name in best)} was looked at; nothing confirms it"
-    if "stability" in row and row["stability"] < LEAST_STABILITY:
-        return False, (
-            f"no clear number of groups: two halves of the images agree too little on {natural} groups "
-            f"(stability {row['stability']:.2f}, {LEAST_STABILITY} is asked for)"
-        )
-    if cloud is not None and "silhouette" in row and row["silhouette"] < cloud + LEAST_ABOVE_A_CLOUD:
-        return False, (
-            f"no clear number of groups: {natural} groups stand hardly farther apart than those of a cloud without "
-            f"groups would (silhouette {row['silhouette']:.2f}, the cloud {max(cloud, 0.0):.2f})"
-        )
-    near = [name for name, k in best.items() if natural / FACTOR < k < natural * FACTOR]
-    if len(near) < 3:
-        told = ", ".join(f"{NAMES[name]} {k}" for name, k in best.items())
-        return False, f"no clear number of groups: the criteria disagree (best: {told})"
-    if natural == max(row["k"] for row in ranked) and len(ranked) > 1:
-        return False, f"no clear number of groups: {natural} is the largest number tried, more may be better"
-    agree = "all four criteria" if len(near) == len(CRITERIA) else ", ".join(NAMES[name] for name in near)
+    doubt = (
+        _unstable(row, cloud)
+        or _unseparated(row, cloud)
+        or _divided(natural, best)
+        or _rivalled(ranked, row)
+        or _at_the_end(ranked, natural)
+    )
+    if doubt:
+        return False, f"no clear number of groups: {doubt}"
+    near = _near(natural, best)
+    agree = "all five criteria" if len(near) == len(CRITERIA) else ", ".join(NAMES[name] for name in near)
     halves = f"; halves of the images agree ({row['stability']:.2f})" if "stability" in row else ""
     return True, f"{agree} are best at or close to {natural}{halves}"
+
+
+def _unstable(row: Row, cloud: Cloud | None) -> str | None:
+    if "stability" not in row:
+        return None
+    if row["stability"] < LEAST_STABILITY:
+        return (
+            f"two halves of the images agree too little on {row['k']} groups "
+            f"(stability {row['stability']:.2f}, {LEAST_STABILITY} is asked for)"
+        )
+    if cloud is not None and 1 - row["stability"] > MOST_OF_A_CLOUD * (1 - cloud.stability):
+        return (
+            f"two halves of a cloud without groups agree about as well on {row['k']} groups "
+            f"(stability {row['stability']:.2f}, the cloud {cloud.stability:.2f})"
+        )
+    return None
+
+
+def _unseparated(row: Row, cloud: Cloud | None) -> str | None:
+    if cloud is None or "silhouette" not in row or row["silhouette"] >= cloud.silhouette + LEAST_ABOVE_A_CLOUD:
+        return None
+    return (
+        f"{row['k']} groups stand hardly farther apart than those of a cloud without "
+        f"groups would (silhouette {row['silhouette']:.2f}, the cloud {max(cloud.silhouette, 0.0):.2f})"
+    )
+
+
+def _near(natural: int, best: dict[str, int]) -> list[str]:
+    return [name for name, k in best.items() if natural / FACTOR < k < natural * FACTOR]
+
+
+def _divided(natural: int, best: dict[str, int]) -> str | None:
+    if len(_near(natural, best)) >= 3:
+        return None
+    return f"the criteria disagree (best: {', '.join(f'{NAMES[name]} {k}' for name, k in best.items())})"
+
+
+def _rivalled(ranked: list[Row], row: Row) -> str | None:
+    far = [other for other in ranked if other["k"] * FACTOR <= row["k"] or other["k"] >= row["k"] * FACTOR]
+    rival = min(far, key=lambda other: other["rank_sum"], default=None)
+    if rival is None or row["rank_sum"] < RIVAL * rival["rank_sum"]:
+        return None
+    sums = f"rank sums {row['rank_sum']:g} and {rival['rank_sum']:g}"
+    return f"{rival['k']} groups are about as good as {row['k']} ({sums})"
+
+
+def _at_the_end(ranked: list[Row], natural: int) -> str | None:
+    if len(ranked) < 2 or natural < max(row["k"] for row in ranked):
+        return None
+    return f"{natural} is the largest number tried, more may be better"

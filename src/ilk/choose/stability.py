@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from ilk.choose.criteria import Silhouettes, agreement
 from ilk.choose.scan import Scan
 from ilk.choose.spaces import WIDE, Coordinates, Pairs, Space
 
-__all__ = ["Halves", "silhouette_of_a_cloud"]
+__all__ = ["Cloud", "Halves", "clouds"]
 
 _SPLITS = 3
 _MOST_ROWS, _MOST_WIDE_ROWS = 8000, 4000
@@ -55,11 +56,18 @@ class Halves:
         return statistics.mean(agreement(one, other) for one, other in itertools.combinations(labels, 2))
 
 
-def silhouette_of_a_cloud(space: Space, k: int, seed: int) -> float:
-    """Return the silhouette that K-means reaches on rows without groups, spread as those of `space` are.
+class Cloud(NamedTuple):
+    """What K-means reaches on rows without groups: silhouette and stability."""
+
+    silhouette: float
+    stability: float
+
+
+def clouds(space: Space, k: int, seed: int, *, halves: bool = True) -> Cloud:
+    """Return what K-means reaches on rows without groups, spread as those of `space` are.
 
     Two clouds are drawn, one normal and one uniform, with the variances of the rows along their principal axes and no
-    other structure; the larger silhouette counts.
+    other structure; the larger silhouette counts, and the larger stability (0 unless `halves`).
     """
     n = min(len(space), max(_JUDGED, 10 * k), 5000)
     generator = compute.generator(seed)
@@ -72,8 +80,9 @@ def silhouette_of_a_cloud(space: Space, k: int, seed: int) -> float:
         draw = torch.randn if normal else torch.rand
         cloud = draw(n, len(scale), generator=generator, device=generator.device).cpu()
         cloud = (cloud if normal else (cloud - 0.5) * 12**0.5) * scale
-        one = Coordinates(cloud, torch.arange(n))
         every = torch.arange(n)
-        fit = Scan(one.take(every), 1, seed).fit(k)
-        found += Silhouettes(one, every, torch.ones(n))([fit])
-    return max(found)
+        one = Coordinates(cloud, every)
+        scanned = one.take(every)  # by inner products, where the rows are wide
+        silhouette = Silhouettes(one, every, torch.ones(n))([Scan(scanned, 1, seed).fit(k)])[0]
+        found.append(Cloud(silhouette, Halves(scanned, seed).stability(k) if halves else 0.0))
+    return Cloud(max(one.silhouette for one in found), max(one.stability for one in found))

@@ -10,10 +10,11 @@ __all__ = ["k_table"]
 # key, title, +1 where more is better, format
 _COLUMNS = (
     ("silhouette", "silhouette", 1, ".3f"),
-    ("calinski_harabasz", "Calinski-H.", 1, ",.1f"),
-    ("davies_bouldin", "Davies-B.", -1, ".3f"),
+    ("calinski_harabasz", "Calinski", 1, ",.0f"),
+    ("davies_bouldin", "Davies", -1, ".3f"),
     ("stability", "stability", 1, ".2f"),
-    ("rank_sum", "rank sum", -1, ".1f"),
+    ("modularity", "modularity", 1, ".2f"),
+    ("rank_sum", "ranks", -1, ".1f"),
 )
 _SHOWN = 8
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen"]
 
 _DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training", "name": "naming"}
+_PICTURED = "; the report has pictures of all of them"
 _DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained", "name": "named"}
 
 
@@ -203,7 +204,7 @@ class Screen:
         if event.get("space"):
             self.line(f"measured in the reduced space ({event['space']}), where all groups lie farther apart")
         self.table(header, lines, right=header[:-1])
-        low = "; of Davies-B. and of the rank sum the lowest" if len(header) > 3 else ""
+        low = "; of Davies and of the ranks (their sum) the lowest" if len(header) > 3 else ""
         self.line(f"* best of its column: the highest{low}", "dim")
         if n_hidden:
             self.line(f"  {_count(n_hidden, 'more number')} tried; all of them are in k_table.json", "dim")
@@ -213,7 +214,7 @@ class Screen:
         else:
             self.note(event["why"])
         others = [f"-k {k} ({name})" for name, k in suggested.items() if k and name != "natural"]
-        self.line(f"another  {' or '.join(others) or 'with -k NUMBER'}")
+        self.line(f"another  {' or '.join(others) or 'with -k NUMBER'}{_PICTURED if others else ''}")
 
     # -- when it is done -----------------------------------------------------------------------------------------------
 

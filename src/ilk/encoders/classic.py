@@ -46,6 +46,7 @@ def build_classic(settings: Mapping[str, Any] | None) -> FrozenEncoder:
         resize=resolved["resize"],
         batch_size=32,
         workers=compute.threads(),
+        weak=True,
     )
 
 

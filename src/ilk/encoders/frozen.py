@@ -71,6 +71,8 @@ class FrozenEncoder:
         "openvino", "torch" or "numpy"; "fp32" or "bf16".
     channels : int
         1 or 3.
+    weak : bool
+        Hand-made features of photos: groups of them say little, and no number of groups is called clear.
     why : str
         One sentence for the user: which encoder, and why this one.
     notes : list of str
@@ -86,6 +88,7 @@ class FrozenEncoder:
     resize: Resize = "crop"
     crop_pct: float = 1.0
     channels: int = 3
+    weak: bool = False
     batch_size: int = 8
     workers: int = 1
     backend: str = "torch"

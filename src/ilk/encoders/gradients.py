@@ -68,6 +68,7 @@ def build_gradients(
         forward=_forward,
         resize=resolved["resize"],
         channels=1,
+        weak=source is not None and is_small(source) is None,
         batch_size=_BATCH,
         workers=compute.threads(),
         backend="torch",

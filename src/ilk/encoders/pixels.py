@@ -58,6 +58,7 @@ def build_pixels(
         forward=_flatten,
         resize=resolved["resize"],
         channels=channels,
+        weak=source is not None and is_small(source) is None,
         batch_size=256,
         workers=2,
         backend="numpy",

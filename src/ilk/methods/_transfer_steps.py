@@ -69,6 +69,14 @@ def check_numbers(n_clusters: Any, threshold: Any, seed: Any, table: dict[str, A
         raise ArgumentError(f"min_dist={table['min_dist']!r}: give a number from 0 to 1.")
 
 
+def too_weak(encoder: str) -> str:
+    """Say why features of `encoder` cannot show how many kinds of images there are."""
+    return (
+        f"features of {encoder} do not tell the contents of photos apart. Take a stronger encoder, "
+        "or compare the suggested numbers by their pictures"
+    )
+
+
 def reduce_space(
     space: Floats, features: npt.NDArray[Any], graph: Graph, reducer: Any, settings: dict[str, Any], seed: int
 ) -> tuple[Floats, list[str]]:

@@ -30,6 +30,8 @@ from ilk.vectors import fit_pca
 
 __all__ = ["TransferClustering"]
 
+_NEAR = 16  # columns of the neighbour graph that the number of groups is sought in: the image and 15 others
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -236,7 +238,9 @@ class TransferClustering(ImageClusterer):
                 clusterer = self.raw_ if clusterer == "kmeans" else clusterer
             elif k is None:
                 grid, k_max = table["k_grid"], int(table["k_max"])
-                self.k_choice_ = choose_k(self.embedding_, k_grid=grid, k_max=k_max, random_state=self.random_state)
+                near = self.graph_.nearest(_NEAR)
+                choice = choose_k(self.embedding_, k_grid=grid, k_max=k_max, random_state=self.random_state, graph=near)
+                self.k_choice_ = choice.unjudged(steps.too_weak(self.encoder_.name)) if self.encoder_.weak else choice
                 self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
             if choice := self.k_choice_:
                 told = {"k_table": choice.table, "suggested": choice.suggested(), "clear": choice.clear}

@@ -19,6 +19,7 @@ from ilk.report.words import counted, finite, shortened
 CRITERIA: dict[str, tuple[str, str, bool]] = {
     "silhouette": ("silhouette", "−1 to 1, higher is clearer", True),
     "stability": ("stability", "fits on halves agree, 0 to 1, higher is better", True),
+    "modularity": ("modularity", "neighbours stay together, higher is better", True),
     "calinski_harabasz": ("Calinski-Harabasz", "variance ratio, higher is better", True),
     "davies_bouldin": ("Davies-Bouldin", "overlap of groups, lower is better", False),
     "rank_sum": ("rank sum", "of all criteria, lower is better", False),

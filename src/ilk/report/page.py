@@ -16,6 +16,7 @@ from ilk.report.embedded import plot_views
 from ilk.report.facts import Facts, gather
 from ilk.report.gallery import BUDGET, group_views, keep_within, map_views
 from ilk.report.interactive import interactive
+from ilk.report.levels import level_views
 from ilk.report.map import MAX_LABELS
 from ilk.report.pictures import Pictures, Source
 from ilk.report.sections import choice_view, how_view, scores_view
@@ -106,6 +107,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
     """Return everything the template shows."""
     scores = scores_view(run.scores(), facts)
     views = group_views(facts, pictures, scores["majority"] if scores else {})
+    choice = choice_view(run, facts)
     return {
         "title": _title(run, facts),
         "head": _head(run, facts),
@@ -118,7 +120,8 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "maps": map_views(facts, run.map()),
         "live": interactive(run, facts, pictures),
         "plots": plot_views(run, facts),
-        "choice": choice_view(run, facts),
+        "choice": choice,
+        "levels": level_views(run, facts, pictures, choice["k"]),
         "scores": scores,
         "unreadable": _unreadable(facts),
         "twins": _twins(facts),

@@ -53,6 +53,7 @@ def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
         "is_clear": clear if isinstance(clear, bool) else None,
         "why": words.plain(told.get("why") or "", 600),
         "space": words.plain(told.get("space") or "", 100),
+        "number": words.finite(told.get("number")),
         "columns": [_heading(c) for c in columns],
         "rows": [
             {

@@ -82,6 +82,16 @@ class Run:
         there = (self.path / "k_table.json").exists()
         return list(self._json("k_table.json", shapes.K_TABLE)) if there else []
 
+    def suggestions(self) -> dict[str, dict[str, Any]]:
+        """Groups of the suggested numbers by name (coarse, natural, fine): k, groups; empty when K was given."""
+        if not (self.path / "suggestions.json").exists():
+            return {}
+        found: dict[str, dict[str, Any]] = self._json("suggestions.json", shapes.SUGGESTIONS)
+        n = self._n()
+        if not all(0 <= i < n for level in found.values() for group in level["groups"] for i in group["exemplars"]):
+            raise self._damaged("suggestions.json", ValueError("images that are not there"))
+        return found
+
     def scores(self) -> dict[str, Any] | None:
         """What `ilk evaluate` wrote, or None."""
         if not (self.path / "scores.json").exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["CLUSTERS", "HEADER", "K_TABLE", "SCORES", "misfit"]
+__all__ = ["CLUSTERS", "HEADER", "K_TABLE", "SCORES", "SUGGESTIONS", "misfit"]
 
 _LARGEST = 2**53  # whole numbers beyond are no counts of anything
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
@@ -68,6 +68,12 @@ CLUSTERS: Shape = [
         "nearest?": (int, None),
     }
 ]
+SUGGESTIONS: Shape = {
+    "*": {
+        "k": int,
+        "groups": [{"id": int, "size": int, "exemplars": [int], "holds?": [int], "part_of?": (int, None)}],
+    }
+}
 K_TABLE: Shape = [{"k": int, "*": (float, bool, str, list, dict, None)}]
 SCORES: Shape = {
     "labels?": (str, None),

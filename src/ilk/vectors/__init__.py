@@ -3,6 +3,7 @@
 Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no global randomness.
 """
 
+from ilk.vectors.communities import communities, modularity
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
 from ilk.vectors.graph import connected, self_tuning, spectral_embedding
 from ilk.vectors.kmeans import KMeansResult, kmeans
@@ -26,6 +27,7 @@ __all__ = [
     "Rows",
     "chains",
     "check_count",
+    "communities",
     "connected",
     "fit_mixture",
     "fit_pca",
@@ -36,6 +38,7 @@ __all__ = [
     "kmeans",
     "l2_normalize",
     "merge_centers",
+    "modularity",
     "neighbor_weights",
     "neighbors",
     "nmf_codes",
