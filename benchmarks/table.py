@@ -219,22 +219,25 @@ def k_table() -> str:
 def words_table() -> str:
     """Return what the words of the report stood for, and on which sets, as Markdown."""
     r = load("words")[0]
-    lines = [
-        "| a group that stands … | silhouette from | confidence from | groups | their purity | mostly (.8) one class |"
-    ]
-    lines.append("|---|---|---|---|---|---|")
-    for told in r["words"]["enough"]:
-        least, sure, _ = APART[told["word"]]
-        limits = " | ".join(f"{limit:g}" if limit > (0 if i else -1) else "–" for i, limit in enumerate((least, sure)))
-        share = f"{100 * told['mostly_one_class']:.0f} %"
-        lines.append(f"| **{told['word']}** | {limits} | {told['groups']} | {told['purity']:.2f} | {share} |")
+    parts = ("as_many", "more", "fewer")
+    by_word = {part: {told["word"]: told for told in r["words"][part]} for part in parts}
+    titles = ("a group that stands …", "silhouette from", "confidence from", "groups", "their purity")
+    titles += ("mostly (.8) one class", "purity with 1.5 and 2 times as many", "with half as many")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for word, (least, sure, _) in APART.items():
+        first, *others = (by_word[part][word] for part in parts)
+        limits = [f"{limit:g}" if limit > lowest else "–" for limit, lowest in ((least, -1), (sure, 0))]
+        share = f"{100 * first['mostly_one_class']:.0f} %"
+        rest = [f"{told['purity']:.2f} ({told['groups']})" for told in others]
+        cells = (f"**{word}**", *limits, str(first["groups"]), f"{first['purity']:.2f}", share, *rest)
+        lines.append(f"| {' | '.join(cells)} |")
     named = {"silhouette": "silhouette", "silhouette_reduced": "in the reduced space", "confidence": "confidence"}
     named["neighbours"] = "share of nearest neighbours in the group"
     rho = ", ".join(f"{name} {r['rank_correlation_with_purity'][key]:.2f}" for key, name in named.items())
     lines += [
         "",
         f"{r['groups']:,} groups: {len(r['sets'])} sets, {r['seeds']} seeds, 0.5, 1, 1.5 and 2 times as many groups as "
-        f"classes; the table is of the last three. Rank correlation with purity: {rho}. "
+        f"classes. Rank correlation with purity, without those of half as many: {rho}. "
         "Means over the images, as many groups as classes:",
         "",
         "| set, encoder | images | classes | silhouette | in the reduced space | confidence | purity |",

@@ -183,7 +183,7 @@ def summary(groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "rank_correlation_with_purity": {
             what: round(float(spearmanr([g[what] for g in enough], purity)[0]), 3) for what in QUANTITIES
         },
-        "words": {name: words_of(mine) for name, mine in {"enough": enough, **by_part}.items()},
+        "words": {name: words_of(mine) for name, mine in by_part.items()},
         "cells": cells(enough),
     }
 
