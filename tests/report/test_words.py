@@ -48,7 +48,7 @@ def test_what_is_promised_was_measured() -> None:
     found = {row["word"]: row for row in told["words"]["as_many"]}
     assert list(found) == ORDER
     for word, (_, _, purity) in words.APART.items():
-        assert round(100 * found[word]["purity"]) == purity
+        assert abs(100 * found[word]["purity"] - purity) <= 0.5
     means = [found[word]["purity"] for word in ORDER]
     assert means == sorted(means, reverse=True)
 
