@@ -221,7 +221,7 @@ def words_table() -> str:
     r = load("words")[0]
     parts = ("as_many", "more", "fewer")
     by_word = {part: {told["word"]: told for told in r["words"][part]} for part in parts}
-    titles = ("a group that stands …", "silhouette from", "confidence from", "groups", "their purity")
+    titles = ("in words", "silhouette from", "confidence from", "groups", "their purity")
     titles += ("mostly (.8) one class", "purity with 1.5 and 2 times as many", "with half as many")
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for word, (least, sure, _) in APART.items():

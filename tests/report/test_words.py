@@ -74,7 +74,7 @@ def changed(run: runs.Run, older: bool = False, space: str = "features", sample:
 def page_of(run: runs.Run) -> tuple[str, str]:
     """The page, and the numbers of its first group."""
     page = " ".join(write_report(run).read_text("utf-8").split())
-    card = re.search(r"<dl> (<div><dt>(?:stands|silhouette|confidence).*?)</dl>", page)
+    card = re.search(r"<dl> (<div><dt>(?:in words|silhouette|confidence).*?)</dl>", page)
     assert card is not None
     return page, card[1]
 
@@ -86,13 +86,13 @@ def terminal(run: runs.Run) -> tuple[list[str], list[list[str]]]:
 def test_the_silhouette_is_named_after_its_space(make_run: Make) -> None:
     run = make_run()
     page, card = page_of(run)
-    assert "<dt>stands</dt><dd><strong>well apart</strong></dd>" in card
+    assert "<dt>in words</dt><dd><strong>well apart</strong></dd>" in card
     assert "<dt>silhouette</dt><dd>0.42</dd>" in card
     assert "<dt>silhouette in the reduced space</dt><dd>0.90</dd>" in card
     assert "It is that of the features" in page
     assert words.meaning() in page
     titles, lines = terminal(run)
-    assert titles[3:6] == ["silhouette", "confidence", "stands"]
+    assert titles[3:6] == ["silhouette", "confidence", "in words"]
     assert lines[0][3:6] == ["0.42", "0.80", "well apart"]
     assert lines[-1][3:6] == ["", "", ""]  # not assigned
     assert notes(run.header)[0].startswith("silhouette: in the features; 1 = ")
@@ -110,7 +110,7 @@ def test_an_older_run_has_no_silhouette_of_its_features_and_no_words(make_run: M
     page, card = page_of(run)
     assert "<dt>silhouette</dt>" not in card
     assert "<dt>silhouette in the reduced space</dt>" in card
-    assert "<dt>stands</dt>" not in page
+    assert "<dt>in words</dt>" not in page
     titles, _ = terminal(run)
     assert titles == ["group", "images", "share", "confidence", "most typical image"]
     assert notes(run.header) == []
@@ -120,11 +120,11 @@ def test_learned_features_get_no_words(make_run: Make) -> None:
     run = changed(make_run(), space="learned features")
     page, card = page_of(run)
     assert "<dt>silhouette</dt><dd>0.42</dd>" in card
-    assert "<dt>stands</dt>" not in page
+    assert "<dt>in words</dt>" not in page
     assert "features that were learned for these groups" in page
     titles, _ = terminal(run)
     assert titles[3:5] == ["silhouette", "confidence"]
-    assert "stands" not in titles
+    assert "in words" not in titles
     assert "learned" in notes(run.header)[0]
 
 

@@ -11,7 +11,7 @@ from ilk.runs import guessed, plain_name
 __all__ = ["RIGHT", "group_table", "notes"]
 
 RIGHT = "images share silhouette confidence"
-_HEADER = ("group", "looks like", "images", "share", "silhouette", "confidence", "stands", "most typical image")
+_HEADER = ("group", "looks like", "images", "share", "silhouette", "confidence", "in words", "most typical image")
 _SHOWN = 30
 
 
@@ -65,4 +65,4 @@ def notes(header: Mapping[str, Any]) -> list[str]:
         f"silhouette: {where}{sample}; 1 = far from all other groups, 0 = no border between them",
         "confidence: the probability of the own group, as predict says it of a new image; not that of being right",
     ]
-    return [*lines, f"stands: {meaning()}"] if calibrated(header) else lines
+    return [*lines, f"in words: {meaning()}"] if calibrated(header) else lines
