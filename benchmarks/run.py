@@ -76,7 +76,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "--set precision=bf16 --seeds 0 --no-supervised --keep benchmarks/runs/probes",
     },
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
-    "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} {WEIGHTS}"},
+    "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} --sets ../sets"},
     "words": {"words": f"python benchmarks/words.py {DATA} --folder benchmarks/runs/words"},
     "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
     "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},

@@ -204,7 +204,7 @@ class Screen:
         if event.get("space"):
             self.line(f"measured in the reduced space ({event['space']}), where all groups lie farther apart")
         self.table(header, lines, right=header[:-1])
-        low = "; of Davies and of the ranks (their sum) the lowest" if len(header) > 3 else ""
+        low = "; of Davies and the ranks the lowest" if len(header) > 3 else ""
         self.line(f"* best of its column: the highest{low}", "dim")
         if n_hidden:
             self.line(f"  {_count(n_hidden, 'more number')} tried; all of them are in k_table.json", "dim")
