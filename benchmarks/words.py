@@ -12,17 +12,18 @@ cells of silhouette × confidence, and what each word stood for.
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import json
 import sys
+import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from natural_k import Case, clothing, digits, draw
-from natural_k import cifar as cifar_test
+from PIL import Image, ImageOps
 from scipy.stats import spearmanr
 
 import ilk
@@ -37,39 +38,82 @@ HEADER = {"quality": {"silhouette": {"space": "features"}}}  # of a run whose gr
 QUANTITIES = ("silhouette", "silhouette_reduced", "confidence", "neighbours")
 
 
-def test_part(name: str) -> Any:
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def digits(_: Path) -> Labelled:
+    """scikit-learn's digits."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return np.round(found.images * 255 / 16).astype(np.uint8), found.target
+
+
+def test_part(name: str) -> Callable[[Path], Labelled]:
     """Reader of the 10,000 test images of an npz."""
 
-    def read(data: Path) -> tuple[np.ndarray, np.ndarray]:
+    def read(data: Path) -> Labelled:
         with np.load(data / name) as found:
             return found["x_test"], found["y_test"]
 
     return read
 
 
+def clothing(data: Path) -> Labelled:
+    """500 photos, ten kinds of clothes, cut to 224 × 224."""
+    pixels, labels = [], []
+    with tarfile.open(data / "clothing500.tar") as tar:
+        for member in sorted((m for m in tar if m.isfile()), key=lambda m: m.name):
+            stream = tar.extractfile(member)
+            assert stream is not None
+            photo = ImageOps.exif_transpose(Image.open(io.BytesIO(stream.read()))).convert("RGB")
+            pixels.append(np.asarray(ImageOps.fit(photo, (224, 224), Image.Resampling.BICUBIC)))
+            labels.append(Path(member.name).parent.name)
+    return np.stack(pixels), np.unique(labels, return_inverse=True)[1]
+
+
+def cifar(data: Path) -> Labelled:
+    """CIFAR-10's test images, 10,000 of 32 × 32."""
+    sys.path.insert(0, str(data))
+    from load_cifar import load
+
+    found = load(str(data / "cifar10.npz"))
+    return found["x_test"], found["y_test"]
+
+
 class Set(NamedTuple):
-    """One set with one encoder."""
+    """One set with one encoder: how to read it, how many of its classes and images to draw (None: all)."""
 
-    case: Case
+    read: Callable[[Path], Labelled]
     encoder: str
+    classes: int | None = None
+    images: int | None = None
+    seed: int = 0
+
+    def draw(self, data: Path) -> Labelled:
+        """Return the images and labels."""
+        pixels, labels = self.read(data)
+        rng = np.random.default_rng(self.seed)
+        every = np.arange(len(labels))
+        if self.classes is not None:
+            every = every[np.isin(labels, rng.choice(np.unique(labels), self.classes, replace=False))]
+        if self.images is not None:
+            every = np.sort(rng.choice(every, min(self.images, len(every)), replace=False))
+        return pixels[every], labels[every]
 
 
-MNIST, FASHION = test_part("mnist.npz"), test_part("fashion_mnist.npz")
 SETS = {
-    "digits": Set(Case(digits, False), "auto"),
-    "digits, pixels": Set(Case(digits, False), "pixels"),
-    "MNIST, 10,000": Set(Case(MNIST, False), "auto"),
-    "Fashion-MNIST, 10,000": Set(Case(FASHION, False), "auto"),
-    "clothing500, balanced": Set(Case(clothing, True), "balanced"),
-    "clothing500, fast": Set(Case(clothing, True), "fast"),
-    **{
-        f"clothing500, 5 classes ({seed}), balanced": Set(Case(clothing, True, 5, None, seed), "balanced")
-        for seed in range(3)
-    },
-    "clothing500, HOG + colour": Set(Case(clothing, True), "classic"),
-    "CIFAR-10, 2,000, fast": Set(Case(cifar_test, True, None, 2000), "fast"),
-    "CIFAR-10, 4 classes, 2,000, fast": Set(Case(cifar_test, True, 4, 2000), "fast"),
-    "CIFAR-10, 2,000, gradients": Set(Case(cifar_test, True, None, 2000), "gradients"),
+    "digits": Set(digits, "auto"),
+    "digits, pixels": Set(digits, "pixels"),
+    "MNIST, 10,000": Set(test_part("mnist.npz"), "auto"),
+    "Fashion-MNIST, 10,000": Set(test_part("fashion_mnist.npz"), "auto"),
+    "clothing500, balanced": Set(clothing, "balanced"),
+    "clothing500, fast": Set(clothing, "fast"),
+    **{f"clothing500, 5 classes ({seed}), balanced": Set(clothing, "balanced", 5, None, seed) for seed in range(3)},
+    "clothing500, HOG + colour": Set(clothing, "classic"),
+    "CIFAR-10, 2,000, fast": Set(cifar, "fast", None, 2000),
+    "CIFAR-10, 4 classes, 2,000, fast": Set(cifar, "fast", 4, 2000),
+    "CIFAR-10, 2,000, gradients": Set(cifar, "gradients", None, 2000),
 }
 
 
@@ -104,7 +148,7 @@ def groups_of(model: ilk.TransferClustering, labels: np.ndarray, reduced: np.nda
 
 def measured(name: str, data: Path, cache: Path, seeds: int) -> list[dict[str, Any]]:
     """Return one record per group of a set."""
-    pixels, labels = draw(SETS[name].case, data)
+    pixels, labels = SETS[name].draw(data)
     classes, found = len(np.unique(labels)), []
     for seed in range(seeds):
         layout: np.ndarray | None = None
