@@ -37,6 +37,19 @@ def parquet(path: Path, names: list[str], rows: np.ndarray) -> Path:
     return path
 
 
+def voted(run: runs.Run, new: np.ndarray) -> np.ndarray:
+    """Shares of the groups (b, k) among the 15 nearest rows by angle, each weighted by 1 / distance."""
+    old = unit(np.asarray(run.features(), np.float64))
+    away = np.linalg.norm(unit(new)[:, None] - old, axis=2)
+    near = np.argsort(away, axis=1)[:, :15]
+    weights = 1 / np.take_along_axis(away, near, 1)
+    return np.stack([(weights * (run.labels()[near] == group)).sum(1) for group in range(3)], 1)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
 def done(said: Said) -> Any:
     assert said.code == 0, said.err
     return said
@@ -146,13 +159,17 @@ def test_new_images_are_placed_by_their_features(ilk: Ilk, home: Path, photos: P
         done(ilk("predict", "run", *source, "-o", "out.parquet"))
         found = pq.read_table("out.parquet").to_pydict()
         assert all(labels[which == g][0] == group for g, group in zip(where, found["cluster"], strict=True))
-        model = TransferClustering.from_state(run.state())
-        proba = model._proba(new)
-        assert found["cluster"] == proba.argmax(1).tolist()
-        assert found["confidence"] == pytest.approx(proba.max(1), abs=1e-4)
+        assert found["cluster"] == voted(run, new).argmax(1).tolist()
+        assert found["confidence"] == pytest.approx(
+            TransferClustering.from_state(run.state()).predict_proba(new).max(1), abs=1e-4
+        )
     assert found["path"][8] == "row 8"
     done(ilk("predict", "run", "f.npy", "-o", "out.parquet"))  # an exact match takes the group of its own
     assert pq.read_table("out.parquet")["cluster"].to_pylist() == labels.tolist()
+    np.save("one.npy", rows[5:6])
+    told = done(ilk("predict", "run", "one.npy", "--json")).json["images"]
+    assert (told[0]["path"], told[0]["cluster"]) == ("row 0", labels[5])
+    assert told[0]["nearest"][0]["path"] == run.images()["path"][5]
     refused(ilk("predict", "run", "new"), "features of your own", "--features FILE")
     refused(ilk("predict", "run", "new", "--features", "f.npy"), "36 rows", "9 images")
     np.save("short.npy", new[:, :5])
@@ -235,7 +252,7 @@ def test_jobs_take_them_as_an_array(home: Path, photos: Path, no_report: None) -
         package.export(alone, "out")
 
 
-def test_an_estimator_is_what_it_was(photos: Path) -> None:
+def test_an_estimator_is_what_it_was(photos: Path, tmp_path: Path) -> None:
     rows, _ = clouds(36)
     model = TransferClustering(3, preset="tiny")
     before = model.get_params()
@@ -245,6 +262,12 @@ def test_an_estimator_is_what_it_was(photos: Path) -> None:
     assert np.array_equal(again.labels_, model.labels_)
     assert np.array_equal(model.transform(rows), rows)
     assert np.array_equal(model.predict(open_images(photos, features=rows)), model.labels_)
+    model.save(tmp_path / "model")
+    loaded = package.load(tmp_path / "model")
+    assert np.array_equal(loaded.predict(rows), model.labels_)
+    assert loaded.predict(rows[:1])[0] == model.labels_[0]
+    with pytest.raises(ArgumentError, match="give their features too"):
+        loaded.predict(photos)
     labels = make_pipeline(StandardScaler(), TransferClustering(3, preset="tiny")).fit_predict(rows)
     assert set(labels) == {0, 1, 2}
 
