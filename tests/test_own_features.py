@@ -298,6 +298,18 @@ def test_every_method_that_groups_features_takes_them(name: str, beside: bool, p
     assert beside or "images" not in kept
 
 
+@pytest.mark.parametrize("name", ["transfer", "dac", "scan", "deepcluster", "kmeans", "umap_gmm"])
+@pytest.mark.parametrize("scale", [1e-6, 1e9])
+def test_how_long_vectors_are_says_nothing(name: str, scale: float, tmp_path: Path) -> None:
+    rows, _ = clouds(36)
+    settings = {"dac": {"epochs": 2, "batch_size": 16}, "scan": {"cluster_epochs": 2, "n_heads": 1, "n_neighbors": 3}}
+    options = {} if name in ("dac", "scan", "deepcluster") else {"preset": "tiny"}
+    model = methods.find(name)(3, settings=settings.get(name), **options).fit((rows * scale).astype("f4"))
+    assert np.isfinite(model.probabilities_).all()
+    model.save(tmp_path / "model")
+    assert np.array_equal(package.load(tmp_path / "model").predict((rows * scale).astype("f4")), model.labels_)
+
+
 def test_who_trains_a_network_says_so(photos: Path) -> None:
     rows, _ = clouds(36)
     for model in (DAC(3, preset="tiny"), SCAN(3, preset="tiny"), DeepCluster(3, preset="tiny"), SimCLR(preset="tiny")):
