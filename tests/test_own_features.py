@@ -18,7 +18,7 @@ from trial import Ilk, Said, refused, tree, write_images
 import ilk as package
 from ilk import methods, runs
 from ilk.data import open_images
-from ilk.errors import ArgumentError, DataError
+from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.methods import DAC, NMF, SCAN, DeepCluster, KMeans, TransferClustering
 from ilk.methods.simclr import SimCLR
 
@@ -296,6 +296,17 @@ def test_every_method_that_groups_features_takes_them(name: str, beside: bool, p
     package.cluster(source, tmp_path / "run", method=name, options={"n_clusters": 3, **quick.get(name, options)})
     kept = [figure["kind"] for figure in runs.load_run(tmp_path / "run").figures()]
     assert beside or "images" not in kept
+
+
+def test_length_counts_beside_a_large_constant() -> None:
+    which = np.arange(60) % 3
+    length = np.array([1.0, 5.0, 10.0])[which] + np.random.default_rng(0).normal(0, 0.3, 60)
+    rows = np.outer(length, CENTRES[0])
+    with_constant = np.c_[rows, np.full(60, 10 * np.abs(rows).max())]
+    with pytest.raises(NotEnoughImages, match="look the same"):
+        TransferClustering(3, preset="tiny").fit(rows)
+    labels = TransferClustering(3, preset="tiny").fit(with_constant).labels_
+    assert len({*zip(which, labels, strict=True)}) == 3
 
 
 @pytest.mark.parametrize("name", ["transfer", "dac", "scan", "deepcluster", "kmeans", "umap_gmm"])
