@@ -18,7 +18,7 @@ from trial import Ilk, Said, refused, tree, write_images
 import ilk as package
 from ilk import methods, runs
 from ilk.data import open_images
-from ilk.errors import ArgumentError, DataError
+from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.methods import DAC, NMF, SCAN, DeepCluster, KMeans, TransferClustering
 from ilk.methods.simclr import SimCLR
 
@@ -35,6 +35,19 @@ def clouds(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def parquet(path: Path, names: list[str], rows: np.ndarray) -> Path:
     pq.write_table(pa.table({"path": names, "emb": pa.array(rows.tolist(), pa.list_(pa.float32()))}), path)
     return path
+
+
+def voted(run: runs.Run, new: np.ndarray) -> np.ndarray:
+    """Shares of the groups (b, k) among the 15 nearest rows by angle, each weighted by 1 / distance."""
+    old = unit(np.asarray(run.features(), np.float64))
+    away = np.linalg.norm(unit(new)[:, None] - old, axis=2)
+    near = np.argsort(away, axis=1)[:, :15]
+    weights = 1 / np.take_along_axis(away, near, 1)
+    return np.stack([(weights * (run.labels()[near] == group)).sum(1) for group in range(3)], 1)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def done(said: Said) -> Any:
@@ -79,6 +92,7 @@ def test_what_a_run_says_of_them(ilk: Ilk, home: Path, photos: Path, rows: np.nd
     said = done(ilk("cluster", photos, "--features", "f.parquet:emb", *TINY))
     assert "encoder  features: your own of f.parquet (column emb), 6 numbers an image, matched by path" in said.out
     assert "2 of 36 images have no features and are in no group: 0_0000.png, 1_0001.png" in said.out
+    assert "2 files could not be read or came without features" in said.out
     assert "12 rows of f.parquet are of images that are not here: " in said.out
     (path,) = (home / "ilk-runs").iterdir()
     run = runs.load_run(path)
@@ -146,13 +160,17 @@ def test_new_images_are_placed_by_their_features(ilk: Ilk, home: Path, photos: P
         done(ilk("predict", "run", *source, "-o", "out.parquet"))
         found = pq.read_table("out.parquet").to_pydict()
         assert all(labels[which == g][0] == group for g, group in zip(where, found["cluster"], strict=True))
-        model = TransferClustering.from_state(run.state())
-        proba = model._proba(new)
-        assert found["cluster"] == proba.argmax(1).tolist()
-        assert found["confidence"] == pytest.approx(proba.max(1), abs=1e-4)
+        assert found["cluster"] == voted(run, new).argmax(1).tolist()
+        assert found["confidence"] == pytest.approx(
+            TransferClustering.from_state(run.state()).predict_proba(new).max(1), abs=1e-4
+        )
     assert found["path"][8] == "row 8"
     done(ilk("predict", "run", "f.npy", "-o", "out.parquet"))  # an exact match takes the group of its own
     assert pq.read_table("out.parquet")["cluster"].to_pylist() == labels.tolist()
+    np.save("one.npy", rows[5:6])
+    told = done(ilk("predict", "run", "one.npy", "--json")).json["images"]
+    assert (told[0]["path"], told[0]["cluster"]) == ("row 0", labels[5])
+    assert told[0]["nearest"][0]["path"] == run.images()["path"][5]
     refused(ilk("predict", "run", "new"), "features of your own", "--features FILE")
     refused(ilk("predict", "run", "new", "--features", "f.npy"), "36 rows", "9 images")
     np.save("short.npy", new[:, :5])
@@ -190,6 +208,8 @@ def test_features_alone(ilk: Ilk, home: Path, rows: np.ndarray) -> None:
     page = (run.path / "report.html").read_text("utf-8")
     assert 'class="strip' not in page
     assert page.count("Most central: <bdi>row ") == 3
+    assert "features of your own" in page
+    assert "there are no pictures" in page
     done(ilk("report", "run", "-o", "again.html"))
     assert done(ilk("export", "run", "table", "--as", "csv"))
     assert "row 17" in (home / "table" / "groups.csv").read_text()
@@ -235,7 +255,7 @@ def test_jobs_take_them_as_an_array(home: Path, photos: Path, no_report: None) -
         package.export(alone, "out")
 
 
-def test_an_estimator_is_what_it_was(photos: Path) -> None:
+def test_an_estimator_is_what_it_was(photos: Path, tmp_path: Path) -> None:
     rows, _ = clouds(36)
     model = TransferClustering(3, preset="tiny")
     before = model.get_params()
@@ -245,6 +265,12 @@ def test_an_estimator_is_what_it_was(photos: Path) -> None:
     assert np.array_equal(again.labels_, model.labels_)
     assert np.array_equal(model.transform(rows), rows)
     assert np.array_equal(model.predict(open_images(photos, features=rows)), model.labels_)
+    model.save(tmp_path / "model")
+    loaded = package.load(tmp_path / "model")
+    assert np.array_equal(loaded.predict(rows), model.labels_)
+    assert loaded.predict(rows[:1])[0] == model.labels_[0]
+    with pytest.raises(ArgumentError, match="give their features too"):
+        loaded.predict(photos)
     labels = make_pipeline(StandardScaler(), TransferClustering(3, preset="tiny")).fit_predict(rows)
     assert set(labels) == {0, 1, 2}
 
@@ -273,6 +299,29 @@ def test_every_method_that_groups_features_takes_them(name: str, beside: bool, p
     package.cluster(source, tmp_path / "run", method=name, options={"n_clusters": 3, **quick.get(name, options)})
     kept = [figure["kind"] for figure in runs.load_run(tmp_path / "run").figures()]
     assert beside or "images" not in kept
+
+
+def test_length_counts_beside_a_large_constant() -> None:
+    which = np.arange(60) % 3
+    length = np.array([1.0, 5.0, 10.0])[which] + np.random.default_rng(0).normal(0, 0.3, 60)
+    rows = np.outer(length, CENTRES[0])
+    with_constant = np.c_[rows, np.full(60, 10 * np.abs(rows).max())]
+    with pytest.raises(NotEnoughImages, match="look the same"):
+        TransferClustering(3, preset="tiny").fit(rows)
+    labels = TransferClustering(3, preset="tiny").fit(with_constant).labels_
+    assert len({*zip(which, labels, strict=True)}) == 3
+
+
+@pytest.mark.parametrize("name", ["transfer", "dac", "scan", "deepcluster", "kmeans", "umap_gmm"])
+@pytest.mark.parametrize("scale", [1e-6, 1e9])
+def test_how_long_vectors_are_says_nothing(name: str, scale: float, tmp_path: Path) -> None:
+    rows, _ = clouds(36)
+    settings = {"dac": {"epochs": 2, "batch_size": 16}, "scan": {"cluster_epochs": 2, "n_heads": 1, "n_neighbors": 3}}
+    options = {} if name in ("dac", "scan", "deepcluster") else {"preset": "tiny"}
+    model = methods.find(name)(3, settings=settings.get(name), **options).fit((rows * scale).astype("f4"))
+    assert np.isfinite(model.probabilities_).all()
+    model.save(tmp_path / "model")
+    assert np.array_equal(package.load(tmp_path / "model").predict((rows * scale).astype("f4")), model.labels_)
 
 
 def test_who_trains_a_network_says_so(photos: Path) -> None:

@@ -159,7 +159,7 @@ def test_the_column_is_named_or_usual(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_list_have_no_features(tmp_path: Path) -> None:
-    rows = [None, None, None, None, *X[4:].tolist()]
+    rows = [None, None, [], None, *X[4:].tolist()]
     found = load_features(parquet(tmp_path, vector=pa.array(rows, pa.list_(pa.float64()))))
     assert found.given().tolist() == [False] * 4 + [True] * 3
     assert np.array_equal(found.read(np.array([4, 6])), X[[4, 6]].astype("f4"))

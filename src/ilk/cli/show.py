@@ -233,7 +233,8 @@ class Screen:
             self._five(summary["scores"])
         if summary["n_unreadable"]:
             lost = _count(summary["n_unreadable"], "file")
-            self.note(f"{lost} could not be read; the report lists them with the reasons")
+            how = " or came without features" if run.header["source"].get("features") else ""
+            self.note(f"{lost} could not be read{how}; the report lists them with the reasons")
         for warning in summary["warnings"]:
             self.note(warning)
         seconds = summary["seconds"]

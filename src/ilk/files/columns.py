@@ -153,11 +153,12 @@ def _plain(columns: list[Any]) -> NDArray[Any]:
 
 
 def _listed(path: Path, name: str, column: Any, at: int) -> NDArray[Any]:
-    """Return a column of lists as (b, d); NaN in the rows without one, and d = 0 where no row has one."""
+    """Return a column of lists as (b, d); NaN in rows whose list is missing or empty, and d = 0 where all are."""
     import pyarrow.compute as pc
 
-    there = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), bool)
-    lengths = np.asarray(pc.list_value_length(column).to_numpy(zero_copy_only=False)[there], np.int64)
+    every = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    there = every > 0
+    lengths = every[there]
     d = int(lengths[0]) if len(lengths) else 0
     if (lengths != d).any():
         odd = int(np.flatnonzero(lengths != d)[0])

@@ -6,17 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
-from ilk.files import ArraySet, FeatureSet, Listing, open_source
+from ilk.files import ArraySet, FeatureSet, Listing, load_features, open_source
 from ilk.files.arrays import npz_header
 from ilk.files.parquet import column_names
 
-__all__ = ["check_count", "checked", "checked_labels", "is_path", "notes", "opened", "place", "what"]
+__all__ = ["check_count", "checked", "checked_labels", "given", "is_path", "notes", "opened", "place", "what"]
 
 
 def opened(source: Any, split: str) -> Listing | ArraySet | FeatureSet | None:
     """Return `source` as files or arrays where it is a path or a list of paths, which takes no torch; else None."""
     paths = source if isinstance(source, list | tuple) else [source]
     return open_source(source, split) if all(isinstance(path, str | Path) for path in paths) else None
+
+
+def given(features: Any) -> Any:
+    """Return `features` opened where they are a file, which takes no torch; other words may be a column of the source.
+
+    >>> given("embedding")
+    'embedding'
+    """
+    file = str(features).partition(":")[0] if isinstance(features, str | Path) else ""
+    return load_features(features) if Path(file).suffix.lower() in (".npy", ".parquet", ".pq") else features
 
 
 def checked(images: Any, labels: str, k: Any) -> str:

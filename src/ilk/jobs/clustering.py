@@ -93,7 +93,7 @@ def cluster(
     tell: OnEvent = on_event or (lambda event: None)
     # what can be refused is refused before torch and the rest are loaded
     options = dict(options or {})
-    features = options.pop("features", features)
+    features = asking.given(options.pop("features", features))
     methods.check_names(method, options)
     opened, k = asking.opened(source, split), options.get("n_clusters", "auto")
     if opened is not None:

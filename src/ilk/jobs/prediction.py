@@ -141,7 +141,7 @@ def predict(
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    opened = asking.opened(source, split)
+    opened, features = asking.opened(source, split), asking.given(features)
     from ilk.data import FEW, open_images  # torch, which a wrong path is not worth
 
     images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)

@@ -106,7 +106,7 @@ def _try(model: Any) -> None:
         raise ValueError(f"centres of shape {centers.shape} for {model.n_clusters_} groups")
     if encoder is not None and encoder.n_features != centers.shape[1]:
         raise ValueError(f"{encoder.n_features} features, {centers.shape[1]} in its centres")
-    proba = model._proba(centers[:1].astype(np.float16))
+    proba = model._proba(np.asarray(centers[:1], np.float32))  # features of the user's own may be beyond half precision
     if proba.shape != (1, len(centers)) or not np.isfinite(proba).all():
         raise ValueError(f"probabilities of shape {proba.shape}, or not finite")
     model.decide(proba)

@@ -208,7 +208,7 @@ class Training:
         """Return features (m, d) of the images `rows`, as they are kept."""
         pool = self.fit.pool
         if isinstance(pool, Rows):
-            return pool.read(rows).cpu().numpy().astype(np.float16)
+            return pool.read(rows).cpu().numpy().astype(pool.dtype)
         if self.still is not None:
             kept: npt.NDArray[Any] = self.still[rows.numpy()]
             return kept

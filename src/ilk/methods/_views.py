@@ -119,6 +119,7 @@ class Rows:
 
     def __init__(self, features: npt.NDArray[Any], device: torch.device) -> None:
         self.device = device
+        self.dtype = features.dtype  # as they are kept
         # on a GPU they lie there; on a CPU they stay where they are, perhaps in a mapped file
         self.features = torch.from_numpy(features).to(device) if device.type != "cpu" else features
 

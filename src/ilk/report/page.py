@@ -115,6 +115,8 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "groups": views,
         "apart_means": words.meaning() if words.calibrated(facts.header) else "",
         "pixelated": pictures.small,
+        "pictures": pictures.there,
+        "own_features": bool((facts.header.get("source") or {}).get("features")),
         "pictures_note": pictures.note,
         "labelled": MAX_LABELS if facts.n_groups > MAX_LABELS else 0,
         "maps": map_views(facts, run.map()),

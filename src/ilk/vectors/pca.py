@@ -12,7 +12,8 @@ from ilk.vectors.rows import Matrix, Rows, check_count
 
 __all__ = ["PCA", "fit_pca"]
 
-_ROUNDING = 64  # units of the last place that a row may be off a plane it lies in
+# share of its length that a row may be off a plane it lies in: components are kept in single precision
+_ROUNDING = 64 * 2**-23
 _COLUMN_BYTES = 32 * 2**20  # columns of all rows that are held at a time
 
 
@@ -77,8 +78,7 @@ class PCA:
         out = torch.empty(len(rows), dtype=self.mean.dtype, device=self.mean.device)
         for start, stop, block in rows.blocks(rows.step(3 * rows.width, chunk_bytes)):
             offset = block.to(self.mean) - self.mean
-            # components that were fitted or kept in float32 are no more exact for being read in float64
-            noise = _ROUNDING * torch.finfo(torch.float32).eps * (offset.norm(dim=1) + self.mean.norm())
+            noise = _ROUNDING * (offset.norm(dim=1) + self.mean.norm())
             offset -= (offset @ self.components.T) @ self.components
             away = torch.linalg.vector_norm(offset, dim=1)
             out[start:stop] = torch.where(away <= noise, 0.0, away)
