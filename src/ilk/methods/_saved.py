@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -20,8 +21,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 import ilk
-from ilk import compute
-from ilk.data.shards import write_whole
+from ilk import compute, disk
 from ilk.errors import ArgumentError, DataError, NotEnoughMemory, RunError
 from ilk.methods._rebuilding import OF_A_MACHINE, rebuild
 
@@ -61,14 +61,16 @@ def write(model: Any, path: Path, own: bool) -> None:
         "weights": len(files),
         "versions": {"ilk": ilk.__version__},
     }
-    data = bytearray(save(arrays, {_KEY: json.dumps(about, separators=(",", ":"), default=_number)}))
+    data = save(arrays, {_KEY: json.dumps(about, separators=(",", ":"), default=_number)})
     start, stop = _place(data)
-    data[start:stop] = hashlib.blake2b(data, digest_size=32).hexdigest().encode()
+    checksum = hashlib.blake2b(data, digest_size=32).hexdigest().encode()
     try:
-        write_whole(path, bytes(data))
-    except DataError as error:
-        reason = getattr(error.__context__, "strerror", None) or error
-        raise RunError(f"cannot write {path}: {reason}. Choose another place for the model.") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with disk.replacing(path) as file:
+            for part in (data[:start], checksum, memoryview(data)[stop:]):
+                file.write(part)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}. Choose another place for the model.") from None
 
 
 def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any) -> Any:
@@ -105,7 +107,8 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         data[start:stop] = _BLANK.encode()
         if hashlib.blake2b(data, digest_size=32).hexdigest() != told:
             raise ValueError("its checksum differs: other bytes than were written")
-        about = json.loads(json.loads(data[8 : 8 + _length(data)])["__metadata__"][_KEY])
+        header = disk.parse_json(bytes(data[8 : 8 + _length(data)]))
+        about = disk.parse_json(header["__metadata__"][_KEY].encode())
         if not isinstance(about, dict) or not isinstance(about.get("format"), int):
             raise ValueError("no version number")
         if about["format"] > FORMAT:
@@ -117,33 +120,31 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         if wrong or not 0 <= about["weights"] <= _MOST_WEIGHTS:
             raise ValueError(f"no {', '.join(wrong) or 'sound number of weights'}")
         arrays: dict[str, npt.NDArray[Any]] = load(bytes(data))
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None
     return about, arrays
 
 
 def _bytes(path: Path) -> bytearray:
     try:
-        if not path.is_file():
-            what = "is a folder: a run is opened with ilk.load_run" if path.is_dir() else "is no file"
-            raise RunError(f"{path} {what if path.exists() else 'does not exist'}.")
-        size = path.stat().st_size
-        if 4 * size > compute.free_memory():
-            raise NotEnoughMemory(f"{path} has {size / 1e9:.1f} GB, and reading it takes four times as much memory.")
-        with path.open("rb") as file:
+        with disk.opened(path, follow=True) as file:  # the user's own word for it, which may be a link
+            size = os.fstat(file.fileno()).st_size
+            if 4 * size > compute.free_memory():
+                raise NotEnoughMemory(f"{path} has {size / 1e9:.1f} GB; reading it takes four times as much memory.")
             return bytearray(file.read(size))
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+        hint = " A run is opened with ilk.load_run." if path.is_dir() else ""
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.{hint}") from None
 
 
-def _length(data: bytearray) -> int:
+def _length(data: bytes | bytearray) -> int:
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= min(_HEADER, len(data) - 8):
         raise ValueError("not a model that ilk wrote")
     return length
 
 
-def _place(data: bytearray) -> tuple[int, int]:
+def _place(data: bytes | bytearray) -> tuple[int, int]:
     """Return where the checksum stands."""
     found = _CHECKSUM.search(data, 8, 8 + _length(data))
     if found is None:
