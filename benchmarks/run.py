@@ -84,6 +84,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
     "first": {"first": f"python benchmarks/first.py {DATA}/clothing500.tar {WEIGHTS}"},
     "predict": {"predict": f"python benchmarks/predict.py {WEIGHTS}"},
+    "one_image": {"one_image": f"python benchmarks/one_image.py {DATA}/clothing500.tar {WEIGHTS}"},
     "heldout": {"heldout-0": f"python benchmarks/heldout.py {DATA}/mnist.npz"},
     "unknown": {"unknown": f"python benchmarks/unknown.py {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
     "report": {"report-100000": "python benchmarks/report.py 100000"},
