@@ -40,7 +40,8 @@ def looks_like(group: Mapping[str, Any]) -> list[str]:
     """
     found = group.get("looks_like")
     words = [one.get("word") for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-    return [word for word in words if isinstance(word, str) and 0 < len(word) <= _LONGEST][:_MOST]
+    fit = (word for word in words if isinstance(word, str) and 0 < len(word) <= _LONGEST and word.isprintable())
+    return list(fit)[:_MOST]
 
 
 def guessed(group: Mapping[str, Any]) -> list[str]:
