@@ -285,9 +285,9 @@ def test_what_is_cut_is_damaged(kept: Path, size: int) -> None:
 
 
 def test_what_is_no_model_says_so(tmp_path: Path, kept: Path) -> None:
-    with pytest.raises(RunError, match="No such file"):
+    with pytest.raises(RunError, match=r"does not exist|No such file"):
         ilk.load(tmp_path / "nothing")
-    with pytest.raises(RunError, match=r"a folder, not a file\. A run is opened with ilk\.load_run"):
+    with pytest.raises(RunError, match=r"is a folder: a run is opened with ilk\.load_run"):
         ilk.load(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RunError, match="a pipe, not a file"):

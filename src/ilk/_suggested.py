@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk.describe import describe
 from ilk.runs import RunWriter
 
 __all__ = ["NAMES", "write"]
@@ -55,6 +54,8 @@ def _groups(space: npt.NDArray[Any], labels: Ints, rows: Ints, images: Ints, nat
     images, natural
         (n,) group of every readable image at this level and at the natural one.
     """
+    from ilk.describe import describe  # torch
+
     told = describe(space, space, labels, np.ones(len(labels), np.float32), n_shown=EXEMPLARS)
     wide = int(natural.max()) + 2  # -1, not assigned, has the last column
     table = np.bincount(images * wide + np.where(natural < 0, wide - 1, natural), minlength=wide * (images.max() + 1))

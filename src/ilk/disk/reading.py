@@ -131,7 +131,7 @@ def read_array(path: Path, *, follow: bool = False) -> npt.NDArray[Any]:
         start, size = file.tell(), os.fstat(file.fileno()).st_size
         length = dtype.itemsize * math.prod(shape)
         if dtype.hasobject:
-            raise ValueError("it holds Python objects, a pickle, which is never loaded")
+            raise ValueError("an array of Python objects, a pickle, which is never loaded")
         if not dtype.itemsize or min(shape, default=0) < 0:
             raise ValueError(f"an array of {dtype} {shape}")
         if start + length != size:
