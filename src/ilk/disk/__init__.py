@@ -3,7 +3,17 @@
 Everyone may import it. What it guards against is in SECURITY.md.
 """
 
-from ilk.disk.reading import JSON_BYTES, opened, parse_json, read_array, read_bytes, read_json, within
+from ilk.disk.reading import (
+    JSON_BYTES,
+    array_header,
+    check_memory,
+    opened,
+    parse_json,
+    read_array,
+    read_bytes,
+    read_json,
+    within,
+)
 from ilk.disk.tensors import file_digest, open_tensors, read_tensors, write_tensors
 from ilk.disk.text import formula_note, printable
 from ilk.disk.writing import (
@@ -24,7 +34,9 @@ from ilk.disk.writing import (
 
 __all__ = [
     "JSON_BYTES",
+    "array_header",
     "as_text",
+    "check_memory",
     "check_replaceable",
     "create",
     "file_digest",

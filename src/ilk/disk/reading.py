@@ -12,9 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
-__all__ = ["JSON_BYTES", "opened", "parse_json", "read_array", "read_bytes", "read_json", "within"]
+__all__ = [
+    "JSON_BYTES",
+    "array_header",
+    "check_memory",
+    "opened",
+    "parse_json",
+    "read_array",
+    "read_bytes",
+    "read_json",
+    "within",
+]
 
 JSON_BYTES = 64 << 20
 """Most bytes of a JSON file of a run; a hundred thousand groups take half of it."""
@@ -122,12 +133,7 @@ def read_array(path: Path, *, follow: bool = False) -> npt.NDArray[Any]:
     import numpy as np  # not at the top: the command line needs the rest of this room before it needs any numbers
 
     with opened(path, follow=follow) as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(file)
-        except (TypeError, SyntaxError, EOFError, MemoryError) as error:  # of a header that is no literal
-            raise ValueError(f"its header is damaged ({type(error).__name__})") from None
+        shape, fortran, dtype = array_header(file)
         start, size = file.tell(), os.fstat(file.fileno()).st_size
         length = dtype.itemsize * math.prod(shape)
         if dtype.hasobject:
@@ -139,6 +145,28 @@ def read_array(path: Path, *, follow: bool = False) -> npt.NDArray[Any]:
         if not length:  # nothing to map
             return np.empty(shape, dtype)
         return np.memmap(file, dtype, "r", start, shape, "F" if fortran else "C")
+
+
+def array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, Fortran order and dtype from the beginning of an ``.npy`` file; ValueError where it is damaged."""
+    import tokenize
+
+    from numpy.lib import format as npy
+
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except (TypeError, SyntaxError, EOFError, MemoryError, RecursionError, tokenize.TokenError) as error:
+        raise ValueError(f"its header is damaged ({type(error).__name__})") from None
+    return shape, fortran, dtype
+
+
+def check_memory(path: Path) -> None:
+    """Raise ValueError where the file `path` is larger than half of this machine's memory: a hole takes no room."""
+    size = path.stat().st_size
+    if hasattr(os, "sysconf") and 2 * size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        raise ValueError(f"{size / 2**30:,.0f} GiB do not fit into the memory of this machine")
 
 
 def within(folder: Path, *parts: str) -> Path:

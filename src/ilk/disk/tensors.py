@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ilk.disk.reading import opened
+from ilk.disk.reading import check_memory, opened
 from ilk.disk.writing import check_replaceable, new_folder
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     OSError
         Missing, a link, or no regular file.
     ValueError
-        Damaged.
+        Damaged, or far too large for this machine.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     with opened(path):  # the library takes names only
+        check_memory(path)
         try:
             return dict(load_file(path))
         except (SafetensorError, KeyError, TypeError) as error:  # KeyError: a type that NumPy lacks

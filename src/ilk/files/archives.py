@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import lzma
 import os
 import re
 import stat
@@ -135,6 +136,7 @@ def list_zip(path: Path, split: str = "all") -> Listing:
     rows: dict[str, Row] = {}
     doubled = 0
     for info in archive.infolist():
+        info.filename = info.filename or "(no name)"  # zipfile looks at the last letter of it
         raw, reason = _clean(info.filename.replace("\\", "/"))
         if info.is_dir() or is_hidden(raw):
             continue
@@ -196,7 +198,9 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Loc
         finally:
             with lock:
                 member.close()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError
+    ) as error:  # fmt: skip
         raise OSError(f"damaged in the archive: {error}") from error
     if len(data) < min(size, info.file_size):
         raise OSError("damaged in the archive: it is shorter than the archive says")

@@ -178,10 +178,7 @@ def npz_header(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
             for name in archive.namelist():
                 if name.endswith(".npy"):
                     with archive.open(name) as member:
-                        version = np.lib.format.read_magic(member)
-                        old = version == (1, 0)
-                        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
-                        shape, _, dtype = read(member)
+                        shape, _, dtype = disk.array_header(member)
                         found[name.removesuffix(".npy")] = (shape, dtype)
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path} is not a readable .npz file: {_plain(error)}") from error

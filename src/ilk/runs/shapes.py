@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["CLUSTERS", "HEADER", "K_TABLE", "SCORES", "SUGGESTIONS", "misfit"]
+__all__ = ["CLUSTERS", "HEADER", "K_TABLE", "SCORES", "SUGGESTIONS", "UNFINISHED", "misfit"]
 
 _LARGEST = 2**53  # whole numbers beyond are no counts of anything
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
@@ -31,7 +31,9 @@ _SUMMARY: Shape = {
     "images_per_second?": (float, None),
     "warnings?": [str],
 }
+UNFINISHED: Shape = {"identity?": {"params?": (dict, None), "source?": (dict, None)}}
 HEADER: Shape = {
+    **UNFINISHED,
     "method": str,
     "params": dict,
     "source": {
@@ -55,7 +57,6 @@ HEADER: Shape = {
     "seconds?": {"*": float},
     "choice?": ({"why?": (str, None)}, None),
     "checksums?": {"*": str},
-    "identity?": dict,
 }
 CLUSTERS: Shape = [
     {

@@ -77,6 +77,7 @@ def load_state(folder: Path, checksums: Mapping[str, str] | None = None) -> dict
         if not isinstance(own[_STATE[0]], str | None):
             raise ValueError("a checksum that is no text")
         for name, path in zip(_STATE, paths, strict=True):
+            disk.check_memory(path)
             known = {checksums.get(name), own.get(name)} - {None}
             if known and known != {disk.file_digest(path)}:
                 raise ValueError("not what was written: its checksum differs")

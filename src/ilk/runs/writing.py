@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ilk import disk
 from ilk.errors import RunError
+from ilk.runs import shapes
 from ilk.runs.figures import save_figures
 from ilk.runs.reading import SCHEMA, read_header
 from ilk.runs.state import plain, save_state, write_json
@@ -251,7 +252,10 @@ def _empty(folder: Path) -> None:
 
 def _same_job(folder: Path, header: Mapping[str, Any]) -> None:
     """Raise unless the unfinished run in `folder` is the job that `header` describes."""
-    other = difference(read_header(folder), header)
+    kept = read_header(folder)
+    if wrong := shapes.misfit(kept, shapes.UNFINISHED):
+        raise RunError(f"{folder / 'run.json'} is damaged ({wrong}). Add --overwrite to start anew.")
+    other = difference(kept, header)
     if other:
         raise RunError(
             f"{folder} holds an unfinished run of {other}. Choose another place with -o, or add --overwrite to start "
