@@ -180,7 +180,7 @@ FILES: list[tuple[str, Callable[[Path], Any], list[str]]] = [
     ("rank.npz", flat, ["(4, 64)"]),
     ("keyless.npz", keyless, ["images"]),
     ("half.npz", half, ["half.npz"]),
-    ("pickle.npy", lambda p: np.save(p, np.array([{}], object)), ["objects", "never loaded"]),
+    ("pickle.npy", lambda p: np.save(p, np.array([{}], object)), ["pickle", "never loaded"]),
     ("text.npy", lambda p: p.write_text("hello"), ["text.npy"]),
     ("columns.parquet", lambda p: pq.write_table(pa.table({"a": [1]}), p), ["columns.parquet", "a"]),
     ("text.parquet", lambda p: p.write_text("hello"), ["text.parquet"]),
