@@ -1,4 +1,4 @@
-"""Words for groups, without a label: what the bundled classifier, or CLIP, sees in their images."""
+"""Words for groups, without a label: what the bundled classifier sees in their images."""
 
 from __future__ import annotations
 

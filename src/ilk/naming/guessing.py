@@ -17,7 +17,7 @@ __all__ = ["MOST_WORDS", "Guess", "guess"]
 
 MOST_WORDS = 3
 
-_SURE_ALL, _SURE = 0.28, 0.25  # mean sureness below which all images, or a group's, are nothing that the network knows
+_SURE_ALL, _SURE = 0.28, 0.24  # mean sureness below which all images, or a group's, are nothing that the network knows
 _SHARE = 0.10  # of a group: least mean probability of a word
 _SEEN, _SUPPORT = 0.05, 0.4  # a word is seen in an image from this probability on, and must be in this part of a group
 _APART = 0.5  # least of log2(2 p / (p + r)): the word is 2.4 times as frequent as among all other images
@@ -71,7 +71,7 @@ def guess(
     Returns
     -------
     dict of int to list of Guess
-        One entry per group. The words of two groups differ wherever their images do.
+        One entry per group. Groups with the same words get a further one where one tells them apart.
 
     Notes
     -----
