@@ -1,6 +1,6 @@
 """From class probabilities to words for groups: what their images show, and those of the other groups do not.
 
-No label is seen. The limits were fixed once on the sets that docs/report.md names.
+No label is seen. The limits were set by hand on the sets that docs/report.md names, with their labels in sight.
 """
 
 from __future__ import annotations
