@@ -15,6 +15,7 @@ from ilk import compute
 from ilk.data.sources import Block, Index, Known, Resize, Size, as_index, bring, check_size, evenly, thumbnails
 from ilk.errors import DataError
 from ilk.files import content_hash
+from ilk.files.render import ALL_WHITE, NEAR_WHITE
 
 __all__ = ["ArrayImages"]
 
@@ -261,6 +262,14 @@ def _raw(part: npt.NDArray[np.uint8] | Tensor) -> npt.NDArray[np.uint8]:
 
 
 def _over_white(rgba: Tensor) -> Tensor:
-    """Lay uint8 (b, 4, h, w) over white: exact to the nearest integer."""
+    """Lay uint8 (b, 4, h, w) over white, or over mid grey where there is nothing but white; to the nearest integer.
+
+    The same rule as for files: see `ilk.files.render`.
+    """
     colour, alpha = rgba[:, :3].to(torch.int32), rgba[:, 3:].to(torch.int32)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).to(torch.uint8)
+    weight = alpha[:, 0].float()
+    near = (colour.amin(1) > 255 - NEAR_WHITE) * weight
+    seen = weight.sum((1, 2))
+    hidden = (weight.amin((1, 2)) <= 127) & (seen > 0) & (near.sum((1, 2)) >= ALL_WHITE * seen)
+    under = torch.where(hidden, 128, 255).view(-1, 1, 1, 1)
+    return ((colour * alpha + under * (255 - alpha) + 127) // 255).to(torch.uint8)

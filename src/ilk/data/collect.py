@@ -115,7 +115,8 @@ def collect(
     begin = time.perf_counter()
     tell: OnProgress = on_progress or (lambda done, total: None)
     home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()
-    store = Store(home / work.place, work.width, work.dtype)
+    way = source.samples.key() if isinstance(source, FolderImages) else ""
+    store = Store(home / f"{work.place}{way}", work.width, work.dtype)
     if cache is None:
         weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
     job = _Job(source, work, store, home, tell, first)

@@ -27,7 +27,7 @@ from ilk.data.sources import (
     training_size,
 )
 from ilk.errors import DataError
-from ilk.files import Listing, content_hash, decode, make_thumb, probe
+from ilk.files import Listing, Samples, content_hash, decode, make_thumb, probe
 
 __all__ = ["FolderImages"]
 
@@ -44,12 +44,15 @@ class FolderImages:
     ----------
     listing : Listing
         What `ilk.files.open_source` gives.
+    samples : Samples
+        What is black and white in samples beyond 8 bits; see `ilk.files.survey`.
     """
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: Listing, samples: Samples = Samples()) -> None:  # noqa: B008 - frozen
         self._listing = listing
         self.kind = str(listing.kind)
         self.notes = list(listing.notes)
+        self.samples = samples
         self._size: tuple[int, int] | None = None
         self._how: tuple[Resize, float] = ("crop", 1.0)
         self._sizes: npt.NDArray[np.int32] | None = None
@@ -85,7 +88,7 @@ class FolderImages:
         def one(i: int) -> None:
             data, reasons[i] = self._bytes(int(rows[i]))
             if data is not None:
-                found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1])
+                found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1], samples=self.samples)
                 reasons[i] = found.reason
                 if found.pixels is not None:
                     pixels[i] = found.pixels
@@ -125,7 +128,7 @@ class FolderImages:
                 block.hashes[i] = content_hash(data)
                 if known is not None and known(block.hashes[i]):
                     continue
-            found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1])
+            found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1], samples=self.samples)
             block.widths[i], block.heights[i], block.reasons[i] = found.width, found.height, found.reason
             if found.pixels is not None:
                 pixels[i] = found.pixels
@@ -136,7 +139,7 @@ class FolderImages:
 
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> FolderImages:
         """Return the same images, brought to another size; None means the source's own choice."""
-        other = FolderImages(self._listing)
+        other = FolderImages(self._listing, self.samples)
         other._sizes = self._sizes
         other._size = None if image_size is None else check_size(image_size, resize, crop_pct)
         other._how = (resize, crop_pct)

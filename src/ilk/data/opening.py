@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ from ilk.data.arrays import ArrayImages
 from ilk.data.folder import FolderImages
 from ilk.data.own import OwnFeatures, as_array, with_features
 from ilk.errors import DataError
-from ilk.files import ArraySet, FeatureSet, Listing, are_features, load_features, open_source
+from ilk.files import ArraySet, FeatureSet, Listing, Samples, are_features, load_features, open_source, survey
 
 __all__ = ["open_images"]
 
 
-def open_images(X: Any, split: str = "all", *, features: Any = None) -> ArrayImages | FolderImages | OwnFeatures:
+def open_images(
+    X: Any,
+    split: str = "all",
+    *,
+    features: Any = None,
+    range: Any = "auto",  # noqa: A002 - the word for it
+    bands: Any = None,
+    samples: Samples | None = None,
+) -> ArrayImages | FolderImages | OwnFeatures:
     """Open images as a source.
 
     Parameters
@@ -32,6 +41,13 @@ def open_images(X: Any, split: str = "all", *, features: Any = None) -> ArrayIma
         Features of your own, which every method then works on in the place of an encoder's: ``.npy`` (rows in the order
         of the images), Parquet (a column ``path`` says of which image a row is), ``FILE.parquet:COLUMN``, or the name
         of a column of `X`. float16, float32 or float64.
+    range : "auto", "dtype", "LOW,HIGH" or (low, high)
+        What is black and what is white in files with more than 8 bits a sample. "auto": the values of the set decide;
+        up to 64 files are looked at. "dtype": all that the type can hold, and 0 … 1 for floats.
+    bands : "3,2,1", sequence of int or int, optional
+        Three bands for red, green and blue, or one, of TIFF files that have several; counted from 1.
+    samples : Samples, optional
+        Both of it, as it was found before: nothing is looked at then.
 
     Raises
     ------
@@ -43,11 +59,18 @@ def open_images(X: Any, split: str = "all", *, features: Any = None) -> ArrayIma
     >>> len(open_images(np.zeros((3, 8, 8), np.uint8)))
     3
     """
-    images = _opened(X, split)
+    images = _opened(X, split, lambda listing: _files(listing, range, bands, samples))
     return images if features is None else with_features(images, features)
 
 
-def _opened(X: Any, split: str) -> ArrayImages | FolderImages | OwnFeatures:
+def _files(listing: Listing, range: Any, bands: Any, samples: Samples | None) -> FolderImages:  # noqa: A002
+    found, notes = survey(listing, range, bands) if samples is None else (samples, [])
+    images = FolderImages(listing, found)
+    images.notes += notes
+    return images
+
+
+def _opened(X: Any, split: str, files: Callable[[Listing], FolderImages]) -> ArrayImages | FolderImages | OwnFeatures:
     if isinstance(X, (ArrayImages, FolderImages, OwnFeatures, np.ndarray, Tensor)) and split != "all":
         raise DataError(f"split={split!r}: arrays and open sources have no parts; pass the part you want")
     if isinstance(X, (ArrayImages, FolderImages, OwnFeatures)):
@@ -62,7 +85,7 @@ def _opened(X: Any, split: str) -> ArrayImages | FolderImages | OwnFeatures:
     ):
         found = open_source(X, split)
         if isinstance(found, Listing):
-            return FolderImages(found)
+            return files(found)
         if isinstance(found, FeatureSet):
             return OwnFeatures(found)
         return ArrayImages(

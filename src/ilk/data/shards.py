@@ -36,7 +36,7 @@ __all__ = ["DECODE_VERSION", "SHARD", "UNSEEN", "Memo", "Place", "Shard", "Store
 SHARD = 256
 """Images per shard, at most."""
 
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 """Raised when the way files become pixels changes, so that what was cached before is not mixed with what is new."""
 
 Pixels = npt.NDArray[np.uint8]

@@ -10,6 +10,8 @@ from ilk.files.decode import Decoded, content_hash, decode, probe
 from ilk.files.features import FeatureSet, are_features, load_features
 from ilk.files.listing import Listing, is_run_folder
 from ilk.files.opening import SPLITS, open_source
+from ilk.files.samples import Samples
+from ilk.files.survey import survey
 from ilk.files.thumbs import Sprites, decode_sheet, encode_sheet, make_thumb, write_sheets
 from ilk.files.truth import truth
 
@@ -19,6 +21,7 @@ __all__ = [
     "Decoded",
     "FeatureSet",
     "Listing",
+    "Samples",
     "Sprites",
     "are_features",
     "content_hash",
@@ -30,6 +33,7 @@ __all__ = [
     "make_thumb",
     "open_source",
     "probe",
+    "survey",
     "truth",
     "write_sheets",
 ]

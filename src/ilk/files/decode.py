@@ -13,6 +13,7 @@ import struct
 import threading
 from io import BytesIO
 
+import numpy as np
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -21,11 +22,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ilk.errors import ArgumentError
+from ilk.files import mending, raw
 from ilk.files.helper import shared_pool
-from ilk.files.render import MAX_CLAIM, Decoded, Resize, claim_reason, explain, render, upright_size
+from ilk.files.reasons import believed, claim_reason, explain
+from ilk.files.render import Decoded, Resize, render, upright_size
+from ilk.files.samples import Samples
 
 __all__ = ["Decoded", "content_hash", "decode", "probe"]
 
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _HERE = 64_000_000  # pixels that the calling thread decodes at most
 _ALONE = 16_000_000  # from here on one at a time, so that many threads do not multiply the memory
 _MAX_SCANS = 64  # a progressive JPEG with more passes over the picture than this is hostile
@@ -39,7 +44,14 @@ class _Jpeg(JpegImageFile):
         return Image.Exif()
 
 
-def decode(data: bytes, size: tuple[int, int] | None, *, resize: Resize = "crop", crop_pct: float = 1.0) -> Decoded:
+def decode(
+    data: bytes,
+    size: tuple[int, int] | None,
+    *,
+    resize: Resize = "crop",
+    crop_pct: float = 1.0,
+    samples: Samples = Samples(),  # noqa: B008 - frozen
+) -> Decoded:
     """Decode one image file; never raises for what the file is.
 
     Parameters
@@ -53,6 +65,9 @@ def decode(data: bytes, size: tuple[int, int] | None, *, resize: Resize = "crop"
         "stretch": the whole picture, whatever its shape.
     crop_pct : float
         In (0, 1].
+    samples : Samples
+        What is black and white in samples beyond 8 bits, and which bands are shown; by default the file's own values
+        decide. See `ilk.files.survey` for those of a whole set.
 
     Returns
     -------
@@ -66,9 +81,11 @@ def decode(data: bytes, size: tuple[int, int] | None, *, resize: Resize = "crop"
 
     Notes
     -----
-    First frame of animations; orientation applied; alpha over white; grey, palette, CMYK and LAB to RGB; 16 bits and
-    floats scaled (see render.py). A header that claims more than 200 million pixels is not believed. Odd formats get
-    10 s and 1 GiB. Thread-safe. A 400 × 533 JPEG to 224 × 224 costs about 2 ms of one core.
+    First frame of animations, first page of a stack; orientation applied; colours brought to sRGB; alpha over white, or
+    over grey where white would hide all; grey, palette, CMYK and LAB to RGB; of camera raw the largest preview inside.
+    A JPEG without its end marker is read if its rows are there, a PNG whose notes are too large without them. A header
+    that claims more than 200 million pixels (a JPEG: 1,000 million) is not believed. Odd formats get 10 s and 1 GiB.
+    Thread-safe. A 400 × 533 JPEG to 224 × 224 costs about 2 ms of one core.
 
     Examples
     --------
@@ -83,19 +100,54 @@ def decode(data: bytes, size: tuple[int, int] | None, *, resize: Resize = "crop"
         raise ArgumentError(f"size={size!r}; give (height, width), both at least 1, or None")
     if reason := _hopeless(data):
         return Decoded(None, 0, 0, reason)
+    if not (picture := _picture(data)):
+        return Decoded(None, 0, 0, _NO_PREVIEW)
+    found = _decoded(picture, size, resize, crop_pct, samples)
+    if found.pixels is None and (again := _second_chance(picture, size, resize, crop_pct, samples)) is not None:
+        return again
+    return found
+
+
+def _decoded(data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, samples: Samples) -> Decoded:
+    """Decode what needs no mending, here or in a helper."""
     image, claim = _open_here(data)
-    if claim is not None and claim[0] * claim[1] > MAX_CLAIM:
-        return Decoded(None, *claim, claim_reason(*claim))
+    kind = "JPEG" if data.startswith(_JPEG) else None
+    if claim is not None and not believed(kind, *claim):
+        return Decoded(None, *claim, claim_reason(*claim, kind))
     if image is None:
-        return shared_pool().decode(data, size, resize, crop_pct)
+        return shared_pool().decode(data, size, resize, crop_pct, samples)
     width, height = upright_size(image)
     try:
         with _alone if width * height > _ALONE else contextlib.nullcontext():
-            return render(image, size, resize, crop_pct)
+            return render(image, size, resize, crop_pct, samples)
     except Warning:  # the user turned warnings into errors and Pillow had one after all: the helper ignores them
-        return shared_pool().decode(data, size, resize, crop_pct)
+        return shared_pool().decode(data, size, resize, crop_pct, samples)
     except Exception as error:  # whatever a decoder raises becomes the row's reason
         return Decoded(None, width, height, explain(error, data, image.format, 2**30))
+
+
+def _second_chance(
+    data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, samples: Samples
+) -> Decoded | None:
+    """Decode a file that breaks a rule of its format and holds all its pixels; None where it does not hold them."""
+    if data.startswith(_PNG):
+        slim = mending.png_without_notes(data)
+        return None if slim is None else _decoded(slim, size, resize, crop_pct, samples)
+    if mending.is_endless(data):
+        one, other = (_decoded(whole, size, resize, crop_pct, samples) for whole in mending.ended(data))
+        if one.pixels is not None and other.pixels is not None and np.array_equal(one.pixels, other.pixels):
+            return one
+    return None
+
+
+_NO_PREVIEW = "camera RAW without a preview inside: develop it to JPEG or TIFF first"
+
+
+def _picture(data: bytes) -> bytes:
+    """The picture in a file: the file itself, or of camera raw the largest preview, upright; empty if it has none."""
+    if data.startswith((_JPEG, _PNG)) or not raw.is_raw(data):
+        return data
+    return raw.preview(data) or b""
 
 
 def probe(data: bytes) -> tuple[int, int] | None:
@@ -104,9 +156,11 @@ def probe(data: bytes) -> tuple[int, int] | None:
     >>> probe(b"") is None
     True
     """
-    if _hopeless(data):
+    if _hopeless(data) or not (data := _picture(data)):
         return None
     image, claim = _open_here(data)
+    if image is None and data.startswith(_PNG) and (slim := mending.png_without_notes(data)) is not None:
+        image, claim = _open_here(slim)
     if image is not None:
         return upright_size(image)
     return claim if claim is not None else shared_pool().probe(data)
@@ -151,9 +205,9 @@ def _open_here(data: bytes) -> tuple[ImageFile.ImageFile | None, tuple[int, int]
 
 def _factory(data: bytes) -> tuple[type[ImageFile.ImageFile] | None, tuple[int, int] | None]:
     """Pillow's class for a common format, and the claimed (width, height) where it has to be known before."""
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(_JPEG):
         return _Jpeg, None
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(_PNG):
         claim = struct.unpack(">II", data[16:24]) if data[12:16] == b"IHDR" else None
         # Pillow warns about an odd acTL chunk; animations are rare enough to be the helper's
         return (None if b"acTL" in data else PngImageFile), claim

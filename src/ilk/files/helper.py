@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import queue
 import signal
@@ -18,23 +19,23 @@ import struct
 import subprocess
 import sys
 import threading
-from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image
 
-from ilk.files.render import MAX_CLAIM, Decoded, Resize, claim_reason, explain, render, upright_size
+from ilk.files import odd
+from ilk.files.reasons import explain
+from ilk.files.render import Decoded, Resize
+from ilk.files.samples import Samples
 
-__all__ = ["HelperPool", "open_any", "serve", "shared_pool"]
+__all__ = ["HelperPool", "serve", "shared_pool"]
 
-_REQUEST = struct.Struct(">BBIIdQ")  # probe?, stretch?, height, width (0, 0: native), crop_pct, bytes that follow
+# what, stretch?, height, width (0, 0: native), crop_pct, bytes of `Samples`, bytes of the file
+_REQUEST = struct.Struct(">BBIIdIQ")
+_DECODE, _PROBE, _LOOK = 0, 1, 2
 _ANSWER = struct.Struct(">BIIIIQ")  # 1 = pixels follow, 0 = a reason follows; width, height; rows, columns; bytes
-
-# These need other programs (Ghostscript), exist on Windows only, or are mere stubs that can never be loaded.
-_NEVER = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
-_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif"}
 
 
 # -- the helper's half ------------------------------------------------------------------------------------------------
@@ -50,13 +51,17 @@ def serve(memory: int, seconds: float) -> None:
     Image.MAX_IMAGE_PIXELS = None  # this process is ours alone: `_work` checks by the size, with better words
     _limit_memory(memory)
     while header := source.read(_REQUEST.size):
-        probe, stretch, height, width, crop_pct, length = _REQUEST.unpack(header)
+        what, stretch, height, width, crop_pct, extra, length = _REQUEST.unpack(header)
         if hasattr(signal, "alarm"):  # the parent kills a hung helper; this is for one whose parent has died
             signal.alarm(int(seconds * 2) + 30)
         try:
             size = (height, width) if height else None
+            samples = Samples.decoded(source.read(extra))
             data = source.read(length)
-            done = _work(data, size, "stretch" if stretch else "crop", crop_pct, bool(probe), memory)
+            if what == _LOOK:
+                done = Decoded(None, 0, 0, json.dumps(odd.look(data)))
+            else:
+                done = odd.work(data, size, "stretch" if stretch else "crop", crop_pct, samples, what == _PROBE, memory)
             payload = (done.reason or "").encode() if done.pixels is None else done.pixels.tobytes()
         except MemoryError:
             done = Decoded(None, 0, 0, explain(MemoryError(), b"", None, memory))
@@ -82,43 +87,6 @@ def _limit_memory(memory: int) -> None:
     with contextlib.suppress(OSError, ValueError):  # macOS accepts the call or refuses it, and enforces neither
         resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _work(
-    data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, probe: bool, memory: int
-) -> Decoded:
-    width = height = 0
-    kind: str | None = None
-    try:
-        image = open_any(data)
-        kind = image.format or "image"
-        width, height = upright_size(image)
-        if probe:
-            return Decoded(None, width, height, None)
-        if width * height > MAX_CLAIM:
-            return Decoded(None, width, height, claim_reason(width, height))
-        return render(image, size, resize, crop_pct)
-    except Exception as error:  # whatever a decoder raises becomes the row's reason
-        kind = kind or _kind_by_magic(data)
-        return Decoded(None, width, height, explain(error, data, kind, memory))
-
-
-def _kind_by_magic(data: bytes) -> str | None:
-    """Format of a file that a decoder recognised by its start and then refused with an error of its own."""
-    for name in Image.ID:
-        accept = Image.OPEN[name][1]
-        if name not in _NEVER and accept and accept(data[:16]) is True:
-            return name
-    return None
-
-
-def open_any(data: bytes) -> ImageFile.ImageFile:
-    """Open with every format Pillow knows, except those that call other programs; HEIC through pi-heif."""
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
-        import pi_heif
-
-        pi_heif.register_heif_opener()
-    return Image.open(BytesIO(data), formats=[name for name in Image.ID if name not in _NEVER])
 
 
 # -- the callers' half ------------------------------------------------------------------------------------------------
@@ -237,16 +205,32 @@ class HelperPool:
             self._places.put(None)
 
     def decode(
-        self, data: bytes, size: tuple[int, int] | None, resize: Resize = "crop", crop_pct: float = 1.0
+        self,
+        data: bytes,
+        size: tuple[int, int] | None,
+        resize: Resize = "crop",
+        crop_pct: float = 1.0,
+        samples: Samples = Samples(),  # noqa: B008 - frozen
     ) -> Decoded:
         """As `ilk.files.decode.decode`, in a helper."""
         height, width = size or (0, 0)
-        return self._ask(_REQUEST.pack(0, resize == "stretch", height, width, crop_pct, len(data)), data)
+        told = samples.encoded()
+        head = _REQUEST.pack(_DECODE, resize == "stretch", height, width, crop_pct, len(told), len(data))
+        return self._ask(head + told, data)
 
     def probe(self, data: bytes) -> tuple[int, int] | None:
         """(width, height) from the header, or None."""
-        done = self._ask(_REQUEST.pack(1, 0, 0, 0, 1.0, len(data)), data)
+        done = self._ask(_REQUEST.pack(_PROBE, 0, 0, 0, 1.0, 0, len(data)), data)
         return (done.width, done.height) if done.reason is None else None
+
+    def look(self, data: bytes) -> dict[str, Any]:
+        """As `ilk.files.odd.look`, in a helper; empty as well where it took too long or crashed."""
+        done = self._ask(_REQUEST.pack(_LOOK, 0, 0, 0, 1.0, 0, len(data)), data)
+        try:
+            told = json.loads(done.reason or "")
+        except ValueError:
+            return {}
+        return told if isinstance(told, dict) else {}
 
     def _ask(self, request: bytes, data: bytes) -> Decoded:
         helper = self._places.get()

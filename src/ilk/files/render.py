@@ -1,4 +1,4 @@
-"""An opened Pillow image -> uint8 RGB pixels, and words for what went wrong.
+"""An opened Pillow image, or samples read in another way -> uint8 RGB pixels.
 
 Nothing here opens a file or decides where it is decoded (see decode.py and helper.py): both the calling thread and the
 helper process end in `render`. No call here can raise a Python warning: `warnings.catch_warnings` is not thread-safe,
@@ -10,18 +10,20 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-__all__ = ["MAX_CLAIM", "MAX_SIDE", "Decoded", "claim_reason", "explain", "orientation", "render", "upright_size"]
+from ilk.files.colours import to_srgb
+from ilk.files.samples import Kind, Samples, deep_values, to_eight_bits
+
+__all__ = ["ALL_WHITE", "MAX_SIDE", "NEAR_WHITE", "Decoded", "orientation", "render", "render_values", "upright_size"]
 
 Resize = Literal["crop", "stretch"]
 
 MAX_SIDE = 4096  # longest side of a picture decoded at its native size, in pixels
-MAX_CLAIM = 200_000_000  # a header that claims more pixels than this is not believed
 _GAP = 2.0  # Pillow's reducing_gap: shrink by whole factors down to this multiple of the wanted size, then filter
 
 _TRANSPOSE = {
@@ -56,7 +58,11 @@ class Decoded:
 
 
 def render(
-    image: ImageFile.ImageFile, size: tuple[int, int] | None, resize: Resize = "crop", crop_pct: float = 1.0
+    image: ImageFile.ImageFile,
+    size: tuple[int, int] | None,
+    resize: Resize = "crop",
+    crop_pct: float = 1.0,
+    samples: Samples = Samples(),  # noqa: B008 - frozen
 ) -> Decoded:
     """Decode an opened image to RGB pixels.
 
@@ -70,11 +76,14 @@ def render(
         Central crop of the wanted shape, or the whole picture whatever its shape.
     crop_pct : float
         Side of the crop as a share of the largest one that fits; in (0, 1].
+    samples : Samples
+        What is black and white in samples beyond 8 bits; by default the file's own values decide.
 
     Notes
     -----
-    The orientation is applied to the small result, never to the large picture: the crop is central, so its box needs
-    only the two sides exchanged. Alpha is composed over white after the resize (Pillow resizes premultiplied).
+    The orientation and the colour profile are applied to the small result, never to the large picture: the crop is
+    central, so its box needs only the two sides exchanged. Alpha is composed after the resize (Pillow resizes
+    premultiplied): over white, or over grey where white would hide all there is.
     """
     claimed = image.size
     turn = orientation(image) if image.format == "JPEG" else 1  # known before the pixels, and needed for the draft
@@ -83,17 +92,73 @@ def render(
     image.load()
     if image.format != "JPEG":
         claimed, turn = image.size, orientation(image)  # PNG may state it after the pixels; TIFF turns itself
+    small = _simple_mode(image, samples)
+    return _finished(small, image.info, claimed, turn, size, resize, crop_pct)
+
+
+def render_values(
+    values: NDArray[np.generic],
+    kind: Kind | None,
+    depth: int,
+    inverted: bool,
+    size: tuple[int, int] | None,
+    resize: Resize = "crop",
+    crop_pct: float = 1.0,
+    samples: Samples = Samples(),  # noqa: B008 - frozen
+) -> Decoded:
+    """Make RGB pixels of samples (h, w) or (h, w, bands) that were read without Pillow.
+
+    Parameters
+    ----------
+    values
+        NaN = no data.
+    kind
+        See `ilk.files.samples.kind_of`.
+    depth
+        Bits that the file states, where fewer than the type has; else 0.
+    inverted
+        The largest value is black.
+    size, resize, crop_pct, samples
+        As for `render`.
+    """
+    if values.ndim == 3:
+        count = values.shape[2]
+        chosen = samples.bands or ((1, 2, 3) if count >= 3 else (1,))
+        if max(chosen) > count:
+            return Decoded(None, values.shape[1], values.shape[0], f"has {count} bands: there is no band {max(chosen)}")
+        values = values[..., [band - 1 for band in chosen]]
+        values = values[..., 0] if len(chosen) == 1 else values
+    if kind is None:
+        scale = 255 if values.dtype == np.bool_ else 1
+        pixels = np.nan_to_num(values).astype(np.uint8) * np.uint8(scale)
+    else:
+        pixels = to_eight_bits(values, kind, depth, samples)
+    if inverted:
+        pixels = 255 - pixels
+    height, width = pixels.shape[:2]
+    return _finished(Image.fromarray(np.ascontiguousarray(pixels)), {}, (width, height), 1, size, resize, crop_pct)
+
+
+def _finished(
+    small: Image.Image,
+    info: dict[Any, Any],
+    claimed: tuple[int, int],
+    turn: int,
+    size: tuple[int, int] | None,
+    resize: Resize,
+    crop_pct: float,
+) -> Decoded:
+    """Bring a picture in a simple mode to its size, its colours to sRGB, and turn it upright."""
     swap = turn >= 5
-    small: Image.Image = _simple_mode(image)
     if size is None:
         if max(small.size) > MAX_SIDE:
-            small = small.copy() if small is image else small
+            small = small.copy()
             small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC, reducing_gap=_GAP)
     else:
         height, width = size[::-1] if swap else size
         box = _box(small.size, width / height, crop_pct) if resize == "crop" else None
         small = small.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
-    small = _rgb(small)
+    small = _rgb(to_srgb(small, info))
     if turn in _TRANSPOSE:
         small = small.transpose(_TRANSPOSE[turn])
     width, height = claimed[::-1] if swap else claimed
@@ -180,11 +245,13 @@ def _box(size: tuple[int, int], aspect: float, crop_pct: float) -> tuple[float, 
     return left, top, min(left + w, float(width)), min(top + h, float(height))
 
 
-def _simple_mode(image: Image.Image) -> Image.Image:
+def _simple_mode(image: Image.Image, samples: Samples) -> Image.Image:
     """The same picture in L, RGB, CMYK, LA or RGBA: modes that Pillow resizes with a filter."""
     mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        return Image.fromarray(_to_eight_bits(image))
+    if (found := deep_values(image)) is not None:
+        values, kind, bits = found
+        pixels = to_eight_bits(values, kind, bits, samples)
+        return Image.fromarray(255 - pixels if _white_is_zero(image) else pixels)
     if mode in ("L", "RGB", "CMYK") and "transparency" not in image.info:
         return image
     if mode in ("LA", "RGBA"):
@@ -196,119 +263,29 @@ def _simple_mode(image: Image.Image) -> Image.Image:
     return image.convert("L" if mode in ("1", "L") else "RGB")
 
 
-def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
-    """Grey values of 12, 16 or 32 bits, or floats, as uint8 (h, w).
-
-    By bit depth where the file states one (16 bits: v / 257; a TIFF of 9 … 15 bits by its own maximum; a PGM, which
-    Pillow stretches to 65535, as 16 bits). 32-bit integers within 0 … 255 are taken as they are; floats within 0 … 1
-    are multiplied by 255, those within 0 … 255 taken as they are. Anything else is stretched from its minimum to its
-    maximum. What is not finite counts as the minimum.
-    """
-    values = np.asarray(image)
-    if image.mode.startswith("I;16") or image.format == "PPM":
-        bits = getattr(image, "tag_v2", {}).get(258, (16,))  # BitsPerSample
-        bits = bits[0] if isinstance(bits, tuple) else bits
-        return _scaled(values, 0.0, float(2**bits - 1) if 8 < bits < 16 else 65535.0)
-    finite = values if image.mode == "I" else values[np.isfinite(values)]
-    if not finite.size:
-        return np.zeros(values.shape, np.uint8)
-    low, high = float(finite.min()), float(finite.max())
-    if low >= 0 and high <= 255:
-        as_is = image.mode == "I" or high > 1
-        return _scaled(values, 0.0, 255.0 if as_is else 1.0)
-    return _scaled(values, low, high)
+def _white_is_zero(image: Image.Image) -> bool:
+    return getattr(image, "tag_v2", {}).get(262) == 0  # Pillow itself turns those of 1 and 8 bits
 
 
-def _scaled(values: NDArray[np.generic], low: float, high: float) -> NDArray[np.uint8]:
-    """`values` (h, w) with low … high mapped to 0 … 255, a band of rows at a time to bound the memory."""
-    out = np.empty(values.shape, np.uint8)
-    for i in range(0, len(values), 256):
-        band = (values[i : i + 256].astype(np.float64) - low) * (255.0 / (high - low) if high > low else 1.0)
-        out[i : i + 256] = np.clip(np.rint(np.nan_to_num(band, nan=0.0, posinf=0.0, neginf=0.0)), 0, 255)
-    return out
+NEAR_WHITE, ALL_WHITE = 16, 0.98  # nearer to white than this it cannot be seen there; share of what is visible
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """RGB; alpha composed over white."""
+    """RGB; alpha composed over white, or over mid grey where there is nothing but white."""
     if image.mode in ("LA", "RGBA"):
         image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        white.paste(image, mask=image.getchannel("A"))
-        return white
+        over = Image.new("RGB", image.size, (128, 128, 128) if _white_on_clear(image) else (255, 255, 255))
+        over.paste(image, mask=image.getchannel("A"))
+        return over
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def claim_reason(width: int, height: int) -> str:
-    """Reason for a header that claims too much.
-
-    >>> claim_reason(50_000, 50_000)
-    'claims 50,000 × 50,000 pixels'
-    """
-    return f"claims {width:,} × {height:,} pixels"
-
-
-def explain(error: BaseException, data: bytes, kind: str | None, memory: int) -> str:
-    """One short line for people: why this file gives no pixels.
-
-    Parameters
-    ----------
-    kind : str or None
-        The format where it is known ("JPEG"); None where nothing recognised the file.
-    memory : int
-        The limit, in bytes, that a MemoryError speaks of.
-
-    >>> explain(OSError("image file is truncated (3 bytes not processed)"), b"", "JPEG", 0)
-    'truncated JPEG: 3 bytes not processed'
-    >>> explain(UnidentifiedImageError(), b"<!DOCTYPE html><p>", None, 0)
-    "not an image: starts with '<!DOCTYPE html>'"
-    """
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or re.search("out of memory|Memory allocation", text):
-        return f"needed more than {memory / 2**30:g} GiB"
-    if isinstance(error, Image.DecompressionBombError):
-        found = re.search(r"\((\d+) pixels\)", text)
-        return f"claims {int(found[1]):,} pixels" if found else "claims too many pixels"
-    if isinstance(error, UnidentifiedImageError) or kind is None:
-        return _unknown(data)
-    if isinstance(error, KeyError | IndexError | AssertionError | AttributeError) or not text:
-        return f"broken {kind}"  # the message of these is a bare key or nothing
-    text = re.sub(r" when reading image file$|^cannot read this .*|^decoder error -?\d+$", "", text)[:120]
-    if found := re.match(r"image file is truncated(?: \((?!0 bytes)(.*)\))?", text):
-        return f"truncated {kind}: {found[1] or 'it ends too early'}"
-    if re.match(r"(?i)truncated|unexpected end|not enough data|end of file|buffer overrun", text):
-        return f"truncated {kind}: it ends too early"
-    return f"broken {kind}: {text}" if text else f"broken {kind}"
-
-
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG": "PNG",
-    b"GIF8": "GIF",
-    b"RIFF": "WebP",
-    b"BM": "BMP",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"%PDF": "PDF",
-    b"%!PS": "PostScript",
-}
-
-
-def _unknown(data: bytes) -> str:
-    """Reason for data that no decoder recognises."""
-    if not data:
-        return "empty file"
-    head = data[:15]
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
-            if kind in ("PDF", "PostScript"):
-                return f"not an image: a {kind} document"
-            return f"broken {kind}: its header cannot be read"
-    if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        if brand[:3] in (b"avi", b"hei", b"hev", b"mif", b"msf"):
-            return f"broken {'AVIF' if brand[:3] == b'avi' else 'HEIC'}: its header cannot be read"
-        return "not an image: a video (MP4 or MOV)"
-    text = head.decode("utf-8", "replace").strip()
-    if text and all(c.isprintable() or c.isspace() for c in text) and "�" not in text[:-1]:
-        return f"not an image: starts with '{' '.join(text.split())}'"
-    return f"not an image, or of an unknown kind: starts with the bytes {data[:4].hex(' ')}"
+def _white_on_clear(image: Image.Image) -> bool:
+    """Whether all that can be seen of an RGBA picture is white, and not everything can be seen."""
+    pixels = np.asarray(image)
+    alpha = pixels[..., 3]
+    if alpha.min() > 127 or not alpha.any():
+        return False
+    near = pixels[..., :3].min(-1) > 255 - NEAR_WHITE
+    weight = alpha.astype(np.float64)
+    return bool((weight * near).sum() >= ALL_WHITE * weight.sum())

@@ -1,0 +1,143 @@
+"""Odd formats and huge claims: what the helper process does with one file.
+
+TIFF, HEIC, FITS, TGA, icons, 16 bits and floats: every format that Pillow knows, except those that call other
+programs; HEIC through pi-heif; TIFF that Pillow does not read through tifffile. Imports NumPy and Pillow only, the rest
+when it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from ilk.files import tiff
+from ilk.files.reasons import believed, claim_reason, explain
+from ilk.files.render import Decoded, Resize, render, render_values, upright_size
+from ilk.files.samples import Samples, deep_values
+
+__all__ = ["look", "open_any", "work"]
+
+# These need other programs (Ghostscript), exist on Windows only, or are mere stubs that can never be loaded.
+_NEVER = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"}
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"heif"}
+
+
+def work(
+    data: bytes,
+    size: tuple[int, int] | None,
+    resize: Resize,
+    crop_pct: float,
+    samples: Samples,
+    probe: bool,
+    memory: int,
+) -> Decoded:
+    """Decode one file with every reader there is; `probe`: only its size. Never raises for what the file is.
+
+    `memory` is the limit, in bytes, that a reason may speak of.
+    """
+    width = height = 0
+    kind: str | None = None
+    try:
+        try:
+            image = open_any(data)
+        except UnidentifiedImageError:
+            if not tiff.is_tiff(data):
+                raise
+            kind = "TIFF"
+            return _raster(data, size, resize, crop_pct, samples, probe)
+        kind = image.format or "image"
+        width, height = upright_size(image)
+        if probe:
+            return Decoded(None, width, height, None)
+        if not believed(kind, width, height):
+            return Decoded(None, width, height, claim_reason(width, height, kind))
+        if kind == "TIFF" and (samples.bands or _loses_depth(image)):
+            with contextlib.suppress(ValueError):  # packed in a way that only Pillow knows: with 8 of its 16 bits, then
+                return _raster(data, size, resize, crop_pct, samples, probe)
+        return render(image, size, resize, crop_pct, samples)
+    except Exception as error:  # whatever a decoder raises becomes the row's reason
+        kind = kind or _kind_by_magic(data)
+        return Decoded(None, width, height, explain(error, data, kind, memory))
+
+
+def _loses_depth(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow reads a TIFF in colour by the upper 8 of its 16 bits."""
+    bits = getattr(image, "tag_v2", {}).get(258, (8,))
+    return image.mode in ("RGB", "RGBA", "RGBX") and max(bits) > 8
+
+
+def _raster(
+    data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, samples: Samples, probe: bool
+) -> Decoded:
+    """As `work`, for a TIFF that Pillow does not read, or not in full depth."""
+    width, height = tiff.raster_size(data)
+    if probe:
+        return Decoded(None, width, height, None)
+    if not believed("TIFF", width, height):
+        return Decoded(None, width, height, claim_reason(width, height))
+    found = tiff.read_raster(data)
+    return render_values(found.values, found.kind, found.depth, found.inverted, size, resize, crop_pct, samples)
+
+
+_LOOKED = 2048  # values of one file that the set's black and white are taken from
+
+
+def look(data: bytes) -> dict[str, Any]:
+    """Return what a file's samples are: ``kind`` (None: 8 bits) and some ``values``; ``pages``, ``bands`` of a TIFF.
+
+    Empty where it cannot be read. Some values are enough: `_LOOKED`, evenly spread.
+    """
+    told: dict[str, Any] = {}
+    try:
+        if tiff.is_tiff(data):
+            width, height = tiff.raster_size(data)
+            if not believed("TIFF", width, height):
+                return {}
+            try:
+                raster = tiff.read_raster(data)
+            except ValueError:
+                pass
+            else:
+                bands = raster.values.shape[2] if raster.values.ndim == 3 else 1
+                told = {"kind": None, "pages": raster.pages, "bands": bands}
+                free = raster.kind is not None and not raster.depth
+                return told | ({"kind": raster.kind, "values": _some(raster.values)} if free else {})
+        image = open_any(data)
+        if not believed(image.format, *image.size):
+            return {}
+        image.load()
+        found = deep_values(image)
+        if found is not None and not found[2]:
+            return {"kind": found[1], "values": _some(found[0])}
+    except Exception:  # an odd file says nothing of the set; its own reason is told when it is decoded
+        return told
+    return told or {"kind": None}
+
+
+def _some(values: NDArray[Any]) -> list[float]:
+    flat = values.reshape(-1)
+    kept = flat[:: max(1, flat.size // _LOOKED)].astype(np.float64)
+    return [round(float(v), 6) for v in kept[np.isfinite(kept)]]
+
+
+def _kind_by_magic(data: bytes) -> str | None:
+    """Format of a file that a decoder recognised by its start and then refused with an error of its own."""
+    for name in Image.ID:
+        accept = Image.OPEN[name][1]
+        if name not in _NEVER and accept and accept(data[:16]) is True:
+            return name
+    return None
+
+
+def open_any(data: bytes) -> ImageFile.ImageFile:
+    """Open with every format Pillow knows, except those that call other programs; HEIC through pi-heif."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
+        import pi_heif
+
+        pi_heif.register_heif_opener()
+    return Image.open(BytesIO(data), formats=[name for name in Image.ID if name not in _NEVER])
