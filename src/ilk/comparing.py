@@ -22,7 +22,7 @@ __all__ = ["Comparison", "Flow", "Step", "compare", "match"]
 Ints = npt.NDArray[np.int64]
 
 NOISE = -1
-_ARRAYS = ("npz", "npy", "digits", "array")
+_ARRAYS = ("npz", "npy", "digits", "idx", "cifar", "array")
 _PART = 0.2  # of a group, from which on a piece of it counts as a piece and not as strays
 _WHOLE = 0.8  # of a group, from which on it counts as having gone as a whole
 _EXAMPLES = 5

@@ -45,10 +45,10 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
         if spec == "auto":
             return None
         raise DataError("this run was made from an array in memory: there are no labels to read.")
-    by_position = source.get("kind") in ("npz", "npy", "digits", "features")
+    by_position = source.get("kind") in (*files.ARRAY_KINDS, "features")
     if spec == "auto" and (not by_position or source["kind"] == "features"):
         return None
-    images = files.open_source(source["spec"], source.get("split", "all"))
+    images = files.open_again(source)
     if by_position and images.fingerprint() != source.get("fingerprint"):
         raise DataError(f"the images in {source['spec']} are not those of the run any more: labels no longer fit them.")
     truth = files.truth(spec, images)

@@ -56,12 +56,12 @@ def test_hostile_members_are_refused_by_name(tmp_path: Path) -> None:
             tar.addfile(info, io.BytesIO(data))
     found = open_source(path)
     assert len(found.names) == 9
-    assert len(found.refused) == 8
-    assert found.read(found.names.index("good.png")) == picture()
+    assert len(found.refused) == 5
+    for good in ("good.png", "hard.png", "etc/abs.png", "win.png"):  # nothing is extracted: no harm in a slash
+        assert found.read(found.names.index(good)) == picture()
     reasons = {found.names[i]: reason for i, reason in found.refused.items()}
     assert reasons["../../evil.png"] == reasons["a/../../up.png"] == "leads out of the archive (..)"
-    assert reasons["/etc/abs.png"] == reasons["C:/win.png"] == "an absolute name in an archive"
-    assert reasons["soft.png"] == reasons["hard.png"] == "a link in an archive"
+    assert reasons["soft.png"] == "a link to what is no file in the archive"
     assert reasons["dev/sda"] == reasons["fifo.png"] == "not a regular file in an archive"
     for i in found.refused:
         with pytest.raises(OSError, match="archive"):
@@ -121,8 +121,8 @@ def test_hostile_zips(tmp_path: Path) -> None:
         "../evil2.png": "leads out of the archive (..)",
         "bomb.png": reasons["bomb.png"],
         "claims.png": "claims to unpack to 600 MiB; the limit is 512",
-        "secret.png": "encrypted",
-        "link.png": "a link in an archive",
+        "secret.png": "locked with a password",
+        "link.png": "a link to what is no file in the archive",
     }
     assert "claims to unpack to 70 MiB" in reasons["bomb.png"]
     assert found.read(found.names.index("good.png")) == picture()

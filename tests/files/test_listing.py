@@ -22,8 +22,9 @@ from ilk.files import Listing, listing, open_source
 
 # -- folder -----------------------------------------------------------------------------------------------------------
 def test_folder_lists_images_in_byte_order(tmp_path: Path) -> None:
-    for name in ["b.png", "a/z.JPG", "a/é.png", "B.png", "a.png", "notes.txt", "movie.mp4", "paper.pdf"]:
+    for name in ["b.png", "a/z.JPG", "a/é.png", "B.png", "a.png", "notes.txt", "paper.pdf"]:
         put(tmp_path / name)
+    put(tmp_path / "movie.mp4", b"\0\0\0\x18ftypmp42")
     found = open_source(tmp_path)
     assert isinstance(found, Listing)
     assert (found.kind, found.root) == ("folder", tmp_path)
@@ -268,7 +269,7 @@ def test_parquet(tmp_path: Path) -> None:
 def test_parquet_is_read_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setattr(sys.modules["ilk.files.parquet"], "_WINDOW_BYTES", 4000)
+    monkeypatch.setattr(sys.modules["ilk.files.windows"], "_WINDOW_BYTES", 4000)
     images = [bytes([i]) * 500 for i in range(200)]
     pq.write_table(pa.table({"img": pa.array(images)}), tmp_path / "x.parquet", compression=None, use_dictionary=False)
     found = open_source(tmp_path / "x.parquet")

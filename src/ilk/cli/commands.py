@@ -21,8 +21,15 @@ app = typer.Typer(
 )
 
 Source = Annotated[
-    str,
-    typer.Argument(metavar="SOURCE", help="Folder, .tar, .zip, list of paths (.txt), .npz, .npy, .parquet or digits."),
+    list[str],
+    typer.Argument(
+        metavar="SOURCE…",
+        help="Folder, .tar, .zip, list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, images, 'photos/*.jpg', "
+        "or digits; several become one.",
+    ),
+]
+ByContent = Annotated[
+    bool, typer.Option("--by-content", help="Read every file anew; do not trust its name, size and time.")
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `ilk cluster`.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
@@ -76,6 +83,7 @@ def cluster(
     ] = None,
     no_names: Annotated[bool, typer.Option("--no-names", help="Do not guess what the groups look like.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
+    by_content: ByContent = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -89,9 +97,10 @@ def cluster(
 
     with Screen(json) as screen:
         run = jobs.cluster(
-            source, out, method=method, options=chosen, features=features, split=split, labels=labels,
+            parse.sources(source), out, method=method, options=chosen, features=features, split=split, labels=labels,
             names=not no_names, words=words,
-            overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_), on_event=screen.event,
+            overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_),
+            by_content=by_content, on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)
 
@@ -100,7 +109,7 @@ def cluster(
 def predict(
     run: RunPath,
     source: Annotated[
-        list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`, or image files: photo.jpg …")
+        list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`; a single photo.jpg too.")
     ],
     out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
     threshold: Annotated[
@@ -119,6 +128,7 @@ def predict(
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    by_content: ByContent = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -133,7 +143,7 @@ def predict(
         found = jobs.predict(
             run, given, split=split, threshold=threshold, nearest=5 if json and nearest is None else nearest,
             cls=method, device=device, cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
-            features=features, on_event=screen.event,
+            features=features, by_content=by_content, on_event=screen.event,
         )  # fmt: skip
         notes = [] if out is None else found.write(out)
         placing.placed(screen, found, run, out)
@@ -145,7 +155,7 @@ def predict(
 def evaluate(
     run: RunPath,
     source: Annotated[
-        Optional[str], typer.Argument(metavar="[SOURCE]", help="New images to predict first, then to score.")
+        Optional[list[str]], typer.Argument(metavar="[SOURCE…]", help="New images to predict first, then to score.")
     ] = None,
     labels: Labels = "auto",
     features: Features = None,
@@ -158,7 +168,12 @@ def evaluate(
     from ilk.cli.show import Screen
 
     with Screen(json) as screen:
-        screen.scored(parse.scores_of(run, source, labels, split, features, method, screen.event), run)
+        screen.scored(
+            parse.scores_of(
+                run, parse.sources(source) if source else None, labels, split, features, method, screen.event
+            ),
+            run,
+        )
 
 
 @app.command(short_help="What each layer of a trained network knows.")

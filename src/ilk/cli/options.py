@@ -12,7 +12,6 @@ from typing import Any
 from ilk import disk
 from ilk.errors import ArgumentError
 
-_CONTAINERS = (".tar", ".zip", ".npz", ".npy", ".parquet", ".txt")
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -130,17 +129,19 @@ def cache_state(clear: bool) -> dict[str, Any]:
 
 
 def sources(given: list[str]) -> str | list[str]:
-    """Return the one source that was given, or several image files; raise where one of several is something else.
+    """Return the one source that was given, or several.
 
     >>> sources(["photos"]), sources(["a.jpg", "b.jpg"])
     ('photos', ['a.jpg', 'b.jpg'])
     """
-    if len(given) == 1:
-        return given[0]
-    for path in given:
-        if Path(path).is_dir() or Path(path).suffix.lower() in _CONTAINERS:
-            raise ArgumentError(f"{path} beside other sources: several must be image files. Give it alone.")
-    return given
+    return given[0] if len(given) == 1 else given
+
+
+def named(source: str | list[str] | None) -> str | None:
+    """Return how sources are called in a message."""
+    if not isinstance(source, list):
+        return source
+    return ", ".join(source[:3]) + (" …" if len(source) > 3 else "")
 
 
 def table_path(path: Path | None) -> Path | None:
@@ -171,7 +172,7 @@ def command_line() -> str:
 
 def scores_of(
     run: Path,
-    source: str | None,
+    source: str | list[str] | None,
     labels: str,
     split: str,
     features: str | None,
@@ -183,7 +184,9 @@ def scores_of(
     from ilk.errors import DataError
 
     opened = runs.load_run(run)
-    nothing = DataError(f"no labels for {source or run}: name them with --labels folder, prefix, KEY or FILE.csv.")
+    nothing = DataError(
+        f"no labels for {named(source) or run}: name them with --labels folder, prefix, KEY or FILE.csv."
+    )
     if source is None:
         if features is not None:
             raise ArgumentError("--features are those of new images: give these as SOURCE too.")

@@ -107,6 +107,8 @@ class Screen:
         if kind == "found":
             took = f" ({event['seconds']:.1f} s)" if "seconds" in event else ""
             self.line(f"found    {_count(event['n'], event['what'])}{took}")
+            for word, text in zip(("passed   ", "         "), event.get("passed", ()), strict=False):
+                self.line(f"{word}{text}")
             for note in event["notes"]:
                 self.note(note)
         elif kind == "already":

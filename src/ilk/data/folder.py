@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,11 +29,9 @@ from ilk.files import Listing, Samples, content_hash, decode, make_thumb, probe
 
 __all__ = ["FolderImages"]
 
-_RACY = 2_000_000_000  # ns
-
 
 class FolderImages:
-    """Images of a folder, an archive, a list of files or a Parquet file. Final.
+    """Images of a folder, an archive, a list of files, a Parquet file, or several of these. Final.
 
     Nothing is decoded before it is asked for, and nothing is kept. Without `sized`, `read` gives small uniform images
     as they are and brings all others to a centre crop of 28, 32 or 96 pixels, by the median shorter side.
@@ -158,27 +154,8 @@ class FolderImages:
         return self._sizes
 
     def stamps(self) -> list[bytes] | None:
-        """Return for each row 16 bytes of (place, name, size, time stamp), without reading a file.
-
-        Empty for files that changed within the last 2 s: one more change might leave the stamp as it is. None where
-        the files have no stamps.
-        """
-        listing = self._listing
-        place = str(listing.root.resolve())
-        if listing.root.is_file():
-            archive = listing.root.stat()
-            place += f"\0{archive.st_size}\0{archive.st_mtime_ns}"
-            if time.time_ns() - archive.st_mtime_ns < _RACY:
-                return None
-        elif not listing.stamps.any():
-            return None
-        root = hashlib.blake2b(place.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-        limit = time.time_ns() - _RACY
-        result = []
-        for name, size, stamp in zip(listing.names, listing.sizes.tolist(), listing.stamps.tolist(), strict=True):
-            text = f"\0{size}\0{stamp}\0{name}".encode("utf-8", "surrogateescape")
-            result.append(b"" if stamp > limit else hashlib.blake2b(root + text, digest_size=16).digest())
-        return result
+        """Return for each row 16 bytes of (place, name, size, time stamp), without reading a file: `Listing.marks`."""
+        return self._listing.marks()
 
     def _bytes(self, row: int) -> tuple[bytes | None, str | None]:
         """Return (bytes, None), or (None, reason)."""

@@ -13,7 +13,8 @@ from ilk.data.arrays import ArrayImages
 from ilk.data.folder import FolderImages
 from ilk.data.own import OwnFeatures, as_array, with_features
 from ilk.errors import DataError
-from ilk.files import ArraySet, FeatureSet, Listing, Samples, are_features, load_features, open_source, survey
+from ilk.files import ArraySet, FeatureSet, Listing, Samples, are_features, as_list, load_features, open_source, survey
+from ilk.files.memory import are_pictures
 
 __all__ = ["open_images"]
 
@@ -26,15 +27,17 @@ def open_images(
     range: Any = "auto",  # noqa: A002 - the word for it
     bands: Any = None,
     samples: Samples | None = None,
+    by_content: bool = False,
 ) -> ArrayImages | FolderImages | OwnFeatures:
     """Open images as a source.
 
     Parameters
     ----------
-    X : str, Path, array, memmap, Tensor, list of paths, or an open source
-        A folder, ``.tar``, ``.zip``, text file of paths, ``.npz``, ``.npy``, Parquet, ``"digits"``; a uint8 array
-        (n, h, w) or (n, h, w, c); paths of image files; or what this function returned, which is passed on. Floats
-        (n, d), as an array or ``.npy``, are features without images.
+    X : str, Path, array, memmap, Tensor, list of paths or images, Series, or an open source
+        A folder, ``.tar``, ``.zip``, list of paths (``.txt``, ``.csv``, ``.jsonl``), ``.npz``, ``.npy``, Parquet, the
+        files of MNIST or CIFAR, ``"digits"``; a uint8 array (n, h, w) or (n, h, w, c); paths of image files, patterns
+        such as ``photos/*.jpg``, or several sources, as a list, an array or a Series; a list of Pillow images; or what
+        this function returned, which is passed on. Floats (n, d), as an array or ``.npy``, are features without images.
     split : {"all", "train", "test"}
         Part of a specification that has parts; arrays and lists have none.
     features : path, ndarray or Tensor (n, d), optional
@@ -48,6 +51,8 @@ def open_images(
         Three bands for red, green and blue, or one, of TIFF files that have several; counted from 1.
     samples : Samples, optional
         Both of it, as it was found before: nothing is looked at then.
+    by_content : bool
+        Whether the same images are known again by their bytes alone, and not by name, size and time of the last change.
 
     Raises
     ------
@@ -59,7 +64,7 @@ def open_images(
     >>> len(open_images(np.zeros((3, 8, 8), np.uint8)))
     3
     """
-    images = _opened(X, split, lambda listing: _files(listing, range, bands, samples))
+    images = _opened(as_list(X), split, lambda listing: _files(listing, range, bands, samples), by_content)
     return images if features is None else with_features(images, features)
 
 
@@ -70,7 +75,9 @@ def _files(listing: Listing, range: Any, bands: Any, samples: Samples | None) ->
     return images
 
 
-def _opened(X: Any, split: str, files: Callable[[Listing], FolderImages]) -> ArrayImages | FolderImages | OwnFeatures:
+def _opened(
+    X: Any, split: str, files: Callable[[Listing], FolderImages], by_content: bool
+) -> ArrayImages | FolderImages | OwnFeatures:
     if isinstance(X, (ArrayImages, FolderImages, OwnFeatures, np.ndarray, Tensor)) and split != "all":
         raise DataError(f"split={split!r}: arrays and open sources have no parts; pass the part you want")
     if isinstance(X, (ArrayImages, FolderImages, OwnFeatures)):
@@ -81,9 +88,9 @@ def _opened(X: Any, split: str, files: Callable[[Listing], FolderImages]) -> Arr
             return OwnFeatures(load_features(array))
         return ArrayImages(X)
     if isinstance(X, (str, Path, Listing, ArraySet, FeatureSet)) or (
-        isinstance(X, (list, tuple)) and all(isinstance(p, (str, Path)) for p in X)
+        isinstance(X, (list, tuple)) and (all(isinstance(p, (str, Path)) for p in X) or are_pictures(X))
     ):
-        found = open_source(X, split)
+        found = open_source(X, split, by_content=by_content)
         if isinstance(found, Listing):
             return files(found)
         if isinstance(found, FeatureSet):

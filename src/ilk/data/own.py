@@ -199,6 +199,6 @@ def with_features(images: Images | OwnFeatures, features: Any) -> OwnFeatures:
         features = as_array(features)
     if isinstance(features, str | os.PathLike) and isinstance(images, FolderImages) and images.kind == "parquet":
         root, name = images.listing.root, os.fspath(features)
-        if not Path(name).exists() and name in column_names(root):
+        if not Path(name).exists() and root.is_file() and name in column_names(root):
             features = f"{root}:{name}"
     return OwnFeatures(load_features(features), images)

@@ -106,7 +106,7 @@ class ImageSource(Protocol):
     shape : tuple (c, h, w)
         Of what `read` gives.
     kind : str
-        What the images come from: "array", "npz", "npy", "digits", "folder", "tar", "zip", "list" or "parquet".
+        What the images come from: one of `ilk.files.ARRAY_KINDS`, or the kind of an `ilk.files.Listing`.
     notes : list of str
         What the user should know about the source.
     """

@@ -18,15 +18,16 @@ __all__ = ["foreign"]
 
 def foreign(
     images: Listing,
-    base: Path,
+    base: Sequence[Path],
     wanted: Mapping[int, int],
     sizes: Sequence[int],
     contents: Callable[[], Sequence[str | None] | None],
 ) -> dict[int, str]:
     """Say why images must not be exported, by their row in the run.
 
-    A file belongs to the source where it lies, links followed, below `base`: the folder that was grouped, or that of
-    the list of paths. Any other must be the very image of the run: of the content that it had when the run was made.
+    A file belongs to the source where it lies, links followed, below one of `base`: the folders that were grouped, or
+    that of the list of paths. Any other must be the very image of the run: of the content that it had when the run was
+    made.
 
     Parameters
     ----------
@@ -45,25 +46,29 @@ def foreign(
     -----
     One look at each file; those outside are read whole, on all cores.
     """
-    root = os.path.realpath(base)
+    roots = [os.path.realpath(folder) for folder in base]
+    where = f"outside of {', '.join(map(str, base[:3]))}" if base else "in no folder that was given as a source"
     real = functools.cache(os.path.realpath)
     outside = []
     for row, i in wanted.items():
-        path = os.path.abspath(images.path(i) or "")  # noqa: PTH100
+        place = images.path(i)
+        if place is None:  # in an archive
+            continue
+        path = os.path.abspath(place)  # noqa: PTH100
         folder = real(os.path.dirname(path))
         if _is_link(path):
             folder = os.path.dirname(os.path.realpath(path))
-        if folder != root and not folder.startswith(root.rstrip(os.sep) + os.sep):
+        if not any(folder == root or folder.startswith(root.rstrip(os.sep) + os.sep) for root in roots):
             outside.append(row)
     if not outside:
         return {}
     known = contents()
     if known is None:
-        unknown = f"it lies outside of {base}, and a run of an older ilk cannot say whether it is the image it grouped"
+        unknown = f"it lies {where}, and a run of an older ilk cannot say whether it is the image it grouped"
         return dict.fromkeys(outside, unknown)
 
     def reason(row: int) -> str | None:
-        i, other = wanted[row], f"it lies outside of {base}, and is not the image that was grouped"
+        i, other = wanted[row], f"it lies {where}, and is not the image that was grouped"
         if not known[row] or sizes[row] not in (0, images.sizes[i]):
             return other
         try:

@@ -103,8 +103,7 @@ def _checked_folder(folder: Path, run: Run, origin: Origin | None) -> Path:
     for parent in (base, *base.parents):
         if is_run_folder(parent):
             raise DataError(f"{folder} lies inside the run {parent}: export to a folder of its own.")
-    root = getattr(origin.images, "root", None) if origin is not None else run.header["source"].get("spec")
-    if root not in (None, "digits") and Path(root).is_dir():
+    for root in _roots(run, origin):
         whole = Path(root).resolve()
         if base == whole or (whole in base.parents and run.header["source"].get("kind") == "folder"):
             what = "is the source" if base == whole else f"lies inside the source {whole}"
@@ -112,6 +111,17 @@ def _checked_folder(folder: Path, run: Run, origin: Origin | None) -> Path:
     if base.exists() and not base.is_dir():
         raise DataError(f"{folder} is a file: give the name of a folder.")
     return base
+
+
+def _roots(run: Run, origin: Origin | None) -> list[Path]:
+    """The folders that were grouped."""
+    if origin is None:
+        spec = run.header["source"].get("spec")
+        found = [Path(one) for one in (spec if isinstance(spec, list) else [spec]) if one not in (None, "digits")]
+    else:
+        parts = getattr(origin.images, "parts", [])
+        found = [part.listing.root for part in parts] or [origin.images.root or Path("/dev/null")]
+    return [path for path in found if path.is_dir()]
 
 
 def _check_manifest(manifest: Manifest, run: Run, layout: str) -> None:

@@ -8,7 +8,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from ilk.files.listing import IMAGE_EXTENSIONS, extension
+from ilk.files.listing import IMAGE_EXTENSIONS
+from ilk.files.passed import extension
 from ilk.runs import own_name
 
 __all__ = ["LIMIT", "component", "file_names", "folder_names", "is_own"]

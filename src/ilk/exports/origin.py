@@ -15,8 +15,8 @@ from PIL import Image
 from ilk.errors import DataError
 from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import ArraySet, FeatureSet, Listing, decode, open_source
-from ilk.files.listing import extension
+from ilk.files import ArraySet, FeatureSet, Listing, decode, open_again, open_source
+from ilk.files.passed import extension
 from ilk.runs import Run
 
 __all__ = ["Origin", "find"]
@@ -29,6 +29,9 @@ _MAGIC = {
     b"II*\0": ".tif",
     b"MM\0*": ".tif",
 }
+
+
+_NAMELESS = ("parquet", "shards", "several", "images")  # kinds whose names may lack the ending of their content
 
 
 class Origin:
@@ -56,7 +59,9 @@ class Origin:
     @property
     def has_files(self) -> bool:
         """Whether the images are files of their own, which can be linked."""
-        return isinstance(self.images, Listing) and self.images._path is not None
+        if not isinstance(self.images, Listing) or self.images._path is None:
+            return False
+        return all(part.listing._path is not None for part in self.images.parts)
 
     def file(self, row: int) -> str:
         """The whole path of the file of image `row`."""
@@ -84,7 +89,7 @@ class Origin:
         """The ending for image `row` where its name has none: by the first bytes of what a container holds."""
         if isinstance(self.images, ArraySet):
             return ".png"
-        if self.images.kind != "parquet" or extension(self.images.names[self.at[row]]):
+        if self.images.kind not in _NAMELESS or extension(self.images.names[self.at[row]]):
             return None
         try:
             data = self.images.read(int(self.at[row]))
@@ -136,10 +141,14 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
             "it cannot find again: give it once more (source= in Python), or export a table (--as csv or parquet)."
         )
     try:
-        images = open_source(given, told.get("split", "all") if isinstance(given, str | Path) else "all")
+        if source is None:
+            images = open_again(told)
+        else:
+            images = open_source(given, told.get("split", "all") if isinstance(given, str | Path) else "all")
     except DataError as error:
-        if source is None and not Path(given).exists():
-            raise DataError(f"the images are not at {given} any more. Say where they are now with --source.") from None
+        if source is None and (gone := [one for one in _listed(given) if not Path(one).exists()]):
+            where = ", ".join(gone[:3])
+            raise DataError(f"the images are not at {where} any more. Say where they are now with --source.") from None
         raise error
     if isinstance(images, ArraySet) and images.fingerprint() != told.get("fingerprint"):
         where = given if images.root else "the array"
@@ -149,8 +158,8 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
         raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
     origin = Origin(images, rows, str(run.header.get("created", "")))
     wanted = rows.group != UNREADABLE
-    if origin.has_files and isinstance(given, str | Path):  # what the caller has opened, or listed, is his own choice
-        _keep_to_source(run, rows, origin, Path(given), told.get("spec") if source is None else None)
+    if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
+        _keep_to_source(run, rows, origin, given, told.get("spec") if source is None else None)
     if wanted.any() and not (wanted & (origin.at >= 0)).any():
         example = rows.path[int(np.flatnonzero(wanted)[0])]
         raise DataError(
@@ -160,11 +169,25 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     return origin
 
 
-def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Path, spec: Any) -> None:
-    """Take no file that the run names and that is not of its source: a run from elsewhere may name any file."""
-    assert isinstance(origin.images, Listing)
+def _listed(given: Any) -> list[str]:
+    return [str(one) for one in given] if isinstance(given, list) else [str(given)]
+
+
+def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Any, spec: Any) -> None:
+    """Take no file that the run names and that is not of its source: a run from elsewhere may name any file.
+
+    Of the source is what lies in a folder that was grouped, or beside the list that names it.
+    """
     images = origin.images
-    base = given.expanduser().absolute().parent if images.kind == "list" else images.root
+    if not isinstance(images, Listing) or images._path is None:
+        return
+    if images.kind == "several":
+        base = [part.listing.root for part in images.parts if part.listing.kind in ("folder", "shards")]
+    elif images.kind == "list":
+        named = Path(given).expanduser().absolute() if isinstance(given, str | Path) else None
+        base = [named.parent] if named is not None and named.is_file() else []
+    else:
+        base = [images.root]
     rows_of = np.flatnonzero((origin.at >= 0) & (rows.group != UNREADABLE)).tolist()
     wanted = {row: int(origin.at[row]) for row in rows_of}
     found = foreign(images, base, wanted, rows.sizes.tolist(), run.hashes)

@@ -17,7 +17,7 @@ from ilk.exports.origin import Origin
 from ilk.exports.outcome import Exported
 from ilk.exports.placing import Item, Placer, Plan, Tell, reconcile
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files.listing import extension
+from ilk.files.passed import extension
 from ilk.runs import Run
 
 __all__ = ["write_tree"]

@@ -5,25 +5,29 @@ Features of the user's own are read here as well.
 
 from __future__ import annotations
 
-from ilk.files.arrays import ArraySet
+from ilk.files.arrays import ARRAY_KINDS, ArraySet
 from ilk.files.decode import Decoded, content_hash, decode, probe
 from ilk.files.features import FeatureSet, are_features, load_features
 from ilk.files.listing import Listing, is_run_folder
-from ilk.files.opening import SPLITS, open_source
+from ilk.files.opening import SPLITS, as_list, open_again, open_source
+from ilk.files.passed import PassedOver
 from ilk.files.samples import Samples
 from ilk.files.survey import survey
 from ilk.files.thumbs import Sprites, decode_sheet, encode_sheet, make_thumb, write_sheets
 from ilk.files.truth import truth
 
 __all__ = [
+    "ARRAY_KINDS",
     "SPLITS",
     "ArraySet",
     "Decoded",
     "FeatureSet",
     "Listing",
+    "PassedOver",
     "Samples",
     "Sprites",
     "are_features",
+    "as_list",
     "content_hash",
     "decode",
     "decode_sheet",
@@ -31,6 +35,7 @@ __all__ = [
     "is_run_folder",
     "load_features",
     "make_thumb",
+    "open_again",
     "open_source",
     "probe",
     "survey",

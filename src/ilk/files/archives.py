@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
+import functools
+import hashlib
 import lzma
 import os
+import posixpath
 import re
 import stat
+import struct
 import tarfile
 import threading
 import weakref
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ilk.errors import DataError
-from ilk.files.listing import MAX_BYTES, Listing, Row, build, is_hidden, wanted
+from ilk.files.listing import MAX_BYTES, Listing, Row, build, member_set_aside, wanted
+from ilk.files.passed import PassedOver
 
 __all__ = ["list_tar", "list_zip"]
 
+_LINKS, _LINK_BYTES = 40, 4096  # links in a chain; the name in one
+_LOST_LINK = "a link to what is no file in the archive"
+_ENCRYPTED, _METHOD = "locked with a password", "packed by a method that ilk cannot unpack (Deflate64 or another)"
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _BOMB_RATIO, _BOMB_BYTES = 100, 64 * 2**20  # an image in a zip does not unpack to 100 times its size
 
 
 def list_tar(path: Path, split: str = "all") -> Listing:
     """Images of an uncompressed tar: indexed once, read by offset.
+
+    Hard and symbolic links to regular members are read as these; all other links are refused.
 
     Raises
     ------
@@ -34,10 +45,9 @@ def list_tar(path: Path, split: str = "all") -> Listing:
     """
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     pread = _positioned(fd)
-    ignored, notes = Counter[str](), list[str]()
-    rows: dict[str, Row] = {}
+    passed, notes = PassedOver(), list[str]()
     try:
-        _index_tar(path, rows, notes, lambda name, at: wanted(name, lambda: pread(32, at), ignored))
+        rows = _TarIndex(path, pread, passed, notes).rows
     except BaseException:
         os.close(fd)
         raise
@@ -56,36 +66,102 @@ def list_tar(path: Path, split: str = "all") -> Listing:
         weakref.finalize(read, os.close, fd)
         return read
 
-    return build("tar", path, list(rows.values()), reader, split=split, ignored=ignored, notes=notes)
+    return build("tar", path, list(rows.values()), reader, split=split, passed=passed, notes=notes, salt=_salt(path))
 
 
-def _index_tar(path: Path, rows: dict[str, Row], notes: list[str], is_image: Callable[[str, int], bool]) -> None:
-    end = path.stat().st_size
-    doubled = 0
-    try:
-        with tarfile.open(path, "r:") as tar:
+def _salt(path: Path) -> str:
+    state = path.stat()
+    return f"{state.st_size}:{state.st_mtime_ns}"
+
+
+class _TarIndex:
+    """The rows of a tar, by name. Where it has links, it is gone through twice: few have any."""
+
+    def __init__(self, path: Path, pread: Callable[[int, int], bytes], passed: PassedOver, notes: list[str]) -> None:
+        self.rows: dict[str, Row] = {}
+        self._path, self._pread, self._passed = path, pread, passed
+        self._end = path.stat().st_size
+        self._links: dict[str, str | None] = {}  # name -> the member that it leads to; None: out of the archive
+        doubled = 0
+        try:
+            for raw, reason, member in self._members():
+                if not raw or member.isdir() or member_set_aside(raw, passed):
+                    self._note_link(raw, member)
+                    continue
+                doubled += raw in self.rows
+                self._links.pop(raw, None)
+                if reason is None and (member.issym() or member.islnk()):
+                    self._note_link(raw, member)
+                    self.rows[raw] = Row(raw)  # its place in the order; what it is shows when all members are known
+                elif (row := self._row(raw, reason, member)) is not None:
+                    self.rows[raw] = row
+        except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
+            if not self.rows:
+                raise DataError(f"{path} is not a readable tar archive: {error}") from error
+            notes.append(f"the archive is damaged after {next(reversed(self.rows))!r}: what comes later is missing")
+        if doubled:
+            notes.append(f"{doubled:,} names are in the archive more than once: the last of each counts")
+        if self._links:
+            self._follow()
+
+    def _members(self) -> Iterator[tuple[str, str | None, tarfile.TarInfo]]:
+        with tarfile.open(self._path, "r:") as tar:
             for member in tar:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep a kilobyte for each
-                raw, reason = _clean(member.name)
-                if member.isdir() or is_hidden(raw):
-                    continue
-                reason = reason or _tar_problem(member, end)
-                if reason is None and not is_image(raw, member.offset_data):
-                    continue
-                doubled += raw in rows
-                size, stamp = (0, 0) if reason else (member.size, int(member.mtime * 1e9))
-                rows[raw] = Row(raw, size, stamp, reason, member.offset_data)
-    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
-        if not rows:
-            raise DataError(f"{path} is not a readable tar archive: {error}") from error
-        notes.append(f"the archive is damaged after {next(reversed(rows))!r}: what comes later is missing")
-    if doubled:
-        notes.append(f"{doubled:,} names are in the archive more than once: the last of each counts")
+                yield *_clean(member.name), member
+
+    def _row(self, raw: str, reason: str | None, member: tarfile.TarInfo) -> Row | None:
+        reason = reason or _tar_problem(member, self._end)
+        if reason is None and not wanted(raw, lambda: self._pread(32, member.offset_data), self._passed):
+            return None
+        size, stamp = (0, 0) if reason else (member.size, int(member.mtime * 1e9))
+        return Row(raw, size, stamp, reason, member.offset_data)
+
+    def _note_link(self, raw: str, member: tarfile.TarInfo) -> None:
+        if member.issym() or member.islnk():
+            self._links[raw] = _target(raw if member.issym() else "", member.linkname)
+
+    def _follow(self) -> None:
+        """Put what links lead to in their rows."""
+        ends = {raw: end for raw in self._links if (end := _end_of(raw, self._links)) is not None}
+        needed, found = set(ends.values()), dict[str, tarfile.TarInfo]()
+        with contextlib.suppress(tarfile.TarError, OSError, EOFError, ValueError, OverflowError):  # noted before
+            for raw, reason, member in self._members():
+                if raw in needed and reason is None and member.isreg():
+                    found[raw] = member
+        for raw in sorted(self._links.keys() & self.rows.keys()):
+            member = found.get(ends.get(raw, ""))  # type: ignore[assignment]
+            row = self._row(raw, None, member) if member is not None else None
+            if member is None and wanted(raw, bytes, self._passed):
+                row = Row(raw, reason=_LOST_LINK)
+            if row is None:
+                del self.rows[raw]
+            else:
+                self.rows[raw] = row
+
+
+def _target(link: str, given: str) -> str | None:
+    """The name of the member that `given` leads to from the symbolic link `link` ("": from the top); None: out of it.
+
+    >>> _target("a/b.jpg", "../c.jpg"), _target("", "/x/./c.jpg"), _target("b.jpg", "../c.jpg")
+    ('c.jpg', 'x/c.jpg', None)
+    """
+    start = "" if given.startswith("/") else link.rpartition("/")[0]
+    found = posixpath.normpath(f"{start}/{given}".lstrip("/"))
+    return None if found == ".." or found.startswith("../") else found
+
+
+def _end_of(raw: str, links: Mapping[str, str | None]) -> str | None:
+    """What a chain of links ends at; None where it leads out of the archive or in a circle."""
+    at: str | None = raw
+    for _ in range(_LINKS):
+        if at is None or at not in links:
+            return at
+        at = links[at]
+    return None
 
 
 def _tar_problem(member: tarfile.TarInfo, end: int) -> str | None:
-    if member.issym() or member.islnk():
-        return "a link in an archive"
     if not member.isreg():
         return "not a regular file in an archive"
     if member.issparse():
@@ -110,12 +186,16 @@ def _positioned(fd: int) -> Callable[[int, int], bytes]:
 
 
 def _clean(name: str) -> tuple[str, str | None]:
-    """A member's name without leading ./, and why it must not be used."""
+    r"""A member's name without ./, / and C: in front (nothing is extracted to there), and why it must not be used.
+
+    >>> _clean("/home/./a.jpg"), _clean("C:/a.jpg"), _clean("a/../../b.jpg")[1]
+    (('home/a.jpg', None), ('a.jpg', None), 'leads out of the archive (..)')
+    """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         return name, "leads out of the archive (..)"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return name, "an absolute name in an archive"
+    if parts and re.match(r"[A-Za-z]:", parts[0]):
+        parts = [parts[0][2:], *parts[1:]] if parts[0][2:] else parts[1:]
     return "/".join(parts) or name or "(no name)", None
 
 
@@ -130,23 +210,38 @@ def list_zip(path: Path, split: str = "all") -> Listing:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path} is not a readable zip archive: {error}") from error
+        raise DataError(f"{path} is not a readable zip archive: {error}; was it copied to its end?") from error
     lock = threading.Lock()
-    ignored, notes = Counter[str](), list[str]()
+    passed, notes = PassedOver(), list[str]()
     rows: dict[str, Row] = {}
+    members: dict[str, zipfile.ZipInfo] = {}
+    links: dict[str, str | None] = {}
     doubled = 0
     for info in archive.infolist():
         info.filename = info.filename or "(no name)"  # zipfile looks at the last letter of it
         raw, reason = _clean(info.filename.replace("\\", "/"))
-        if info.is_dir() or is_hidden(raw):
+        if info.is_dir():
             continue
-        reason = reason or _zip_problem(info)
-        if reason is None and not wanted(raw, lambda info=info: _head(archive, info, lock), ignored):  # type: ignore[misc]
+        members[raw] = info
+        if reason is None and stat.S_ISLNK(info.external_attr >> 16):
+            links[raw] = _zip_target(archive, raw, info, lock)
+        if member_set_aside(raw, passed):
+            continue
+        reason = reason or ("" if raw in links else _zip_problem(info)) or None
+        head = functools.partial(_head, archive, info, lock)
+        if reason is None and raw not in links and not wanted(raw, head, passed):
             continue
         doubled += raw in rows
         rows[raw] = Row(raw, info.file_size, _zip_stamp(info), reason, info)
     if doubled:
         notes.append(f"{doubled:,} names are in the archive more than once: the last of each counts")
+    for raw in sorted(links.keys() & rows.keys()):
+        followed = _followed(raw, members.get(_end_of(raw, links) or ""), passed)
+        if followed is None:
+            del rows[raw]
+        else:
+            rows[raw] = followed
+    notes += _cannot(rows, path)
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         infos = [row.where for row in rows]
@@ -159,15 +254,45 @@ def list_zip(path: Path, split: str = "all") -> Listing:
         weakref.finalize(read, archive.close)
         return read
 
-    return build("zip", path, list(rows.values()), reader, split=split, ignored=ignored, notes=notes)
+    sums = hashlib.blake2b(b"".join(info.CRC.to_bytes(4, "little") for info in members.values()), digest_size=16)
+    salt = f"{_salt(path)}:{sums.hexdigest()}"
+    return build("zip", path, list(rows.values()), reader, split=split, passed=passed, notes=notes, salt=salt)
+
+
+def _zip_target(archive: zipfile.ZipFile, raw: str, info: zipfile.ZipInfo, lock: threading.Lock) -> str | None:
+    """The member that a symbolic link leads to: its content is the name."""
+    if info.file_size > _LINK_BYTES:
+        return None
+    try:
+        return _target(raw, _unpack(archive, info, lock, info.file_size).decode("utf-8", "surrogateescape"))
+    except OSError:
+        return None
+
+
+def _followed(raw: str, info: zipfile.ZipInfo | None, passed: PassedOver) -> Row | None:
+    """The row of a link that leads to `info`; None where it is no image."""
+    if not wanted(raw, bytes, passed):
+        return None
+    reason = _LOST_LINK if info is None or stat.S_ISLNK(info.external_attr >> 16) else _zip_problem(info)
+    return Row(raw, reason=reason) if info is None or reason else Row(raw, info.file_size, _zip_stamp(info), None, info)
+
+
+def _cannot(rows: Mapping[str, Row], path: Path) -> list[str]:
+    """Say what to do where no image of the zip can be read, for one and the same reason."""
+    reasons = {row.reason for row in rows.values()}
+    if len(reasons) == 1 and (why := next(iter(reasons))) in (_ENCRYPTED, _METHOD):
+        return [f"every image in {path.name} is {why}: unpack it with the program that made it, and give the folder"]
+    return []
 
 
 def _zip_problem(info: zipfile.ZipInfo) -> str | None:
     mode = info.external_attr >> 16
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return "a link in an archive" if stat.S_ISLNK(mode) else "not a regular file in an archive"
+        return "not a regular file in an archive"
     if info.flag_bits & 1:
-        return "encrypted"
+        return _ENCRYPTED
+    if info.compress_type not in _METHODS:
+        return _METHOD
     if info.file_size > MAX_BYTES:
         return f"claims to unpack to {info.file_size >> 20:,} MiB; the limit is {MAX_BYTES >> 20}"
     if info.file_size > _BOMB_BYTES and info.file_size > _BOMB_RATIO * info.compress_size:
@@ -199,7 +324,8 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Loc
             with lock:
                 member.close()
     except (
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
+        ValueError,
     ) as error:  # fmt: skip
         raise OSError(f"damaged in the archive: {error}") from error
     if len(data) < min(size, info.file_size):

@@ -19,7 +19,20 @@ from numpy.typing import NDArray
 from ilk import disk
 from ilk.errors import DataError
 
-__all__ = ["ArraySet", "from_array", "load_digits", "load_npy", "load_npz", "mapped_npy", "npz_array", "npz_header"]
+__all__ = [
+    "ARRAY_KINDS",
+    "ArraySet",
+    "from_array",
+    "load_digits",
+    "load_npy",
+    "load_npz",
+    "mapped_npy",
+    "npz_array",
+    "npz_header",
+]
+
+ARRAY_KINDS = ("npz", "npy", "digits", "idx", "cifar", "array")
+"""Kinds of `ArraySet`: their images have numbers for names, so labels go by position."""
 
 _ALLOWED = "uint8 images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3)"
 _HASHED_WHOLE = 2**30  # bytes; of a larger array the fingerprint takes a sample of the images
@@ -33,7 +46,7 @@ class ArraySet:
     Attributes
     ----------
     kind : str
-        "npz", "npy", "digits" or "array".
+        One of `ARRAY_KINDS`.
     pixels : ndarray uint8 (n, h, w) or (n, h, w, c)
         c is 1 or 3. May be a read-only memmap.
     names : list of str

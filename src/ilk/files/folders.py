@@ -1,6 +1,6 @@
-"""Folders and lists of paths as `Listing`."""
+"""Folders as `Listing`: what is walked, what is set aside, and which links are followed."""
 
-# ruff: noqa: PTH100, PTH116, PTH118, PTH120
+# ruff: noqa: PTH116, PTH120
 # Plain strings and os: a Path for each of 100,000 files takes seconds and most of the memory.
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import heapq
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ilk import disk
-from ilk.errors import DataError
 from ilk.files.listing import (
     EXPORTED,
+    IMAGE_EXTENSIONS,
     MAX_BYTES,
-    SKIPPED_FOLDERS,
     Listing,
     Row,
     build,
@@ -25,58 +24,162 @@ from ilk.files.listing import (
     printable,
     wanted,
 )
+from ilk.files.passed import PassedOver, extension, set_aside
 
-__all__ = ["list_folder", "list_paths", "read_paths"]
+__all__ = ["list_folder", "read_path"]
+
+_COUNTED = 100_000  # entries looked at in folders that are set aside, only to say how many pictures are there
 
 
 def list_folder(root: Path, split: str = "all") -> Listing:
-    """All images below `root`; links to folders are followed once, hidden and ilk's own passed over."""
-    ignored, notes = Counter[str](), list[str]()
-    base = os.fspath(root)
-    rows = list(_walk(base, ignored, notes))
+    """All images below `root`.
+
+    Notes
+    -----
+    Links to files are followed. Links to folders are followed once, also out of `root` (a data set may be put together
+    of them; a note says so), but never upwards: to a folder that holds the source, or the link itself. What is hidden,
+    deleted, or kept by a system is passed over by its name, and so is what ilk made; all of it is counted.
+    """
+    walk = _Walk(os.fspath(root))
+    rows = list(walk.rows())
 
     odd: dict[int, str] = {}
 
     def place(i: int) -> str:
-        return f"{base}/{odd.get(i) or listing.names[i]}"
+        return f"{walk.base}/{odd.get(i) or listing.names[i]}"
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # two lists of 100,000 names would be one too many: the raw one is kept only where it differs
         odd.update({i: row.raw for i, row in enumerate(rows) if printable(row.raw) != row.raw})
-        return lambda i: _read_path(place(i))
+        return lambda i: read_path(place(i))
 
-    listing = build("folder", root, rows, reader, split=split, ignored=ignored, notes=notes)
+    walk.say_links(rows)
+    listing = build("folder", root, rows, reader, split=split, passed=walk.passed, notes=walk.notes)
     listing._path = place
     return listing
 
 
-def _walk(base: str, ignored: Counter[str], notes: list[str]) -> Iterator[Row]:
-    """Rows of all files below `base`. Real folders come before links: the order of the disk does not matter."""
-    seen = set[tuple[int, int]]()
-    waiting = [(0, "", base)]  # (is it a link?, relative name, path)
-    while waiting:
-        _, prefix, path = heapq.heappop(waiting)
+class _Walk:
+    """One walk through a folder."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.passed = PassedOver()
+        self.notes: list[str] = []
+        self._real = os.path.realpath(base)
+        self._away: dict[str, str] = {}  # links that lead out of the source, and where to
+        self._left = _COUNTED
+
+    def rows(self) -> Iterator[Row]:
+        """Rows of all files. Real folders come before links: the order of the disk does not matter."""
+        seen = set[tuple[int, int]]()
+        waiting = [(0, "", self.base)]  # (is it a link?, relative name, path)
+        while waiting:
+            _, prefix, path = heapq.heappop(waiting)
+            try:
+                state = os.stat(path)
+                if (state.st_dev, state.st_ino) in seen and state.st_ino:
+                    continue
+                seen.add((state.st_dev, state.st_ino))
+                with os.scandir(path) as found:
+                    entries = sorted(found, key=_name)  # what is said of them does not depend on the disk either
+            except OSError as error:
+                self.notes.append(f"passed over the folder {printable(prefix.rstrip('/'))!r}: {error.strerror}")
+                continue
+            if prefix and self._own(entries, path):
+                self.passed.add("results", printable(prefix))
+                continue
+            for entry in entries:
+                folder = _is_folder(entry)
+                if (kind := set_aside(entry.name)) is not None:
+                    self._set_aside(kind, entry, prefix, folder)
+                elif folder:
+                    link = entry.is_symlink()
+                    if not link or self._follows(entry, prefix):
+                        heapq.heappush(waiting, (int(link), f"{prefix}{entry.name}/", entry.path))
+                elif (row := self._file_row(entry, prefix)) is not None:
+                    yield row
+
+    def say_links(self, rows: list[Row]) -> None:
+        """Note how many images came in through links that lead out of the source."""
+        counts = Counter[str]()
+        for row in rows if self._away else ():
+            at = row.raw.find("/")
+            while at >= 0:
+                if (link := row.raw[: at + 1]) in self._away:
+                    counts[link] += 1
+                    break
+                at = row.raw.find("/", at + 1)
+        if counts:
+            told = ", ".join(f"{printable(a.rstrip('/'))} -> {printable(self._away[a])}" for a in sorted(counts)[:2])
+            more = f" and {len(counts) - 2:,} more" if len(counts) > 2 else ""
+            images = "1 image lies" if counts.total() == 1 else f"{counts.total():,} images lie"
+            self.notes.append(f"{images} outside of {printable(self.base)}, behind links: {told}{more}")
+
+    @staticmethod
+    def _own(entries: list[os.DirEntry[str]], path: str) -> bool:
+        """Whether ilk made the folder: a run, or an export (links to images that are listed already)."""
+        names = {entry.name for entry in entries} & {"run.json", EXPORTED}
+        return EXPORTED in names or ("run.json" in names and is_run_folder(path))
+
+    def _follows(self, entry: os.DirEntry[str], prefix: str) -> bool:
+        """Whether the link `entry` to a folder is followed: never upwards."""
+        target = os.path.realpath(entry.path)
+        here = os.path.realpath(os.path.dirname(entry.path))
+        if _within(target, self._real):  # what it leads to is listed anyway, once
+            return True
+        if _within(here, target) or _within(self._real, target):
+            self.passed.add("outside", printable(prefix + entry.name))
+            return False
+        self._away[f"{prefix}{entry.name}/"] = target
+        return True
+
+    def _set_aside(self, kind: str, entry: os.DirEntry[str], prefix: str, folder: bool) -> None:
+        """Count `entry`, or the pictures in it, as of `kind`; all that is no picture as what a system keeps."""
+        name = printable(prefix + entry.name)
+        if not folder:
+            self.passed.add(kind if extension(entry.name) in IMAGE_EXTENSIONS else "system", name)
+            return
+        if kind in ("results", "system") or entry.is_symlink():
+            self.passed.add("results" if kind == "results" else "system", name)
+            return
+        for path, folders, files in os.walk(entry.path):
+            folders.sort()
+            inner = printable(os.path.relpath(path, self.base).replace(os.sep, "/"))
+            for file in sorted(files):
+                picture = extension(file) in IMAGE_EXTENSIONS and not file.startswith("._")
+                self.passed.add(kind if picture else "system", f"{inner}/{printable(file)}")
+            self._left -= len(files) + 1
+            if self._left < 0:
+                return
+
+    def _file_row(self, entry: os.DirEntry[str], prefix: str) -> Row | None:
+        raw = prefix + entry.name
+
+        def head() -> bytes:
+            try:
+                with disk.opened(entry.path, follow=True) as file:
+                    return file.read(32)
+            except OSError:
+                return b""
+
         try:
-            state = os.stat(path)
-            if (state.st_dev, state.st_ino) in seen and state.st_ino:
-                continue
-            seen.add((state.st_dev, state.st_ino))
-            with os.scandir(path) as found:
-                entries = list(found)
+            state = entry.stat()
         except OSError as error:
-            notes.append(f"passed over the folder {printable(prefix.rstrip('/'))!r}: {error.strerror}")
-            continue
-        if prefix and any(entry.name == "run.json" for entry in entries) and is_run_folder(path):
-            continue
-        if prefix and any(entry.name == EXPORTED for entry in entries):  # links to images that are listed already
-            continue
-        for entry in entries:
-            if entry.name[0] == "." or entry.name in SKIPPED_FOLDERS:
-                continue
-            if _is_folder(entry):
-                heapq.heappush(waiting, (int(entry.is_symlink()), f"{prefix}{entry.name}/", entry.path))
-            elif (row := _file_row(entry, prefix, ignored)) is not None:
-                yield row
+            reason = "a link to nothing" if entry.is_symlink() else error.strerror or "cannot be read"
+            return Row(raw, reason=reason) if wanted(raw, bytes, self.passed) else None
+        if not stat.S_ISREG(state.st_mode):  # never opened: a pipe would wait for ever
+            return Row(raw, reason="not a regular file") if wanted(raw, bytes, self.passed) else None
+        return Row(raw, state.st_size, state.st_mtime_ns) if wanted(raw, head, self.passed) else None
+
+
+def _within(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies below it; both are real paths."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -86,79 +189,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _file_row(entry: os.DirEntry[str], prefix: str, ignored: Counter[str]) -> Row | None:
-    raw = prefix + entry.name
-
-    def head() -> bytes:
-        try:
-            with disk.opened(entry.path, follow=True) as file:
-                return file.read(32)
-        except OSError:
-            return b""
-
-    try:
-        state = entry.stat()
-    except OSError as error:
-        reason = "a link to nothing" if entry.is_symlink() else error.strerror or "cannot be read"
-        return Row(raw, reason=reason) if wanted(entry.name, bytes, ignored) else None
-    if not stat.S_ISREG(state.st_mode):  # never opened: a pipe would wait for ever
-        return Row(raw, reason="not a regular file") if wanted(entry.name, bytes, ignored) else None
-    return Row(raw, state.st_size, state.st_mtime_ns) if wanted(entry.name, head, ignored) else None
-
-
-def _read_path(path: str) -> bytes:
+def read_path(path: str) -> bytes:
+    """Return the bytes of an image file, links followed."""
     return disk.read_bytes(path, MAX_BYTES, follow=True)
-
-
-def read_paths(file: Path) -> list[str]:
-    """Paths of a text file, one a line; empty lines and those that start with # are left out.
-
-    Raises
-    ------
-    DataError
-        Where it is not text.
-    """
-    data = disk.read_bytes(file, MAX_BYTES, follow=True)
-    if b"\0" in data:
-        raise DataError(f"{file} is not a text file of paths: it holds zero bytes")
-    lines = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").split("\n")
-    return [line for raw in lines if (line := raw.strip("\r")) and line.strip() and not line.startswith("#")]
-
-
-def list_paths(paths: Sequence[str | os.PathLike[str]], folder: Path, split: str = "all") -> Listing:
-    """The given files in the given order; relative ones are below `folder`.
-
-    Names are relative to `folder` where all lie below it, else to the folder that all have in common. A path that
-    cannot be read is a refused row; one given twice is two rows, the second named with #2.
-    """
-    base = os.path.abspath(folder)
-    full = [os.path.normpath(os.path.join(base, os.fspath(path))) for path in paths]
-    root = base
-    if not all(path.startswith(base.rstrip(os.sep) + os.sep) for path in full):
-        try:
-            root = os.path.commonpath([os.path.dirname(path) for path in full])
-        except ValueError as error:  # two drives
-            raise DataError(f"the listed files have no folder in common: {error}") from error
-    rows = [_path_row(path, os.path.relpath(path, root).replace(os.sep, "/")) for path in full]
-    places: list[str] = []
-
-    def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        places.extend(str(row.where) for row in rows)
-        return lambda i: _read_path(places[i])
-
-    listing = build("list", Path(root), rows, reader, split=split, ordered=True)
-    listing._path = places.__getitem__
-    return listing
-
-
-def _path_row(path: str, raw: str) -> Row:
-    try:
-        state = os.stat(path)
-    except (OSError, ValueError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        return Row(raw, reason="no such file" if missing else getattr(error, "strerror", None) or "not a path")
-    if stat.S_ISDIR(state.st_mode):
-        return Row(raw, reason="a folder, not a file")
-    if not stat.S_ISREG(state.st_mode):
-        return Row(raw, reason="not a regular file")
-    return Row(raw, state.st_size, state.st_mtime_ns, where=path)

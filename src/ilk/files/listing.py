@@ -7,8 +7,12 @@ entry is a row with a reason or a count by extension, never a crash.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +23,11 @@ from numpy.typing import NDArray
 from ilk import disk
 from ilk.disk import printable as printable
 from ilk.errors import DataError
+from ilk.files.passed import PassedOver, extension, set_aside
 
 __all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
 
+_RACY = 2_000_000_000  # ns
 MAX_BYTES = 512 * 2**20  # a single image file above this is refused: it would have to be held in memory
 
 # What Pillow registers, plus HEIF, less what holds no pixels for us (PDF, PostScript, MPEG, HDF5 …) and less endings
@@ -30,14 +36,14 @@ IMAGE_EXTENSIONS = frozenset(
     """jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff heic heif hif avif avifs jp2 j2k j2c jpc jpf jpx tga ico
     icns psd pcx dcx ppm pgm pbm pnm pfm qoi dds sgi xbm xpm mpo fits fli flc blp""".split()  # noqa: SIM905
 )
-# Endings not worth opening a file for to look at its first bytes.
+# Endings not worth opening a file for to look at its first bytes. (Videos are opened: phones call some photos .MOV.)
 _OTHER_EXTENSIONS = frozenset(
-    """txt md csv tsv json jsonl xml yaml yml html htm css js py ipynb pdf doc docx xls xlsx ppt pptx ps eps svg mp4 mov
-    avi mkv mpg mpeg webm mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk
+    """txt md csv tsv json jsonl xml yaml yml html htm css js py ipynb pdf doc docx xls xlsx ppt pptx ps eps svg
+    mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk
     ini exe dll so aae xmp mat pkl""".split()  # noqa: SIM905
 )
+_SHADOW = re.compile(r"(^|/)\._[^/]*$")  # what a Mac puts beside each file on a foreign disk
 EXPORTED = ".ilk-export.json"  # a folder that holds it was made by `ilk export`
-SKIPPED_FOLDERS = {"__MACOSX", "@eaDir", "ilk-runs"}  # the Mac's and Synology's shadows; ilk's own results
 
 
 class Row(NamedTuple):
@@ -52,12 +58,13 @@ class Row(NamedTuple):
 
 @dataclass(eq=False)
 class Listing:
-    """The images of a folder, archive, list or Parquet file.
+    """The images of a folder, archive, list or Parquet file, or of several of these.
 
     Attributes
     ----------
     kind : str
-        "folder", "tar", "zip", "list" or "parquet".
+        "folder", "tar", "zip", "list", "parquet", "shards" (a folder of archives or tables), "several" or "images" (in
+        memory).
     root : Path
         The folder that names are relative to, or the archive.
     names : list of str
@@ -66,10 +73,14 @@ class Listing:
         Bytes, and time of the last change in ns; 0 where the container has none.
     refused : dict of int to str
         Entries that are never opened, and why.
-    ignored : dict of str to int
-        Files passed over because they are not images, by extension.
+    passed_over : PassedOver
+        Everything else that is there, by kind: count, endings, examples.
     notes : list of str
         What the user should know.
+    parts : list of Part
+        The sources that this one is made of, where it is made of several.
+    by_content : bool
+        Names, sizes and time stamps are not trusted: `fingerprint` reads every file, and `marks` gives none.
     """
 
     kind: str
@@ -78,11 +89,14 @@ class Listing:
     sizes: NDArray[np.int64]
     stamps: NDArray[np.int64]
     refused: dict[int, str]
-    ignored: dict[str, int]
+    passed_over: PassedOver
     notes: list[str]
     _reader: Callable[[int], bytes] = field(repr=False)
-    _salt: str = field(default="", repr=False)  # for a container whose rows have neither size nor stamp
-    _path: Callable[[int], str] | None = field(default=None, repr=False)  # set where the images are files of their own
+    _salt: str = field(default="", repr=False)  # what a container knows of its content beside names, sizes and stamps
+    _path: Callable[[int], str | None] | None = field(default=None, repr=False)  # where images are files of their own
+    parts: list[Part] = field(default_factory=list, repr=False)
+    by_content: bool = False
+    _content: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,17 +116,81 @@ class Listing:
         except OSError as error:
             raise OSError(error.strerror or str(error) or "cannot be read") from error
 
+    @property
+    def ignored(self) -> dict[str, int]:
+        """Files passed over because they are not images, by extension."""
+        return self.passed_over.endings
+
     def path(self, i: int) -> str | None:
         """Where file `i` lies on the disk; None for what lies inside a container."""
         return self._path(i) if self._path is not None else None
 
     def fingerprint(self) -> str:
-        """32 hex digits that change when a name, a size or a stamp does."""
+        """32 hex digits that change when a name, a size or a stamp does; with `by_content`, when a name or a byte does.
+
+        The size and the stamp of an archive count too, and the checksums that a zip holds.
+        """
+        if self.by_content:
+            return self._of_content()
         digest = hashlib.blake2b(f"{self.kind}\0{self._salt}\0".encode(), digest_size=16)
         digest.update("\0".join(self.names).encode())
         digest.update(self.sizes.tobytes())
         digest.update(self.stamps.tobytes())
+        for part in self.parts:
+            digest.update(part.listing.fingerprint().encode())
         return digest.hexdigest()
+
+    def _of_content(self) -> str:
+        def content(i: int) -> bytes:
+            try:
+                return hashlib.blake2b(self.read(i), digest_size=16).digest()
+            except OSError as error:
+                return str(error).encode()
+
+        if self._content is None:
+            digest = hashlib.blake2b(f"content\0{self.kind}\0".encode(), digest_size=16)
+            digest.update("\0".join(self.names).encode())
+            with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="ilk-content") as pool:
+                for found in pool.map(content, range(len(self.names)), chunksize=64):
+                    digest.update(found)
+            self._content = digest.hexdigest()
+        return self._content
+
+    def marks(self) -> list[bytes] | None:
+        """For each image 16 bytes of (place, name, size, time stamp), without reading it.
+
+        Equal marks are taken for equal files: what is known of one by its mark is not read again. An archive's own size
+        and stamp are part of the marks of what is in it. Empty for files that changed within the last 2 s: one more
+        change might leave the stamp as it is. None where there are no stamps, or `by_content` forbids to trust them.
+        """
+        if self.by_content:
+            return None
+        if self.parts:
+            found = [(part, part.listing.marks()) for part in self.parts]
+            return [b"" if marks is None else marks[i] for part, marks in found for i in part.rows]
+        place = str(self.root.resolve())
+        if self.root.is_file():
+            archive = self.root.stat()
+            place += f"\0{archive.st_size}\0{archive.st_mtime_ns}"
+            if time.time_ns() - archive.st_mtime_ns < _RACY:
+                return None
+        elif not self.stamps.any():
+            return None
+        root = hashlib.blake2b(place.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        limit = time.time_ns() - _RACY
+        result = []
+        for name, size, stamp in zip(self.names, self.sizes.tolist(), self.stamps.tolist(), strict=True):
+            text = f"\0{size}\0{stamp}\0{name}".encode("utf-8", "surrogateescape")
+            result.append(b"" if stamp > limit else hashlib.blake2b(root + text, digest_size=16).digest())
+        return result
+
+
+class Part(NamedTuple):
+    """One of several sources: which of its images the whole has, in the order of the whole."""
+
+    prefix: str  # before its names
+    listing: Listing
+    rows: list[int]
 
 
 def build(
@@ -123,7 +201,7 @@ def build(
     *,
     split: str = "all",
     ordered: bool = False,
-    ignored: dict[str, int] | None = None,
+    passed: PassedOver | None = None,
     notes: list[str] | None = None,
     salt: str = "",
 ) -> Listing:
@@ -141,18 +219,18 @@ def build(
     return Listing(
         kind,
         root,
-        _unique([printable(row.raw) for row in rows]),
+        unique([printable(row.raw) for row in rows]),
         np.fromiter((row.size for row in rows), np.int64, len(rows)),
         np.fromiter((row.stamp for row in rows), np.int64, len(rows)),
         {i: row.reason for i, row in enumerate(rows) if row.reason is not None},
-        dict(ignored or {}),
+        passed if passed is not None else PassedOver(),
         notes,
         reader(rows),
         salt,
     )
 
 
-def _unique(names: list[str]) -> list[str]:
+def unique(names: list[str]) -> list[str]:
     """The same names, the second of its kind with #2 behind it, and so on."""
     if len(set(names)) == len(names):
         return names
@@ -172,6 +250,8 @@ def _unique(names: list[str]) -> list[str]:
 
 def _select_split(rows: list[Row], split: str, root: Path, notes: list[str]) -> list[Row]:
     """Rows below train/ or test/ (also inside one folder that holds all); both, with a note, for "all"."""
+    if not rows:  # whoever asked says so
+        return rows
     depth = 0
     tops = {row.raw.split("/", 1)[0] for row in rows}
     if len(tops) == 1 and not tops & {"train", "test"} and all("/" in row.raw for row in rows):
@@ -190,16 +270,6 @@ def _select_split(rows: list[Row], split: str, root: Path, notes: list[str]) -> 
             f"{root} has no train/ and test/ folders with images, so there is no split {split!r}; leave it out"
         )
     return rows
-
-
-def extension(name: str) -> str:
-    """Lower-case ending without the dot; empty where there is none that looks like one.
-
-    >>> extension("a/b.JPG"), extension("a.b/c"), extension("x.y z")
-    ('jpg', '', '')
-    """
-    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
-    return ending.lower() if dot and stem and len(ending) <= 11 and ending.isalnum() else ""
 
 
 def looks_like_image(head: bytes) -> bool:
@@ -221,22 +291,24 @@ def looks_like_image(head: bytes) -> bool:
     return head.startswith(b"BM") and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}
 
 
-def wanted(name: str, head: Callable[[], bytes], ignored: Counter[str]) -> bool:
-    """Whether a file counts as an image: by its ending, else by its first bytes; counts it as ignored if not."""
+def wanted(name: str, head: Callable[[], bytes], passed: PassedOver) -> bool:
+    """Whether a file counts as an image: by its ending, else by its first bytes; counts it as passed over if not."""
     ending = extension(name)
     if ending in IMAGE_EXTENSIONS or (ending not in _OTHER_EXTENSIONS and looks_like_image(head())):
         return True
-    ignored[ending or "(none)"] += 1
+    passed.file(printable(name))
     return False
 
 
-def is_hidden(name: str) -> bool:
-    """Whether any part of a posix name is hidden (leading dot) or one of the folders that are never looked into.
-
-    >>> is_hidden("a/._b.jpg"), is_hidden("a/b.jpg"), is_hidden("../b.jpg")
-    (True, False, False)
-    """
-    return any((part[:1] == "." and part != "..") or part in SKIPPED_FOLDERS for part in name.split("/"))
+def member_set_aside(name: str, passed: PassedOver) -> bool:
+    """Whether a posix name of a container has a part that sets it aside (hidden, deleted, …); counts it then."""
+    for part in name.split("/"):
+        kind = set_aside(part)
+        if kind is not None:
+            picture = extension(name) in IMAGE_EXTENSIONS and kind != "system" and not _SHADOW.search(name)
+            passed.add(kind if picture else "system", printable(name))
+            return True
+    return False
 
 
 def is_run_folder(folder: str | Path) -> bool:

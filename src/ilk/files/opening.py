@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,50 @@ from ilk.errors import ArgumentError, DataError, nearest
 from ilk.files.archives import list_tar, list_zip
 from ilk.files.arrays import ArraySet, from_array, load_digits, load_npy, load_npz, mapped_npy
 from ilk.files.columns import has_vectors
+from ilk.files.datasets import is_dataset_file, load_dataset
 from ilk.files.features import FeatureSet, are_features, load_features, split_column
-from ilk.files.folders import list_folder, list_paths, read_paths
-from ilk.files.listing import IMAGE_EXTENSIONS, Listing, extension, is_run_folder, looks_like_image, printable
-from ilk.files.parquet import has_images, list_parquet
+from ilk.files.folders import list_folder
+from ilk.files.listing import IMAGE_EXTENSIONS, Listing, is_run_folder, looks_like_image, printable
+from ilk.files.lists import LIST_ENDINGS, list_paths, open_list
+from ilk.files.memory import are_pictures, list_pictures
+from ilk.files.parquet import has_images, is_column, list_parquet
+from ilk.files.passed import ARCHIVES, PassedOver, extension, set_aside
+from ilk.files.several import as_listing, joined, prefixes
+from ilk.files.shards import open_shards
 
-__all__ = ["SPLITS", "Source", "open_source"]
+__all__ = ["SPLITS", "Source", "as_list", "open_again", "open_source"]
 
 Path_ = str | os.PathLike[str]
 Source = Path_ | Sequence[Path_] | NDArray[Any] | Listing | ArraySet | FeatureSet
 
+_DIGITS = "digits"  # scikit-learn's, where nothing of this name lies where one works
+
+_CONTAINERS = ("tar", "zip", "npz", "npy", "parquet", "pq")
 SPLITS = ("all", "train", "test")
-_SUPPORTED = "a folder, .tar, .zip, a text file of paths, .npz, .npy, .parquet, an image, or `digits`"
+_SUPPORTED = "a folder, .tar, .zip, a list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, an image, or `digits`"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def open_source(spec: Source, split: str = "all") -> Listing | ArraySet | FeatureSet:
+def open_source(
+    spec: Any, split: str = "all", *, folder: str | os.PathLike[str] | None = None, by_content: bool = False
+) -> Listing | ArraySet | FeatureSet:
     """Open a source of images: pixels and names only, never labels.
 
     Parameters
     ----------
-    spec : path, sequence of paths, ndarray, Listing, ArraySet or FeatureSet
-        A folder, a .tar, .zip, .npz, .npy or .parquet file, a text file of paths, the word "digits", an image file, or
-        several in the wanted order, or uint8 (n, h, w[, c]). Floats (n, d), of an array or a .npy, and a column of
+    spec : path, sequence of paths or images, ndarray, Listing, ArraySet or FeatureSet
+        A folder, a .tar, .zip, .npz, .npy or .parquet file (or FILE.parquet:COLUMN), a list of paths (.txt, .csv,
+        .jsonl), a pattern such as photos/*.jpg, an image file, the files of MNIST or CIFAR, or the word "digits" where
+        there is nothing of that name ("ilk:digits" always means scikit-learn's). Several of these become one source,
+        the names of each below its own; several image files alone keep their order. Also a list of Pillow images,
+        paths in an array or a Series, and uint8 (n, h, w[, c]). Floats (n, d), of an array or a .npy, and a column of
         lists of floats in a Parquet file without images are features. What is open already is given back as it is.
     split : "all", "train" or "test"
         Part of a source that has train and test parts; "all" merges them and notes it.
+    folder : path, optional
+        What relative paths are relative to, and names of single files, instead of the folder one works in.
+    by_content : bool
+        Do not trust names, sizes and time stamps of files: `Listing.by_content`.
 
     Returns
     -------
@@ -64,64 +83,214 @@ def open_source(spec: Source, split: str = "all") -> Listing | ArraySet | Featur
         if split != "all":
             raise ArgumentError(f"split={split!r} with a source that is open already; give it where it is opened")
         return spec
+    spec = as_list(spec)
     if isinstance(spec, np.ndarray):
         return _features(spec, split) if are_features(spec.dtype, spec.shape) else from_array(spec, split)
-    if isinstance(spec, str | os.PathLike):
-        if os.fspath(spec) == "digits" and isinstance(spec, str):
+    base = Path.cwd() if folder is None else Path(folder)
+    found = _open_one(spec, split, base) if isinstance(spec, str | os.PathLike) else _open_sequence(spec, split, base)
+    if isinstance(found, Listing):
+        found.by_content = by_content
+    return _checked(found, split)
+
+
+def open_again(told: Mapping[str, Any], split: str | None = None) -> Listing | ArraySet | FeatureSet:
+    """Open the source that a run tells of (``run.json``, "source"), with the names that its images had then.
+
+    Parameters
+    ----------
+    told : mapping
+        ``spec``, which must not be None, ``kind``, ``split`` and ``folder``.
+    split
+        Another part than that of the run.
+    """
+    spec = f"ilk:{_DIGITS}" if told.get("kind") == _DIGITS else told.get("spec")
+    return open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
+
+
+def as_list(spec: Any) -> Any:
+    """Return paths of an array, a Series or the like as a list; everything else as it is.
+
+    >>> as_list(np.array(["a.png", "b.png"]))
+    ['a.png', 'b.png']
+    """
+    if isinstance(spec, list | tuple | str | os.PathLike):
+        return spec
+    if isinstance(spec, np.ndarray):
+        if spec.ndim == 1 and spec.dtype.kind == "U":
+            return spec.tolist()
+        of_objects = spec.ndim == 1 and spec.dtype == object and len(spec)
+        return spec.tolist() if of_objects and all(isinstance(one, str | os.PathLike) for one in spec) else spec
+    made = next((way for name in ("to_pylist", "tolist", "to_list") if (way := getattr(spec, name, None))), None)
+    if made is not None and not hasattr(spec, "is_floating_point"):  # a Series, an Index, a column; not a tensor
+        found = made()
+        if isinstance(found, list) and found and all(isinstance(one, str | os.PathLike) for one in found):
+            return found
+    return spec
+
+
+def _open_one(spec: Path_, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
+    text = os.fspath(spec)
+    if isinstance(spec, str) and text in (_DIGITS, f"ilk:{_DIGITS}"):
+        if text != _DIGITS or not os.path.lexists(base / _DIGITS):
             return load_digits(split)
-        return _checked(_open_path(Path(spec), split), split)
-    return _checked(_open_sequence(spec, split), split)
+        found = _open_path(base / _DIGITS, split, base)
+        found.notes.append("this is what lies here by the name of digits; for scikit-learn's digits say ilk:digits")
+        return found
+    return _open_path(Path(spec), split, base)
 
 
-def _open_sequence(spec: Sequence[Path_], split: str) -> Listing:
+def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
+    if isinstance(spec, Sequence) and are_pictures(spec):
+        if split != "all":
+            raise DataError(f"a list of images has no train and test parts, so there is no split {split!r}")
+        return list_pictures(spec)
     if not isinstance(spec, Sequence) or not all(isinstance(path, str | os.PathLike) for path in spec):
         what = f"a {type(spec).__name__}"
         if isinstance(spec, Sequence):
             what += f" with {type(next(p for p in spec if not isinstance(p, str | os.PathLike))).__name__} in it"
-        raise DataError(f"{what} cannot be a source; allowed are {_SUPPORTED}, a sequence of paths, or an ndarray")
+        raise DataError(f"{what} cannot be a source; allowed are {_SUPPORTED}, a sequence of these, or an ndarray")
     if not spec:
         raise DataError("the list of paths is empty: there is no image in it")
-    return list_paths(spec, Path.cwd(), split)
+    passed = PassedOver()
+    files, others = _sorted_out(spec, base, passed)
+    if not others:
+        if not files:
+            raise DataError(f"there is no image in {', '.join(map(str, spec))[:200]}: only other files match")
+        found = list_paths(files, base, split)
+        found.passed_over.merge(passed)
+        return found
+    if len(others) == 1 and not files:
+        return _open_one(others[0], split, base)
+    places = [_digits_or_place(one, base) for one in others]
+    sources: list[tuple[str, Listing]] = []
+    for one, prefix in zip(others, prefixes(places), strict=True):
+        opened = _checked(_open_one(one, split, base), split)
+        if isinstance(opened, FeatureSet):
+            raise DataError(f"{one} holds features, and no images that could be joined with others: give it alone")
+        sources.append((prefix, as_listing(opened) if isinstance(opened, ArraySet) else opened))
+    if files:
+        sources.append(("", list_paths(files, base, split)))
+    whole = joined("several", _common(places, base), sources)
+    whole.passed_over.merge(passed)
+    return whole
 
 
-def _open_path(path: Path, split: str) -> Listing | ArraySet | FeatureSet:
+def _sorted_out(spec: Sequence[Path_], base: Path, passed: PassedOver) -> tuple[list[Path_], list[Path_]]:
+    """Return single files, and folders and containers; patterns are resolved. Each container counts once."""
+    files: list[Path_] = []
+    others: dict[str, Path_] = {}
+    for given in spec:
+        text = os.fspath(given)
+        if extension(text) in IMAGE_EXTENSIONS and not _is_pattern(text):
+            files.append(given)
+            continue
+        whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
+        matches = _matches(whole) if _is_pattern(text) and not whole.exists() else None
+        for path in [whole] if matches is None else matches:
+            if path.is_dir() or (matches is None and text in (_DIGITS, f"ilk:{_DIGITS}")) or _is_container(path):
+                others.setdefault(str(path), given if matches is None else path)
+            elif matches is None or extension(path.name) in IMAGE_EXTENSIONS:
+                files.append(given if matches is None else path)
+            else:
+                passed.file(path.name)
+    return files, list(others.values())
+
+
+def _is_pattern(text: str) -> bool:
+    return any(letter in text for letter in "*?[")
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Return what a pattern stands for, by name; lists of paths and other texts are not meant by it.
+
+    Raises
+    ------
+    DataError
+        Nothing.
+    """
+    found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - as a shell does: hidden ones only by a dot
+    if not found:
+        raise DataError(f"nothing matches {pattern}")
+    return [Path(path) for path in found if set_aside(os.path.basename(path)) in (None, "hidden")]  # noqa: PTH119
+
+
+def _is_container(path: Path) -> bool:
+    """Whether a file without an image's ending holds or names several images."""
+    if not path.is_file():
+        return split_column(path)[1] != "" and not path.exists()
+    if extension(path.name) in (*_CONTAINERS, *LIST_ENDINGS[:-1]):
+        return True
+    with path.open("rb") as file:
+        head = file.read(512)
+    return head[:4] == b"PK\3\4" or head[257:262] == b"ustar" or is_dataset_file(path, head) is not None
+
+
+def _digits_or_place(spec: Path_, base: Path) -> str:
+    return os.path.abspath(base / Path(spec).expanduser())  # noqa: PTH100 - links in it are the user's own names
+
+
+def _common(places: list[str], base: Path) -> Path:
+    try:
+        return Path(os.path.commonpath([os.path.dirname(place) for place in places]))  # noqa: PTH120
+    except ValueError:  # two drives
+        return base
+
+
+def _open_path(path: Path, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
+    given = path
     if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/")):
         raise DataError(f"{path} is an address; ilk reads local files only: download it first")
     try:
+        path = path if base == Path.cwd() else base / path
         if not path.exists():
             path = path.expanduser()
         if not path.exists():
-            if split_column(path)[1]:
-                return _features(path, split)
-            raise DataError(f"there is no {path}.{_suggestion(path)}")
+            return _open_missing(path, given, split, base)
         if path.is_dir():
             return _open_folder(path, split)
         if not path.is_file():
             raise DataError(f"{path} is neither a file nor a folder; allowed are {_SUPPORTED}")
         with path.open("rb") as file:
             head = file.read(1024)
-        return _open_file(path, head, split)
+        return _open_file(path, head, split, base)
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a zero byte in a path; RuntimeError: no home
         if isinstance(error, DataError):
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{printable(str(path))} cannot be read: {reason or error}") from error
+        raise DataError(f"{printable(str(given))} cannot be read: {reason or error}") from error
 
 
-def _open_folder(path: Path, split: str) -> Listing:
+def _open_missing(path: Path, given: Path, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
+    """Open a pattern, or a column of a table."""
+    file, column = split_column(path)
+    if column:
+        return (
+            list_parquet(file, split, column) if file.is_file() and is_column(file, column) else _features(path, split)
+        )
+    if _is_pattern(str(path)):
+        return _open_sequence([given], split, base)
+    raise DataError(f"there is no {path}.{_suggestion(path)}")
+
+
+def _open_folder(path: Path, split: str) -> Listing | ArraySet:
     if is_run_folder(path):
         raise DataError(
             f"{path} is a run that ilk wrote, not a folder of images; give the images, or use `ilk report {path}`"
         )
     with os.scandir(path):  # a folder without permission is an error here, not an empty listing
         pass
-    return list_folder(path, split)
+    found = list_folder(path, split)
+    if len(found):
+        return found
+    return load_dataset(path, split) or open_shards(path, split) or found
 
 
-def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet | FeatureSet:
+def _open_file(path: Path, head: bytes, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
     ending = extension(path.name)
     if not head:
         raise DataError(f"{path} is an empty file; allowed are {_SUPPORTED}")
+    if is_dataset_file(path, head) and (found := load_dataset(path, split)) is not None:
+        return found
     for magic, name in _COMPRESSED.items():
         if head.startswith(magic):
             what = (
@@ -141,12 +310,11 @@ def _open_file(path: Path, head: bytes, split: str) -> Listing | ArraySet | Feat
     if head[257:262] == b"ustar" or ending == "tar":
         return list_tar(path, split)
     if ending in IMAGE_EXTENSIONS or looks_like_image(head[:32]):
-        return list_paths([path], Path.cwd(), split)  # a source of one
-    if ending in ("txt", "lst", "list", ""):
-        paths = read_paths(path)
-        if not paths:
-            raise DataError(f"{path} names no file: there is no image in it")
-        return list_paths(paths, path.parent, split)
+        return list_paths([path], base, split)  # a source of one
+    if ending in LIST_ENDINGS:
+        return open_list(path, split)
+    if ending in ARCHIVES:
+        raise DataError(f"{path} is a .{ending} archive, which ilk cannot read: unpack it and give the folder")
     raise DataError(f"{path} is of a type that ilk cannot read (.{ending}); allowed are {_SUPPORTED}")
 
 
@@ -158,17 +326,14 @@ def _features(spec: Path | NDArray[Any], split: str) -> FeatureSet:
 
 
 def _checked(source: Listing | ArraySet | FeatureSet, split: str) -> Listing | ArraySet | FeatureSet:
-    """Refuse a source without any image, and say what was seen instead."""
+    """Refuse a source without any image, and say what was seen instead, and how to take it in."""
     if len(source):
         return source
     assert isinstance(source, Listing)
-    seen = sorted(source.ignored.items(), key=lambda item: (-item[1], item[0]))
-    what = ", ".join(
-        f"{count:,} {'without a known ending' if end == '(none)' else '.' + end}" for end, count in seen[:5]
-    )
     where = f"{source.root}" if split == "all" else f"{source.root}, split {split!r},"
     notes = "; ".join(source.notes)
-    what = f"only other files ({what})" if what else "nothing"
+    said = source.passed_over.lines()
+    what = f"only {'; '.join(said)}" if said else "nothing"
     raise DataError(f"there is no image in {where}: it holds {what}{'; ' + notes if notes else ''}")
 
 

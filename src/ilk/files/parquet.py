@@ -1,29 +1,38 @@
 """A Parquet file with an image column as `Listing`: rows are read a window at a time, the column never as a whole."""
 
+# ruff: noqa: PTH116, PTH118
+# Plain strings and os: a Path for each of 100,000 rows takes seconds.
+
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+import base64
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ilk.errors import DataError
-from ilk.files.listing import Listing, Row, build
+from ilk.errors import DataError, nearest
+from ilk.files.folders import read_path
+from ilk.files.listing import IMAGE_EXTENSIONS, Listing, Row, build, looks_like_image
+from ilk.files.matching import NAME_COLUMNS
+from ilk.files.passed import extension
+from ilk.files.windows import Windows
 
-__all__ = ["column_names", "has_images", "list_parquet", "open_parquet", "read_column"]
+__all__ = ["column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
 
-_WINDOW_BYTES = 32 * 2**20  # what one window of rows may take, by the file's own average
-_WINDOWS = 3  # how many are kept: threads that walk the file together are not all in the same one
+_LOOKED_AT = 16  # rows, to see what a column of text holds
 
 
-def list_parquet(path: Path, split: str = "all") -> Listing:
+def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
     """Images of a Parquet file, in row order.
 
-    The image column is the one named "image", else the only one of the kind: binary, or a struct with `bytes` and
-    maybe `path`. A name is the row's path where the column has one, else the row's number.
+    The image column is `column`, else the one named "image", else the only one of the kind: binary, or a struct with
+    `bytes` and maybe `path`; where there is none, texts that are base64 or names of files. A name is the row's path
+    where the column has one, else the row's number. Rows with a path and no bytes are files in the folder of the table
+    or below it, and nowhere else.
 
     Raises
     ------
@@ -31,21 +40,39 @@ def list_parquet(path: Path, split: str = "all") -> Listing:
         Where the file cannot be read or no column, or more than one, could be meant.
     """
     file = open_parquet(path)
-    column, in_struct, with_path = _image_column(file, path)
+    name, kind = _image_column(file, path, column)
     count = file.metadata.num_rows
     width = max(6, len(str(max(count - 1, 0))))
-    given = read_column(path, f"{column}.path") if with_path else []
+    paths = {"struct+path": f"{name}.path", "path": name}.get(kind)
+    given = read_column(path, paths) if paths else []
+    beside = Beside(path.parent)
     rows = [Row(_row_name(given[i] if given else None, i, width), where=i) for i in range(count)]
-    windows = _Windows(file, column, in_struct)
+    if kind == "path":
+        rows = [beside.row(row, given[i]) for i, row in enumerate(rows)]
+        return build("parquet", path, rows, beside.reader, split=split, ordered=True, salt=_salt(path, name))
+    windows = Windows(file, name, kind)
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # a split may have left rows out: positions in the listing are not positions in the file
         place = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
-        return lambda i: windows.read(int(place[i]))
 
+        def read(i: int) -> bytes:
+            row = int(place[i])
+            data = windows.read(row)
+            if data is None and given and given[row]:
+                return beside.read(given[row])
+            if not data:
+                raise OSError("no image in this row")
+            return data
+
+        return read
+
+    return build("parquet", path, rows, reader, split=split, ordered=True, salt=_salt(path, name))
+
+
+def _salt(path: Path, column: str) -> str:
     state = path.stat()
-    salt = f"{state.st_size}:{state.st_mtime_ns}:{column}"
-    return build("parquet", path, rows, reader, split=split, ordered=True, salt=salt)
+    return f"{state.st_size}:{state.st_mtime_ns}:{column}"
 
 
 def read_column(path: Path, column: str) -> list[Any]:
@@ -90,44 +117,98 @@ def open_parquet(path: Path) -> Any:
 
 
 def has_images(path: Path) -> bool:
-    """Whether a Parquet file has a column that may hold images."""
+    """Whether a Parquet file has a column of bytes that may be images."""
     return bool(_candidates(open_parquet(path)))
 
 
-def _candidates(file: Any) -> dict[str, tuple[bool, bool]]:
-    """Columns that may hold images: whether each is a struct, and whether that has a path."""
+def is_column(path: Path, column: str) -> bool:
+    """Whether `column` of a Parquet file may be images: bytes, base64 or names of files."""
+    file = open_parquet(path)
+    return column in _candidates(file) or column in _texts(file)
+
+
+def _candidates(file: Any) -> dict[str, str]:
+    """Columns of bytes that may be images, and how they lie: "bytes", "struct" or "struct+path"."""
     import pyarrow as pa
 
     def is_bytes(kind: Any) -> bool:
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
-    candidates: dict[str, tuple[bool, bool]] = {}
+    def is_text(kind: Any) -> bool:
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    candidates: dict[str, str] = {}
     for column in file.schema_arrow:
         kind = column.type
         if is_bytes(kind):
-            candidates[column.name] = (False, False)
+            candidates[column.name] = "bytes"
         elif pa.types.is_struct(kind):
             inner = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
             if "bytes" in inner and is_bytes(inner["bytes"]):
-                candidates[column.name] = (True, "path" in inner and pa.types.is_string(inner["path"]))
+                candidates[column.name] = "struct+path" if "path" in inner and is_text(inner["path"]) else "struct"
     return candidates
 
 
-def _image_column(file: Any, path: Path) -> tuple[str, bool, bool]:
-    """Name of the image column, whether it is a struct, and whether that has a path."""
-    candidates = _candidates(file)
+def _texts(file: Any) -> dict[str, str]:
+    """Columns of text that are images: "base64" or "path", by the first text in them."""
+    import pyarrow as pa
+
+    found: dict[str, str] = {}
+    for column in file.schema_arrow:
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            continue
+        try:
+            batch = next(file.iter_batches(_LOOKED_AT, columns=[column.name], use_threads=False), None)
+            first = next((value for value in (batch.column(0).to_pylist() if batch else []) if value), "")
+        except (pa.lib.ArrowException, OSError):
+            continue
+        if extension(first) in IMAGE_EXTENSIONS and len(first) < 4096:
+            found[column.name] = "path"
+        elif (head := _from_base64(first[:96])) and looks_like_image(head[:32]):
+            found[column.name] = "base64"
+    return found
+
+
+def _from_base64(text: str) -> bytes | None:
+    """Return the bytes of base64 or of a data address; of an unfinished one as many as are whole."""
+    code = text.partition(",")[2] if text.startswith("data:") else text
+    code = "".join(code.split())
+    try:
+        return base64.b64decode(code[: len(code) // 4 * 4], validate=True)
+    except ValueError:
+        return None
+
+
+def _image_column(file: Any, path: Path, wanted: str) -> tuple[str, str]:
+    """Name of the image column, and how images lie in it."""
+    candidates = _candidates(file) or _texts(file)
     names = [column.name for column in file.schema_arrow]
-    if "image" in candidates:
-        return ("image", *candidates["image"])
+    if wanted:
+        candidates = {**_texts(file), **_candidates(file)}
+        if wanted not in candidates:
+            raise DataError(
+                f"{path} has no image column {wanted!r}; it has {', '.join(candidates) or 'none'}."
+                f"{nearest(wanted, list(candidates))}"
+            )
+        return wanted, candidates[wanted]
     if not candidates:
-        raise DataError(
-            f"{path} has no image column (binary, or a struct with `bytes`); "
-            f"its columns are {', '.join(names) or 'none'}"
+        lists = [column.name for column in file.schema_arrow if str(column.type).startswith(("list", "large_list"))]
+        hint = (
+            f". Rows with lists of images ({', '.join(lists[:3])}) are not read: write one image a row" if lists else ""
         )
-    if len(candidates) > 1:
-        raise DataError(f"{path} has several image columns ({', '.join(candidates)}); name the wanted one `image`")
-    ((name, (in_struct, with_path)),) = candidates.items()
-    return name, in_struct, with_path
+        raise DataError(
+            f"{path} has no image column (binary, a struct with `bytes`, base64, or names of files); "
+            f"its columns are {', '.join(names) or 'none'}{hint}"
+        )
+    chosen = next((name for name in ("image", *NAME_COLUMNS) if name in candidates), None)
+    if chosen is None and len(candidates) > 1:
+        raise DataError(
+            f"{path} has several image columns ({', '.join(candidates)}); name one: {path}:{next(iter(candidates))}"
+        )
+    chosen = chosen or next(iter(candidates))
+    return chosen, candidates[chosen]
 
 
 def _row_name(given: str | None, i: int, width: int) -> str:
@@ -136,49 +217,36 @@ def _row_name(given: str | None, i: int, width: int) -> str:
     return "/".join(parts) if ".." not in parts and parts[0] and ":" not in parts[0] else f"{i:0{width}d}"
 
 
-class _Windows:
-    """The image column, a window of rows at a time; going on is cheap, going back starts a row group again."""
+class Beside:
+    """Files that rows of a table name instead of holding them: in its folder or below it, links followed."""
 
-    def __init__(self, file: Any, column: str, in_struct: bool) -> None:
-        self._file, self._column, self._in_struct = file, column, in_struct
-        self._lock = threading.Lock()
-        groups = [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum([group.num_rows for group in groups], dtype=np.int64)])
-        self._steps = [
-            int(np.clip(_WINDOW_BYTES * group.num_rows // max(group.total_byte_size, 1), 1, 4096)) for group in groups
-        ]
-        self._cache: OrderedDict[tuple[int, int], Any] = OrderedDict()  # (row group, window) -> rows
-        self._at: tuple[int, int] = (-1, 0)  # the row group being read, and its next window
-        self._batches: Iterator[Any] = iter(())
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.path.realpath(folder)
 
-    def read(self, row: int) -> bytes:
-        import pyarrow as pa
-
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        window, place = divmod(row - int(self._starts[group]), self._steps[group])
+    def row(self, row: Row, given: str | None) -> Row:
+        """Return `row` with size, stamp and place of the file `given`, or why it cannot be read."""
         try:
-            with self._lock:
-                value = self._window(group, window)[place].as_py()
-        except (pa.lib.ArrowException, StopIteration, IndexError) as error:
-            raise OSError(f"damaged in the Parquet file: {error}") from error
-        if value is None:
-            raise OSError("no image in this row")
-        return bytes(value)
+            path = self._place(given)
+            state = os.stat(path)
+        except OSError as error:
+            return row._replace(reason=str(error.strerror or error))
+        if not stat.S_ISREG(state.st_mode):
+            return row._replace(reason="not a regular file")
+        return row._replace(size=state.st_size, stamp=state.st_mtime_ns, where=path)
 
-    def _window(self, group: int, window: int) -> Any:
-        if (group, window) in self._cache:
-            self._cache.move_to_end((group, window))
-            return self._cache[group, window]
-        if self._at[0] != group or self._at[1] > window:
-            column = f"{self._column}.bytes" if self._in_struct else self._column
-            self._batches = self._file.iter_batches(
-                self._steps[group], row_groups=[group], columns=[column], use_threads=False
-            )
-            self._at = (group, 0)
-        for at in range(self._at[1], window + 1):
-            found = next(self._batches).column(0)
-            self._at = (group, at + 1)
-        self._cache[group, window] = found.field("bytes") if self._in_struct else found
-        while len(self._cache) > _WINDOWS:
-            self._cache.popitem(last=False)
-        return self._cache[group, window]
+    def reader(self, rows: list[Row]) -> Callable[[int], bytes]:
+        """Return the reader of such rows."""
+        places = [str(row.where) for row in rows]
+        return lambda i: read_path(places[i])
+
+    def read(self, given: str) -> bytes:
+        """Return the bytes of the file `given`."""
+        return read_path(self._place(given))
+
+    def _place(self, given: str | None) -> str:
+        if not given:
+            raise OSError("no image in this row")
+        path = os.path.realpath(os.path.join(self._folder, given.replace("\\", "/")))
+        if not path.startswith(self._folder.rstrip(os.sep) + os.sep):
+            raise OSError("the row holds a path outside of the folder of the table, and no image")
+        return path

@@ -11,6 +11,7 @@ import numpy as np
 from ilk import disk
 from ilk.errors import DataError, nearest
 from ilk.files.arrays import ArraySet, npz_array, npz_header
+from ilk.files.datasets import dataset_labels
 from ilk.files.features import FeatureSet
 from ilk.files.listing import MAX_BYTES, Listing
 from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, matched, some, tidy
@@ -74,7 +75,14 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
     if word == "auto":
         return {}
     if isinstance(source, Listing) and source.kind == "parquet":
-        return _from_parquet(word, source)
+        return dict(zip(source.names, _from_parquet(word, source), strict=True))
+    if (
+        isinstance(source, Listing)
+        and source.kind == "shards"
+        and all(_is_table(part.listing) for part in source.parts)
+    ):
+        columns = [(part.rows, _from_parquet(word, part.listing)) for part in source.parts]
+        return dict(zip(source.names, [values[i] for rows, values in columns for i in rows], strict=True))
     allowed = ["none", "auto", "folder", "prefix"]
     raise DataError(
         f"labels {word!r}: a source of kind {source.kind} has none of that name; allowed are {', '.join(allowed)} "
@@ -121,6 +129,8 @@ def _from_arrays(word: str, source: ArraySet) -> dict[str, Label]:
         from sklearn.datasets import load_digits
 
         return dict(zip(source.names, _plain_labels(load_digits().target, "digits"), strict=True))
+    if source.kind in ("idx", "cifar"):
+        return _beside(word, source)
     if source.kind != "npz" or source.root is None:
         if word == "auto":
             return {}
@@ -139,6 +149,19 @@ def _from_arrays(word: str, source: ArraySet) -> dict[str, Label]:
     labels = [label for key in keys for label in _plain_labels(npz_array(source.root, key), f"{source.root}: {key}")]
     if len(labels) != len(source):
         raise DataError(f"{source.root}: {' + '.join(keys)} are {len(labels):,} labels for {len(source):,} images")
+    return dict(zip(source.names, labels, strict=True))
+
+
+def _beside(word: str, source: ArraySet) -> dict[str, Label]:
+    """Labels of a published data set, which lie in it or beside it."""
+    found = dataset_labels(source, word)
+    if found is None:
+        if word == "auto":
+            return {}
+        raise DataError(f"labels {word!r}: {source.root} has none of that name; allowed are auto, none, fine or coarse")
+    labels = [label for part in found for label in _plain_labels(part, f"labels of {source.root}")]
+    if len(labels) != len(source):
+        raise DataError(f"{source.root}: {len(labels):,} labels for {len(source):,} images")
     return dict(zip(source.names, labels, strict=True))
 
 
@@ -169,7 +192,11 @@ def _plain_labels(values: Any, what: str) -> list[Label]:
     return list(array.tolist())
 
 
-def _from_parquet(word: str, source: Listing) -> dict[str, Label]:
+def _is_table(source: Listing) -> bool:
+    return source.kind == "parquet"
+
+
+def _from_parquet(word: str, source: Listing) -> list[Label]:
     names = column_names(source.root)
     if word not in names:
         raise DataError(f"labels {word!r}: {source.root} has the columns {', '.join(names)}.{nearest(word, names)}")
@@ -178,7 +205,7 @@ def _from_parquet(word: str, source: Listing) -> dict[str, Label]:
         raise DataError(f"labels {word!r}: the column of {source.root} holds something else than words or numbers")
     if len(values) != len(source):  # a split left rows out, and the names no longer say which
         raise DataError(f"labels {word!r} of {source.root} can be had for the whole file only, not for a split")
-    return dict(zip(source.names, values, strict=True))
+    return values
 
 
 # -- CSV --------------------------------------------------------------------------------------------------------------

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
-from ilk.files import ArraySet, FeatureSet, Listing, load_features, open_source
+from ilk.files import (
+    ARRAY_KINDS,
+    ArraySet,
+    FeatureSet,
+    Listing,
+    PassedOver,
+    as_list,
+    load_features,
+    open_source,
+)
 from ilk.files.arrays import npz_header
 from ilk.files.parquet import column_names
 
-__all__ = ["check_count", "checked", "checked_labels", "given", "is_path", "notes", "opened", "place", "what"]
+__all__ = [
+    "check_count",
+    "checked",
+    "checked_labels",
+    "given",
+    "notes",
+    "opened",
+    "passed_over",
+    "place",
+    "spec",
+    "stem",
+    "what",
+]
 
 
-def opened(source: Any, split: str) -> Listing | ArraySet | FeatureSet | None:
+def opened(source: Any, split: str, by_content: bool = False) -> Listing | ArraySet | FeatureSet | None:
     """Return `source` as files or arrays where it is a path or a list of paths, which takes no torch; else None."""
+    source = as_list(source)
     paths = source if isinstance(source, list | tuple) else [source]
-    return open_source(source, split) if all(isinstance(path, str | Path) for path in paths) else None
+    if not all(isinstance(path, str | Path) for path in paths):
+        return None
+    return open_source(source, split, by_content=by_content)
 
 
 def given(features: Any) -> Any:
@@ -40,7 +65,12 @@ def checked(images: Any, labels: str, k: Any) -> str:
 
 def _check_key(images: ArraySet | Listing, labels: str) -> None:
     """Raise where an npz has no such key, or a Parquet file no such column. Names are read, and no label."""
-    if images.root is None or images.kind not in ("npz", "parquet") or Path(labels).suffix.lower() in _TABLES:
+    if (
+        images.root is None
+        or images.kind not in ("npz", "parquet")
+        or not images.root.is_file()
+        or Path(labels).suffix.lower() in _TABLES
+    ):
         return
     names = list(npz_header(images.root)) if images.kind == "npz" else column_names(images.root)
     if not {labels, f"{labels}_train", f"{labels}_test"} & set(names):
@@ -51,8 +81,30 @@ def _check_key(images: ArraySet | Listing, labels: str) -> None:
         )
 
 
-def is_path(source: Any) -> bool:
-    return isinstance(source, Path) or (isinstance(source, str) and source != "digits")
+def spec(source: Any, images: Any) -> str | list[str] | None:
+    """Return what a run says of where its images are, so that they can be found again; None where they cannot."""
+    source = as_list(source)
+    if isinstance(source, str | Path):
+        return "digits" if images.kind == "digits" else str(place(source))
+    if not isinstance(source, list | tuple) or len(source) > _LISTED:
+        return None
+    if not all(isinstance(one, str | Path) for one in source):
+        return None
+    return [_whole(one) for one in source]
+
+
+def _whole(one: str | Path) -> str:
+    built_in = isinstance(one, str) and (one == "ilk:digits" or (one == "digits" and not Path(one).exists()))
+    return "ilk:digits" if built_in else os.path.abspath(Path(one).expanduser())  # noqa: PTH100 - links keep their names
+
+
+def stem(source: Any) -> str:
+    """Return the name of `source` for that of a run."""
+    source = as_list(source)
+    if isinstance(source, list | tuple) and source and isinstance(source[0], str | Path):
+        more = f"-and-{len(source) - 1}-more" if len(source) > 1 else ""
+        return f"{place(source[0]).stem[:40]}{more}"
+    return place(source).stem if isinstance(source, str | Path) else "array"
 
 
 def place(source: str | Path) -> Path:
@@ -66,13 +118,17 @@ def what(images: Any) -> str:
     return "image file" if hasattr(images, "listing") else "image"
 
 
-def notes(images: Any, source: Any = None) -> list[str]:
-    notes = list(getattr(images, "notes", []))
-    if isinstance(source, str) and source == "digits" and Path(source).exists():
-        notes.append("these are the built-in handwritten digits; for the folder of that name say ./digits")
-    return notes
+def notes(images: Any) -> list[str]:
+    return list(getattr(images, "notes", []))
 
 
+def passed_over(images: Any) -> PassedOver:
+    """Return what the source of `images` holds beside them."""
+    listing = getattr(images, "listing", None)
+    return listing.passed_over if listing is not None else PassedOver()
+
+
+_LISTED = 1000  # sources that a run names; of a longer list it cannot say where its images are
 _NAMED_LABELS = ("folder", "prefix")
 _TABLES = (".csv", ".tsv")
 
@@ -88,13 +144,13 @@ def checked_labels(labels: str, kind: str) -> str:
         if not file.is_file():
             raise DataError(f"--labels {labels}: there is no such file.")
         return str(file)
-    arrays = kind in ("npz", "npy", "digits", "array")
+    arrays = kind in ARRAY_KINDS
     if arrays and labels in _NAMED_LABELS:
         raise ArgumentError(f"--labels {labels} reads file names; images of {kind} have none. Use auto or none.")
-    if arrays and kind != "npz" and labels not in ("auto", "none"):
+    if arrays and kind not in ("npz", "cifar") and labels not in ("auto", "none"):
         raise ArgumentError(f"--labels {labels}: {kind} has none of that name; allowed are auto, none and FILE.csv.")
     known = ("auto", "none", *_NAMED_LABELS)
-    if not arrays and kind != "parquet" and labels not in known:
+    if not arrays and kind not in ("parquet", "shards") and labels not in known:
         raise ArgumentError(f"--labels {labels}: allowed are {', '.join(known)} and FILE.csv.{nearest(labels, known)}")
     return labels
 

@@ -36,6 +36,7 @@ def cluster(
     command: str | None = None,
     max_seconds: float | None = None,
     start_from: Path | None = None,
+    by_content: bool = False,
     on_event: OnEvent | None = None,
 ) -> runs.Run:
     """Group the images of `source` and leave a finished run folder.
@@ -43,8 +44,8 @@ def cluster(
     Parameters
     ----------
     source
-        Folder, archive, list of paths, npz, npy, Parquet, "digits", or a uint8 array; or features without images, as a
-        float array (n, d) or ``.npy``.
+        Folder, archive, list of paths, npz, npy, Parquet, "digits", or a uint8 array; several of these (see
+        `ilk.open_images`); or features without images, as a float array (n, d) or ``.npy``.
     out
         The run folder; by default ``ilk-runs/<source>-<method>-<hash of all settings>``.
     method
@@ -72,6 +73,9 @@ def cluster(
     start_from
         Folder of a checkpoint of this very job, made elsewhere (``<RUN>.partial/checkpoint``): a run that has none
         of its own goes on from there.
+    by_content
+        Whether these are the images of an earlier run, and what is known of a file, is decided by reading every file,
+        and not by its name, size and time of the last change.
     on_event
         Called with what happens; a true answer while encoding or at the end of an epoch stops the job, which the same
         call later goes on with.
@@ -95,7 +99,7 @@ def cluster(
     options = dict(options or {})
     features = asking.given(options.pop("features", features))
     methods.check_names(method, options)
-    opened, k = asking.opened(source, split), options.get("n_clusters", "auto")
+    opened, k = asking.opened(source, split, by_content), options.get("n_clusters", "auto")
     if opened is not None:
         labels = asking.checked(opened, labels, k)
     chosen = naming.words_of(words) if names else None
@@ -108,7 +112,7 @@ def cluster(
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    tell(_found(images, source, seconds["list"], path))
+    tell(_found(images, seconds["list"], path))
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         tell({"event": "already", "run": str(path)})
@@ -146,10 +150,11 @@ def _released(writer: runs.RunWriter, path: Path) -> Iterator[None]:
         raise
 
 
-def _found(images: Any, source: Any, seconds: float, path: Path) -> dict[str, Any]:
+def _found(images: Any, seconds: float, path: Path) -> dict[str, Any]:
     """Return the event that says what there is to group."""
-    notes, told = asking.notes(images, source), asking.what(images)
-    return {"event": "found", "n": len(images), "what": told, "notes": notes, "seconds": seconds, "run": str(path)}
+    notes, passed = asking.notes(images), asking.passed_over(images).lines()
+    told = {"event": "found", "n": len(images), "what": asking.what(images), "notes": notes, "passed": passed}
+    return {**told, "seconds": seconds, "run": str(path)}
 
 
 def _model(method: str, options: Mapping[str, Any]) -> Any:
@@ -219,8 +224,7 @@ def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
 def default_run(source: Any, method: str, identity: Mapping[str, Any]) -> Path:
     """Return ``ilk-runs/<source>-<method>-<8 hex digits of everything that makes this job this job>``."""
     digest = hashlib.blake2b(json.dumps(identity, sort_keys=True, default=str).encode(), digest_size=4).hexdigest()
-    stem = asking.place(source).stem if isinstance(source, str | Path) else "array"
-    clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in stem).strip("-.") or "images"
+    clean = "".join(c if c.isalnum() or c in "-_." else "-" for c in asking.stem(source)).strip("-.") or "images"
     return Path("ilk-runs") / f"{clean[:60]}-{method.rpartition(':')[2].lower()}-{digest}"
 
 
@@ -228,8 +232,7 @@ def _header(
     images: Any, source: Any, split: str, method: str, model: Any, labels: str, command: str | None
 ) -> dict[str, Any]:
     params = {key: _plain(value) for key, value in model.get_params(deep=False).items() if key != "cache"}
-    built_in = source if isinstance(source, str) else None
-    spec = str(asking.place(source)) if asking.is_path(source) else built_in
+    spec = asking.spec(source, images)
     described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
     from ilk.data import OwnFeatures
 
@@ -241,7 +244,12 @@ def _header(
         "resolved": {key: _plain(value) for key, value in model.resolved().items()},
         "seed": params.get("random_state"),
         "labels": labels,
-        "source": {**described, "kind": getattr(images, "kind", "array")},
+        "source": {
+            **described,
+            "kind": getattr(images, "kind", "array"),
+            "folder": str(Path.cwd()) if getattr(images, "kind", "") in ("list", "several") else None,
+            "passed_over": asking.passed_over(images).told(),
+        },
         "identity": {"method": method, "params": params, "source": described},
         "versions": _record.versions(),
         "commit": _record.commit(),

@@ -100,6 +100,7 @@ def predict(
     cache: str | Path | None = None,
     encoder: Any = None,
     features: Any = None,
+    by_content: bool = False,
     on_event: OnEvent | None = None,
 ) -> Prediction:
     """Place the images of `source` into the groups of `run`.
@@ -124,6 +125,8 @@ def predict(
         The user's own encoder the run was made with, again: an object or ``module:function``. A run never loads code.
     features
         Features of the images, where the run was made from features of the user's own: see `ilk.open_images`.
+    by_content
+        Read every file, whatever is known of its name, size and time of the last change.
     cache, on_event
         Where features are kept (None: nowhere); called with what happens.
 
@@ -141,11 +144,19 @@ def predict(
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    opened, features = asking.opened(source, split), asking.given(features)
+    opened, features = asking.opened(source, split, by_content), asking.given(features)
     from ilk.data import FEW, open_images  # torch, which a wrong path is not worth
 
     images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
-    tell({"event": "found", "n": len(images), "what": asking.what(images), "notes": asking.notes(images)})
+    tell(
+        {
+            "event": "found",
+            "n": len(images),
+            "what": asking.what(images),
+            "notes": asking.notes(images),
+            "passed": asking.passed_over(images).lines(),
+        }
+    )
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0
     model = model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)

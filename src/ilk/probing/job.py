@@ -149,13 +149,15 @@ def _parts(
     spec, split = (source, "all") if source is not None else (told.get("spec"), told.get("split", "all"))
     if spec is None:
         raise DataError("this run was made from an array in memory: give the images with --source.")
+    place = told if source is None else {"spec": source}
     try:
-        sources = {part: open_images(spec, part) for part in ("train", "test")}
-    except DataError:
-        sources = {"all": open_images(spec, split)}
+        files_of = {part: files.open_again(place, part) for part in ("train", "test")}
+    except (ArgumentError, DataError):
+        files_of = {"all": files.open_again(place, split)}
+    sources = {part: open_images(one) for part, one in files_of.items()}
     found = {}
     for part, opened in sources.items():
-        truth = files.truth(labels, spec, split if part == "all" else part)
+        truth = files.truth(labels, files_of[part])
         if not truth:
             raise DataError(f"no labels for {spec}: name them with --labels folder, prefix, KEY or FILE.csv.")
         found[part] = truth, opened

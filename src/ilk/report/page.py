@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ilk import disk
+from ilk.files import passed
 from ilk.report import words
 from ilk.report.embedded import plot_views
 from ilk.report.facts import Facts, gather
@@ -126,6 +127,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "levels": level_views(run, facts, pictures, choice["k"]),
         "scores": scores,
         "unreadable": _unreadable(facts),
+        "passed": _passed(facts),
         "twins": _twins(facts),
         "how": how_view(run, facts),
     }
@@ -133,8 +135,30 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
 
 def _title(run: Run, facts: Facts) -> str:
     """Return what was grouped: the last part of the source's path."""
-    spec = str((facts.header.get("source") or {}).get("spec") or "") or run.path.name.removesuffix(".partial")
-    return words.shortened(spec.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or spec, 80)
+    spec, more = _spec(facts.header.get("source") or {})
+    spec = spec or run.path.name.removesuffix(".partial")
+    return words.shortened(spec.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or spec, 80) + more
+
+
+def _spec(source: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the place of the images, or the first of several, and how many more there are."""
+    spec = source.get("spec") or ""
+    if not isinstance(spec, list):
+        return str(spec), ""
+    return str(spec[0]) if spec else "", f" and {len(spec) - 1:,} more" if len(spec) > 1 else ""
+
+
+def _passed(facts: Facts) -> list[dict[str, Any]]:
+    """Return what the source held beside its images: how many of what, examples, and how to take them in."""
+    told = (facts.header.get("source") or {}).get("passed_over") or {}
+    return [
+        {
+            "what": what,
+            "examples": words.shortened(", ".join(map(str, (told[kind].get("examples") or [])[:3])), 300),
+            "cure": words.shortened(str(told[kind].get("cure") or ""), 200),
+        }
+        for kind, what in passed.counted(told)
+    ]
 
 
 def _head(run: Run, facts: Facts) -> dict[str, Any]:
@@ -142,7 +166,7 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
     noise = next((g.size for g in facts.groups if g.id < 0), 0)
     return {
         "method": str(facts.header.get("method") or "unknown method"),
-        "spec": words.shortened(str(source.get("spec") or ""), 300),
+        "spec": words.shortened("".join(_spec(source)), 300),
         "kind": str(source.get("kind") or ""),
         "created": re.sub(r"^(\S{10})T(\S{5}).*\+00:00$", r"\1 \2 UTC", str(facts.header.get("created") or "")),
         "run": words.shortened(run.path.name.removesuffix(".partial"), 200),

@@ -143,7 +143,7 @@ def how_view(run: Run, facts: Facts) -> dict[str, Any]:
     asked: Mapping[str, Any] = header.get("params") or {}
     resolved: Mapping[str, Any] = header.get("resolved") or {}
     names = list(dict.fromkeys([*asked, *resolved]))
-    source = {k: v for k, v in (header.get("source") or {}).items() if k != "spec"}
+    source = {k: v for k, v in (header.get("source") or {}).items() if k not in ("spec", "folder", "passed_over")}
     facts_of_run = {
         "method": header.get("method"),
         "seed": header.get("seed"),

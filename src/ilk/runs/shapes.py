@@ -37,7 +37,11 @@ HEADER: Shape = {
     "method": str,
     "params": dict,
     "source": {
-        "spec?": (str, None),
+        "spec?": (str, [str], None),
+        "folder?": (str, None),
+        "passed_over?": {
+            "*": {"count": int, "endings?": {"*": int}, "examples?": [str], "cure?": (str, None)},
+        },
         "n?": int,
         "split?": (str, None),
         "fingerprint?": (str, None),

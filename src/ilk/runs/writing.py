@@ -274,7 +274,9 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
             return "other features of the same images"
         same_place = all(then.get(key) == now.get(key) for key in ("spec", "split"))
         changed = "the same source as it was before its files changed"
-        return changed if same_place else f"other images ({then.get('spec')}, {then.get('n')} files)"
+        spec = then.get("spec")
+        where = f"{spec[0]} and {len(spec) - 1} more" if isinstance(spec, list) and spec else spec
+        return changed if same_place else f"other images ({where}, {then.get('n')} files)"
     then, now = {**theirs, **(theirs.get("params") or {})}, {**ours, **(ours.get("params") or {})}
     keys = sorted(key for key in {*then, *now} - {"params"} if then.get(key) != now.get(key))
     return f"other settings ({', '.join(f'{key} was {then.get(key)!r}, not {now.get(key)!r}' for key in keys)})"

@@ -1,0 +1,207 @@
+"""Lists of paths as `Listing`: of the caller, or in a text file, a CSV or JSON lines."""
+
+# ruff: noqa: PTH100, PTH116, PTH118, PTH120
+# Plain strings and os: a Path for each of 100,000 files takes seconds and most of the memory.
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ilk import disk
+from ilk.errors import DataError
+from ilk.files.folders import read_path
+from ilk.files.listing import MAX_BYTES, Listing, Row, build
+from ilk.files.matching import NAME_COLUMNS
+from ilk.files.passed import extension
+
+__all__ = ["LIST_ENDINGS", "list_paths", "open_list", "text_of"]
+
+LIST_ENDINGS = ("txt", "lst", "list", "csv", "tsv", "jsonl", "ndjson", "")
+_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
+_BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def open_list(file: Path, split: str = "all") -> Listing:
+    """Return the files that a list names, in its order; relative names are below the folder of the list.
+
+    Raises
+    ------
+    DataError
+        It is no text, or names nothing.
+
+    Notes
+    -----
+    ``.csv`` and ``.tsv``: the column called name, path, file, file_name, image …, else the first. ``.jsonl``: such a
+    key, or each line a string. Any other text: a path a line. A path is taken as it stands; where there is no such
+    file, without quotes or spaces around it, with / for \\, and without what follows the last tab or space (a label).
+    A line that begins with # is a path where there is such a file, else a comment.
+    """
+    text = text_of(file)
+    ending = extension(file.name)
+    base = os.path.abspath(file.parent)
+    notes: list[str] = []
+    if ending in ("csv", "tsv"):
+        given = _of_table(text, file, base)
+    elif ending in ("jsonl", "ndjson"):
+        given = list(_of_json(text, file))
+    else:
+        given = _of_lines(text, base, notes)
+    found = [_found(path, base) or path for path in given]
+    if not found:
+        raise DataError(f"{file} names no file: there is no image in it")
+    listing = list_paths(found, file.parent, split)
+    listing.notes[:0] = notes
+    return listing
+
+
+def text_of(file: Path) -> str:
+    """Return the text of a list: UTF-8 (odd bytes kept as surrogates), or UTF-16 or UTF-32 as its first bytes say.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or is no text.
+    """
+    try:
+        data = disk.read_bytes(file, MAX_BYTES, follow=True)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror or error}") from error
+    coding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    if coding is None and b"\0" in data[:1000]:  # without a mark: every other byte of plain text is zero
+        odd, even = data[1:1000:2].count(0), data[:1000:2].count(0)
+        coding = "utf-16-le" if odd > 4 * even else "utf-16-be" if even > 4 * odd else None
+    try:
+        text = data.decode(coding or "utf-8", "surrogateescape" if coding in (None, "utf-8") else "strict")
+    except UnicodeError:
+        text = "\0"
+    if "\0" in text:
+        raise DataError(f"{file} is not a text file of paths: it holds zero bytes")
+    return text.removeprefix("\ufeff")
+
+
+def _of_lines(text: str, base: str, notes: list[str]) -> list[str]:
+    lines = [line for raw in text.split("\n") if (line := raw.strip("\r")).strip()]
+    kept = [line for line in lines if not line.startswith("#") or _found(line, base)]
+    if comments := len(lines) - len(kept):
+        what = "1 line that begins" if comments == 1 else f"{comments:,} lines that begin"
+        notes.append(f"{what} with # and name{'s' * (comments == 1)} no file: taken as comment{'s' * (comments > 1)}")
+    return kept
+
+
+def _of_table(text: str, file: Path, base: str) -> list[str]:
+    first = text.partition("\n")[0]
+    delimiter = "\t" if extension(file.name) == "tsv" else max(",;\t", key=first.count)  # at a tie the first: a comma
+    try:
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DataError(f"{file} is not a CSV: {error}") from error
+    if not rows:
+        return []
+    header = [cell.strip().lower() for cell in rows[0]]
+    at = next((header.index(word) for word in NAME_COLUMNS if word in header), None)
+    body = rows if at is None else rows[1:]
+    if at is None:
+        at = next((i for i, cell in enumerate(rows[0]) if _found(cell, base)), None)
+    if at is None and len(rows) > 1:  # a header of other words: the column in which the first row names a file
+        at = next((i for i, cell in enumerate(rows[1]) if _found(cell, base)), None)
+        body = rows[1:]
+    if at is None:
+        raise DataError(
+            f"{file} has no column of paths: none is called {', '.join(NAME_COLUMNS)}, and none holds names of files "
+            f"in {file.parent}; its first row is {', '.join(rows[0][:6])}"
+        )
+    return [row[at] for row in body if len(row) > at and row[at].strip()]
+
+
+def _of_json(text: str, file: Path) -> Iterator[str]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value: Any = disk.parse_json(line.encode("utf-8", "surrogateescape"))
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: not JSON ({error})") from error
+        if isinstance(value, dict):
+            lower = {str(key).lower(): one for key, one in value.items()}
+            value = next((lower[word] for word in NAME_COLUMNS if isinstance(lower.get(word), str)), None)
+        if not isinstance(value, str):
+            raise DataError(f"{file}, line {number}: no path; it belongs under one of {', '.join(NAME_COLUMNS)}")
+        yield value
+
+
+def _found(given: str, base: str) -> str | None:
+    """Return `given`, or what else it may mean, where there is such a file; else None."""
+    for path in _meanings(given):
+        try:
+            if os.path.lexists(os.path.join(base, path)):
+                return path
+        except ValueError:  # a zero byte
+            return None
+    return None
+
+
+def _meanings(given: str) -> Iterator[str]:
+    """Yield what a line may mean, the most literal first."""
+    yield given
+    words = [given.strip(), given.strip().strip("\"'")]
+    if any("\udc80" <= letter <= "\udcff" for letter in given):  # no UTF-8: Windows
+        words.append(given.encode("utf-8", "surrogateescape").decode("cp1252", "replace").strip().strip("\"'"))
+    for word in words:
+        yield word
+        yield word.replace("\\", "/")
+        for found in re.finditer(r"\t|[ ;,](?=[^ ]*$)", word):  # a label behind it
+            cut = word[: found.start()].strip().strip("\"'")
+            if cut:
+                yield cut
+                yield cut.replace("\\", "/")
+
+
+def list_paths(paths: Sequence[str | os.PathLike[str]], folder: Path, split: str = "all") -> Listing:
+    """The given files in the given order; relative ones are below `folder`.
+
+    Names are relative to `folder` where all lie below it, else to the folder that all have in common. A path that
+    cannot be read is a refused row; one given twice is two rows, the second named with #2.
+    """
+    base = os.path.abspath(folder)
+    full = [os.path.normpath(os.path.join(base, os.fspath(path))) for path in paths]
+    root = base
+    if not all(path.startswith(base.rstrip(os.sep) + os.sep) for path in full):
+        try:
+            root = os.path.commonpath([os.path.dirname(path) for path in full])
+        except ValueError as error:  # two drives
+            raise DataError(f"the listed files have no folder in common: {error}") from error
+    rows = [_path_row(path, os.path.relpath(path, root).replace(os.sep, "/")) for path in full]
+    places: list[str] = []
+
+    def reader(rows: list[Row]) -> Callable[[int], bytes]:
+        places.extend(str(row.where) for row in rows)
+        return lambda i: read_path(places[i])
+
+    listing = build("list", Path(root), rows, reader, split=split, ordered=True)
+    listing._path = places.__getitem__
+    if len(rows) > 1 and len(listing.refused) == len(rows):
+        reasons = Counter(listing.refused.values())
+        if reasons["no such file"] == len(rows):
+            listing.notes.append(f"none of the {len(rows):,} listed files is there: they were looked for in {base}")
+    return listing
+
+
+def _path_row(path: str, raw: str) -> Row:
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        return Row(raw, reason="no such file" if missing else getattr(error, "strerror", None) or "not a path")
+    if stat.S_ISDIR(state.st_mode):
+        return Row(raw, reason="a folder, not a file")
+    if not stat.S_ISREG(state.st_mode):
+        return Row(raw, reason="not a regular file")
+    return Row(raw, state.st_size, state.st_mtime_ns, where=path)

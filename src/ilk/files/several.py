@@ -1,0 +1,119 @@
+"""Several sources as one `Listing`: folders, archives, tables, lists and files."""
+
+# ruff: noqa: PTH100
+# Plain strings and os: a Path for each of 100,000 files takes seconds and most of the memory.
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from ilk.files.arrays import ArraySet
+from ilk.files.listing import Listing, Part, unique
+from ilk.files.passed import PassedOver
+
+__all__ = ["as_listing", "joined", "prefixes"]
+
+
+def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()) -> Listing:
+    """Return the images of all `sources` one after the other, the names of each below its prefix ("": as they are).
+
+    A file that is in two of them counts once, where it comes first.
+    """
+    parts, seen, twice = [], set[str](), 0
+    for prefix, listing in sources:
+        paths = [listing.path(i) for i in range(len(listing))] if listing._path is not None else []
+        whole = [None if path is None else os.path.abspath(path) for path in paths]
+        rows = [i for i in range(len(listing)) if not whole or whole[i] is None or whole[i] not in seen]
+        twice += len(listing) - len(rows)
+        seen.update(path for path in whole if path is not None)
+        parts.append(Part(prefix, listing, rows))
+    starts = list(itertools.accumulate((len(part.rows) for part in parts), initial=0))
+
+    def at(i: int) -> tuple[Listing, int]:
+        part = bisect.bisect_right(starts, i) - 1
+        return parts[part].listing, parts[part].rows[i - starts[part]]
+
+    def read(i: int) -> bytes:
+        listing, row = at(i)
+        return listing.read(row)
+
+    def path(i: int) -> str | None:
+        listing, row = at(i)
+        return listing.path(row)
+
+    passed = PassedOver()
+    for part in parts:
+        passed.merge(part.listing.passed_over, part.prefix)
+    told = list(notes)
+    for part in parts:
+        named = f"{part.prefix.rstrip('/')}: " if part.prefix else ""
+        told += [f"{named}{note}" for note in part.listing.notes]
+    if twice:
+        told.append(
+            f"{twice:,} file{'s are' if twice > 1 else ' is'} in more than one of the sources, and counted once"
+        )
+    names = [part.prefix + part.listing.names[i] for part in parts for i in part.rows]
+    return Listing(
+        kind,
+        root,
+        unique(names),
+        _together([part.listing.sizes[part.rows] for part in parts]),
+        _together([part.listing.stamps[part.rows] for part in parts]),
+        {
+            start + at: part.listing.refused[i]
+            for start, part in zip(starts, parts, strict=False)
+            for at, i in enumerate(part.rows)
+            if i in part.listing.refused
+        },
+        passed,
+        told,
+        read,
+        _path=path if any(part.listing._path is not None for part in parts) else None,
+        parts=parts,
+    )
+
+
+def _together(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
+
+
+def prefixes(paths: Sequence[str]) -> list[str]:
+    """Return for each of different whole paths the shortest end of it that no other has, with a slash behind it.
+
+    >>> prefixes(["/a/2023/photos", "/a/2024/photos", "/b/x.zip"])
+    ['2023/photos/', '2024/photos/', 'x.zip/']
+    """
+    split = [[part for part in path.replace(os.sep, "/").split("/") if part] or ["root"] for path in paths]
+    lengths = [1] * len(paths)
+    while True:
+        ends = ["/".join(parts[-n:]) for parts, n in zip(split, lengths, strict=True)]
+        alike = [i for i, end in enumerate(ends) if ends.count(end) > 1 and lengths[i] < len(split[i])]
+        if not alike:
+            return [f"{end}/" for end in ends]
+        for i in alike:
+            lengths[i] += 1
+
+
+def as_listing(images: ArraySet) -> Listing:
+    """Return images of an array as if each were a PNG file (without loss)."""
+    from PIL import Image
+
+    def read(i: int) -> bytes:
+        pixels = np.ascontiguousarray(images.pixels[i])
+        out = BytesIO()
+        Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+    n = len(images)
+    zeros = np.zeros(n, np.int64)
+    root = images.root or Path()
+    return Listing(
+        images.kind, root, images.names, zeros, zeros, {}, PassedOver(), images.notes, read, images.fingerprint()
+    )
