@@ -203,19 +203,23 @@ def test_paths(ilk: Ilk, home: Path, photos: Path, monkeypatch: pytest.MonkeyPat
     inside = ilk("cluster", "my photos", "-o", "my photos/run", "-k", "3", *SMALL, "--json").json
     assert inside["n_images"] == 36
     assert ilk("cluster", "my photos", "-o", "my photos/run", "-k", "3", *SMALL, "--json").json == inside
-    assert ilk("cluster", "./digits", "-o", "d", "-k", "3", *SMALL, "--json").json["n_images"] == 36
-    built_in = ilk("cluster", "digits", "-k", "1800", *SMALL)
-    assert "1797 images are too few" in built_in.err
 
 
-def test_the_built_in_digits_beside_a_folder_of_that_name(
-    ilk: Ilk, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (home / "digits").mkdir()
-    monkeypatch.setattr("ilk.runs.begin", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    said = ilk("cluster", "digits", "-k", "10", *SMALL)
-    assert said.code == 130
-    assert "for the folder of that name say ./digits" in said.out
+def test_a_folder_called_digits_wins_over_the_built_in_ones(ilk: Ilk, home: Path) -> None:
+    write_images(home / "digits", 36)
+    said = ilk("cluster", "digits", "-o", "d", "-k", "3", *SMALL)
+    assert "found    36 image files" in said.out
+    assert "for scikit-learn's digits say ilk:digits" in said.out
+    assert runs.load_run("d").header["source"]["spec"] == str(home / "digits")
+    assert "1797 images are too few" in ilk("cluster", "ilk:digits", "-k", "1800", *SMALL).err
+    shutil.rmtree("digits")
+    assert "1797 images are too few" in ilk("cluster", "digits", "-k", "1800", *SMALL).err
+
+
+def test_a_run_of_the_built_in_digits_is_scored_by_them(ilk: Ilk, home: Path) -> None:
+    assert ilk("cluster", "digits", "-o", "d", "-k", "10", *SMALL, "--labels", "none").code == 0
+    write_images(home / "digits", 3)
+    assert ilk("evaluate", "d", "--json").json["scores"]["n_scored"] == 1797
 
 
 # -- sources and labels ------------------------------------------------------------------------------------------------

@@ -221,10 +221,12 @@ def test_an_image_that_cannot_be_read(ilk: Ilk, album: Path, home: Path) -> None
     assert [image["reason"] for image in said["images"]][1] == "no such file"
 
 
-def test_several_sources_are_image_files(ilk: Ilk, album: Path) -> None:
+def test_a_file_beside_its_folder_counts_once(ilk: Ilk, album: Path) -> None:
     path = sorted((album / "new").iterdir())[0]
-    refused(ilk("predict", album / "run", path, album / "new"), "must be image files", str(album / "new"))
-    refused(ilk("predict", album / "run", "a.zip", path), "must be image files", "a.zip")
+    said = ilk("predict", album / "run", path, album / "new", "--json")
+    assert said.json["n_images"] == len(list((album / "new").iterdir()))
+    assert "1 file is in more than one of the sources, and counted once" in said.err
+    refused(ilk("predict", album / "run", "a.zip", path), "there is no a.zip")
 
 
 def test_one_image_makes_no_groups(ilk: Ilk, album: Path) -> None:

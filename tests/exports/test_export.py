@@ -166,10 +166,14 @@ def test_digits_and_a_list_of_paths(tmp_path: Path, album: Path) -> None:
     assert done.n_images == 19
     assert {"0_0000.png", "0_0000#2.png"} <= files(done.folder).keys()  # given twice
     run = group(names, tmp_path / "run2")
+    assert ilk.export(run, tmp_path / "out2").n_images == 18  # each is what it was, by content
+    told = json.loads((run.path / "run.json").read_text("utf-8"))
+    told["source"]["spec"] = None  # as a run says it of a longer list
+    (run.path / "run.json").write_text(json.dumps(told), "utf-8")
     with pytest.raises(DataError, match=r"a list of paths.*give it once more"):
-        ilk.export(run, tmp_path / "out2")
-    assert not (tmp_path / "out2").exists()
-    assert ilk.export(run, tmp_path / "out2", source=names).n_images == 18
+        ilk.export(run.path, tmp_path / "out4")
+    assert not (tmp_path / "out4").exists()
+    assert ilk.export(run.path, tmp_path / "out4", source=names).n_images == 18
     assert ilk.export(run, tmp_path / "out3", layout="csv").n_images == 18
 
 

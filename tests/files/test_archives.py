@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tarfile
 import zipfile
@@ -131,3 +132,121 @@ def test_hostile_zips(tmp_path: Path) -> None:
     path.write_bytes(data[:-30])
     with pytest.raises(DataError, match="not a readable zip"):
         open_source(path)
+
+
+# -- links, absolute names, damaged members, replaced archives ---------------------------------------------------------
+def linked_tar(path: Path, links: list[tuple[str, bytes, str]]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for i in range(3):
+            data = picture(colour=i)
+            info = tarfile.TarInfo(f"photos/.store/{i}.jpg")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        for name, kind, target in links:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            tar.addfile(info)
+    return path
+
+
+def test_links_to_members_are_read_as_these(tmp_path: Path) -> None:
+    links = [
+        ("photos/hard.jpg", tarfile.LNKTYPE, "photos/.store/0.jpg"),
+        ("photos/soft.jpg", tarfile.SYMTYPE, ".store/1.jpg"),
+        ("photos/a/chain.jpg", tarfile.SYMTYPE, "../soft.jpg"),
+        ("abs.jpg", tarfile.LNKTYPE, "/photos/.store/2.jpg"),
+        ("bare", tarfile.SYMTYPE, "photos/.store/2.jpg"),
+        ("latest", tarfile.SYMTYPE, "photos"),  # a folder: no image, and no row
+        ("circle.jpg", tarfile.SYMTYPE, "circle.jpg"),
+        ("up.jpg", tarfile.SYMTYPE, "../x.jpg"),
+    ]
+    found = open_source(linked_tar(tmp_path / "x.tar", links))
+    read = {name: found.read(i) for i, name in enumerate(found.names) if i not in found.refused}
+    assert read == {
+        "photos/hard.jpg": picture(colour=0), "photos/soft.jpg": picture(colour=1),
+        "photos/a/chain.jpg": picture(colour=1), "abs.jpg": picture(colour=2), "bare": picture(colour=2),
+    }  # fmt: skip
+    assert {found.names[i] for i in found.refused} == {"circle.jpg", "up.jpg"}
+    assert set(found.refused.values()) == {"a link to what is no file in the archive"}
+    assert found.ignored == {"(none)": 1}
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(".store/0.png", picture(colour=4))
+        for name, target in (("a/soft.png", "../.store/0.png"), ("out.png", "../../x.png"), ("long.png", "x" * 5000)):
+            link = zipfile.ZipInfo(name)
+            link.external_attr = 0o120777 << 16
+            archive.writestr(link, target)
+    found = open_source(tmp_path / "x.zip")
+    assert found.names == ["a/soft.png", "long.png", "out.png"]
+    assert found.read(0) == picture(colour=4)
+    assert list(found.refused) == [1, 2]
+
+
+def test_absolute_names_are_names(tmp_path: Path) -> None:
+    members = [("/home/me/a.png", picture(colour=1)), ("//b.png", picture(colour=2))]
+    found = open_source(make_tar(tmp_path / "x.tar", members))
+    assert (found.names, found.refused) == (["b.png", "home/me/a.png"], {})
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name, data in [*members, ("C:\\Users\\c.png", picture(colour=3))]:
+            archive.writestr(name, data)
+    found = open_source(tmp_path / "x.zip")
+    assert found.names == ["Users/c.png", "b.png", "home/me/a.png"]
+    assert [found.read(i) for i in range(3)] == [picture(colour=c) for c in (3, 2, 1)]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_one_damaged_member_costs_one_image(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for i in range(6):
+            archive.writestr(f"{i}.png", picture(colour=i))
+        archive.writestr("QQQQ", b"x")
+        at = archive.getinfo("3.png").header_offset
+    data = bytearray(path.read_bytes().replace(b"QQQQ", b"\0QQQ"))  # an empty name
+    for k in range(35, 60):
+        data[at + k] ^= 0xFF
+    path.write_bytes(data)
+    found = open_source(path)
+    assert [found.read(i) for i in range(6) if i != 3] == [picture(colour=i) for i in range(6) if i != 3]
+    with pytest.raises(OSError, match="damaged in the archive"):
+        found.read(3)
+
+
+def test_what_cannot_be_unpacked_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", picture())
+    data = path.read_bytes()
+    for at, value, why in ((8, 9, "packed by a method"), (6, 1, "locked with a password")):
+        torn = bytearray(data)
+        for header, shift in ((b"PK\3\4", 0), (b"PK\1\2", 2)):
+            torn[torn.index(header) + at + shift] = value
+        path.write_bytes(torn)
+        found = open_source(path)
+        assert why in found.refused[0]
+        assert why in found.notes[0]
+        assert "unpack it with the program that made it" in found.notes[0]
+
+
+def test_a_replaced_archive_is_another_source(tmp_path: Path) -> None:
+    """Same names, sizes and dates inside: its own size, time and checksums tell."""
+
+    def write(shift: int) -> None:
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            for i in range(3):
+                archive.writestr(zipfile.ZipInfo(f"{i}.bmp"), picture("BMP", i + shift))
+        make_tar(tmp_path / "x.tar", [(f"{i}.bmp", picture("BMP", i + shift)) for i in range(3)])
+
+    def opened(name: str, time: int) -> tuple[str, list[bytes] | None]:
+        os.utime(tmp_path / name, ns=(10**18, time))
+        found = open_source(tmp_path / name)
+        return found.fingerprint(), found.marks()
+
+    write(0)
+    before = {name: opened(name, 10**18) for name in ("x.zip", "x.tar")}
+    assert {name: opened(name, 10**18) for name in before} == before
+    write(1)
+    for name, (fingerprint, marks) in before.items():
+        again = opened(name, 10**18 + 10**9)
+        assert again[0] != fingerprint
+        assert not set(again[1] or []) & set(marks or [])
+    assert opened("x.zip", 10**18)[0] != before["x.zip"][0]  # even with its old time: a zip knows its checksums

@@ -150,7 +150,9 @@ def test_refusals(tmp_path: Path) -> None:
         open_source(tmp_path / "holiday")
     for name in ("a.mp4", "b.mp4", "c.txt", "README"):
         (tmp_path / "holiday" / name).write_bytes(b"x")
-    with pytest.raises(DataError, match=r"only 2 videos \(\.mp4\), 2 other files \(1 without a known ending, 1 \.txt\)"):
+    with pytest.raises(
+        DataError, match=r"only 2 videos \(\.mp4\), 2 other files \(1 without a known ending, 1 \.txt\)"
+    ):
         open_source(tmp_path / "holiday")
     (tmp_path / "x.docx").write_bytes(b"something")
     with pytest.raises(DataError, match=r"\(\.docx\); allowed are a folder"):

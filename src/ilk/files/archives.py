@@ -323,9 +323,9 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Loc
         finally:
             with lock:
                 member.close()
-    except (
+    except (  # bz2 raises a plain OSError
         zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
-        ValueError,
+        ValueError, OSError,
     ) as error:  # fmt: skip
         raise OSError(f"damaged in the archive: {error}") from error
     if len(data) < min(size, info.file_size):

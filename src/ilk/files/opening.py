@@ -139,6 +139,11 @@ def _open_one(spec: Path_, split: str, base: Path) -> Listing | ArraySet | Featu
     return _open_path(Path(spec), split, base)
 
 
+def _is_digits(spec: Path_, base: Path) -> bool:
+    """Whether `spec` means scikit-learn's digits: so it does where nothing else has this name."""
+    return isinstance(spec, str) and (spec == f"ilk:{_DIGITS}" or (spec == _DIGITS and not (base / spec).exists()))
+
+
 def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
     if isinstance(spec, Sequence) and are_pictures(spec):
         if split != "all":
@@ -187,8 +192,10 @@ def _sorted_out(spec: Sequence[Path_], base: Path, passed: PassedOver) -> tuple[
         whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
         matches = _matches(whole) if _is_pattern(text) and not whole.exists() else None
         for path in [whole] if matches is None else matches:
-            if path.is_dir() or (matches is None and text in (_DIGITS, f"ilk:{_DIGITS}")) or _is_container(path):
+            if (matches is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, matches is None):
                 others.setdefault(str(path), given if matches is None else path)
+            elif matches is None and not os.path.lexists(path):
+                raise DataError(f"there is no {given}.{_suggestion(Path(given))}")
             elif matches is None or extension(path.name) in IMAGE_EXTENSIONS:
                 files.append(given if matches is None else path)
             else:
@@ -214,12 +221,12 @@ def _matches(pattern: Path) -> list[Path]:
     return [Path(path) for path in found if set_aside(os.path.basename(path)) in (None, "hidden")]  # noqa: PTH119
 
 
-def _is_container(path: Path) -> bool:
-    """Whether a file without an image's ending holds or names several images."""
+def _is_container(path: Path, lists: bool) -> bool:
+    """Whether a file without an image's ending holds several images, or, with `lists`, names some."""
     if not path.is_file():
         return split_column(path)[1] != "" and not path.exists()
-    if extension(path.name) in (*_CONTAINERS, *LIST_ENDINGS[:-1]):
-        return True
+    if (ending := extension(path.name)) in _CONTAINERS or ending in LIST_ENDINGS[:-1]:
+        return ending in _CONTAINERS or lists
     with path.open("rb") as file:
         head = file.read(512)
     return head[:4] == b"PK\3\4" or head[257:262] == b"ustar" or is_dataset_file(path, head) is not None

@@ -178,7 +178,9 @@ def lines(told: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def counted(told: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return for each kind in `PassedOver.told` how many of what there are."""
+    """Return for each kind in `PassedOver.told` how many of what there are; none where only systems left something."""
+    if told.keys() <= {"system"}:
+        return []
     return [(kind, _one(kind, told[kind], named=False)) for kind in _WORDS if kind in told]
 
 

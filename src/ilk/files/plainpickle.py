@@ -8,6 +8,7 @@ here from its bytes.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -61,7 +62,9 @@ def plain_pickle(data: bytes, what: str) -> Any:
         It is damaged, or wants anything else than numbers, texts, lists, tuples, dicts and arrays of numbers.
     """
     try:
-        return _Reader(what).read(data)
+        with warnings.catch_warnings():  # of odd escapes in a damaged one
+            warnings.simplefilter("ignore")
+            return _Reader(what).read(data)
     except DataError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:

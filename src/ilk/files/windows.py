@@ -52,7 +52,8 @@ class Windows:
         if value is None or not self._base64:
             return None if value is None else bytes(value)
         try:
-            return base64.b64decode(value.partition(",")[2] if value.startswith("data:") else value)
+            text = value.partition(",")[2] if value.startswith("data:") else value
+            return base64.b64decode("".join(text.split()), validate=True)
         except ValueError as error:
             raise OSError(f"no base64 in this row: {error}") from error
 
