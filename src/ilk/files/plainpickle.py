@@ -19,6 +19,7 @@ from ilk.errors import DataError
 
 __all__ = ["plain_pickle"]
 
+_INSTRUCTIONS = 2_000_000  # each may take some hundred bytes of memory; the largest batch of CIFAR has 300,000
 _RECONSTRUCT = {f"{room}.multiarray _reconstruct" for room in ("numpy.core", "numpy._core")}
 _FROMBUFFER = {f"{room}.numeric _frombuffer" for room in ("numpy.core", "numpy._core")}
 _ENCODE, _DTYPE, _ARRAY = "_codecs encode", "numpy dtype", "numpy ndarray"
@@ -95,7 +96,9 @@ class _Reader:
         }
 
     def read(self, data: bytes) -> Any:
-        for code, value, _ in pickletools.genops(data):
+        for count, (code, value, _) in enumerate(pickletools.genops(data)):
+            if count > _INSTRUCTIONS:
+                raise ValueError(f"more than {_INSTRUCTIONS:,} instructions")
             name = code.name
             if name == "STOP":
                 return _finished(self.stack.pop())

@@ -144,19 +144,9 @@ def predict(
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    opened, features = asking.opened(source, split, by_content), asking.given(features)
-    from ilk.data import FEW, open_images  # torch, which a wrong path is not worth
+    images = _images(source, split, features, by_content, tell)
+    from ilk.data import FEW
 
-    images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
-    tell(
-        {
-            "event": "found",
-            "n": len(images),
-            "what": asking.what(images),
-            "notes": asking.notes(images),
-            "passed": asking.passed_over(images).lines(),
-        }
-    )
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0
     model = model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
@@ -188,6 +178,20 @@ def predict(
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
     )
+
+
+def _images(source: Any, split: str, features: Any, by_content: bool, tell: OnEvent) -> Any:
+    """Open what is to be placed, and say what it is."""
+    opened, features = asking.opened(source, split, by_content), asking.given(features)
+    from ilk.data import open_images  # torch, which a wrong path is not worth
+
+    images = open_images(
+        source if opened is None else opened, "all" if opened is not None else split, features=features
+    )
+    passed = asking.passed_over(images).lines()
+    told = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images), "passed": passed}
+    tell({"event": "found", **told})
+    return images
 
 
 def _nearest(run: runs.Run, model: Any, encoded: Any, count: int) -> list[list[dict[str, Any]]]:
