@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import ArgumentError, DataError
 from ilk.metrics import agreement, contingency
-from ilk.runs import Run, load_run, short_name
+from ilk.runs import Run, load_run, short_name, source_name
 
 __all__ = ["Comparison", "Flow", "Step", "compare", "match"]
 
@@ -262,7 +262,7 @@ def _same_source(a: Run, b: Run) -> bool:
 
 
 def _what(run: Run) -> str:
-    return f"images of {run.header['source'].get('spec') or 'an array'}"
+    return f"images of {source_name(run.header['source']) or 'an array'}"
 
 
 def match(a: Ints, b: Ints) -> dict[int, int]:

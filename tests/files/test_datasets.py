@@ -58,7 +58,7 @@ def test_mnist(tmp_path: Path, packed: bool) -> None:
         mnist(tmp_path / "MNIST" / "raw")
         assert len(open_source(tmp_path)) == 8
     cut = put(tmp_path / "b" / "train-images-idx3-ubyte", idx(made["train"])[:-3])
-    with pytest.raises(DataError, match="is damaged: it states .* and holds less"):
+    with pytest.raises(DataError, match=r"is damaged: it states .* and holds less"):
         open_source(cut)
     put(cut, struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 2**31))
     with pytest.raises(DataError, match="is damaged"):

@@ -287,6 +287,8 @@ class Screen:
 
     def run(self, run: Run) -> None:
         """Show what a run holds."""
+        from ilk.runs import source_name
+
         header = run.header
         self.json(
             {
@@ -296,7 +298,7 @@ class Screen:
         )
         self.line(f"run      {run.path}")
         self.line(f"made     {header['created']} by ilk {header['versions']['ilk']}")
-        self.line(f"source   {header['source']['spec']} ({header['source']['n']:,} files)")
+        self.line(f"source   {source_name(header['source'])} ({header['source']['n']:,} files)")
         self.line(f"method   {header['method']}, encoder {header['summary']['encoder']}")
         if header.get("command"):
             self.line(f"command  {header['command']}")

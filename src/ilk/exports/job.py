@@ -105,12 +105,15 @@ def _checked_folder(folder: Path, run: Run, origin: Origin | None) -> Path:
             raise DataError(f"{folder} lies inside the run {parent}: export to a folder of its own.")
     for root in _roots(run, origin):
         whole = Path(root).resolve()
-        if base == whole or (whole in base.parents and run.header["source"].get("kind") == "folder"):
+        if base == whole or (whole in base.parents and run.header["source"].get("kind") in _FOLDERS):
             what = "is the source" if base == whole else f"lies inside the source {whole}"
             raise DataError(f"{folder} {what}, and a source is never changed: export to a folder beside it.")
     if base.exists() and not base.is_dir():
         raise DataError(f"{folder} is a file: give the name of a folder.")
     return base
+
+
+_FOLDERS = ("folder", "shards", "several")  # kinds of sources in whose folders no export belongs
 
 
 def _roots(run: Run, origin: Origin | None) -> list[Path]:
@@ -120,7 +123,9 @@ def _roots(run: Run, origin: Origin | None) -> list[Path]:
         found = [Path(one) for one in (spec if isinstance(spec, list) else [spec]) if one not in (None, "digits")]
     else:
         parts = getattr(origin.images, "parts", [])
-        found = [part.listing.root for part in parts] or [origin.images.root or Path("/dev/null")]
+        found = [part.listing.root for part in parts if part.listing.kind in _FOLDERS]
+        if not parts and origin.images.root is not None:
+            found = [origin.images.root]
     return [path for path in found if path.is_dir()]
 
 

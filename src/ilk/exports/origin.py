@@ -17,7 +17,7 @@ from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import ArraySet, FeatureSet, Listing, decode, open_again, open_source
 from ilk.files.passed import extension
-from ilk.runs import Run
+from ilk.runs import Run, source_name
 
 __all__ = ["Origin", "find"]
 
@@ -150,8 +150,9 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
             where = ", ".join(gone[:3])
             raise DataError(f"the images are not at {where} any more. Say where they are now with --source.") from None
         raise error
+    where = source_name({"spec": given}) if isinstance(given, str | list) else given
     if isinstance(images, ArraySet) and images.fingerprint() != told.get("fingerprint"):
-        where = given if images.root else "the array"
+        where = where if images.root else "the array"
         raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
     if isinstance(images, FeatureSet):
         where = "Say where the images are with --source, or export" if images.named else "Export"
@@ -163,7 +164,7 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     if wanted.any() and not (wanted & (origin.at >= 0)).any():
         example = rows.path[int(np.flatnonzero(wanted)[0])]
         raise DataError(
-            f"{given} holds none of the {int(wanted.sum()):,} images of the run (such as {example!r}). "
+            f"{where} holds none of the {int(wanted.sum()):,} images of the run (such as {example!r}). "
             "Say where they are now with --source."
         )
     return origin

@@ -21,7 +21,7 @@ from ilk.report.levels import level_views
 from ilk.report.map import MAX_LABELS
 from ilk.report.pictures import Pictures, Source
 from ilk.report.sections import choice_view, how_view, scores_view
-from ilk.runs import Run
+from ilk.runs import Run, source_name
 
 MAX_REASONS = 200
 MAX_TWINS = 100
@@ -135,17 +135,11 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
 
 def _title(run: Run, facts: Facts) -> str:
     """Return what was grouped: the last part of the source's path."""
-    spec, more = _spec(facts.header.get("source") or {})
-    spec = spec or run.path.name.removesuffix(".partial")
-    return words.shortened(spec.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or spec, 80) + more
-
-
-def _spec(source: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the place of the images, or the first of several, and how many more there are."""
-    spec = source.get("spec") or ""
-    if not isinstance(spec, list):
-        return str(spec), ""
-    return str(spec[0]) if spec else "", f" and {len(spec) - 1:,} more" if len(spec) > 1 else ""
+    told = facts.header.get("source") or {}
+    name = source_name({"spec": told["spec"][:1]} if isinstance(told.get("spec"), list) else told)
+    name = name or run.path.name.removesuffix(".partial")
+    last = words.shortened(name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or name, 80)
+    return last + source_name(told)[len(name) :] if isinstance(told.get("spec"), list) else last
 
 
 def _passed(facts: Facts) -> list[dict[str, Any]]:
@@ -166,7 +160,7 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
     noise = next((g.size for g in facts.groups if g.id < 0), 0)
     return {
         "method": str(facts.header.get("method") or "unknown method"),
-        "spec": words.shortened("".join(_spec(source)), 300),
+        "spec": words.shortened(source_name(source), 300),
         "kind": str(source.get("kind") or ""),
         "created": re.sub(r"^(\S{10})T(\S{5}).*\+00:00$", r"\1 \2 UTC", str(facts.header.get("created") or "")),
         "run": words.shortened(run.path.name.removesuffix(".partial"), 200),

@@ -6,7 +6,7 @@ always whole. A lock file keeps two processes off one run. Nothing here is ever 
 
 from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.figures import checked_figure, save_figures
-from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name
+from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
 from ilk.runs.writing import RunWriter, begin, difference
@@ -31,5 +31,6 @@ __all__ = [
     "save_state",
     "short_name",
     "shown_name",
+    "source_name",
     "write_json",
 ]

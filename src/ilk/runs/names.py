@@ -75,3 +75,15 @@ def short_name(group: Mapping[str, Any]) -> str:
     """
     words = guessed(group)
     return plain_name(group) + (f": {words[0]}?" if words else "")
+
+
+def source_name(source: Mapping[str, Any]) -> str:
+    """Return where the images of a run are, as its header tells: the place, or the first of several and how many more.
+
+    >>> source_name({"spec": ["/photos", "/b.zip", "/c"]}), source_name({"spec": None})
+    ('/photos and 2 more', '')
+    """
+    spec = source.get("spec") or ""
+    if not isinstance(spec, list):
+        return str(spec)
+    return f"{spec[0]} and {len(spec) - 1:,} more" if len(spec) > 1 else str(spec[0])

@@ -19,6 +19,7 @@ from ilk import disk
 from ilk.errors import RunError
 from ilk.runs import shapes
 from ilk.runs.figures import save_figures
+from ilk.runs.names import source_name
 from ilk.runs.reading import SCHEMA, read_header
 from ilk.runs.state import plain, save_state, write_json
 
@@ -274,9 +275,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
             return "other features of the same images"
         same_place = all(then.get(key) == now.get(key) for key in ("spec", "split"))
         changed = "the same source as it was before its files changed"
-        spec = then.get("spec")
-        where = f"{spec[0]} and {len(spec) - 1} more" if isinstance(spec, list) and spec else spec
-        return changed if same_place else f"other images ({where}, {then.get('n')} files)"
+        return changed if same_place else f"other images ({source_name(then) or None}, {then.get('n')} files)"
     then, now = {**theirs, **(theirs.get("params") or {})}, {**ours, **(ours.get("params") or {})}
     keys = sorted(key for key in {*then, *now} - {"params"} if then.get(key) != now.get(key))
     return f"other settings ({', '.join(f'{key} was {then.get(key)!r}, not {now.get(key)!r}' for key in keys)})"
