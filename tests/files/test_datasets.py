@@ -16,6 +16,7 @@ from made import put
 
 from ilk.errors import DataError
 from ilk.files import ArraySet, open_source, truth
+from ilk.files.datasets import is_dataset_file
 from ilk.files.plainpickle import plain_pickle
 
 RNG = np.random.default_rng(0)
@@ -160,6 +161,8 @@ def test_a_pickle_runs_nothing(tmp_path: Path, protocol: int) -> None:
 
 
 def test_damaged_pickles_are_refused_by_name() -> None:
+    for head in (b"\x80", b"\x80\x02", b""):
+        assert is_dataset_file(Path("data_batch_1"), head) in (None, "cifar")
     whole = pickle.dumps({b"data": rows(cifar(1, 0)), b"labels": [1]}, protocol=2)
     for at in range(0, len(whole), 37):
         with pytest.raises(DataError, match=r"^x is"):

@@ -130,6 +130,11 @@ def test_a_folder_of_tar_shards(tmp_path: Path) -> None:
     found = open_source(tmp_path)
     assert found.names == ["more/6.png", *(f"wds-{i // 3:06d}/{i:06d}.jpg" for i in range(6))]
     assert [found.read(i) for i in range(7)] == [picture(colour=c) for c in (6, 0, 1, 2, 3, 4, 5)]
+    os.mkfifo(tmp_path / "pipe.tar")  # never opened
+    (tmp_path / "gone.tar").symlink_to(tmp_path / "nowhere")
+    assert len(open_source(tmp_path)) == 7
+    (tmp_path / "pipe.tar").unlink()
+    (tmp_path / "gone.tar").unlink()
     put(tmp_path / "a.png")  # beside images archives are passed over, and said
     found = open_source(tmp_path)
     assert found.names == ["a.png"]

@@ -38,7 +38,7 @@ def is_dataset_file(path: Path, head: bytes) -> str | None:
     if path.suffix == ".bin":
         size = path.stat().st_size
         return "cifar" if size and (size % (_ROW + 1) == 0 or size % (_ROW + 2) == 0) else None
-    return "cifar" if head[:1] == b"\x80" and 2 <= head[1] <= 5 else None
+    return "cifar" if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5") else None
 
 
 def _idx_head(path: Path, head: bytes) -> tuple[int, ...] | None:

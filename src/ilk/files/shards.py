@@ -58,7 +58,9 @@ def containers(folder: Path) -> list[str]:
     for path, folders, files in os.walk(base):
         folders[:] = [name for name in folders if set_aside(name) is None]
         prefix = "" if path == base else os.path.relpath(path, base).replace(os.sep, "/") + "/"
-        found += [prefix + name for name in files if extension(name) in _LISTS and set_aside(name) is None]
+        for name in files:  # regular ones: a pipe would wait for ever
+            if extension(name) in _LISTS and set_aside(name) is None and Path(path, name).is_file():
+                found.append(prefix + name)
     return sorted(found, key=os.fsencode)
 
 
