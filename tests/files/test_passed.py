@@ -54,6 +54,13 @@ def test_a_picture_is_one_whatever_its_ending(tmp_path: Path) -> None:
     assert found.passed_over == {}
 
 
+def test_raw_files_are_pictures(tmp_path: Path) -> None:
+    for name in ("a.CR3", "b.nef", "c.dng"):
+        put(tmp_path / name, b"no raw file")
+    found = open_source(tmp_path)
+    assert (found.names, found.passed_over) == (["a.CR3", "b.nef", "c.dng"], {})  # rows with a reason, if need be
+
+
 def test_deleted_and_system_pictures_are_not_the_users(tmp_path: Path) -> None:
     put(tmp_path / "a.png")
     deleted = [

@@ -24,15 +24,17 @@ from ilk import disk
 from ilk.disk import printable as printable
 from ilk.errors import DataError
 from ilk.files.passed import PassedOver, extension, set_aside
+from ilk.files.raw import RAW_EXTENSIONS
 
 __all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
 
 _RACY = 2_000_000_000  # ns
 MAX_BYTES = 512 * 2**20  # a single image file above this is refused: it would have to be held in memory
 
-# What Pillow registers, plus HEIF, less what holds no pixels for us (PDF, PostScript, MPEG, HDF5 …) and less endings
-# that mostly mean something else (.fit, .pcd, .im, .rgb, .cur …): those are listed when their first bytes say image.
-IMAGE_EXTENSIONS = frozenset(
+# What Pillow registers, plus HEIF and camera raw, less what holds no pixels for us (PDF, PostScript, MPEG, HDF5 …) and
+# less endings that mostly mean something else (.fit, .pcd, .im, .rgb, .cur …): those are listed when their first bytes
+# say image.
+IMAGE_EXTENSIONS = RAW_EXTENSIONS | frozenset(
     """jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff heic heif hif avif avifs jp2 j2k j2c jpc jpf jpx tga ico
     icns psd pcx dcx ppm pgm pbm pnm pfm qoi dds sgi xbm xpm mpo fits fli flc blp""".split()  # noqa: SIM905
 )
