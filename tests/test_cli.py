@@ -217,7 +217,7 @@ def test_a_folder_called_digits_wins_over_the_built_in_ones(ilk: Ilk, home: Path
 
 
 def test_a_run_of_the_built_in_digits_is_scored_by_them(ilk: Ilk, home: Path) -> None:
-    assert ilk("cluster", "digits", "-o", "d", "-k", "10", *SMALL, "--labels", "none").code == 0
+    assert ilk("cluster", "digits", "-o", "d", "-k", "10", *SMALL).code == 0
     write_images(home / "digits", 3)
     assert ilk("evaluate", "d", "--json").json["scores"]["n_scored"] == 1797
 

@@ -48,7 +48,7 @@ def picture(i: int) -> bytes:
 
 
 def write_tar(path: Path, names: list[str] = NAMES) -> Path:
-    """A tar of small images under `names`, two that must never be used, and an absolute name (the slash is left out)."""
+    """A tar of small images under `names`, two that must never be used, and one with a slash in front."""
     with tarfile.open(path, "w") as tar:
         for i, name in enumerate([*names, "../outside.png", "/absolute.png"]):
             info = tarfile.TarInfo(name)

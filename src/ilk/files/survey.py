@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ilk.files.helper import shared_pool
-from ilk.files.listing import Listing, extension
+from ilk.files.listing import Listing
+from ilk.files.passed import extension
 from ilk.files.samples import Kind, Samples, bands_of, limits_of
 
 __all__ = ["survey"]
