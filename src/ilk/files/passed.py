@@ -13,7 +13,8 @@ from typing import Any
 
 __all__ = ["ARCHIVES", "Passed", "PassedOver", "counted", "extension", "set_aside"]
 
-_PICTURES = """jxl svg svgz dcm dicom exr hdr xcf kra ai eps cdr wmf emf afphoto sketch djvu wdp jxr hdp nii mrc czi lif nd2 vsi svs ndpi"""
+_PICTURES = """jxl svg svgz dcm dicom exr hdr xcf kra ai eps cdr wmf emf afphoto sketch djvu wdp jxr hdp
+nii mrc czi lif nd2 vsi svs ndpi"""
 _VIDEOS = "mov mp4 m4v avi mkv webm mpg mpeg wmv 3gp mts m2ts flv ogv"
 ARCHIVES = frozenset("zip tar gz tgz bz2 tbz xz txz zst 7z rar cbz cbr".split())  # noqa: SIM905
 _ARRAYS = "npz npy parquet pq h5 hdf5 mat tfrecord lmdb mdb arrow feather pkl"
