@@ -195,3 +195,45 @@ def test_samples_survive_a_journey() -> None:
     assert Samples().key() == ""
     assert Samples.decoded(b"") == Samples()
     assert samples.key() != Samples((1.0, 2.5), None, (-3.0, 4.0)).key()
+
+
+# -- a run -------------------------------------------------------------------------------------------------------------
+
+
+def test_new_images_are_read_as_those_of_the_run_were(tmp_path: Path) -> None:
+    import ilk
+    from ilk import jobs
+
+    rng = np.random.default_rng(0)
+    pictures = {}
+    for i in range(16):  # a warm spot on cold ground, or none: values from 300 to 363
+        values = rng.integers(300, 310, (32, 32)).astype(np.uint16)
+        if i % 2:
+            values[8:24, 8:24] += 50
+        pictures[f"{'spot' if i % 2 else 'cold'}{i:02d}.tif"] = tiff(values)
+    place = folder_of(tmp_path / "set", pictures)
+    run = jobs.cluster(place, tmp_path / "run", options={"n_clusters": 2, "encoder": "pixels", "preset": "tiny"})
+    told = run.header["source"]["samples"]
+    assert told["uint16"][0] == 300
+    assert 355 <= told["uint16"][1] <= 360
+    assert any("--set range=" in note for note in run.header["summary"]["warnings"])
+    labels = dict(zip(run.images()["path"], run.labels().tolist(), strict=True))
+    cold = folder_of(tmp_path / "new", {"alone.tif": pictures["cold00.tif"]})  # by its own values it would be all noise
+    found = jobs.predict(run, cold)
+    assert found.cluster.tolist() == [labels["cold00.tif"]]
+    model = run.model()
+    model.save(tmp_path / "model.ilk")
+    for one in (model, ilk.load(tmp_path / "model.ilk")):
+        assert one.samples == Samples.from_told(told)
+        assert one.predict([cold / "alone.tif"]).tolist() == [labels["cold00.tif"]]
+
+
+def test_the_user_says_so_on_the_command_line(tmp_path: Path) -> None:
+    from ilk import jobs
+
+    place = folder_of(tmp_path / "set", {f"{i}.tif": tiff((RAMP * 50 * (i + 1)).astype(np.uint16)) for i in range(8)})
+    options = {"n_clusters": 2, "encoder": "pixels", "preset": "tiny", "range": "0,1000"}
+    run = jobs.cluster(place, tmp_path / "run", options=options)
+    assert run.header["source"]["samples"]["uint16"] == [0, 1000]
+    with pytest.raises(ArgumentError, match="range"):
+        jobs.cluster(place, tmp_path / "other", options={**options, "range": "some"})

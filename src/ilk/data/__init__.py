@@ -12,6 +12,7 @@ from ilk.data.folder import FolderImages
 from ilk.data.own import OwnFeatures
 from ilk.data.packing import Packed, channel_mean, channel_moments, pack
 from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, network_size, square, thumbnails, training_size
+from ilk.files import Samples
 
 from ilk.data.opening import open_images  # isort: skip - it builds all kinds
 
@@ -27,6 +28,7 @@ __all__ = [
     "OwnFeatures",
     "Packed",
     "Resize",
+    "Samples",
     "Size",
     "ThumbSource",
     "channel_mean",

@@ -32,6 +32,7 @@ from ilk.data.folder import FolderImages
 from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
 from ilk.data.sources import Block, ImageSource
 from ilk.errors import DataError, Interrupted
+from ilk.files import Samples
 
 __all__ = ["Work", "collect"]
 
@@ -47,8 +48,7 @@ class Work:
 
     Attributes
     ----------
-    place : str
-        Folder of the cache for the results; equal places, equal results.
+    place : str, folder of the cache for the results; equal places, equal results
     width : int
         Numbers per image.
     dtype : numpy dtype
@@ -396,4 +396,5 @@ class _Job:
             n_cached=max(0, len(rows) - self.n_encoded),
             thumbs=Thumbs(self.store, shown),
             notes=list(self.store.notes),
+            samples=self.source.samples if isinstance(self.source, FolderImages) else Samples(),
         )

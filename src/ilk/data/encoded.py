@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ilk.data.shards import SHARD
 from ilk.data.sources import THUMB
 from ilk.errors import Interrupted
+from ilk.files import Samples
 from ilk.files.large import release, room
 
 __all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "Speed", "ThumbSource", "release", "room"]
@@ -72,6 +73,8 @@ class Encoded:
         Distinct images that were encoded now, and that were found in the cache.
     thumbs : ThumbSource
     notes : list of str
+    samples : Samples
+        What is black and white in files with more than 8 bits a sample, as these images were read.
     """
 
     features: npt.NDArray[Any]
@@ -89,6 +92,7 @@ class Encoded:
     n_cached: int
     thumbs: ThumbSource
     notes: list[str] = field(default_factory=list)
+    samples: Samples = field(default_factory=Samples)
 
 
 class NoThumbs:

@@ -15,6 +15,7 @@ from ilk.data.encoded import Encoded, OnProgress
 from ilk.data.shards import SHARD, UNSEEN
 from ilk.data.sources import Block, ImageSource
 from ilk.errors import Interrupted
+from ilk.files import Samples
 
 __all__ = ["FEW", "collect_few"]
 
@@ -93,6 +94,7 @@ def collect_few(
         n_encoded=len(rows),
         n_cached=0,
         thumbs=_Thumbs(source),
+        samples=getattr(source, "samples", Samples()),
     )
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from ilk.errors import DataError
 from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import ArraySet, FeatureSet, Listing, decode, open_again, open_source
+from ilk.files import ArraySet, FeatureSet, Listing, Samples, decode, open_again, open_source
 from ilk.files.passed import extension
 from ilk.runs import Run, source_name
 
@@ -46,8 +46,9 @@ class Origin:
         Why an image cannot be had, by its row in the run.
     """
 
-    def __init__(self, images: Listing | ArraySet, rows: Rows, created: str) -> None:
+    def __init__(self, images: Listing | ArraySet, rows: Rows, created: str, samples: Samples = Samples()) -> None:  # noqa: B008 - frozen
         self.images = images
+        self.samples = samples
         self.created = _nanoseconds(created)
         place = {name: i for i, name in enumerate(images.names)}
         self.at = np.array([place.get(path, -1) for path in rows.path], np.int64)
@@ -112,7 +113,7 @@ class Origin:
         data = self.images.read(int(self.at[row]))
         if not as_png:
             return data
-        decoded = decode(data, None)
+        decoded = decode(data, None, samples=self.samples)
         if decoded.pixels is None:
             raise OSError(decoded.reason)
         return png(decoded.pixels)
@@ -157,7 +158,7 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     if isinstance(images, FeatureSet):
         where = "Say where the images are with --source, or export" if images.named else "Export"
         raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
-    origin = Origin(images, rows, str(run.header.get("created", "")))
+    origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header))
     wanted = rows.group != UNREADABLE
     if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
         _keep_to_source(run, rows, origin, given, told.get("spec") if source is None else None)

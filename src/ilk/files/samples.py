@@ -102,13 +102,19 @@ class Samples:
 
     @classmethod
     def from_told(cls, told: Mapping[str, Any]) -> Samples:
-        """Rebuild from what `told` returned; what is not there is not fixed."""
+        """Rebuild from what `told` returned; what is not there, or makes no sense, is not fixed."""
 
         def pair(key: str) -> Limits | None:
-            return (float(told[key][0]), float(told[key][1])) if key in told else None
+            low, high = (*map(float, told.get(key, ())), math.nan, math.nan)[:2]
+            return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
-        bands = tuple(int(band) for band in told.get("bands", ()))
-        return cls(pair("uint16"), pair("integer"), pair("float"), bands)
+        bands = tuple(int(band) for band in told.get("bands", ()) if math.isfinite(band) and band >= 1)
+        return cls(pair("uint16"), pair("integer"), pair("float"), bands if len(bands) in (1, 3) else ())
+
+    @classmethod
+    def of_run(cls, header: Mapping[str, Any]) -> Samples:
+        """Return how the images of a run were read, by its ``run.json``."""
+        return cls.from_told((header.get("source") or {}).get("samples") or {})
 
     def key(self) -> str:
         """Return a name for this way of reading, fit for a folder; empty where nothing is fixed."""
@@ -186,7 +192,7 @@ def limits_of(kind: Kind, values: NDArray[Any]) -> Limits:
         return (0.0, 65535.0) if high > 32767 else (low, high)
     if low >= 0 and 128 <= high <= 255:
         return 0.0, 255.0
-    if kind != "uint16" and low == high and 0 <= low <= 255:  # one value: nothing to stretch between
+    if low == high and 0 <= low <= 255:  # one value: nothing to stretch between
         return (0.0, 1.0) if kind == "float" and high <= 1 else (0.0, 255.0)
     if kind == "float" and low >= 0 and 0.1 < high <= 1.1:  # filters overshoot, a highlight shines
         return 0.0, 1.0

@@ -26,6 +26,7 @@ __all__ = [
     "checked_labels",
     "given",
     "notes",
+    "notes_on_samples",
     "opened",
     "passed_over",
     "place",
@@ -120,6 +121,12 @@ def what(images: Any) -> str:
 
 def notes(images: Any) -> list[str]:
     return list(getattr(images, "notes", []))
+
+
+def notes_on_samples(images: Any) -> list[str]:
+    """Return what was found out about the files of `images` beyond their names: what is black and white in them."""
+    listing = getattr(images, "listing", None)
+    return [] if listing is None else [note for note in images.notes if note not in listing.notes]
 
 
 def passed_over(images: Any) -> PassedOver:

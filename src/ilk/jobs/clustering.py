@@ -14,6 +14,7 @@ from typing import Any
 
 from ilk import _record, methods, report, runs, scoring
 from ilk.errors import DataError, IlkError, Interrupted, RunError
+from ilk.files import Samples
 from ilk.jobs import asking, naming
 
 __all__ = ["cluster", "default_run"]
@@ -98,6 +99,7 @@ def cluster(
     # what can be refused is refused before torch and the rest are loaded
     options = dict(options or {})
     features = asking.given(options.pop("features", features))
+    reading = {key: options.pop(key) for key in ("range", "bands") if key in options}
     methods.check_names(method, options)
     opened, k = asking.opened(source, split, by_content), options.get("n_clusters", "auto")
     if opened is not None:
@@ -107,7 +109,8 @@ def cluster(
     from ilk.data import open_images
 
     model = _model(method, options)
-    images = open_images(source, split, features=features) if opened is None else open_images(opened, features=features)
+    given, part = (source, split) if opened is None else (opened, "all")
+    images = open_images(given, part, features=features, **reading)
     labels = asking.checked(images, labels, k)
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
@@ -238,6 +241,8 @@ def _header(
 
     if isinstance(images, OwnFeatures):
         described["features"] = images.told()
+    elif samples := getattr(images, "samples", Samples()).told():
+        described["samples"] = samples
     return {
         "method": method,
         "params": params,
@@ -255,7 +260,7 @@ def _header(
         "commit": _record.commit(),
         "command": command,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "warnings": [],
+        "warnings": asking.notes_on_samples(images),
     }
 
 

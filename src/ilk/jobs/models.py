@@ -9,6 +9,7 @@ import numpy as np
 
 from ilk import _record, methods, runs
 from ilk.errors import DataError, RunError
+from ilk.files import Samples
 
 __all__ = ["give_training_images", "model_of"]
 
@@ -31,7 +32,7 @@ def model_of(
         The model is damaged, or the encoder's weights are not those it was made with.
     """
     kept = methods.registered(run.header["method"], cls)
-    return methods.rebuild(
+    model = methods.rebuild(
         kept,
         run.state(),
         f"the model in {run.path}",
@@ -42,6 +43,8 @@ def model_of(
         device=device,
         cache=cache,
     )
+    model.samples_ = Samples.of_run(run.header)
+    return model
 
 
 def give_training_images(model: Any, run: runs.Run) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ilk import _record, disk, runs
 from ilk.errors import ArgumentError, RunError
+from ilk.files import Samples
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
 
@@ -144,7 +145,7 @@ def predict(
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = _images(source, split, features, by_content, tell)
+    images = _images(run, source, split, features, by_content, tell)
     from ilk.data import FEW
 
     if nearest is None:
@@ -180,14 +181,13 @@ def predict(
     )
 
 
-def _images(source: Any, split: str, features: Any, by_content: bool, tell: OnEvent) -> Any:
+def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, tell: OnEvent) -> Any:
     """Open what is to be placed, and say what it is."""
     opened, features = asking.opened(source, split, by_content), asking.given(features)
     from ilk.data import open_images  # torch, which a wrong path is not worth
 
-    images = open_images(
-        source if opened is None else opened, "all" if opened is not None else split, features=features
-    )
+    given, part = (source, split) if opened is None else (opened, "all")
+    images = open_images(given, part, features=features, samples=Samples.of_run(run.header))
     passed = asking.passed_over(images).lines()
     told = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images), "passed": passed}
     tell({"event": "found", **told})

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.base import ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ilk.data import FEW, Encoded, ImageSource, open_images
+from ilk.data import FEW, Encoded, ImageSource, Samples, open_images
 from ilk.errors import ArgumentError, DataError
 from ilk.methods._nearby import TrainingImages
 from ilk.methods._options import Options
@@ -70,7 +70,15 @@ class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
         sklearn.exceptions.NotFittedError
         """
         check_is_fitted(self, "cluster_centers_")
-        return self._encode(open_images(X), on_progress)
+        return self._encode(open_images(X, samples=self.samples), on_progress)
+
+    @property
+    def samples(self) -> Samples:
+        """What is black and white in files with more than 8 bits a sample: as in the images of the fit."""
+        kept: Samples | None = getattr(self, "samples_", None) or getattr(
+            getattr(self, "encoded_", None), "samples", None
+        )
+        return kept or Samples()
 
     def proba_of(self, encoded: Encoded) -> npt.NDArray[np.float32]:
         """Return (n, k) float32 group probabilities of what `encode` returned; zeros where an image is unreadable."""

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import ilk
 from ilk import compute, disk
+from ilk.data import Samples
 from ilk.errors import ArgumentError, DataError, NotEnoughMemory, RunError
 from ilk.methods._rebuilding import OF_A_MACHINE, rebuild
 
@@ -58,6 +59,7 @@ def write(model: Any, path: Path, own: bool) -> None:
         "params": _params(model),
         "state": plain,
         "weights": len(files),
+        "samples": model.samples.told(),
         "versions": {"ilk": ilk.__version__},
     }
     data = bytearray(save(arrays, {_KEY: json.dumps(about, separators=(",", ":"), default=_number)}))
@@ -85,10 +87,12 @@ def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any)
             arrays[f"weights.{i}"].tofile(file)
         given = files if len(files) > 1 else files[0] if files else None
         try:
-            return rebuild(
+            model = rebuild(
                 cls, state, f"the model in {path}", _AGAIN,
                 params=about["params"], weights_file=given, own_encoder=own_encoder, device=device, cache=cache,
             )  # fmt: skip
+            model.samples_ = Samples.from_told(about.get("samples", {}))
+            return model
         except (ArgumentError, DataError, RunError) as error:
             raise error if str(path) in str(error) else _damaged(path, error) from None
 

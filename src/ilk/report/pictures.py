@@ -21,6 +21,7 @@ from ilk.files.features import FeatureSet
 from ilk.files.listing import Listing
 from ilk.files.opening import Source as Opened
 from ilk.files.opening import open_source
+from ilk.files.samples import Samples
 from ilk.files.thumbs import CELLS, Sprites
 from ilk.report.facts import Facts
 from ilk.runs import Run
@@ -54,6 +55,7 @@ class Pictures:
         self.small = 0 < facts.longest <= SMALL
         self.note = ""
         self._paths = facts.paths
+        self._samples = Samples.of_run(run.header)
         self._folder = run.path / "thumbs" if (run.path / "thumbs").is_dir() else None
         self._source = self._opened(source)
         self._position = {} if self._source is None else {name: i for i, name in enumerate(self._source.names)}
@@ -126,7 +128,8 @@ class Pictures:
         if position is None:
             return None
         try:
-            return decode(self._source.read(position), None if self.small else (side, side)).pixels
+            data = self._source.read(position)
+            return decode(data, None if self.small else (side, side), samples=self._samples).pixels
         except OSError:
             return None
 

@@ -46,6 +46,7 @@ HEADER: Shape = {
         "split?": (str, None),
         "fingerprint?": (str, None),
         "kind?": (str, None),
+        "samples?": {"*": [float]},
     },
     "summary": _SUMMARY,
     "resolved?": (dict, None),
