@@ -1,5 +1,6 @@
 # make demo   sets everything up and groups real images        make test   sets everything up and runs the tests
 # make check  lint, types, architecture                        make bench  the short benchmark recipes
+# make fuzz   damaged input by the thousand: SECONDS=120 MUTANTS= SEED=0 FIRST=0 ONLY=decode|sources|runs JOBS=1 GUIDED=1
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -10,10 +11,10 @@ UV      := $(shell command -v uv 2>/dev/null)
 DEMO    := ilk-demo
 INSTALL  = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test check bench fuzz clean
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 setup: $(STAMP)
 
@@ -46,10 +47,18 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy fuzz
 
 bench: setup
 	$(INSTALL) -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/run.py short
 
+# fixed numbers of mutants are the same everywhere; a time is shared by the fuzzers (docs/fuzzing.md)
+fuzz: setup
+	$(if $(GUIDED),$(INSTALL) -q -c constraints.txt -e '.[fuzz]')
+	$(BIN)/python -m fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(MUTANTS),--mutants $(MUTANTS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(JOBS),--jobs $(JOBS)) $(if $(GUIDED),--guided) $(if $(JSON),--json $(JSON))
+
 clean:
-	rm -rf $(VENV) $(DEMO) ilk-runs build src/*.egg-info
+	rm -rf $(VENV) $(DEMO) ilk-runs fuzz-found build src/*.egg-info

@@ -24,11 +24,13 @@ from ilk.data.sources import (
     listed,
     training_size,
 )
+from ilk.disk import one_line
 from ilk.errors import DataError
 from ilk.files import Listing, Samples, content_hash, decode, make_thumb, probe
 
 __all__ = ["FolderImages"]
 
+_WIDEST = np.iinfo(np.int32).max
 
 class FolderImages:
     """Images of a folder, an archive, a list of files, a Parquet file, or several of these. Final.
@@ -125,7 +127,8 @@ class FolderImages:
                 if known is not None and known(block.hashes[i]):
                     continue
             found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1], samples=self.samples)
-            block.widths[i], block.heights[i], block.reasons[i] = found.width, found.height, found.reason
+            block.widths[i], block.heights[i] = min(found.width, _WIDEST), min(found.height, _WIDEST)
+            block.reasons[i] = found.reason
             if found.pixels is not None:
                 pixels[i] = found.pixels
                 block.ok[i] = True
@@ -148,7 +151,7 @@ class FolderImages:
             for row in evenly(len(self), at_most).tolist() if len(self) else ():
                 data, _ = self._bytes(row)
                 size = None if data is None else probe(data)
-                if size is not None:
+                if size is not None and max(size) <= _WIDEST:  # a header may claim anything
                     found.append((size[1], size[0]))
             self._sizes = np.array(found, np.int32).reshape(-1, 2)
         return self._sizes
@@ -165,7 +168,7 @@ class FolderImages:
         try:
             return self._listing.read(row), None
         except OSError as error:
-            return None, f"cannot be read: {error.strerror or error}"
+            return None, f"cannot be read: {one_line(error.strerror or error)}"
 
 
 def _spread(task: Callable[[int], Any], n: int) -> None:

@@ -15,7 +15,7 @@ from ilk.disk.reading import (
     within,
 )
 from ilk.disk.tensors import file_digest, open_tensors, read_tensors, write_tensors
-from ilk.disk.text import formula_note, printable
+from ilk.disk.text import formula_note, one_line, printable
 from ilk.disk.writing import (
     as_text,
     check_replaceable,
@@ -45,6 +45,7 @@ __all__ = [
     "is_stdout",
     "is_temporary",
     "new_folder",
+    "one_line",
     "open_tensors",
     "opened",
     "output",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["formula_note", "printable"]
+__all__ = ["formula_note", "one_line", "printable"]
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -24,6 +24,15 @@ def printable(raw: str) -> str:
         ),
         raw,
     )
+
+
+def one_line(words: object) -> str:
+    r"""What a library says, in one line that can be shown: for it, line breaks are spaces.
+
+    >>> one_line(OSError("no header:\n  type \x0e\n"))
+    'no header: type \\x0e'
+    """
+    return printable(" ".join(str(words).split()))
 
 
 def formula_note(texts: Iterable[str]) -> list[str]:
