@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, _suggested, disk, files, report, runs
+from ilk import __version__, _suggested, cautions, disk, files, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def write(
     name: Name | None = None,
 ) -> None:
     """Write everything a run folder holds, except scores; `name` finds words for the groups."""
+    from ilk import compute
     from ilk.describe import describe
 
     started = time.perf_counter()
@@ -52,7 +53,7 @@ def write(
     told = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
     looks, notes, naming = name(labels[rows], told.distance) if name is not None else ({}, [], 0.0)
     started += naming
-    writer.update(warnings=[*writer.header["warnings"], *notes])
+    writer.update(warnings=[*writer.header["warnings"], *notes, *_cautions(model, images.names())])
     _images(writer, encoded, images.names())
     _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
     writer.json("clusters.json", _clusters(told, rows, labels, encoded.position, looks))
@@ -77,7 +78,11 @@ def write(
     writer.update(encoded={"now": encoded.n_encoded, "cached": encoded.n_cached})
     seconds |= {"name": naming} if looks else {}
     writer.update(
-        encoder=_encoder(model), device=str(getattr(model, "device_", "cpu")), history=model.history_, scores=None
+        encoder=_encoder(model),
+        device=str(getattr(model, "device_", "cpu")),
+        threads=compute.threads(),  # sums of several threads have other last digits: a training ends elsewhere
+        history=model.history_,
+        scores=None,
     )
     _summarise(writer, model, seconds, choice, begin)
     run, listing = runs.Run(writer.folder, writer.header), getattr(images, "listing", None)
@@ -165,6 +170,26 @@ def _clusters(
         }
         for group in told.groups
     ]
+
+
+def _cautions(model: Any, names: list[str]) -> list[str]:
+    """Return notes on groups that say little of what is in the images."""
+    encoded, labels = model.encoded_, model.labels_
+    read = encoded.position >= 0
+    place = np.flatnonzero(read)
+    found = cautions.collapsed(labels[place])
+    found += cautions.file_traits(
+        labels[place], encoded.widths[place], encoded.heights[place], [names[i] for i in place.tolist()]
+    )
+    if _features_are(model) == "features":
+        graph = getattr(model, "graph_", None)
+        near = cautions.nearest_rows(model.space_) if graph is None else graph.index
+        if near is not None:
+            counts = np.bincount(encoded.position[place], minlength=len(encoded.rows))
+            network = bool(getattr(model.encoder_, "weights_files", []))
+            limit = cautions.CLOSE_IN_NETWORK if network else cautions.CLOSE
+            found += cautions.near_copies(encoded.features, labels[encoded.rows], near, counts, limit=limit)
+    return found
 
 
 def _features_are(model: Any) -> str:
