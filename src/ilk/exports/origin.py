@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 from ilk.errors import DataError
 from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import ArraySet, FeatureSet, Listing, Samples, decode, open_again, open_source
+from ilk.files import ArraySet, FeatureSet, Listing, Samples, content_hash, decode, open_again, open_source
 from ilk.files.passed import extension
 from ilk.runs import Run, source_name
 
@@ -46,9 +47,17 @@ class Origin:
         Why an image cannot be had, by its row in the run.
     """
 
-    def __init__(self, images: Listing | ArraySet, rows: Rows, created: str, samples: Samples = Samples()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        images: Listing | ArraySet,
+        rows: Rows,
+        created: str,
+        samples: Samples | None = None,
+        contents: Sequence[str | None] | None = None,
+    ) -> None:
         self.images = images
-        self.samples = samples
+        self.samples = samples or Samples()
+        self._contents = contents
         self.created = _nanoseconds(created)
         place = {name: i for i, name in enumerate(images.names)}
         self.at = np.array([place.get(path, -1) for path in rows.path], np.int64)
@@ -100,6 +109,25 @@ class Origin:
             return ".webp"
         return next((ending for magic, ending in _MAGIC.items() if data.startswith(magic)), None)
 
+    def vouch(self, row: int, content: bytes) -> None:
+        """Refuse to give `content` (a `content_hash`) away as image `row` where that is not what the run was made from.
+
+        A run may come from somebody else and name any folder as its source; what lies in a folder that the user names
+        is the user's choice, and is not checked.
+
+        Raises
+        ------
+        OSError
+            It is another image, or the run does not know.
+        """
+        if self._contents is None:
+            return
+        if self._contents[row] != content.hex():
+            raise OSError(
+                "the run cannot show that this is the image it grouped: to copy it all the same, name where it lies "
+                "with --source"
+            )
+
     def content(self, row: int, as_png: bool) -> bytes:
         """What to write for image `row`: the bytes that the source holds, or its pixels as PNG.
 
@@ -111,6 +139,7 @@ class Origin:
         if isinstance(self.images, ArraySet):
             return png(self.images.pixels[self.at[row]])
         data = self.images.read(int(self.at[row]))
+        self.vouch(row, content_hash(data))
         if not as_png:
             return data
         decoded = decode(data, None, samples=self.samples)
@@ -158,7 +187,9 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     if isinstance(images, FeatureSet):
         where = "Say where the images are with --source, or export" if images.named else "Export"
         raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
-    origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header))
+    own_word = source is not None or not isinstance(images, Listing)
+    contents = None if own_word else run.hashes() or [None] * len(rows)
+    origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header), contents)
     wanted = rows.group != UNREADABLE
     if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
         _keep_to_source(run, rows, origin, given, told.get("spec") if source is None else None)

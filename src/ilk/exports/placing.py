@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import hashlib
 import itertools
 import os
 import shutil
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ilk import disk
 from ilk.exports.manifest import Made, look, verified
@@ -236,7 +238,9 @@ class Placer:
                     file.write(data)
                 else:
                     with _reading(), disk.opened(Path(self.origin.file(item.row)), follow=True) as source:
-                        shutil.copyfileobj(source, file, 1 << 20)
+                        read = _Hashed(source)
+                        shutil.copyfileobj(read, file, 1 << 20)
+                        self.origin.vouch(item.row, read.digest.digest())
             os.utime(temporary, ns=(item.made.stamp, item.made.stamp))
             self._give(temporary, item)
         finally:
@@ -249,6 +253,20 @@ class Placer:
         if os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, "in the way", place)
         os.rename(temporary, place)
+
+
+class _Hashed:
+    """A file whose content is hashed as `ilk.files.content_hash` does, while it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.blake2b(digest_size=16)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the file does."""
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
 
 
 class _Unreadable(Exception):
