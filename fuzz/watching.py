@@ -230,11 +230,20 @@ class _Watch:
         if not worker.ready:
             raise RuntimeError(f"the fuzzer {self.result.name} does not start: {trouble or said}")
         if worker.doing >= 0:
-            self.result.outcomes["hung" if trouble else "died"] += 1
-            self._fail(worker, trouble or f"the process died ({worker.process.returncode}): {said}", worker.last_case())
+            case = worker.last_case()
+            if not trouble and "--guided" in self._more and not self._dies_again(case):
+                self.result.outcomes["died of being guided"] += 1  # libFuzzer ends itself now and then
+            else:
+                self.result.outcomes["hung" if trouble else "died"] += 1
+                self._fail(worker, trouble or f"the process died ({worker.process.returncode}): {said}", case)
         del self.running[job]
         if "--repeat" not in self._more:
             self.start(job, max(worker.doing, worker.last) + self._jobs)
+
+    def _dies_again(self, case: Path) -> bool:
+        """Whether `case` fails in a process that nobody guides."""
+        again = watch(self.result.name, repeat=[case], found=self._scratch / "again", clock=self._clock)
+        return bool(again.failures)
 
     def _fail(self, at: _Process, wrong: str, kept: Path) -> None:
         kind = f"{at.what} {''.join(c for c in wrong if not c.isdigit())[:120]}"
