@@ -75,6 +75,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "cifar10-alexnet": "python benchmarks/probes.py --preset paper_alexnet --set epochs=10 --set n_fine=500 "
         "--set precision=bf16 --seeds 0 --no-supervised --keep benchmarks/runs/probes",
     },
+    "kill_trials": {"kill_trials": "python benchmarks/kill_trials.py"},
     "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} --sets ../sets"},
     "words": {"words": f"python benchmarks/words.py {DATA} --folder benchmarks/runs/words"},

@@ -81,10 +81,21 @@ def _show(result: Result, seed: int, again: bool) -> None:
     sys.stdout.flush()
 
 
+def _command(options: argparse.Namespace) -> str:
+    """Return what repeats this on any machine."""
+    values = {name.upper(): getattr(options, name) for name in ("only", "mutants", "seconds", "seed", "first", "jobs")}
+    told = [
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in values.items()
+        if value
+    ]
+    return " ".join(["make fuzz", *told, *(["GUIDED=1"] if options.guided else [])])
+
+
 def _figures(results: list[Result], options: argparse.Namespace) -> dict[str, Any]:
     packages = ("ilk", "Pillow", "pi-heif", "pyarrow", "numpy", "safetensors")
     return {
-        "command": "python -m fuzz " + " ".join(arg for arg in sys.argv[1:] if not arg.startswith("/")),
+        "command": _command(options),
         "seed": options.seed,
         "first": options.first,
         "guided": options.guided,

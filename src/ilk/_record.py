@@ -40,7 +40,6 @@ def write(
     name: Name | None = None,
 ) -> None:
     """Write everything a run folder holds, except scores; `name` finds words for the groups."""
-    from ilk import compute
     from ilk.describe import describe
 
     started = time.perf_counter()
@@ -77,13 +76,7 @@ def write(
     seconds["encode"] = encoded.seconds
     writer.update(encoded={"now": encoded.n_encoded, "cached": encoded.n_cached})
     seconds |= {"name": naming} if looks else {}
-    writer.update(
-        encoder=_encoder(model),
-        device=str(getattr(model, "device_", "cpu")),
-        threads=compute.threads(),  # sums of several threads have other last digits: a training ends elsewhere
-        history=model.history_,
-        scores=None,
-    )
+    writer.update(encoder=_encoder(model), **_machine(model), history=model.history_, scores=None)
     _summarise(writer, model, seconds, choice, begin)
     run, listing = runs.Run(writer.folder, writer.header), getattr(images, "listing", None)
     report.write_plots(run, listing)
@@ -170,6 +163,13 @@ def _clusters(
         }
         for group in told.groups
     ]
+
+
+def _machine(model: Any) -> dict[str, Any]:
+    """Return what a fit ran on: threads share sums, so their number changes last digits, and a training's end."""
+    from ilk import compute
+
+    return {"device": str(getattr(model, "device_", "cpu")), "threads": compute.threads()}
 
 
 def _cautions(model: Any, names: list[str]) -> list[str]:

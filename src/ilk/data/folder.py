@@ -151,7 +151,7 @@ class FolderImages:
             for row in evenly(len(self), at_most).tolist() if len(self) else ():
                 data, _ = self._bytes(row)
                 size = None if data is None else probe(data)
-                if size is not None and max(size) <= _WIDEST:  # a header may claim anything
+                if size is not None and size[0] * size[1] <= _WIDEST:  # a header may claim anything
                     found.append((size[1], size[0]))
             self._sizes = np.array(found, np.int32).reshape(-1, 2)
         return self._sizes
