@@ -7,10 +7,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from trial import Ilk, refused
 
-import ilk
+import ilk as package
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -24,7 +27,7 @@ def test_sizes_that_no_table_can_hold(tmp_path: Path, width: int, height: int) -
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(data)
     Image.new("RGB", (12, 9)).save(tmp_path / "b.png")
-    source = ilk.open_images(tmp_path)
+    source = package.open_images(tmp_path)
     assert source.shape == (3, 9, 12)  # the other's, alone
     block = source.scan(np.arange(2))
     assert block.ok.tolist() == [False, True]
@@ -38,7 +41,7 @@ def test_reasons_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     for name in ("a.png", "b.png"):
         Image.new("RGB", (12, 9)).save(tmp_path / name)
-    source = ilk.open_images(tmp_path)
+    source = package.open_images(tmp_path)
     said = "don't know what type: \x0e\nDeserializing page header failed.\n"
 
     def broken(self: Listing, i: int) -> bytes:
@@ -47,3 +50,12 @@ def test_reasons_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Listing, "read", broken)
     reasons = source.scan(np.arange(2)).reasons
     assert reasons == ["cannot be read: don't know what type: \\x0e Deserializing page header failed."] * 2
+
+
+@pytest.mark.parametrize("column", ["silhouette_reduced", "silhouette", "second", "distance", "fine"])
+def test_columns_that_a_run_may_lack_are_of_their_kind(ilk: Ilk, finished_copy: Path, column: str) -> None:
+    path = finished_copy / "assignments.parquet"
+    table = pq.read_table(path).to_pydict()
+    table[column] = ["text"] * len(table["index"])
+    pq.write_table(pa.table(table), path)
+    refused(ilk("report", "run", "-o", "r.html"), "assignments.parquet", f"column {column} is of another type")

@@ -16,6 +16,11 @@ _CELL = 32  # bytes of memory that a value takes in a list
 _TEXT = 1 << 16  # most characters of one text
 
 
+_OPTIONAL = {"silhouette": "number", "silhouette_reduced": "number", "distance": "number", "second": "whole"}
+_OPTIONAL |= {"fine": "whole", "twin": "whole", "reason": "text", "content": "text"}
+"""Columns that a table of ours may lack, and what they hold where they are there."""
+
+
 def read_table(path: Path, needed: Mapping[str, str], *, more: bool = True) -> dict[str, list[Any]]:
     """Return the plain columns of a Parquet file as lists; equal texts share their memory.
 
@@ -42,7 +47,8 @@ def read_table(path: Path, needed: Mapping[str, str], *, more: bool = True) -> d
             found = pq.ParquetFile(file)
             kinds = {column.name: _kind(column.type) for column in found.schema_arrow}
             _check_size(path, found.metadata, len(kinds))
-            for name, kind in needed.items():
+            known = {name: kind for name, kind in _OPTIONAL.items() if name in kinds}
+            for name, kind in {**known, **needed}.items():
                 if name not in kinds:
                     raise ValueError(f"no column {name}")
                 if kinds[name] not in (kind, "nothing") and (kind, kinds[name]) != ("number", "whole"):
