@@ -32,6 +32,7 @@ __all__ = ["FolderImages"]
 
 _WIDEST = np.iinfo(np.int32).max
 
+
 class FolderImages:
     """Images of a folder, an archive, a list of files, a Parquet file, or several of these. Final.
 
