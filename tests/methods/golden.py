@@ -107,7 +107,7 @@ def main() -> None:
     kept = record.get("labels", {}) if sys.argv[1:] else {}
     for case in sys.argv[1:] or cases():
         kept[case] = " ".join(map(str, groups(case)))
-        print(case, flush=True)  # noqa: T201
+        print(case, flush=True)
     RECORD.write_text(json.dumps({"machine": machine(), "labels": kept}, indent=1) + "\n")
 
 
