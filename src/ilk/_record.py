@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-import os
 import platform
 import shutil
 import subprocess
@@ -242,15 +241,11 @@ def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) ->
 
 
 def _keep_weights(writer: runs.RunWriter, model: Any) -> None:
-    """Give the run its own names for the encoder's weights: hard links where possible, else a copy."""
+    """Give the run its own copies of the encoder's weights: damage of the cache's is not damage of the run's."""
     for number, weights in enumerate(getattr(getattr(model, "encoder_", None), "weights_files", [])):
         target = writer.folder / "model" / _weights_name(number)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(weights, target)
-        except OSError:
-            with disk.opened(weights, follow=True) as source, disk.replacing(target) as file:
-                shutil.copyfileobj(source, file, 1 << 20)
+        with disk.opened(weights, follow=True) as source:
+            disk.copied(source, target)
 
 
 def _weights_name(number: int) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 from ilk import disk
 from ilk.errors import ArgumentError
 
+NO_HOME = "note     there is no home folder: nothing is kept for later runs; name a folder for that with --cache DIR"
+
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -105,7 +107,7 @@ def two_counts(text: str | None) -> tuple[int, int] | None:
 
 
 def cache(given: Path | None, none: bool) -> Path | None:
-    """Return the cache folder: the one given, no cache, or ``$XDG_CACHE_HOME/ilk``."""
+    """Return the cache folder: the one given, no cache, or ``$XDG_CACHE_HOME/ilk``; none where there is no home."""
     if none and given is not None:
         raise ArgumentError("--cache and --no-cache exclude each other.")
     if none:
@@ -113,7 +115,11 @@ def cache(given: Path | None, none: bool) -> Path | None:
     if given is not None:
         return given.expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "ilk"
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "ilk"
+    except RuntimeError:  # no $HOME, and a user whom the system does not know
+        print(NO_HOME, file=sys.stderr)
+        return None
 
 
 def cache_state(clear: bool) -> dict[str, Any]:
@@ -121,7 +127,8 @@ def cache_state(clear: bool) -> dict[str, Any]:
     from ilk import encoders
 
     folder = cache(None, False)
-    assert folder is not None
+    if folder is None:
+        raise ArgumentError("there is no home folder, and so no cache. Set XDG_CACHE_HOME to a folder to have one.")
     before = encoders.cache_size(folder)
     if clear:
         encoders.clear_cache(folder)

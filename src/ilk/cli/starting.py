@@ -53,8 +53,8 @@ def compiled() -> list[Path]:
     user = os.geteuid() if hasattr(os, "geteuid") else os.environ.get("USERNAME", "user")
     own = Path(tempfile.gettempdir()) / f"ilk-{user}" / "kernels"
     with contextlib.suppress(RuntimeError):  # no home
-        if (found := options.cache(None, False)) is not None:
-            return [found / "kernels", own]
+        home = os.environ.get("XDG_CACHE_HOME")
+        return [(Path(home) if home else Path.home() / ".cache") / "ilk" / "kernels", own]
     return [own]
 
 

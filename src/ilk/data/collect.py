@@ -348,7 +348,7 @@ class _Job:
             elif place is not None and self.store.facts(place)[2] is None:
                 row = self.distinct[name] = len(self.distinct)
                 by_shard.setdefault(place[0], []).append((row, place[1]))
-        features = room(len(self.distinct), self.work.width, self.work.dtype, self.store.folder)
+        features = room(len(self.distinct), self.work.width, self.work.dtype, self.store.writes)
         names, filled = list(self.distinct), 0
         for shard, pairs in by_shard.items():
             found = self.store.features(shard)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ilk import compute
+from ilk import compute, disk
 from ilk.data.arrays import ArrayImages
 from ilk.data.collect import Work, collect
 from ilk.data.direct import collect_directly
@@ -157,6 +157,8 @@ def _of_array(
         images = source.sized(None)
         return Packed(images if len(facts.rows) == len(source) else images.take(facts.rows), size, facts)
     sides = size if tuple(own) == size else (round(size[0] * margin), round(size[1] * margin))
+    if home is not None:
+        home = None if disk.unwritable(home) else home
     if home is not None:
         home.mkdir(parents=True, exist_ok=True)
     facts = collect_directly(

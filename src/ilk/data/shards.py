@@ -12,7 +12,10 @@ import contextlib
 import errno
 import hashlib
 import json
+import shutil
+import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +34,19 @@ from ilk.data.sources import THUMB
 from ilk.errors import DataError, IlkError
 from ilk.files import decode_sheet, encode_sheet
 
-__all__ = ["DECODE_VERSION", "SHARD", "UNSEEN", "Memo", "Place", "Shard", "Store", "Thumbs", "digest", "write_whole"]
+__all__ = [
+    "DECODE_VERSION",
+    "SHARD",
+    "UNSEEN",
+    "Memo",
+    "Place",
+    "Shard",
+    "Store",
+    "Thumbs",
+    "digest",
+    "not_kept",
+    "write_whole",
+]
 
 SHARD = 256
 """Images per shard, at most."""
@@ -78,7 +93,8 @@ class Store:
     Parameters
     ----------
     folder : Path
-        ``cache/features/<encoder key>``; made if need be.
+        ``cache/features/<encoder key>``; made if need be. Where it must not be written, what is new goes to a temporary
+        folder that lives as long as this object, and a note says so.
     n_features : int
         d.
     dtype : numpy dtype
@@ -90,12 +106,16 @@ class Store:
         self.n_features = n_features
         self.dtype = np.dtype(dtype)
         self.notes: list[str] = []
+        self.writes = folder
         self._index: dict[bytes, Place] = {}
         self._facts: dict[str, Facts] = {}
-        with _writing(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            disk.own_folder(folder.parent)
-            disk.own_folder(folder)
+        try:
+            with _writing(folder):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                disk.own_folder(folder.parent)
+                disk.own_folder(folder)
+        except DataError as error:
+            self._aside(error)
         for path in sorted(folder.glob("*.safetensors")):
             self._take(path)
 
@@ -128,14 +148,18 @@ class Store:
         }
         name = hashlib.blake2b(b"".join(shard.hashes), digest_size=16).hexdigest()
         metadata = {"facts": text, "decoder": _DECODER, "digest": _digest(tensors, text)}
-        path = self.folder / f"{name}.safetensors"
-        write_whole(path, save(tensors, metadata))
+        data = save(tensors, metadata)
+        try:
+            write_whole(self.writes / f"{name}.safetensors", data)
+        except DataError as error:
+            self._aside(error)
+            write_whole(self.writes / f"{name}.safetensors", data)
         self._enter(name, Facts(shard.hashes, shard.widths, shard.heights, shard.reasons))
 
     def features(self, name: str) -> npt.NDArray[Any] | None:
         """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
         try:
-            with disk.open_tensors(self.folder / f"{name}.safetensors") as file:
+            with disk.open_tensors(self._path(name)) as file:
                 tensors = {key: file.get_tensor(key) for key in ("features", "hashes", "sheet")}
                 metadata = file.metadata()
             features: npt.NDArray[Any] = tensors["features"]
@@ -143,15 +167,16 @@ class Store:
             shape = len(self._facts[name].hashes), self.n_features
             if sound and features.shape == shape and features.dtype == self.dtype:
                 return features
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-            pass
-        self._drop(self.folder / f"{name}.safetensors")
+            wrong: Exception | None = None
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            wrong = error
+        self._drop(self._path(name), wrong)
         return None
 
     def thumbs(self, name: str) -> Pixels | None:
         """Return uint8 (m, 48, 48, 3) of a shard, or None if that cannot be read."""
         try:
-            with disk.open_tensors(self.folder / f"{name}.safetensors") as file:
+            with disk.open_tensors(self._path(name)) as file:
                 return decode_sheet(file.get_tensor("sheet").tobytes(), len(self._facts[name].hashes))
         except (SafetensorError, OSError, KeyError, DataError):
             return None
@@ -170,8 +195,8 @@ class Store:
                 raise ValueError("no reasons")
             if d != self.n_features or not len(hashes) == len(widths) == len(heights) == len(reasons):
                 raise ValueError("another shape")
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError):
-            self._drop(path)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError) as error:
+            self._drop(path, error)
             return
         self._enter(path.stem, Facts(hashes, widths, heights, reasons), retry=metadata.get("decoder") != _DECODER)
 
@@ -181,13 +206,51 @@ class Store:
             if not (retry and facts.reasons[row] is not None):
                 self._index.setdefault(content, (name, row))
 
-    def _drop(self, path: Path) -> None:
-        self.notes.append(f"a damaged part of the cache was dropped and is made again ({path.name})")
+    def _drop(self, path: Path, error: Exception | None) -> None:
+        """Forget a shard. Its file is removed only where its content is wrong: what cannot be read now may be sound."""
+        why = None if error is None else _unread(path, error)
+        if why is None:
+            self.notes.append(f"a damaged part of the cache was dropped and is made again ({path.name})")
+        else:
+            self.notes.append(f"a part of the cache cannot be read ({path.name}: {why}): its images are encoded again")
         for content in self._facts.pop(path.stem, Facts([], [], [], [])).hashes:
             if self._index.get(content, ("", 0))[0] == path.stem:
                 del self._index[content]
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if why is None:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _path(self, name: str) -> Path:
+        beside = self.writes / f"{name}.safetensors"
+        return beside if beside.exists() else self.folder / f"{name}.safetensors"
+
+    def _aside(self, error: DataError) -> None:
+        """Write to a temporary folder from now on, if `error` says that we may not write; else raise it."""
+        if not disk.forbidden(error) or self.writes != self.folder:
+            raise error
+        self.notes.append(not_kept(self.folder.parent.parent, error))
+        home = Path(tempfile.mkdtemp(prefix="ilk-features-"))
+        weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
+        self.writes = home / self.folder.name
+
+
+def not_kept(cache: Path, error: BaseException) -> str:
+    """Return the note that `cache` must not be written, for the reason in `error`."""
+    while not isinstance(error, OSError):
+        error = error.__context__ or OSError("it is refused")
+    why = error.strerror or error
+    return f"the cache {cache} cannot be written ({why}): nothing new is kept for later runs; choose another with --cache"
+
+
+def _unread(path: Path, error: Exception) -> str | None:
+    """Say why a shard cannot be read at all, if that, and not its content, is what `error` comes from."""
+    if isinstance(error, OSError):
+        return None if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+    try:
+        disk.file_digest(path)
+    except OSError as again:
+        return None if isinstance(again, FileNotFoundError) else again.strerror or str(again)
+    return None
 
 
 def digest(*parts: Any) -> str:

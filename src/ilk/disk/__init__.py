@@ -19,7 +19,9 @@ from ilk.disk.text import formula_note, one_line, printable
 from ilk.disk.writing import (
     as_text,
     check_replaceable,
+    copied,
     create,
+    forbidden,
     is_special,
     is_stdout,
     is_temporary,
@@ -29,6 +31,7 @@ from ilk.disk.writing import (
     remove_temporaries,
     replacing,
     temporary_name,
+    unwritable,
     write_bytes,
 )
 
@@ -38,8 +41,10 @@ __all__ = [
     "as_text",
     "check_memory",
     "check_replaceable",
+    "copied",
     "create",
     "file_digest",
+    "forbidden",
     "formula_note",
     "is_special",
     "is_stdout",
@@ -59,6 +64,7 @@ __all__ = [
     "remove_temporaries",
     "replacing",
     "temporary_name",
+    "unwritable",
     "within",
     "write_bytes",
     "write_tensors",

@@ -16,7 +16,9 @@ from typing import BinaryIO, TextIO
 __all__ = [
     "as_text",
     "check_replaceable",
+    "copied",
     "create",
+    "forbidden",
     "is_special",
     "is_stdout",
     "is_temporary",
@@ -26,6 +28,7 @@ __all__ = [
     "remove_temporaries",
     "replacing",
     "temporary_name",
+    "unwritable",
     "write_bytes",
 ]
 
@@ -162,6 +165,50 @@ def _standard(path: Path) -> int | None:
         return None
 
 
+def copied(source: BinaryIO, path: Path) -> None:
+    """Write the rest of the file `source` as `path`, as `replacing` does; systems that can share the room on the disk do.
+
+    The copy is a file of its own: damage of one is not damage of the other, as it is with a hard link.
+    """
+    with replacing(path) as file:
+        try:
+            while os.copy_file_range(source.fileno(), file.fileno(), 1 << 30):
+                pass
+        except (AttributeError, OSError) as error:  # not on this system, or not between these two disks
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            source.seek(0)
+            file.seek(0)
+            shutil.copyfileobj(source, file, 1 << 20)
+
+
+def forbidden(error: BaseException | None) -> bool:
+    """Whether `error`, or what it was raised for, says that we may not write there: nothing that time or space cures.
+
+    >>> forbidden(PermissionError(errno.EACCES, "")), forbidden(OSError(errno.ENOSPC, "")), forbidden(None)
+    (True, False, False)
+    """
+    if isinstance(error, OSError):
+        return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+    return error is not None and forbidden(error.__cause__ or error.__context__)
+
+
+def unwritable(folder: Path) -> str | None:
+    """Say why `folder` can be neither written nor made, in the system's words; None where it seems it can."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    try:
+        mode = folder.stat().st_mode
+    except OSError as error:
+        return error.strerror or str(error)
+    if not stat.S_ISDIR(mode):
+        return os.strerror(errno.ENOTDIR)
+    if os.access(folder, os.W_OK | os.X_OK):
+        return None
+    read_only = hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY
+    return os.strerror(errno.EROFS if read_only else errno.EACCES)
+
+
 def own_folder(path: Path) -> Path:
     """Return the folder `path`, made where it is missing.
 
@@ -174,7 +221,7 @@ def own_folder(path: Path) -> Path:
         path.mkdir()
     if not stat.S_ISDIR(mode := path.lstat().st_mode):
         what = _KINDS.get(stat.S_IFMT(mode), "a file")
-        raise OSError(errno.ENOTDIR, f"is {what}, not a folder of its own: remove it", str(path))
+        raise OSError(errno.EEXIST, f"is {what}, not a folder of its own: remove it", str(path))
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -47,6 +46,11 @@ class Verdict:
     cosine: float
     note: str = ""
     weights: str = ""  # digest of model.bin
+    graph: str = ""  # and of model.xml
+
+    def digest(self) -> str:
+        """Return what stands beside the verdict, so that damage of it shows."""
+        return digest(asdict(self))
 
 
 def synthetic(n: int, height: int, width: int) -> Tensor:
@@ -115,14 +119,14 @@ def _remembered(folder: Path, precision: str) -> Verdict | None:
     """Return the kept verdict if its model is whole; a forced precision may be what "auto" came to."""
     for name in dict.fromkeys((precision, "auto")):
         try:
-            verdict = Verdict(**disk.read_json(folder / f"check-{name}.json", follow=True))
-            if precision not in ("auto", verdict.precision):
+            told = disk.read_json(folder / f"check-{name}.json", follow=True)
+            checksum = told.pop("digest")
+            verdict = Verdict(**told)
+            if checksum != verdict.digest() or precision not in ("auto", verdict.precision):
                 continue
-            if verdict.backend != "torch":
-                disk.opened(folder / "model.xml", follow=True).close()
-            if verdict.backend == "torch" or verdict.weights == _file_digest(folder / "model.bin"):
+            if verdict.backend == "torch" or (verdict.weights, verdict.graph) == _digests(folder):
                 return verdict
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
     return None
 
@@ -137,16 +141,16 @@ def _judged(
     workers: int,
 ) -> Verdict:
     """Convert, compare with torch in fp32, choose the precision, and put the model into its place in one move."""
-    graph = make()
-    pixels = probe()
-    truth = np.concatenate([_plain(graph, part) for part in torch.split(pixels, _BATCH_TORCH)])
     parent = folder.parent
     temporary = None
     try:
         parent.parent.mkdir(parents=True, exist_ok=True)
         disk.own_folder(parent)
         temporary = parent / disk.temporary_name()
-        temporary.mkdir()
+        temporary.mkdir()  # first of all: where it is forbidden, nothing was computed in vain
+        graph = make()
+        pixels = probe()
+        truth = np.concatenate([_plain(graph, part) for part in torch.split(pixels, _BATCH_TORCH)])
         verdict = Verdict("torch", "fp32" if precision == "auto" else precision, truth.shape[1], 1.0)
         try:
             runners.convert(graph, (_BATCH_OPENVINO, *size, 3), temporary / "model.xml")
@@ -156,8 +160,10 @@ def _judged(
         except Exception as error:  # the converter raises many kinds; torch does the work then, and the user is told
             short = " ".join(str(error).split())[:100]
             verdict = replace(verdict, note=f"OpenVINO cannot run this model ({short}); torch encodes it, slower")
-        verdict = replace(verdict, weights=_file_digest(temporary / "model.bin"))
-        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(asdict(verdict)).encode())
+        bytes_, graph_ = _digests(temporary)
+        verdict = replace(verdict, weights=bytes_, graph=graph_)
+        told = {**asdict(verdict), "digest": verdict.digest()}
+        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(told).encode())
         _move(temporary, folder)
     except OSError as error:
         raise DataError(
@@ -216,8 +222,7 @@ def _move(temporary: Path, folder: Path) -> None:
         temporary.replace(folder)
 
 
-def _file_digest(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def _digests(folder: Path) -> tuple[str, str]:
+    """Return the checksums of a converted model: its numbers and its graph; empty where there is none."""
+    weights, graph = (folder / name for name in ("model.bin", "model.xml"))
+    return (disk.file_digest(weights), disk.file_digest(graph)) if graph.is_file() else ("", "")

@@ -198,8 +198,8 @@ def _one(name: str, asked: _Asked, file: Path | None) -> FrozenEncoder:
         return replace(build_classic(asked.settings), notes=[weak])
     home = open_home(asked.cache)
     if name == "learned":
-        encoder = build_learned(file, asked.settings, asked.device, home.path / "weights")
-        return replace(encoder, home=home)
+        encoder = home.keeping(lambda folder: build_learned(file, asked.settings, asked.device, folder / "weights"))
+        return replace(encoder, home=home, notes=[*encoder.notes, *home.notes])
     return build_timm(
         name, file, asked.settings, asked.source, asked.device, asked.precision, cache=home, hub=asked.hub
     )
@@ -264,7 +264,7 @@ def rebuild(
         raise RunError(f"the weights of the run's encoder {name} are missing ({file}); run the command again")
     if name == "learned":
         home = open_home(cache)
-        learned = build_learned(file, None, place, home.path / "weights")
+        learned = home.keeping(lambda folder: build_learned(file, None, place, folder / "weights"))
         if learned.weights_hash != wanted:
             raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
         return replace(learned, why="as in the run", home=home)

@@ -9,20 +9,21 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from ilk import compute
+from ilk import compute, disk
 from ilk.data import ImageSource, square
+from ilk.data.shards import not_kept
 from ilk.data.sources import evenly
 from ilk.encoders import backend, bundled, pretrained, runners, weights
 from ilk.encoders.facts import remembered
 from ilk.encoders.frozen import DECODE_VERSION, Forward, FrozenEncoder, check_room, digest
 from ilk.encoders.padding import IMAGES, trained_padding
-from ilk.encoders.remembered import find, remember
-from ilk.errors import RunError
+from ilk.encoders.remembered import find, remember, sound
+from ilk.errors import DataError, RunError
 
 __all__ = ["Home", "build_timm", "open_home"]
 
@@ -30,14 +31,46 @@ _PROBE = 16
 _FEW = 2000  # images whose flattened maps hardly ever are too large: timm need not be asked for their size first
 _BATCH_CPU, _BATCH_GPU = 8, 64
 
+Kept = TypeVar("Kept")
+
 
 class Home:
-    """The cache, or a temporary folder that is removed when the encoder is."""
+    """The cache, or a temporary folder that is removed when the encoder is.
+
+    Attributes
+    ----------
+    path : Path
+        Where things are looked for, and kept.
+    temporary : bool
+    notes : list of str
+        Says so where the cache must not be written.
+    """
 
     def __init__(self, path: Path, temporary: bool) -> None:
         self.path, self.temporary = path, temporary
+        self.notes: list[str] = []
+        self._spare: Path | None = None
         if temporary:
             weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+
+    def keeping(self, keep: Callable[[Path], Kept]) -> Kept:
+        """Return what `keep` made below the folder that it is called with: the cache, or a temporary one.
+
+        Raises
+        ------
+        DataError
+            From `keep`, for any other reason than that the cache must not be written.
+        """
+        try:
+            return keep(self.path)
+        except DataError as error:
+            if self.temporary or not disk.forbidden(error):
+                raise
+            self.notes = [not_kept(self.path, error)]
+        if self._spare is None:
+            self._spare = Path(tempfile.mkdtemp(prefix="ilk-encoder-"))
+            weakref.finalize(self, shutil.rmtree, self._spare, ignore_errors=True)
+        return keep(self._spare)
 
 
 def open_home(cache: str | Path | None) -> Home:
@@ -62,7 +95,7 @@ def build_timm(
     kept = None if cache.temporary or wanted is not None else cache.path
     entry = find(kept, name) if file is None else None
     if entry is not None and kept is not None:
-        settings, file = {**entry.settings, **(settings or {})}, entry.file(kept)
+        settings, file = {**entry.settings, **(settings or {})}, sound(kept, entry)
     what = pretrained.recipe(name, settings, cache.path)
     if what.pool == "flatten" and source is not None and len(source) > _FEW:  # few are checked when they are encoded
         check_room(len(source), pretrained.flat_width(what), what.pool)  # before any weights are fetched or images read
@@ -95,12 +128,13 @@ def build_timm(
         backend=verdict.backend,
         precision=verdict.precision,
         weights_hash=content,
-        weights_file=weights.keep(state, content, cache.path / "weights"),
-        notes=[note for note in (verdict.note, noticed) if note],
+        weights_file=cache.keeping(lambda home: weights.keep(state, content, home / "weights")),
         home=cache,
     )
     if given is not None and kept is not None and entry is None:
-        remember(kept, name, whole, given, {key: value for key, value in what.settings.items() if key == "pad_type"})
+        pads = {key: value for key, value in what.settings.items() if key == "pad_type"}
+        cache.keeping(lambda home: remember(home, name, whole, given, pads))
+    encoder.notes = [note for note in (verdict.note, noticed, *cache.notes) if note]
     if entry is not None:
         encoder.why = f"{name}, with the weights remembered from {Path(entry.origin).name}"
     return encoder
@@ -139,15 +173,8 @@ def _runner(
     if place.type == "cpu" and not plain:
         key = digest(what.name, what.settings, what.crop_pct, content, DECODE_VERSION)
         probe: Callable[[], Tensor] = functools.partial(_probe, source, what)
-        forward, verdict = backend.on_cpu(
-            make,
-            probe,
-            cache.path,
-            key=key,
-            size=size,
-            precision=precision,
-            workers=compute.threads(),
-        )
+        convert = functools.partial(backend.on_cpu, make, probe, key=key, size=size, workers=compute.threads())
+        forward, verdict = cache.keeping(lambda home: convert(home, precision=precision))
     else:
         graph = make()
         half = precision == "bf16" or (precision == "auto" and place.type == "cuda")

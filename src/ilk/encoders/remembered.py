@@ -14,7 +14,7 @@ from ilk.encoders import weights
 from ilk.encoders.frozen import digest
 from ilk.errors import ArgumentError, DataError, nearest
 
-__all__ = ["Remembered", "find", "forget", "identify", "kept_files", "listed", "remember"]
+__all__ = ["Remembered", "find", "forget", "identify", "kept_files", "listed", "remember", "sound"]
 
 _FOLDER = "encoders"
 _MOST = 2**16  # bytes of one description
@@ -79,6 +79,30 @@ def listed(cache: Path | None) -> list[Remembered]:
 def find(cache: Path | None, name: str) -> Remembered | None:
     """Return the remembered weights of the timm model `name`, or None."""
     return next((entry for entry in listed(cache) if entry.name == name), None)
+
+
+def sound(cache: Path, entry: Remembered) -> Path:
+    """Return the file of `entry` in `cache`, its content checked: damage is mended from where the weights came from.
+
+    Raises
+    ------
+    DataError
+        It is damaged, and the weights are no longer where they came from.
+    """
+    from ilk.encoders import bundled
+
+    path = entry.file(cache)
+    for file in (path, Path(entry.origin)):
+        try:
+            state = bundled.renamed(weights.read(file))
+        except DataError:
+            continue
+        if weights.content(state) == entry.content:
+            return path if file == path else weights.keep(state, entry.content, path.parent)
+    raise DataError(
+        f"the weights remembered for {entry.name} are damaged ({path}), and {entry.origin} no longer holds them. "
+        f"Give them again: ilk encoders add FILE --as {entry.name}"
+    )
 
 
 def forget(cache: Path, name: str) -> Remembered:

@@ -199,9 +199,12 @@ def content(state: Mapping[str, Tensor]) -> str:
 
 
 def keep(state: Mapping[str, Tensor], name: str, folder: Path) -> Path:
-    """Write ``folder/<name>.safetensors`` unless it is there, all or nothing, and return it."""
+    """Write ``folder/<name>.safetensors`` unless it is there, all or nothing, and return it.
+
+    What is there is read: damaged weights are replaced. That takes as long as `content`.
+    """
     path = folder / f"{name}.safetensors"
-    if path.is_file():
+    if _sound(path, name):
         return path
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     try:
@@ -213,6 +216,14 @@ def keep(state: Mapping[str, Tensor], name: str, folder: Path) -> Path:
             f"cannot write {path}: {error.strerror or error}; free some space or choose another cache"
         ) from None
     return path
+
+
+def _sound(path: Path, name: str) -> bool:
+    """Whether `path` holds the tensors whose content is `name`."""
+    try:
+        return path.is_file() and content(read(path)) == name
+    except (DataError, OSError):
+        return False
 
 
 def _names(cfg: Any) -> tuple[str, ...]:

@@ -29,17 +29,18 @@ def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None 
     size = m * d * np.dtype(dtype).itemsize
     if size < _IN_MEMORY:
         return np.zeros((m, d), dtype)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        try:  # a hole in a mapped file that cannot be filled later would end the process without a word
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
             if hasattr(os, "posix_fallocate"):
+                # a hole in a mapped file that cannot be filled later would end the process without a word
                 os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            where = folder or tempfile.gettempdir()
-            raise DataError(
-                f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); "
-                f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
-            ) from None
-        return np.memmap(file, dtype, "w+", shape=(m, d))
+            return np.memmap(file, dtype, "w+", shape=(m, d))
+    except OSError as error:
+        where = folder or tempfile.gettempdir()
+        raise DataError(
+            f"{size / 1e9:.1f} GB do not fit into {where} ({error.strerror}); "
+            f"free some space, or {'choose another --cache' if folder else 'set TMPDIR to another disk'}"
+        ) from None
 
 
 def release(array: npt.NDArray[Any]) -> None:

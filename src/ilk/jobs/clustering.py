@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ilk import _record, methods, report, runs, scoring
+from ilk import _record, disk, methods, report, runs, scoring
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.files import Samples
 from ilk.jobs import asking, naming
@@ -171,7 +171,8 @@ def _model(method: str, options: Mapping[str, Any]) -> Any:
 
 def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, tell: OnEvent) -> None:
     """Fit `model`, from the checkpoint where there is one."""
-    if getattr(model, "cache", "none") is None:
+    notes: list[str] = []
+    if (cache := getattr(model, "cache", "none")) is None or (cache != "none" and _cannot_be_made(cache, notes)):
         model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
     resume = checkpoint.load()
     if resume is not None:
@@ -184,7 +185,18 @@ def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Check
     model.fit(images, on_epoch=hook, resume=resume)
     if getattr(model, "stopped_", False):
         raise Interrupted(f"{checkpoint.where()}; the same command goes on from there")
-    model.notes_ += checkpoint.notes
+    model.notes_ += [*notes, *checkpoint.notes]
+
+
+def _cannot_be_made(cache: str | Path, notes: list[str]) -> bool:
+    """Whether there is no cache, nor can there be one; then that is noted. One that is there can be read at least."""
+    folder = Path(cache).expanduser()
+    if folder.is_dir() or (why := disk.unwritable(folder)) is None:
+        return False
+    notes.append(
+        f"the cache {cache} cannot be made ({why}): nothing is kept for later runs; choose another with --cache DIR"
+    )
+    return True
 
 
 def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:
