@@ -296,14 +296,14 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     assert (found["n_unreadable"], found["threshold"]) == (1, 0.2)
     assert found["mean_known"] >= found["mean_confidence"] > 0.5  # of what could be read
     rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
-    assert list(rows[0]) == ["path", "cluster", "group", "confidence", "known", "second", "status", "reason"]
+    assert list(rows[0]) == ["path", "group", "name", "confidence", "known", "second", "status", "reason"]
     by_name = {row["path"]: row for row in rows}
-    assert by_name["broken.png"]["cluster"] == "-1"
+    assert by_name["broken.png"]["group"] == "-1"
     assert by_name["broken.png"]["status"] == "unreadable"
     assert by_name["broken.png"]["reason"]
-    assert by_name["twin.png"]["cluster"] == by_name["0_0000.png"]["cluster"]
+    assert by_name["twin.png"]["group"] == by_name["0_0000.png"]["group"]
     columns = pq.read_table(home / "table.parquet").to_pydict()
-    assert [str(c) for c in columns["cluster"]] == [row["cluster"] for row in rows]
+    assert [str(c) for c in columns["group"]] == [row["group"] for row in rows]
     assert not [path for path in home.iterdir() if path.name.startswith(".")]
 
 

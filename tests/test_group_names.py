@@ -64,7 +64,7 @@ def test_on_the_screen(ilk: Ilk, named: Path) -> None:
 def test_in_predictions_and_comparisons(ilk: Ilk, named: Path, finished: Path, photos: Path, home: Path) -> None:
     assert ilk("predict", named, photos, "-o", "placed.csv").code == 0
     with open(home / "placed.csv", newline="") as file:
-        found = {row["cluster"]: row["group"] for row in csv.DictReader(file)}
+        found = {row["group"]: row["name"] for row in csv.DictReader(file)}
     assert found == {"0": "group 0 (looks like sandal, clog)", "1": "sleeves", "2": "group 2"}
     out = ilk("compare", finished, named).out
     assert re.search(r"^group 0 +12 +group 0: sandal\? +12 ", out, re.M)
@@ -83,7 +83,7 @@ def test_in_exports(ilk: Ilk, named: Path, home: Path) -> None:
     assert found == {(0, "sandal, clog"), (1, "hat"), (2, None)}
     assert ilk("export", named, "atlas", "--as", "embedding-atlas").code == 0
     atlas = pq.read_table(home / "atlas" / "atlas.parquet").to_pydict()
-    assert set(atlas["group"]) == {"group 0 (looks like sandal, clog)", "sleeves", "group 2"}
+    assert set(atlas["name"]) == {"group 0 (looks like sandal, clog)", "sleeves", "group 2"}
 
 
 def test_a_name_given_later_renames_the_folder(ilk: Ilk, named: Path, home: Path) -> None:

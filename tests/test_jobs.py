@@ -150,7 +150,7 @@ def test_predict(home: Path, photos: Path, finished: Path) -> None:
     found = ilk.predict(run, photos, cache=home / "cache")
     assert found.cluster.tolist() == run.labels().tolist()
     assert found.names == run.images()["path"]
-    assert set(found.columns()) == {"path", "cluster", "group", "confidence", "known", "second", "status", "reason"}
+    assert set(found.columns()) == {"path", "group", "name", "confidence", "known", "second", "status", "reason"}
     new = write_images(home / "new", 9, seed=9)
     (new / "broken.png").write_bytes(b"nonsense")
     found = ilk.predict(finished, new)
@@ -175,7 +175,7 @@ def test_what_the_threshold_tests_is_what_is_shown(home: Path, finished: Path) -
         rows = found.columns()
         assert found.threshold == threshold
         assert rows["known"] == shown["known"]
-        assert [k >= found.threshold for k in rows["known"]] == [g != "none of these" for g in rows["group"]]
+        assert [k >= found.threshold for k in rows["known"]] == [g != "none of these" for g in rows["name"]]
     assert len(values) > 10  # the way out goes through many
     # half-way between two groups an image is known, and its group is not sure: the two numbers differ
     shares = [c / k for c, k in zip(between["confidence"], between["known"], strict=True) if k > 0.2]

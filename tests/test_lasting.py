@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int], 
     copy = shutil.copytree(run.path, tmp_path_factory.mktemp("elsewhere") / "copied")
     shutil.copytree(new, copy.parent / "new")
     shutil.rmtree(folder)
-    return copy, told.cluster.tolist(), told.columns()["group"]
+    return copy, told.cluster.tolist(), told.columns()["name"]
 
 
 def test_on_another_machine(trained: tuple[Path, list[int], list[str]], tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_on_another_machine(trained: tuple[Path, list[int], list[str]], tmp_path
     run, clusters, names = trained
     code = (
         "import json, sys, ilk; found = ilk.predict(*sys.argv[1:3]); "
-        "print(json.dumps([found.cluster.tolist(), found.columns()['group']]))"
+        "print(json.dumps([found.cluster.tolist(), found.columns()['name']]))"
     )
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", code, str(run), str(run.parent / "new")]
@@ -80,7 +80,7 @@ def test_names_given_by_hand_stay_with_their_groups(trained: tuple[Path, list[in
     (copy / "clusters.json").write_text(json.dumps(groups[::-1]), "utf-8")  # nor does their order in the file matter
     found = ilk.predict(copy, run.parent / "new")
     assert found.cluster.tolist() == clusters
-    assert found.columns()["group"] == [f"kind {c}" if c >= 0 else "none of these" for c in clusters]
+    assert found.columns()["name"] == [f"kind {c}" if c >= 0 else "none of these" for c in clusters]
 
 
 def test_the_threshold_of_one_prediction(ilk: Ilk, home: Path, finished: Path) -> None:

@@ -132,7 +132,7 @@ def test_one_image_is_shown_by_itself(ilk: Ilk, album: Path) -> None:
     said = ilk("predict", album / "run", path)
     assert said.code == 0
     found = package.predict(album / "run", album / "new")
-    group, confidence = found.columns()["group"][5], found.confidence[5]
+    group, confidence = found.columns()["name"][5], found.confidence[5]
     assert f"{group}, confidence {confidence:.2f}" in said.out
     table = said.out.splitlines()[said.out.splitlines().index("similarity  group    nearest images of the run") + 1 :]
     shown = [line.split() for line in table]
@@ -177,11 +177,11 @@ def test_json_has_an_object_for_every_image(ilk: Ilk, album: Path) -> None:
             "reason",
             "nearest",
         }
-        assert set(image["nearest"][0]) == {"path", "similarity", "cluster"}
+        assert set(image["nearest"][0]) == {"path", "similarity", "group"}
         likes = [one["similarity"] for one in image["nearest"]]
         assert likes == sorted(likes, reverse=True)
     bad = said["images"][3]
-    assert (bad["status"], bad["cluster"], bad["nearest"]) == ("unreadable", -1, [])
+    assert (bad["status"], bad["group"], bad["nearest"]) == ("unreadable", -1, [])
     assert "not an image" in bad["reason"]
 
 

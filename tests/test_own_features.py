@@ -159,17 +159,17 @@ def test_new_images_are_placed_by_their_features(ilk: Ilk, home: Path, photos: P
     for source in (("new", "--features", "new.npy"), ("new.npy",)):
         done(ilk("predict", "run", *source, "-o", "out.parquet"))
         found = pq.read_table("out.parquet").to_pydict()
-        assert all(labels[which == g][0] == group for g, group in zip(where, found["cluster"], strict=True))
-        assert found["cluster"] == voted(run, new).argmax(1).tolist()
+        assert all(labels[which == g][0] == group for g, group in zip(where, found["group"], strict=True))
+        assert found["group"] == voted(run, new).argmax(1).tolist()
         assert found["confidence"] == pytest.approx(
             TransferClustering.from_state(run.state()).predict_proba(new).max(1), abs=1e-4
         )
     assert found["path"][8] == "row 8"
     done(ilk("predict", "run", "f.npy", "-o", "out.parquet"))  # an exact match takes the group of its own
-    assert pq.read_table("out.parquet")["cluster"].to_pylist() == labels.tolist()
+    assert pq.read_table("out.parquet")["group"].to_pylist() == labels.tolist()
     np.save("one.npy", rows[5:6])
     told = done(ilk("predict", "run", "one.npy", "--json")).json["images"]
-    assert (told[0]["path"], told[0]["cluster"]) == ("row 0", labels[5])
+    assert (told[0]["path"], told[0]["group"]) == ("row 0", labels[5])
     assert told[0]["nearest"][0]["path"] == run.images()["path"][5]
     refused(ilk("predict", "run", "new"), "features of your own", "--features FILE")
     refused(ilk("predict", "run", "new", "--features", "f.npy"), "36 rows", "9 images")

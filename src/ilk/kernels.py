@@ -7,20 +7,35 @@ may not be.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import os
 import platform
+import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ilk import disk
 from ilk.errors import ArgumentError
 
-__all__ = ["attach", "first_private", "keep", "private_folder", "refusal"]
+__all__ = [
+    "attach",
+    "first_private",
+    "keep",
+    "numba_can_import",
+    "own_temporary",
+    "private_folder",
+    "private_or_new",
+    "refusal",
+    "settle",
+]
 
 KERNELS = (
     ("umap_", "smooth_knn_dist"),
@@ -32,6 +47,8 @@ KERNELS = (
 _SOURCES = ("umap_.py", "layouts.py", "utils.py")  # of the kernels and of what is compiled into them
 _PACKAGES = ("umap-learn", "numba", "llvmlite", "numpy")
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+_COMPILED = ("umap", "pynndescent")  # packages for which numba keeps files at their import
 
 _kept: list[Path] = []  # the first that will do
 _attached: list[bool] = []  # done, in this process
@@ -84,6 +101,43 @@ def first_private(folders: Sequence[Path]) -> Path:
         except ArgumentError as error:
             wrong.append(error)
     raise wrong[0]
+
+
+def private_or_new(folders: Sequence[Path]) -> Path:
+    """Return the first of `folders` that will do, else a new one for this process alone."""
+    try:
+        return first_private(folders)
+    except ArgumentError:
+        folder = tempfile.mkdtemp(prefix="ilk-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+
+def own_temporary() -> Path:
+    """Return a folder below the system's temporary one that is meant for this user."""
+    user = os.geteuid() if hasattr(os, "geteuid") else os.environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir()) / f"ilk-{user}" / "kernels"
+
+
+def numba_can_import() -> bool:
+    """Whether numba can keep the files that it makes at the import of umap-learn where it wants to: beside the code.
+
+    Otherwise it looks for a home, and where that cannot be written either, umap-learn does not load at all.
+    """
+    specs = [find_spec(name) for name in _COMPILED]
+    places = [Path(spec.origin).parent / "__pycache__" for spec in specs if spec is not None and spec.origin]
+    return all(disk.unwritable(place) is None for place in places)
+
+
+def settle() -> None:
+    """Give numba a place for its files where its own ones cannot be written, before umap-learn is imported.
+
+    Does nothing where ``NUMBA_CACHE_DIR`` names one, which the command line sees to.
+    """
+    import numba
+
+    if not numba.config.CACHE_DIR and not numba_can_import():
+        numba.config.CACHE_DIR = str(private_or_new([*_kept, own_temporary()]))
 
 
 def refusal(folder: Path) -> str | None:

@@ -233,6 +233,7 @@ def _umap() -> Any:
     try:
         with _import_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            kernels.settle()
             import umap
 
             kernels.attach(umap)

@@ -93,7 +93,7 @@ class Coordinates:
         sums = torch.zeros(k, x.shape[1], dtype=torch.float64, device=x.device)
         for start in range(0, len(x), 1 << 16):  # float32 inside a block, float64 between blocks
             sums += group_sums(x[start : start + (1 << 16)], labels[start : start + (1 << 16)], k)
-        return (sums / torch.bincount(labels, minlength=k)[:, None]).to(x.dtype)
+        return (sums / torch.bincount(labels, minlength=k).clamp_min(1)[:, None]).to(x.dtype)
 
     def _fit(self, labels: Tensor, k: int) -> Fit:
         offset = self.x - self._means(self.x, labels, k)[labels]

@@ -21,7 +21,7 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
     n = len(found.names)
     rows = found.rows() if screen.as_json or n <= _SINGLY else []
     seen = [status != "unreadable" for status in found.status]
-    read = [name for name, ok in zip(found.columns()["group"], seen, strict=True) if ok]
+    read = [name for name, ok in zip(found.columns()["name"], seen, strict=True) if ok]
     for name in read:
         sizes[name] += 1
     confidence, known = (float(values[seen].mean()) if read else None for values in (found.confidence, found.known))
@@ -69,7 +69,7 @@ def _one(screen: Screen, row: dict[str, Any], found: Prediction) -> None:
         return
     second = f"; next best: {names[row['second']]}" if row["second"] in names else ""
     known = f", known {row['known']:.2g}" if found.threshold else ""
-    screen.line(f"group    {row['group']}, confidence {row['confidence']:.2f}{known}{second}")
+    screen.line(f"group    {row['name']}, confidence {row['confidence']:.2f}{known}{second}")
     if near := row.get("nearest"):
-        shown = [(f"{one['similarity']:.2f}", names.get(one["cluster"], "none"), one["path"]) for one in near]
+        shown = [(f"{one['similarity']:.2f}", names.get(one["group"], "none"), one["path"]) for one in near]
         screen.table(("similarity", "group", "nearest images of the run"), shown, right="similarity")

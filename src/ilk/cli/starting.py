@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import os
-import shutil
-import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
-from ilk import kernels
-from ilk.cli import options
-from ilk.errors import ArgumentError
+from ilk import disk, kernels
 
 __all__ = ["compiled", "prepare"]
-
-_COMPILED = ("umap", "pynndescent")  # packages for which numba keeps files at their import
 
 
 def prepare(whole_process: bool) -> None:
@@ -50,8 +42,7 @@ def compiled() -> list[Path]:
 
     Never below ``--cache DIR``: that may come from somebody else, and what is compiled is run.
     """
-    user = os.geteuid() if hasattr(os, "geteuid") else os.environ.get("USERNAME", "user")
-    own = Path(tempfile.gettempdir()) / f"ilk-{user}" / "kernels"
+    own = kernels.own_temporary()
     with contextlib.suppress(RuntimeError):  # no home
         home = os.environ.get("XDG_CACHE_HOME")
         return [(Path(home) if home else Path.home() / ".cache") / "ilk" / "kernels", own]
@@ -63,15 +54,10 @@ def _places() -> None:
 
     numba would not import umap-learn at all, matplotlib would look through all fonts in every process.
     """
-    if "NUMBA_CACHE_DIR" not in os.environ and not all(_writable(folder / "__pycache__") for folder in _packages()):
-        os.environ["NUMBA_CACHE_DIR"] = str(_private())
-    if "MPLCONFIGDIR" not in os.environ and not all(map(_writable, _homes())):
-        os.environ["MPLCONFIGDIR"] = str(_private() / "matplotlib")
-
-
-def _packages() -> list[Path]:
-    specs = [find_spec(name) for name in _COMPILED]
-    return [Path(spec.origin).parent for spec in specs if spec is not None and spec.origin]
+    if "NUMBA_CACHE_DIR" not in os.environ and not kernels.numba_can_import():
+        os.environ["NUMBA_CACHE_DIR"] = str(kernels.private_or_new(compiled()))
+    if "MPLCONFIGDIR" not in os.environ and any(home is None or disk.unwritable(home) for home in _homes()):
+        os.environ["MPLCONFIGDIR"] = str(kernels.private_or_new(compiled()) / "matplotlib")
 
 
 def _homes() -> list[Path | None]:
@@ -82,21 +68,3 @@ def _homes() -> list[Path | None]:
         return [None]
     pairs = (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache"))
     return [Path(os.environ.get(variable) or home / name) / "matplotlib" for variable, name in pairs]
-
-
-def _writable(path: Path | None) -> bool:
-    """Whether `path` can be written, or made where it is missing."""
-    if path is None:
-        return False
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
-
-
-def _private() -> Path:
-    try:
-        return kernels.first_private(compiled())
-    except ArgumentError:  # then for this process alone
-        folder = tempfile.mkdtemp(prefix="ilk-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)

@@ -239,7 +239,9 @@ def not_kept(cache: Path, error: BaseException) -> str:
     while not isinstance(error, OSError):
         error = error.__context__ or OSError("it is refused")
     why = error.strerror or error
-    return f"the cache {cache} cannot be written ({why}): nothing new is kept for later runs; choose another with --cache"
+    return (
+        f"the cache {cache} cannot be written ({why}): nothing new is kept for later runs; choose another with --cache"
+    )
 
 
 def _unread(path: Path, error: Exception) -> str | None:

@@ -166,7 +166,7 @@ def _standard(path: Path) -> int | None:
 
 
 def copied(source: BinaryIO, path: Path) -> None:
-    """Write the rest of the file `source` as `path`, as `replacing` does; systems that can share the room on the disk do.
+    """Write the whole file `source` as `path`, as `replacing` does; systems that can share the room on the disk do.
 
     The copy is a file of its own: damage of one is not damage of the other, as it is with a hard link.
     """

@@ -83,7 +83,8 @@ def _columns(rows: Rows, block: npt.NDArray[np.int64], points: npt.NDArray[np.fl
     return {
         "x": points[:, 0],
         "y": points[:, 1],
-        "group": [shown[i] for i in rows.group[block].tolist()],
+        "group": rows.group[block],
+        "name": [shown[i] for i in rows.group[block].tolist()],
         "confidence": pa.array(rows.confidence[block], from_pandas=True),
         "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
         "second": pa.array(seconds, pa.string()),

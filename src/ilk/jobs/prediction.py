@@ -45,7 +45,7 @@ class Prediction:
         Fine cluster, -1 = unreadable; None where the method has one level only.
     nearest : list or None
         For every image the images of the run most like it, the most alike first: dicts of path, similarity (cosine of
-        the features, at most 1) and cluster. Empty where the image is unreadable; None where it was not asked for.
+        the features, at most 1) and group. Empty where the image is unreadable; None where it was not asked for.
     """
 
     names: list[str]
@@ -68,12 +68,15 @@ class Prediction:
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return path, cluster, group, confidence, known, second, status, reason as lists; fine where there is it."""
+        """Return path, group, name, confidence, known, second, status, reason as lists; fine where there is it.
+
+        As in the tables of an export, ``group`` is the number of the group, ``name`` its name.
+        """
         fine = {} if self.fine is None else {"fine": self.fine.tolist()}
         return {
             "path": self.names,
-            "cluster": self.cluster.tolist(),
-            "group": [self.group_names.get(int(c), "none of these") for c in self.cluster],
+            "group": self.cluster.tolist(),
+            "name": [self.group_names.get(int(c), "none of these") for c in self.cluster],
             "confidence": [round(float(c), 4) for c in self.confidence],
             "known": self.known.tolist(),
             "second": self.second.tolist(),
@@ -201,7 +204,7 @@ def _nearest(run: runs.Run, model: Any, encoded: Any, count: int) -> list[list[d
     names, labels = run.images()["path"], run.labels()
     return [
         [
-            {"path": names[row], "similarity": round(like, 4), "cluster": int(labels[row])}
+            {"path": names[row], "similarity": round(like, 4), "group": int(labels[row])}
             for row, like in zip(mine, likes, strict=True)
             if row >= 0
         ]
