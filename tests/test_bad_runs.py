@@ -98,7 +98,7 @@ def test_another_file_in_the_place_of_the_encoders_weights(
 def test_a_run_is_never_replaced_unasked(ilk: Ilk, home: Path, photos: Path, finished_copy: Path) -> None:
     other = write_images(home / "other", 8, seed=3)
     before = tree(home)
-    refused(ilk("cluster", photos, "-o", "run", "-k", "2", *SMALL), "other settings", "n_clusters was 3, not 2")
+    refused(ilk("cluster", photos, "-o", "run", "-k", "2", *SMALL), "other settings", "-k was 3, not 2")
     refused(ilk("cluster", other, "-o", "run", "-k", "3", *SMALL), "other images", str(photos), "--overwrite")
     refused(ilk("cluster", other, "-o", "run", "-k", "9", *SMALL, "--overwrite"), "8 images are too few")
     refused(ilk("cluster", "run"), "is a run that ilk wrote")

@@ -91,7 +91,7 @@ SETTINGS: list[tuple[list[str], list[str]]] = [
     (["--set", "image_size=0"], ["image_size"]),
     (["--set", "image_size=big"], ["image_size"]),
     (["--set", "resize=squash"], ["resize"]),
-    (["--seed", "-1"], ["random_state=-1"]),
+    (["--seed", "-1"], ["--seed -1"]),
     (["--device", "cuda"], ["device='cuda'"]),
     (["--weights", "nowhere.safetensors"], ["weights"]),
     (["--cache", "a", "--no-cache"], ["--cache and --no-cache"]),

@@ -202,7 +202,7 @@ def test_names_and_numbers(ilk: Ilk, album: Path, home: Path) -> None:
     for n, count in (("0", 0), ("1", 1), ("1000", 60)):
         said = ilk("predict", album / "run", "[red]a b.png", "--nearest", n, "--json").json
         assert len(said["images"][0].get("nearest", [])) == count
-    refused(ilk("predict", album / "run", "[red]a b.png", "--nearest", "-1"), "nearest=-1")
+    refused(ilk("predict", album / "run", "[red]a b.png", "--nearest", "-1"), "--nearest -1")
     many = ilk("predict", album / "run", album / "new")
     assert "nearest" not in many.out  # more than a few: how many are in each group
     assert "add -o FILE.csv" in many.out

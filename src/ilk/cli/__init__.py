@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -13,6 +15,14 @@ from typing import Any
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+_MEMORY = re.compile(
+    "failed to map segment|[Cc]annot allocate memory|can't allocate memory|can't start new thread|[Oo]ut of memory"
+)
+_ADVICE = {
+    errno.ENOSPC: "Free some space; nothing that was finished is lost.",
+    errno.EDQUOT: "Free some space; nothing that was finished is lost.",
+    errno.EMFILE: "Allow more open files (ulimit -n 1024), and give the command again.",
+}
 _ENDED = 128 + signal.SIGTERM
 
 
@@ -86,7 +96,7 @@ def _interrupted(arguments: list[str], code: int = _INTERRUPTED) -> int:
 
 def _explain(error: Exception) -> int:
     """Print one line for `error` and return the exit code it stands for."""
-    from ilk.cli.words import printable
+    from ilk.cli.words import as_options, printable
     from ilk.errors import IlkError, Interrupted
 
     name = type(error).__name__
@@ -96,20 +106,53 @@ def _explain(error: Exception) -> int:
             error.format_message = lambda: told
             error.show()
         return int(error.exit_code)
-    if isinstance(error, IlkError):
-        _say(f"ilk: {printable(str(error))}")
+    if short := _scarce(error):
+        _say(f"ilk: {short}")
+    elif isinstance(error, IlkError):
+        _say(f"ilk: {printable(as_options(str(error)))}")
         return _INTERRUPTED if isinstance(error, Interrupted) else 1
-    if isinstance(error, MemoryError):
-        _say("ilk: out of memory. Close other programs, or group fewer images at once.")
     elif isinstance(error, RuntimeError) and "home directory" in str(error):
         _say("ilk: there is no home folder that ~ could stand for. Give the whole path, or set HOME.")
     elif isinstance(error, OSError):
-        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
-        _say(f"ilk: {printable(f'{error.strerror or error}{where}')}. Nothing that was finished is lost.")
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        advice = _ADVICE.get(error.errno or 0, "Nothing that was finished is lost.")
+        _say(f"ilk: {printable(f'{where}{error.strerror or error}')}. {advice}")
     else:
         told = printable(f"{name}: {error}")
         _say(f"ilk: unexpected {told}. Please report it with the output of the same command and --debug.")
     return 1
+
+
+def _scarce(error: BaseException | None) -> str | None:
+    """Say what the machine, or a limit of the shell, has too little of, where `error` comes from that."""
+    from ilk.errors import IlkError, MissingDependency
+
+    if isinstance(error, IlkError):  # has words of its own, but for libraries that do not load
+        error = error.__context__ if isinstance(error, MissingDependency) else None
+    if error is None:
+        return None
+    said = f"{error}" if isinstance(error, ImportError | RuntimeError | OSError) else ""
+    if getattr(error, "errno", None) == errno.EMFILE or re.search(r"Too many open files|file: Error 24\b", said):
+        return f"too many open files for the limit of this shell. {_ADVICE[errno.EMFILE]}"
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _MEMORY.search(said):
+        limit = _address_space()
+        if limit is None:
+            return "out of memory. Close other programs, or group fewer images at once."
+        return (
+            f"out of memory: this shell allows {limit / 2**30:.1f} GiB of address space (ulimit -v), and the libraries "
+            "that ilk loads take some 5. Allow more, best ulimit -v unlimited."
+        )
+    return _scarce(error.__context__)
+
+
+def _address_space() -> int | None:
+    """Return the limit of this process's address space in bytes; None where there is none."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ilk.cli.words import shortened
 from ilk.report.words import apart, calibrated, meaning
 from ilk.runs import guessed, plain_name
 
@@ -48,7 +49,7 @@ def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names
         f"{100 * group['size'] / total:.1f} %",
         *("" if value is None else f"{value:.2f}" for value in (silhouette, confidence)),
         apart(header, silhouette, confidence),
-        central if len(central) < 60 else ".." + central[-58:],
+        shortened(central, 60),
     ]
 
 

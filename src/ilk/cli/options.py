@@ -114,11 +114,17 @@ def cache(given: Path | None, none: bool) -> Path | None:
         return None
     if given is not None:
         return given.expanduser()
+    if (home := default_cache()) is None:
+        print(NO_HOME, file=sys.stderr)
+    return home
+
+
+def default_cache() -> Path | None:
+    """Return ``$XDG_CACHE_HOME/ilk``, or that in the home; None where there is none."""
     home = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(home) if home else Path.home() / ".cache") / "ilk"
     except RuntimeError:  # no $HOME, and a user whom the system does not know
-        print(NO_HOME, file=sys.stderr)
         return None
 
 
@@ -126,7 +132,7 @@ def cache_state(clear: bool) -> dict[str, Any]:
     """Return path, bytes (in all, and by kind) and whether the default cache was just emptied."""
     from ilk import encoders
 
-    folder = cache(None, False)
+    folder = default_cache()
     if folder is None:
         raise ArgumentError("there is no home folder, and so no cache. Set XDG_CACHE_HOME to a folder to have one.")
     before = encoders.cache_size(folder)

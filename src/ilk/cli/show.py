@@ -21,7 +21,7 @@ from ilk.cli.grouptable import RIGHT, group_table, notes
 from ilk.cli.ktable import k_table
 from ilk.cli.pace import Pace, speed
 from ilk.cli.training import Training
-from ilk.cli.words import printable
+from ilk.cli.words import as_options, printable, shortened
 
 if TYPE_CHECKING:
     from ilk.runs import Run
@@ -75,7 +75,7 @@ class Screen:
         """Print something to know, once."""
         if text not in self._noted:
             self._noted.add(text)
-            self.console.print(Text.assemble(("note     ", "bold yellow"), printable(text)))
+            self.console.print(Text.assemble(("note     ", "bold yellow"), printable(as_options(text))))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], right: str | Sequence[str] = "") -> None:
         """Print columns of the width they need; those whose header is (a word) in `right` end at the right."""
@@ -191,7 +191,7 @@ class Screen:
         rows = []
         for group in event["groups"][:20]:
             share = f"{100 * group['size'] / event['n']:.0f} %"
-            rows.append((f"group {group['id']}", share, ", ".join(map(_tail, group["examples"]))))
+            rows.append((f"group {group['id']}", share, ", ".join(shortened(name, 40) for name in group["examples"])))
         self.table(("group", "share", "most typical images"), rows, right="share")
         if len(event["groups"]) > 20:
             self.line(f"and {len(event['groups']) - 20} more")
@@ -316,11 +316,6 @@ class Screen:
         what = ", ".join(f"{kind} {size / 1e6:,.1f}" for kind, size in state["kinds"].items() if size)
         size = f"{state['bytes'] / 1e6:,.1f} MB" + (f" ({what})" if what else "")
         self.line(f"cache    {state['path']}: {size + ' freed' if state['cleared'] else size}")
-
-
-def _tail(name: str) -> str:
-    """Return the end of a long name, which is what tells names apart."""
-    return name if len(name) <= 28 else ".." + name[-26:]
 
 
 def _count(n: int, what: str) -> str:

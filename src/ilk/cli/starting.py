@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 from pathlib import Path
 
 from ilk import disk, kernels
+from ilk.cli import options
 
 __all__ = ["compiled", "prepare"]
 
@@ -43,10 +43,7 @@ def compiled() -> list[Path]:
     Never below ``--cache DIR``: that may come from somebody else, and what is compiled is run.
     """
     own = kernels.own_temporary()
-    with contextlib.suppress(RuntimeError):  # no home
-        home = os.environ.get("XDG_CACHE_HOME")
-        return [(Path(home) if home else Path.home() / ".cache") / "ilk" / "kernels", own]
-    return [own]
+    return [own] if (home := options.default_cache()) is None else [home / "kernels", own]
 
 
 def _places() -> None:

@@ -70,6 +70,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     done = False
     try:
         with _named(path):
+            if not path.parent.exists():
+                raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent} for it; make that first")
             file = create(temporary)
         with file:
             yield file

@@ -129,7 +129,7 @@ def _kind_by_magic(data: bytes) -> str | None:
     """Format of a file that a decoder recognised by its start and then refused with an error of its own."""
     for name in Image.ID:
         accept = Image.OPEN[name][1]
-        if name not in _NEVER and accept and accept(data[:16]) is True:
+        if name not in _NEVER and accept and accept(data[:16].ljust(16, b"\0")) is True:
             return name
     return None
 

@@ -172,5 +172,6 @@ def check_count(n: int, k: Any) -> None:
         )
     if n < least:
         raise NotEnoughImages(
-            f"{n} images are too few for {least} groups. Ask for fewer groups (-k) or give more images."
+            f"{n} images are too few for {least} groups. "
+            + ("Ask for fewer groups (-k) or give more images." if least > 2 and n > 1 else "Give more images.")
         )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ilk.data import Encoded
-from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
+from ilk.errors import ArgumentError, DataError, Diverged, NotEnoughImages, nearest
 
 __all__ = [
     "AUTO",
     "choice",
     "distinct_images",
+    "distinguished",
     "flag",
     "number",
     "pair",
@@ -107,5 +109,35 @@ def distinct_images(facts: Encoded, distinct: int, k: int, *, alike: bool = Fals
         first = next((reason for reason in facts.reasons if reason), "no reason given")
         raise DataError(f"none of the {n} files could be read as an image (the first: {first}).")
     if distinct < k:
-        seen = "all images look the same" if alike and distinct == 1 and n > 1 else f"{distinct} distinct image(s)"
-        raise NotEnoughImages(f"{seen}: too few for {k} groups. Ask for fewer groups or give more images.")
+        advice = "Ask for fewer groups (-k) or give more images." if k > 2 else "Give more images."
+        raise NotEnoughImages(f"{_seen(facts, distinct, alike)}: too few for {k} groups. {advice}")
+
+
+def _seen(facts: Encoded, distinct: int, alike: bool) -> str:
+    """Return what there is instead of enough images, in words."""
+    n, readable = len(facts.status), sum(status != "unreadable" for status in facts.status)
+    if readable < n:
+        first = next((reason for reason in facts.reasons if reason), "no reason given")
+        lost = f"only {readable} of {n} files could be read as an image (the first that could not: {first})"
+        return lost if distinct == readable else f"{lost}, and {distinct} of them differ"
+    if distinct == 1 and n > 1:
+        return f"all {n} images look the same" if alike and len(facts.rows) > 1 else f"all {n} images are the same one"
+    return "only 1 image" if n == 1 else f"only {distinct} of {n} images differ"
+
+
+@contextlib.contextmanager
+def distinguished(k: int) -> Iterator[None]:
+    """Turn "too few distinct rows", or "no numbers", into what it means of features that a training has made.
+
+    Raises
+    ------
+    Diverged
+        The images themselves were enough for `k` groups before the training.
+    """
+    try:
+        yield
+    except (NotEnoughImages, DataError):
+        raise Diverged(
+            f"the trained network no longer tells the images apart: it gives too few different answers for {k} groups. "
+            "Try a lower learning rate, other settings (ilk methods NAME shows them) or another seed (--seed)."
+        ) from None

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
+from ilk.methods._checks import distinguished
 from ilk.vectors import kmeans
 
 __all__ = ["group_centers", "memberships"]
@@ -23,7 +24,8 @@ def group_centers(x: npt.NDArray[Any], k: int, n_init: int, seed: int) -> Floats
     """Return the centres (k, d) that K-means finds, numbered from the largest group to the smallest."""
     small = x.size * 4 <= _IN_MEMORY  # half-precision rows would be converted in every iteration
     rows = torch.from_numpy(np.array(x, np.float32) if small or not x.flags.writeable else x)
-    found = kmeans(rows, k, n_init=n_init, generator=compute.generator(seed))
+    with distinguished(k):
+        found = kmeans(rows, k, n_init=n_init, generator=compute.generator(seed))
     order = torch.argsort(-torch.bincount(found.labels, minlength=k), stable=True)
     return np.ascontiguousarray(found.centers[order].float().cpu().numpy())
 

@@ -191,7 +191,9 @@ class Trained(ImageClusterer):
         with tell.stage("cluster"):
             features = codes_of(self.network_, pool, self.half_)
             self.encoded_ = packed.encoded(features)
-            self._keep(self._group(self.encoded_.features, learner, table), pool)
+            with _checks.distinguished(int(self.n_clusters)):
+                groups = self._group(self.encoded_.features, learner, table)
+            self._keep(groups, pool)
         return self
 
     def _half(self, pool: Pixels, table: Mapping[str, Any], resume: Mapping[str, Any] | None) -> bool:
