@@ -48,7 +48,8 @@ def test_without_a_home(ilk: Ilk, homeless: Path, photos: Path) -> None:
     refused(ilk("info", "--cache"), "no home folder", "XDG_CACHE_HOME")
 
 
-def test_a_tilde_without_a_home(ilk: Ilk, homeless: Path) -> None:
+def test_a_tilde_without_a_home(ilk: Ilk, homeless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "expanduser", lambda _: Path.home())
     refused(ilk("info", "~/run"), "no home folder", "whole path")
 
 
@@ -257,7 +258,7 @@ def test_a_damaged_cache_heals(warm: Path, vit_weights: Path, where: str, damage
     assert (found.key, found.n_features) == (sound.key, sound.n_features)
     np.testing.assert_array_equal(found(pixels), sound(pixels))
     for path, data in before.items():
-        if path.name != "model.xml":  # has the time in it
+        if path.suffix in (".safetensors", ".bin"):  # the graph has a time in it, the verdict its checksum
             assert path.read_bytes() == data, path
 
 

@@ -45,7 +45,7 @@ def test_few_of_the_files_can_be_read(ilk: Ilk, home: Path, photos: Path) -> Non
     for i in range(5):
         (home / "mixed" / f"b{i}.png").write_bytes(BROKEN + bytes([i]))
     said = ilk("cluster", "mixed", "-k", "2", *SMALL, "-o", "run")
-    refused(said, "only 1 of 6 files could be read", "broken PNG", "Give more images.")
+    refused(said, "only 1 of 6 files could be read", "truncated PNG", "Give more images.")
     assert "look the same" not in said.err
     assert "fewer groups" not in said.err
     shutil.copy(photos / "0_0000.png", home / "mixed" / "c.png")

@@ -47,7 +47,7 @@ def shortened(name: str, width: int) -> str:
     >>> shortened("a/b.jpg", 40), shortened("2019/holiday in greece/monday/IMG_2034.jpg", 28)
     ('a/b.jpg', '.../monday/IMG_2034.jpg')
     >>> shortened("x" * 30 + "-of-a-very-long-name-0034.jpg", 28)
-    'xxxxxxxxxxxxx..me-0034.jpg'
+    'xxxxxxxxxxxxx..name-0034.jpg'
     """
     if len(name) <= width:
         return name

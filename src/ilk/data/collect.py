@@ -299,8 +299,8 @@ class _Job:
             self._flush()
 
     def _show_first(self, last: bool = False) -> None:
-        """Hand over the rows that were to come first, once: there, and an image was encoded; or at last."""
-        if self.first is None or self.awaited or not (self.n_encoded or last):
+        """Hand over the rows that were to come first, once: there, and as many as half of them encoded; or at last."""
+        if self.first is None or self.awaited or not (2 * self.n_encoded >= len(self.first.rows) or last):
             return
         first, self.first = self.first, None
         rows: list[int] = []

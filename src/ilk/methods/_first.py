@@ -24,6 +24,7 @@ UNDECIDED = 12
 """First groups where their number is still to be chosen: a first look had better be too fine than too coarse."""
 
 _FEWEST = 20
+_WORTH = 50  # images left to encode below which nobody waits long enough to look at first groups
 _PER_GROUP = 10
 _EXAMPLES = 3
 _SHOWN = 12
@@ -45,8 +46,8 @@ class FirstGroups:
     seed : int
     tell : callable
         Gets one record: stage "first", the groups with their ids, sizes and most typical images, ``left``, how many
-        images are still to be encoded (0: nobody need see these groups), and for a picture ``thumbs``, a list with up
-        to 12 thumbnails uint8 (b, 48, 48, 3) of each group, the most typical first.
+        images are still to be encoded (0: few or none, nobody need see these groups), and for a picture ``thumbs``, a
+        list with up to 12 thumbnails uint8 (b, 48, 48, 3) of each group, the most typical first.
     names : callable
         Names of rows of the source.
     then : callable
@@ -117,7 +118,8 @@ class FirstGroups:
         groups = [self._group(g, rows, mine) for g, mine in enumerate(members)]
         shown = [thumbs(rows[mine[:_SHOWN]]) for mine in members]
         given = self._n_clusters != "auto"
-        told = {"n": m, "k_given": given, "left": self._left, "groups": groups, "thumbs": shown}
+        left = self._left if self._left >= _WORTH else 0
+        told = {"n": m, "k_given": given, "left": left, "groups": groups, "thumbs": shown}
         self._tell({"stage": "first", **told})
 
     def _group(self, group: int, rows: Ints, mine: Ints) -> dict[str, Any]:
