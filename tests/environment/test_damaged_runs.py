@@ -145,11 +145,8 @@ def answered(said: Said, what: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("seed", range(3))
-def test_damaged_files(
-    ilk: Ilk, home: Path, photos: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, file: str, seed: int
-) -> None:
-    monkeypatch.setattr("ilk.report.page.plots_of", lambda *_: [], raising=False)
+@pytest.mark.parametrize("seed", range(2))
+def test_damaged_files(ilk: Ilk, home: Path, photos: Path, finished: Path, file: str, seed: int) -> None:
     rng = random.Random(f"{file} {seed}")
     few = shutil.copytree(photos, home / "few", ignore=lambda _, names: [n for n in names if not n.endswith("0.png")])
     commands: dict[str, tuple[Any, ...]] = {
@@ -161,13 +158,13 @@ def test_damaged_files(
         "predict": ("predict", "run", few, "-o", "table.csv"),
         "report": ("report", "run", "-o", "page.html"),
     }
-    for turn in range(12):
+    for turn in range(8):
         shutil.rmtree("run", ignore_errors=True)
         shutil.copytree(finished, "run")
         path = home / "run" / file
         change = CHANGES[path.suffix] if turn % 3 and path.exists() else change_bytes
         what = f"{file} {change(path, rng)}" if path.exists() else "nothing"
-        names = FILES[file] if turn % 4 == 0 else [name for name in FILES[file] if name != "report"]
+        names = FILES[file] if seed == turn == 0 else [name for name in FILES[file] if name != "report"]
         for name in names or ("info",):
             shutil.rmtree("out", ignore_errors=True)
             answered(ilk(*commands[name]), f"{name}: {what}")

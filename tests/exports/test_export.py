@@ -48,7 +48,7 @@ def test_every_image_is_where_its_group_is(album: Path, album_run: Run, tmp_path
         else:
             assert place.stat().st_mtime_ns == (album / row["path"]).stat().st_mtime_ns
     twin = next(row for row in rows if row["path"] == "twin of 3.png")
-    assert (twin["status"], twin["twin"]) == ("duplicate", "0_0003.png")
+    assert (twin["status"], twin["duplicate_of"]) == ("duplicate", "0_0003.png")
     assert len(files(tmp_path / "out")) == done.n_images == done.added == 26
     assert (done.n_unreadable, done.n_groups, done.missing) == (2, 3, {})
 

@@ -211,7 +211,7 @@ def _load(model: Any, what: Recipe, state: State, origin: str | Path) -> None:
         for key in sorted(own.keys() & state.keys())
         if state[key].shape != own[key].shape
     ]
-    found = [_some("missing", missing), _some("unexpected", unexpected), _some("of another shape", shapes)]
+    found = [_some("missing", missing), _some("of another network", unexpected), _some("of another shape", shapes)]
     if any(found):
         text = "; ".join(part for part in found if part)
         raise DataError(f"the weights in {str(origin)!r} are not those of {what.name}: {text}")

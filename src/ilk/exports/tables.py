@@ -17,7 +17,7 @@ __all__ = ["COLUMNS", "fiftyone_labels", "write_csv", "write_metadata", "write_p
 
 COLUMNS = (
     *("path", "group", "name", "looks_like", "confidence", "second", "distance", "silhouette"),
-    *("status", "twin", "reason", "exported"),
+    *("status", "duplicate_of", "reason", "exported"),
 )
 """A run with finer clusters has "fine" behind them."""
 
@@ -73,7 +73,7 @@ def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> 
         "distance": pa.array(rows.distance, from_pandas=True),
         "silhouette": pa.array(rows.silhouette, mask=none),
         "status": rows.status,
-        "twin": pa.array([twin or None for twin in rows.twin], pa.string()),
+        "duplicate_of": pa.array([twin or None for twin in rows.twin], pa.string()),
         "reason": pa.array([reason or None for reason in rows.reason], pa.string()),
         "exported": pa.array([exported.get(i) for i in range(len(rows))], pa.string()),
     }

@@ -225,7 +225,7 @@ def _images(path: Path) -> dict[str, list[Any]]:
     if None in table["path"] or not {*table["status"]} <= _STATUS:
         raise ValueError("an image without a name, or of an unknown status")
     if not all(i is None or 0 <= i < n for i in table["twin"]):
-        raise ValueError("a twin that is not there")
+        raise ValueError("a duplicate of an image that is not there")
     if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
         raise ValueError("a size below 0, or beyond all sense")
     return table
