@@ -7,12 +7,10 @@ may not be.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import hashlib
 import os
 import platform
-import shutil
 import stat
 import sys
 import tempfile
@@ -51,6 +49,7 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _COMPILED = ("umap", "pynndescent")  # packages for which numba keeps files at their import
 
 _kept: list[Path] = []  # the first that will do
+_temporary: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 _attached: list[bool] = []  # done, in this process
 
 
@@ -108,14 +107,13 @@ def private_or_new(folders: Sequence[Path]) -> Path:
     try:
         return first_private(folders)
     except ArgumentError:
-        folder = tempfile.mkdtemp(prefix="ilk-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
+        _temporary.append(tempfile.TemporaryDirectory(prefix="ilk-", ignore_cleanup_errors=True))
+        return Path(_temporary[-1].name)
 
 
 def own_temporary() -> Path:
     """Return a folder below the system's temporary one that is meant for this user."""
-    user = os.geteuid() if hasattr(os, "geteuid") else os.environ.get("USERNAME", "user")
+    user = os.geteuid() if hasattr(os, "geteuid") else "user"  # that of Windows is nobody else's anyway
     return Path(tempfile.gettempdir()) / f"ilk-{user}" / "kernels"
 
 
