@@ -80,6 +80,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with _named(path):
             temporary.replace(path)
         done = True
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say whose file it was
+            error.filename = str(path)
+        raise
     finally:
         if not done:
             with contextlib.suppress(OSError):
