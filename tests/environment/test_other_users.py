@@ -16,7 +16,7 @@ USER = "31337"
 BECOME = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
 BECOME += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
 
-METHOD = "ilk.TransferClustering(n_clusters=3, encoder='pixels', cache='/proc/none').fit('photos')"
+METHOD = "ilk.TransferClustering(n_clusters=3, encoder='pixels', cache='/none/cache').fit('photos')"
 PYTHON = f"import ilk; model = {METHOD}; print(model.n_clusters_, *model.notes_)"
 
 

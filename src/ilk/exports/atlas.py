@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ilk.errors import DataError
+from ilk.errors import DataError, RunError
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import Sprites
-from ilk.runs import Run
+from ilk.runs import AGAIN, Run
 
 __all__ = ["MOST_WORK", "write_atlas"]
 
@@ -47,7 +47,10 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int
     index = np.flatnonzero((rows.group != UNREADABLE) & np.isfinite(np.asarray(layout)).all(1))
     features = run.features()
     with_neighbors = len(index) > 1 and len(index) ** 2 * features.shape[1] <= MOST_WORK
-    near = _neighbors(np.asarray(features[index], np.float32)) if with_neighbors else None
+    x = np.asarray(features[index], np.float32) if with_neighbors else None
+    if x is not None and not np.isfinite(x).all():
+        raise RunError(f"{run.path / 'features.npy'} is damaged (values that are no numbers, or infinite). {AGAIN}")
+    near = None if x is None else _neighbors(x)
     thumbs = Sprites(run.path / "thumbs") if (run.path / "thumbs").is_dir() else None
     writer: Any = None
     try:
