@@ -146,7 +146,7 @@ def test_images_a_second_are_those_that_were_encoded(monkeypatch: pytest.MonkeyP
 
 
 def test_first_groups_are_not_shown_where_nobody_waits_for_them(ilk: Ilk, home: Path, no_report: None) -> None:
-    write_images(home / "many", 330)
+    write_images(home / "many", 360)
     once = ilk("cluster", "many", "-o", "one", "-k", "3", *SMALL)
     again = ilk("cluster", "many", "-o", "two", "-k", "3", *SMALL, "--json")
     assert "\nfirst    groups of 300 images" in once.out

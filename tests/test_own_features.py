@@ -220,7 +220,7 @@ def test_features_alone(ilk: Ilk, home: Path, rows: np.ndarray) -> None:
 
 
 def test_many_rows_have_first_groups_without_a_picture(ilk: Ilk, home: Path, no_report: None, no_map: None) -> None:
-    np.save("f.npy", clouds(330)[0])
+    np.save("f.npy", clouds(360)[0])
     said = done(ilk("cluster", "f.npy", *TINY))
     assert "first    groups of 300 images" in said.out
     assert "look at" not in said.out
