@@ -48,7 +48,7 @@ SOURCES: list[tuple[list[str], list[str]]] = [
     (["nowhere"], ["there is no nowhere"]),
     (["emty"], ["there is no emty", "Did you mean 'empty'?"]),
     (["empty"], ["there is no image in empty", "nothing"]),
-    (["texts"], ["there is no image in texts", "1 .txt"]),
+    (["texts"], ["there is no image in texts", "1 other file (.txt)"]),
     (["inside"], ["there is no image in inside"]),
     (["one"], ["1 image is too few for 2 groups", "more images"]),
     (["two", "-k", "3"], ["2 images are too few for 3 groups", "fewer groups"]),

@@ -13,6 +13,7 @@ import errno
 import hashlib
 import json
 import shutil
+import stat
 import tempfile
 import threading
 import weakref
@@ -246,6 +247,9 @@ def not_kept(cache: Path, error: BaseException) -> str:
 
 def _unread(path: Path, error: Exception) -> str | None:
     """Say why a shard cannot be read at all, if that, and not its content, is what `error` comes from."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None  # a pipe or a link is no shard of ours
     if isinstance(error, OSError):
         return None if isinstance(error, FileNotFoundError) else error.strerror or str(error)
     try:

@@ -137,8 +137,8 @@ def command_line(command: str | Sequence[Any] | None) -> str:
 
 APART: Mapping[str, tuple[float, float, int]] = {
     "well apart": (0.15, 0.8, 92),
-    "fairly distinct": (0.08, 0.7, 88),
-    "overlaps others": (0.04, 0.5, 57),
+    "fairly distinct": (0.08, 0.7, 86),
+    "overlaps others": (0.04, 0.5, 59),
     "blends in": (-1.0, 0.0, 41),
 }
 """What is said of a group -> the least mean silhouette and the least mean confidence for it, and the purity of such
