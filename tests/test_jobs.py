@@ -104,7 +104,7 @@ def test_what_cannot_work_leaves_nothing(
 
 def test_a_stop_while_encoding_is_gone_on_with(monkeypatch: pytest.MonkeyPatch, home: Path, photos: Path) -> None:
     # files that were written a moment ago are read again to be sure, and then the count begins at zero
-    monkeypatch.setattr("ilk.data.folder._RACY", 0)
+    monkeypatch.setattr("ilk.files.listing._RACY", 0)
 
     def stop(event: dict[str, Any]) -> bool:
         return event.get("done", 0) >= 8
@@ -188,7 +188,7 @@ def test_tables(home: Path, photos: Path, finished: Path) -> None:
     found.write("a.PARQUET")
     with open("a.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["cluster"]) for row in rows] == pq.read_table("a.PARQUET").to_pydict()["cluster"]
+    assert [int(row["group"]) for row in rows] == pq.read_table("a.PARQUET").to_pydict()["group"]
     with pytest.raises(RunError, match=r"\.csv or \.parquet"):
         found.write("a.xlsx")
     with pytest.raises(RunError, match="cannot write"):

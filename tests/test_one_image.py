@@ -168,8 +168,8 @@ def test_json_has_an_object_for_every_image(ilk: Ilk, album: Path) -> None:
         assert len(image["nearest"]) == 5
         assert set(image) == {
             "path",
-            "cluster",
             "group",
+            "name",
             "confidence",
             "known",
             "second",

@@ -157,7 +157,7 @@ def test_odd_files_and_twins_in_the_sample_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_identical_images_have_no_first_groups_and_the_usual_error() -> None:
-    with pytest.raises(ValueError, match="all images look the same"):
+    with pytest.raises(ValueError, match="images are the same one"):
         fitted(np.zeros((400, 8, 8), np.uint8))
 
 
