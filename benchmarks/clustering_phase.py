@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ilk.methods._deepcluster_space import fit_space
+from ilk.methods.deepcluster.space import fit_space
 from ilk.vectors import kmeans, l2_normalize
 
 ITERATIONS, COMPONENTS, RANK = 20, 256, 300

@@ -29,10 +29,10 @@ from torchvision.transforms import InterpolationMode, RandomAffine
 
 from ilk import compute
 from ilk.data import ArrayImages, channel_mean
-from ilk.methods import _dac_setup as setup
-from ilk.methods._dac_steps import make_learner
-from ilk.methods._pool import Pixels
-from ilk.methods.dac_presets import PRESETS
+from ilk.methods.dac import config as setup
+from ilk.methods.dac.presets import PRESETS
+from ilk.methods.dac.training_step import make_learner
+from ilk.methods.inputs.dataset import Pixels
 
 K, CHUNK = 10, 1000
 IMAGES = 2000  # with the preset's epochs long enough for "auto" to try bf16

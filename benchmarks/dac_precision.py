@@ -19,10 +19,10 @@ import torch
 
 from ilk import metrics
 from ilk.data import ArrayImages, channel_mean
-from ilk.methods import _dac_setup as setup
-from ilk.methods._dac_steps import make_learner, thresholds
-from ilk.methods._pool import Pixels
-from ilk.methods.dac_presets import PRESETS
+from ilk.methods.dac import config as setup
+from ilk.methods.dac.presets import PRESETS
+from ilk.methods.dac.training_step import make_learner, thresholds
+from ilk.methods.inputs.dataset import Pixels
 
 
 def main() -> None:

@@ -33,9 +33,9 @@ import torch
 
 from ilk import compute, train
 from ilk.data import ArrayImages
-from ilk.methods._dec_steps import CenteredAutoencoder, Embedding
-from ilk.methods._pool import Pixels
-from ilk.methods.dec_presets import DEFAULT
+from ilk.methods.baselines.dec_presets import DEFAULT
+from ilk.methods.baselines.dec_steps import CenteredAutoencoder, Embedding
+from ilk.methods.inputs.dataset import Pixels
 
 BATCH, WIDTHS, CODE, K = 256, [500, 500, 2000], 10, 10
 

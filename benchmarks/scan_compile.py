@@ -20,9 +20,9 @@ import torch
 
 from ilk import compute
 from ilk.data import ArrayImages
-from ilk.methods._contrast import Pretext, build_net
-from ilk.methods._views import Views
-from ilk.methods.scan_presets import PRESETS
+from ilk.methods.inputs.views import Views
+from ilk.methods.scan.presets import PRESETS
+from ilk.methods.scan.pretext import Pretext, build_net
 
 SIDES = {"small": 28, "resnet18": 32}
 

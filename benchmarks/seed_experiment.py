@@ -48,7 +48,7 @@ def quality(model: TransferClustering, names: list[str], labels: dict[str, Any])
 
 def race(features: Any, rounds: int, starts: int) -> dict[str, Any]:
     """Seconds of the scan of K = 2 … 10 of scikit-learn and of ilk, in turns."""
-    from ilk.methods._seed_steps import group_raw
+    from ilk.methods.transfer.raw_features import group_raw
 
     single = np.asarray(features, np.float32)
     seconds: dict[str, list[float]] = {"ilk": [], "scikit-learn": []}

@@ -93,7 +93,7 @@ def test_nothing_is_loaded_or_hashed_again(transfer: ImageClusterer, folder: Pat
 
     for name in ("ilk.files.content_hash", "ilk.data.folder.content_hash", "ilk.encoders.weights.content"):
         monkeypatch.setattr(name, refuse)
-    monkeypatch.setattr("ilk.methods._voting.NeighborIndex", refuse)
+    monkeypatch.setattr("ilk.methods.assign.voting.NeighborIndex", refuse)
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     assert transfer.predict([path]).shape == (1,)
 

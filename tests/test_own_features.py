@@ -20,7 +20,7 @@ from ilk import methods, runs
 from ilk.data import open_images
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.methods import DAC, NMF, SCAN, DeepCluster, KMeans, TransferClustering
-from ilk.methods.simclr import SimCLR
+from ilk.methods.scan.simclr import SimCLR
 
 TINY = ("-k", "3", "--set", "preset=tiny")
 CENTRES = np.random.default_rng(3).normal(0, 4, (3, 6))

@@ -11,7 +11,7 @@ import pytest
 
 from ilk import kernels, methods
 from ilk.errors import ArgumentError
-from ilk.methods import _names
+from ilk.methods import names
 
 REFUSED = """
 import sys
@@ -46,8 +46,8 @@ def test_wrong_words_are_refused_without_torch(arguments: list[str], words: str,
 
 def test_the_names_known_without_torch_are_those_of_the_classes() -> None:
     """To make the file anew: write `described` of every class."""
-    kept = json.loads(_names.FILE.read_text("utf-8"))
-    assert kept == {name: _names.described(getattr(methods, name)) for name in methods.__all__}
+    kept = json.loads(names.FILE.read_text("utf-8"))
+    assert kept == {name: names.described(getattr(methods, name)) for name in methods.__all__}
 
 
 def test_kept_kernels_give_the_same_layout(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DAC": "ilk.methods",
     "SCAN": "ilk.methods",
-    "SimCLR": "ilk.methods.simclr",
+    "SimCLR": "ilk.methods.scan.simclr",
     "DeepCluster": "ilk.methods",
     "TransferClustering": "ilk.methods",
     "choose_k": "ilk.choose",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ilk.methods import DeepCluster as DeepCluster
     from ilk.methods import TransferClustering as TransferClustering
     from ilk.methods import load as load
-    from ilk.methods.simclr import SimCLR as SimCLR
+    from ilk.methods.scan.simclr import SimCLR as SimCLR
     from ilk.probing import probe as probe
     from ilk.runs import load_run as load_run
     from ilk.scoring import evaluate as evaluate

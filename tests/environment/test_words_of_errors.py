@@ -16,7 +16,7 @@ from trial import CLASSIC, SMALL, Ilk, refused, write_images
 from ilk import choose, files
 from ilk.cli.words import as_options, shortened
 from ilk.errors import Diverged
-from ilk.methods import _nearest
+from ilk.methods.assign import nearest_center
 
 BROKEN = b"\x89PNG\r\n\x1a\nnonsense"
 
@@ -73,9 +73,9 @@ def test_a_single_image_is_not_asked_for_fewer_groups(ilk: Ilk, home: Path) -> N
 def test_a_training_that_blew_up() -> None:
     """The images were enough; it is the network that gives one answer for all of them."""
     with pytest.raises(Diverged, match=r"no longer tells the images apart.*--seed"):
-        _nearest.group_centers(np.ones((50, 4), np.float32), 10, 1, 0)
+        nearest_center.group_centers(np.ones((50, 4), np.float32), 10, 1, 0)
     with pytest.raises(Diverged, match="too few different answers for 10 groups"):
-        _nearest.group_centers(np.full((50, 4), np.nan, np.float32), 10, 1, 0)
+        nearest_center.group_centers(np.full((50, 4), np.nan, np.float32), 10, 1, 0)
 
 
 @pytest.mark.parametrize(

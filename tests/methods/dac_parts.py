@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ilk.data import ArrayImages, channel_mean
-from ilk.methods import _dac_setup as setup
-from ilk.methods._dac_steps import Learner, make_learner
-from ilk.methods._pool import Pixels
-from ilk.methods.dac_presets import PRESETS
+from ilk.methods.dac import config as setup
+from ilk.methods.dac.presets import PRESETS
+from ilk.methods.dac.training_step import Learner, make_learner
+from ilk.methods.inputs.dataset import Pixels
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from ilk import metrics
 from ilk.errors import ArgumentError, DataError
-from ilk.methods import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture, _places, find
+from ilk.methods import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture, find
+from ilk.methods.assign import rules
 from ilk.runs import checked_figure
 
 DATA = load_digits()
@@ -139,24 +140,24 @@ def test_features_of_an_encoder_count_by_their_direction(cls: Any) -> None:
 
 def test_coefficients_are_of_directions_and_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    codes = _places.ByCodes.codes
-    monkeypatch.setattr(_places.ByCodes, "codes", lambda self, rows: (calls.append(len(rows)), codes(self, rows))[1])
+    codes = rules.ByCodes.codes
+    monkeypatch.setattr(rules.ByCodes, "codes", lambda self, rows: (calls.append(len(rows)), codes(self, rows))[1])
     model = NMF(3, preset="tiny", encoder="classic").fit(IMAGES[:90])
     assert calls == [90]
     place = model.place_
-    assert isinstance(place, _places.ByCodes)
+    assert isinstance(place, rules.ByCodes)
     assert place.normalize
-    rows = _places.unit_rows(model.encoded_.features)
+    rows = rules.unit_rows(model.encoded_.features)
     assert np.array_equal(place.codes(rows[:30]), model.embedding_[:30])
     state = place.state()
-    assert _places.ByCodes.from_state(state).normalize
+    assert rules.ByCodes.from_state(state).normalize
     del state["place_normalize"]  # as kept before there was such a flag
-    assert not _places.ByCodes.from_state(state).normalize
+    assert not rules.ByCodes.from_state(state).normalize
 
 
 def test_memberships_are_even_between_centres() -> None:
     centers = np.array([[0.0, 0.0], [2.0, 0.0]], np.float32)
-    found = _places.ByCenters(centers, False)(np.array([[0.0, 0.0], [1.0, 5.0], [0.5, 0.0]]))
+    found = rules.ByCenters(centers, False)(np.array([[0.0, 0.0], [1.0, 5.0], [0.5, 0.0]]))
     np.testing.assert_allclose(found, [[1, 0], [0.5, 0.5], [0.9, 0.1]], atol=1e-6)
 
 

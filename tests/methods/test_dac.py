@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from ilk import compute, metrics, runs
 from ilk.errors import Interrupted, NotEnoughMemory, RunError
 from ilk.methods import DAC
-from ilk.methods._dac_steps import predicted
+from ilk.methods.dac.training_step import predicted
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_pictures_of_a_loaded_model_and_of_one_whose_assignments_were_too_many_n
 
     assert titles(DAC.from_state(fitted.state())) == titles(fitted)
     assert titles(fitted)[1:] == ["Intermediate stage (epoch 2)", "Final stage (epoch 4)"]
-    monkeypatch.setattr("ilk.methods._dac_run._KEPT", 0)
+    monkeypatch.setattr("ilk.methods.dac.training._KEPT", 0)
     model = DAC(3, **{**SHORT, "n_init": 2}).fit(patterns()[0])
     assert model.assignments_.shape == (0, 90)
     assert titles(model)[2] == titles(DAC.from_state(model.state()))[2] == "Final stage (epoch 2)"
@@ -230,7 +230,7 @@ def test_what_decides_between_restarts_is_float32(monkeypatch: pytest.MonkeyPatc
         used.append(half)
         return predicted(net, pool, half)
 
-    monkeypatch.setattr("ilk.methods._dac_run.predicted", seen)
+    monkeypatch.setattr("ilk.methods.dac.training.predicted", seen)
     for n_init in (1, 2):
         DAC(3, **SHORT, n_init=n_init, precision="bf16").fit(patterns()[0])
     assert used == [True, False, False]

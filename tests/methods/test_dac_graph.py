@@ -12,8 +12,8 @@ from dac_parts import CPU, learner, table_of
 
 from ilk.errors import ArgumentError
 from ilk.methods import DAC
-from ilk.methods import _dac_setup as setup
-from ilk.methods._dac_graph import Graphs
+from ilk.methods.dac import config as setup
+from ilk.methods.dac.cuda_graph import Graphs
 
 
 def test_a_graph_needs_a_gpu() -> None:
@@ -76,7 +76,7 @@ def test_recorded_steps_see_altered_images() -> None:
 
 
 def test_no_more_bytes_are_altered_ahead_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.methods._dac_graph._BYTES", 70 * 8 * 8 * 4)
+    monkeypatch.setattr("ilk.methods.dac.cuda_graph._BYTES", 70 * 8 * 8 * 4)
     made = learner("tiny")
     graphs = Graphs(made, record=lambda body: body)
     assert graphs.block == 70

@@ -10,8 +10,8 @@ from dac_parts import images, table_of
 
 from ilk.errors import ArgumentError
 from ilk.methods import DAC, DeepCluster
-from ilk.methods import _dac_setup as setup
-from ilk.methods.dac_presets import BY_NETWORK, FOLLOWS, PRESETS
+from ilk.methods.dac import config as setup
+from ilk.methods.dac.presets import BY_NETWORK, FOLLOWS, PRESETS
 
 # -- options -----------------------------------------------------------------------------------------------------------
 

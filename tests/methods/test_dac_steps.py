@@ -14,13 +14,13 @@ from ilk import losses
 from ilk.data import ArrayImages, channel_mean, network_size
 from ilk.errors import ArgumentError
 from ilk.methods import DAC
-from ilk.methods import _dac_setup as setup
-from ilk.methods import _dac_watch as watch
-from ilk.methods import _deepcluster_setup as deepcluster_setup
-from ilk.methods._dac_steps import make_learner, thresholds
-from ilk.methods._pool import Features, Pixels, batches
-from ilk.methods.dac_presets import BY_NETWORK, PRESETS
-from ilk.methods.deepcluster_presets import PRESETS as DEEPCLUSTER
+from ilk.methods.dac import config as setup
+from ilk.methods.dac import diagnostics as watch
+from ilk.methods.dac.presets import BY_NETWORK, PRESETS
+from ilk.methods.dac.training_step import make_learner, thresholds
+from ilk.methods.deepcluster import config as deepcluster_setup
+from ilk.methods.deepcluster.presets import PRESETS as DEEPCLUSTER
+from ilk.methods.inputs.dataset import Features, Pixels, batches
 
 # -- presets -----------------------------------------------------------------------------------------------------------
 

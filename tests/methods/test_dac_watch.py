@@ -10,8 +10,8 @@ import torch
 from dac_parts import learner
 
 from ilk import losses
-from ilk.methods import _dac_watch as watch
-from ilk.methods.dac_presets import PRESETS
+from ilk.methods.dac import diagnostics as watch
+from ilk.methods.dac.presets import PRESETS
 
 # -- what is watched ---------------------------------------------------------------------------------------------------
 

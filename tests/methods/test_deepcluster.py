@@ -91,7 +91,7 @@ def test_history_shows_agreement_clusters_and_what_moved(fitted: DeepCluster) ->
 
 
 def test_agreement_and_share_moved_do_not_depend_on_the_numbers_of_clusters() -> None:
-    from ilk.methods._deepcluster_watch import seen
+    from ilk.methods.deepcluster.diagnostics import seen
 
     rng = np.random.default_rng(0)
     before, after = rng.integers(0, 7, 300), rng.integers(0, 9, 300)
@@ -124,7 +124,7 @@ def test_a_frozen_assignment_is_that_of_the_first_epoch() -> None:
 
 def counted(balance: str, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, list[Any]]:
     """Draws of every pseudo-label in the last epoch, and the weights in force."""
-    from ilk.methods import _deepcluster_steps as steps
+    from ilk.methods.deepcluster import training_step as steps
 
     seen: list[np.ndarray] = []
     weights: list[Any] = []
@@ -156,7 +156,7 @@ def test_drawn_pseudo_labels_are_flat_under_uniform_and_weighted_under_inverse_s
 
 
 def test_the_head_is_new_in_every_epoch_and_remembers_nothing() -> None:
-    from ilk.methods import _deepcluster_run as run
+    from ilk.methods.deepcluster import training as run
 
     heads: list[torch.Tensor] = []
     train = run.Training._one
@@ -179,7 +179,7 @@ def test_the_head_is_new_in_every_epoch_and_remembers_nothing() -> None:
 
 
 def test_centres_are_the_heads_and_the_bank_is_filled_on_the_way() -> None:
-    from ilk.methods import _deepcluster_bank as bank
+    from ilk.methods.deepcluster import memory_bank as bank
 
     told: list[dict[str, Any]] = []
     assign = bank.BankLearner.assign
@@ -219,7 +219,7 @@ def test_quick_clusters_frozen_features_and_trains_nothing(tmp_path: Path) -> No
 
 def test_photos_on_a_cpu_take_frozen_features_and_small_images_a_network() -> None:
     from ilk.data import open_images
-    from ilk.methods import _deepcluster_setup as setup
+    from ilk.methods.deepcluster import config as setup
 
     photo, icon = (open_images(np.zeros((4, side, side, 3), np.uint8)) for side in (120, 32))
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
@@ -293,7 +293,7 @@ def test_pictures_are_well_formed(fitted: DeepCluster, second: DeepCluster) -> N
 
 
 def test_a_collapse_is_told() -> None:
-    from ilk.methods._deepcluster_watch import advice
+    from ilk.methods.deepcluster.diagnostics import advice
 
     assert "no network was trained" in advice([], 9)[0]
     assert advice([{"largest": 0.2, "clusters": 9}], 9) == []
@@ -303,7 +303,7 @@ def test_a_collapse_is_told() -> None:
 
 def test_k_of_ten_thousand_works_on_features() -> None:
     """On a CPU, in seconds: more clusters than half of the rows, and groups of them."""
-    from ilk.methods._deepcluster_space import fit_groups
+    from ilk.methods.deepcluster.space import fit_groups
 
     g = compute.generator(0)
     centers = 10 * torch.randn(10, 16, generator=g)

@@ -88,7 +88,7 @@ def test_a_job_in_slices_is_the_undisturbed_one(
 @pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
 def test_measuring_the_cost_changes_nothing(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     straight = DeepCluster(3, preset="tiny", settings=settings).fit(patterns()[0])
-    monkeypatch.setattr("ilk.methods._deepcluster_run._MANY_STEPS", 1)
+    monkeypatch.setattr("ilk.methods.deepcluster.training._MANY_STEPS", 1)
     told: list[dict[str, Any]] = []
     measured = DeepCluster(3, preset="tiny", settings=settings).fit(
         patterns()[0], on_epoch=lambda record, _: told.append(record)

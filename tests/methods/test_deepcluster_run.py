@@ -19,8 +19,8 @@ import ilk as package
 from ilk import runs, train
 from ilk.data import open_images
 from ilk.methods import DeepCluster
-from ilk.methods import _deepcluster_setup as setup
-from ilk.methods._deepcluster_steps import Learner
+from ilk.methods.deepcluster import config as setup
+from ilk.methods.deepcluster.training_step import Learner
 
 
 @pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
@@ -70,7 +70,7 @@ def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.Monke
 
 
 def test_a_network_named_with_auto_is_trained_also_on_photos_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.methods._deepcluster_setup.is_small", lambda source: None)
+    monkeypatch.setattr("ilk.methods.deepcluster.config.is_small", lambda source: None)
     model = DeepCluster(3, network="tiny", epochs=1, image_size=8, device="cpu", settings={"components": 2})
     assert model.fit(patterns()[0]).settings_["epochs"] == 1
     photo, cpu = open_images(np.zeros((4, 120, 120, 3), np.uint8)), torch.device("cpu")

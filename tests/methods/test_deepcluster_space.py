@@ -8,7 +8,7 @@ import torch
 
 from ilk import compute
 from ilk.errors import NotEnoughImages
-from ilk.methods._deepcluster_space import Groups, cluster, fit_groups, fit_space, n_fine_of
+from ilk.methods.deepcluster.space import Groups, cluster, fit_groups, fit_space, n_fine_of
 
 
 def features(n: int = 300, d: int = 20, kind: type = np.float16) -> np.ndarray:

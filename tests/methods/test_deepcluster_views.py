@@ -11,8 +11,8 @@ import torch
 from ilk import compute
 from ilk.augment import resized_crop
 from ilk.data import ArrayImages, channel_moments
-from ilk.methods._deepcluster_views import Views
-from ilk.methods.deepcluster_presets import PRESETS
+from ilk.methods.deepcluster.presets import PRESETS
+from ilk.methods.deepcluster.views import Views
 
 
 def views(side: int, preset: str = "small", **more: Any) -> tuple[Views, np.ndarray]:

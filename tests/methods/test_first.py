@@ -14,7 +14,7 @@ from trial import Ilk, write_images
 from ilk import encoders
 from ilk.data import open_images
 from ilk.methods import TransferClustering
-from ilk.methods._first import SAMPLE, UNDECIDED, kept_ids
+from ilk.methods.preview import SAMPLE, UNDECIDED, kept_ids
 from ilk.metrics import ari
 
 

@@ -13,8 +13,9 @@ from sklearn.datasets import load_digits
 from ilk import compute
 from ilk.data import ArrayImages
 from ilk.errors import Interrupted
-from ilk.methods import JULE, _jule_steps
-from ilk.methods._jule_steps import (
+from ilk.methods import JULE
+from ilk.methods.baselines import jule_steps as _jule_steps
+from ilk.methods.baselines.jule_steps import (
     Joint,
     Means,
     first_groups,
@@ -28,7 +29,7 @@ from ilk.methods._jule_steps import (
     tree_of,
     without_outliers,
 )
-from ilk.methods._pool import Pixels
+from ilk.methods.inputs.dataset import Pixels
 from ilk.networks.jule import JULENet
 from ilk.runs import checked_figure
 from ilk.vectors import Linkage, neighbor_weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ilk.methods import TransferClustering
-from ilk.methods._reach import LIMIT, Reach, lost_when_new
+from ilk.methods.assign.rejection import LIMIT, Reach, lost_when_new
 from ilk.vectors import fit_pca
 
 

@@ -17,9 +17,9 @@ from ilk import metrics, runs
 from ilk.data import open_images
 from ilk.errors import ArgumentError, Interrupted, RunError
 from ilk.methods import SCAN
-from ilk.methods import _scan_setup as setup
-from ilk.methods import _scan_watch as watch
-from ilk.methods.scan_presets import PRESETS, PRETEXT_KEYS, PRETEXT_PRESETS
+from ilk.methods.scan import config as setup
+from ilk.methods.scan import diagnostics as watch
+from ilk.methods.scan.presets import PRESETS, PRETEXT_KEYS, PRETEXT_PRESETS
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ import torch
 
 from ilk import compute, runs
 from ilk.errors import Interrupted, NotEnoughMemory
-from ilk.methods import SCAN, _midway
-from ilk.methods._contrast import Pretext, build_net
-from ilk.methods._scan_steps import Clustering, SelfLabelling
-from ilk.methods.scan_presets import PRESETS
-from ilk.methods.simclr import SimCLR
+from ilk.methods import SCAN
+from ilk.methods.scan.presets import PRESETS
+from ilk.methods.scan.pretext import Pretext, build_net
+from ilk.methods.scan.simclr import SimCLR
+from ilk.methods.scan.training_step import Clustering, SelfLabelling
+from ilk.methods.training import within_epoch
 
 SMALL = {"pretext_batch": 8, "cluster_batch": 8, "selflabel_batch": 8, "cluster_epochs": 2, "threshold": 0.4}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -51,7 +52,7 @@ def test_a_fit_left_within_an_epoch_goes_on_to_the_bit(
 ) -> None:
     table = {**SMALL, **settings}
     straight = straight_through(json.dumps(table))
-    monkeypatch.setattr(_midway, "_LEFT", 0.0)
+    monkeypatch.setattr(within_epoch, "_LEFT", 0.0)
     seen: list[dict[str, Any]] = []
 
     def stop(record: dict[str, Any], state: Any) -> bool:
@@ -72,7 +73,7 @@ def test_a_fit_left_within_an_epoch_goes_on_to_the_bit(
 
 def test_simclr_left_within_an_epoch_goes_on_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = SimCLR(preset="tiny", batch_size=8).fit(images())
-    monkeypatch.setattr(_midway, "_LEFT", 0.0)
+    monkeypatch.setattr(within_epoch, "_LEFT", 0.0)
 
     def stop(record: dict[str, Any], state: Any) -> bool:
         if record.get("done") == 4 and record["stage"] == "pretext":

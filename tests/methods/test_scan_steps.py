@@ -12,12 +12,12 @@ from torch import nn
 from ilk.data import ArrayImages
 from ilk.errors import Interrupted
 from ilk.methods import SCAN
-from ilk.methods._contrast import epoch_of, optimizer_of, steps_of
-from ilk.methods._scan_run import Fit, Training
-from ilk.methods._scan_steps import Clustering
-from ilk.methods._stages import Stages
-from ilk.methods._views import Views
-from ilk.methods.scan_presets import PRESETS
+from ilk.methods.inputs.views import Views
+from ilk.methods.scan.presets import PRESETS
+from ilk.methods.scan.pretext import epoch_of, optimizer_of, steps_of
+from ilk.methods.scan.training import Fit, Training
+from ilk.methods.scan.training_step import Clustering
+from ilk.methods.stages import Stages
 from ilk.networks.scan import build_heads
 
 

@@ -19,8 +19,9 @@ from ilk import compute, encoders
 from ilk.encoders import backend, pretrained
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.files import large
-from ilk.methods import TransferClustering, _seed_steps
-from ilk.methods import _transfer_steps as steps
+from ilk.methods import TransferClustering
+from ilk.methods import pipeline as steps
+from ilk.methods.transfer import raw_features as _seed_steps
 
 SMALL = "test_efficientnet"
 
@@ -240,7 +241,7 @@ class _Huge:
 
 
 def test_too_much_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ilk.methods.transfer.open_images", lambda x: x)
+    monkeypatch.setattr("ilk.methods.transfer.estimator.open_images", lambda x: x)
     for name, most in (("densenet201", "45,652"), ("resnet50", "42,799")):
         with pytest.raises(ArgumentError, match=f"GiB.*pool=gap.*at most {most} images"):
             seed(encoder=name, cache=tmp_path).fit(_Huge())

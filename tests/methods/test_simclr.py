@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 import ilk
 from ilk import methods, runs
 from ilk.errors import ArgumentError, DataError, Interrupted, RunError
-from ilk.methods.simclr import SimCLR
+from ilk.methods.scan.simclr import SimCLR
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,10 @@ from ilk.methods import (
     SparseAutoencoder,
     find,
 )
-from ilk.methods._autoencoder_steps import LOSSES, Reconstructing
-from ilk.methods._dec_steps import CenteredAutoencoder, Embedding
-from ilk.methods._pool import Pixels
-from ilk.methods.dec_presets import DEFAULT
+from ilk.methods.baselines.autoencoder_steps import LOSSES, Reconstructing
+from ilk.methods.baselines.dec_presets import DEFAULT
+from ilk.methods.baselines.dec_steps import CenteredAutoencoder, Embedding
+from ilk.methods.inputs.dataset import Pixels
 from ilk.networks.autoencoders import DenseAutoencoder
 from ilk.runs import checked_figure
 
@@ -222,8 +222,8 @@ def test_both_networks_move_and_neither_learns_from_the_others_loss() -> None:
     assert all(0 < record["loss"] < 5 for record in told)
     assert model.pictures_["samples"].shape == (32, 8, 8)
     checked_figure(model.figures()[0])
-    from ilk.methods._gan_steps import Adversarial
-    from ilk.methods.gan_presets import PRESETS
+    from ilk.methods.baselines.gan_presets import PRESETS
+    from ilk.methods.baselines.gan_steps import Adversarial
 
     pool = Pixels(ArrayImages(IMAGES[:64]), torch.zeros(1), torch.device("cpu"))
     made = Adversarial(model.network_, pool, PRESETS["tiny"], False, 0)

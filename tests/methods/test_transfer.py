@@ -16,8 +16,8 @@ from sklearn.metrics import adjusted_rand_score
 from ilk.errors import ArgumentError, DataError, IlkError, NotEnoughImages
 from ilk.layout import neighbor_graph
 from ilk.methods import TransferClustering
-from ilk.methods import _transfer_steps as steps
-from ilk.methods._voting import Voter
+from ilk.methods import pipeline as steps
+from ilk.methods.assign.voting import Voter
 from ilk.metrics import scores
 from ilk.vectors import neighbors
 

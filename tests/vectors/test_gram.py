@@ -153,7 +153,7 @@ def test_gram_keeps_no_rows() -> None:
 _FRUGAL = """
 import resource, sys, numpy as np, torch
 from ilk.describe import describe
-from ilk.methods._seed_steps import group_raw
+from ilk.methods.transfer.raw_features import group_raw
 from ilk.vectors import fit_pca
 torch.set_num_threads(2)
 x = np.load(sys.argv[1], mmap_mode="r+", allow_pickle=False)

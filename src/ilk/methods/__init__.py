@@ -9,37 +9,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ilk.errors import ArgumentError, nearest
-from ilk.methods._names import refuse_unknown
+from ilk.methods.names import refuse_unknown
 
 # module of every estimator: a command loads the one it needs, not all of them
 _HOMES = {
-    "ImageClusterer": "_base",
-    "rebuild": "_rebuilding",
+    "ImageClusterer": "base",
+    "rebuild": "saving.rebuilding",
     "DAC": "dac",
-    "DEC": "dec",
-    "GAN": "gan",
-    "JULE": "jule",
-    "NMF": "classical",
+    "DEC": "baselines.dec",
+    "GAN": "baselines.gan",
+    "JULE": "baselines.jule",
+    "NMF": "baselines.classical",
     "SCAN": "scan",
-    "SWWAE": "autoencoders",
-    "VAE": "autoencoders",
-    "Agglomerative": "classical",
-    "Autoencoder": "autoencoders",
-    "Deconvolutional": "autoencoders",
+    "SWWAE": "baselines.autoencoders",
+    "VAE": "baselines.autoencoders",
+    "Agglomerative": "baselines.classical",
+    "Autoencoder": "baselines.autoencoders",
+    "Deconvolutional": "baselines.autoencoders",
     "DeepCluster": "deepcluster",
-    "DenoisingAutoencoder": "autoencoders",
-    "KMeans": "classical",
-    "RandomGroups": "classical",
-    "SparseAutoencoder": "autoencoders",
-    "Spectral": "classical",
+    "DenoisingAutoencoder": "baselines.autoencoders",
+    "KMeans": "baselines.classical",
+    "RandomGroups": "baselines.classical",
+    "SparseAutoencoder": "baselines.autoencoders",
+    "Spectral": "baselines.classical",
     "TransferClustering": "transfer",
-    "UMAPMixture": "classical",
+    "UMAPMixture": "baselines.classical",
 }
 
 if TYPE_CHECKING:
-    from ilk.methods._base import ImageClusterer as ImageClusterer
-    from ilk.methods._rebuilding import rebuild as rebuild
-    from ilk.methods.autoencoders import (
+    from ilk.methods.base import ImageClusterer as ImageClusterer
+    from ilk.methods.baselines.autoencoders import (
         SWWAE,
         VAE,
         Autoencoder,
@@ -47,14 +46,15 @@ if TYPE_CHECKING:
         DenoisingAutoencoder,
         SparseAutoencoder,
     )
-    from ilk.methods.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
-    from ilk.methods.dac import DAC
-    from ilk.methods.dec import DEC
-    from ilk.methods.deepcluster import DeepCluster
-    from ilk.methods.gan import GAN
-    from ilk.methods.jule import JULE
-    from ilk.methods.scan import SCAN
-    from ilk.methods.transfer import TransferClustering
+    from ilk.methods.baselines.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
+    from ilk.methods.baselines.dec import DEC
+    from ilk.methods.baselines.gan import GAN
+    from ilk.methods.baselines.jule import JULE
+    from ilk.methods.dac.estimator import DAC
+    from ilk.methods.deepcluster.estimator import DeepCluster
+    from ilk.methods.saving.rebuilding import rebuild as rebuild
+    from ilk.methods.scan.estimator import SCAN
+    from ilk.methods.transfer.estimator import TransferClustering
 
 __all__ = [
     "DAC",
@@ -180,7 +180,7 @@ def load(
         It is of a class that is not one of ilk's, and `cls` is not that class.
     NotEnoughMemory
     """
-    from ilk.methods._saved import read
+    from ilk.methods.saving.model_file import read
 
     def class_of(name: str, own: bool) -> type[Any]:
         return registered(f":{name}" if own else name, cls)

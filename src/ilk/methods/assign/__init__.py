@@ -1,0 +1,1 @@
+"""How a fitted grouping assigns any image: by the nearest centre, by a vote, by a head; and what belongs to none."""

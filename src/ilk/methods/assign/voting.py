@@ -1,0 +1,141 @@
+"""How a fitted grouping places an image it has not seen: its nearest training images vote."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ilk.layout import Graph
+from ilk.methods.assign.rejection import Reach
+from ilk.methods.assign.similar import KEPT
+from ilk.vectors import NeighborIndex, neighbors
+
+__all__ = ["Voter"]
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Voter:
+    """The training images, their group probabilities, and how far each group reaches.
+
+    Two measures say how far an image is from the training images of a group: the mean distance to its nearest ones, in
+    the principal plane; and its own distance from that plane. Noise lies off the plane, a stranger that is drawn with
+    the same strokes lies in it, where no training image is.
+
+    Attributes
+    ----------
+    space : (m, p) float32, coordinates of the training images
+    proba : (m, k) float32, their group probabilities
+    near : Reach, of the mean distance to the nearest training images
+    lost : Reach, of the distance from the principal plane
+    votes : int, how many nearest training images vote
+    """
+
+    space: Floats
+    proba: Floats
+    near: Reach
+    lost: Reach
+    votes: int
+
+    @classmethod
+    def fit(
+        cls, space: Floats, graph: Graph, labels: Ints, proba: Floats, votes: int, lost: tuple[Ints, Floats]
+    ) -> Self:
+        """Measure the reach of every group.
+
+        Parameters
+        ----------
+        space, graph
+            Coordinates in the principal plane and their neighbour graph, which lists each row itself first.
+        labels, proba
+            Groups of the rows and their probabilities.
+        votes
+            How many nearest training images vote.
+        lost
+            Some rows, and the distance of each from a plane that does not know it.
+        """
+        others = graph.distance[:, 1 : votes + 1]
+        away = others.mean(1) if others.shape[1] else np.zeros(len(space), np.float32)
+        k = proba.shape[1]
+        return cls(space, proba, Reach.of(away, labels, k), Reach.of(lost[1], labels[lost[0]], k), votes)
+
+    def __call__(self, queries: Floats, lost: Floats) -> Floats:
+        """Return group probabilities (b, k) float32 of images at `queries` (b, p), `lost` (b,) away from the plane.
+
+        The vote is weighted by 1 / distance. A query that coincides with training images takes their mean
+        probabilities. What is farther off than the training images of its group are, by the worse of the two measures,
+        is scaled down, so a row may sum to less than 1: the rest is the share of "none of these".
+        """
+        near, away = self.nearest(queries, self.votes)
+        weights, twin = self._weights(away)
+        result = np.zeros((len(queries), self.proba.shape[1]), np.float32)
+        for column in range(near.shape[1]):  # one neighbour at a time: (b, k), never (b, votes, k)
+            result += weights[:, column, None] * self.proba[near[:, column]]
+        typical = np.where(twin, np.float32(1), self._typical(away, lost, result.argmax(1)))
+        return result * typical[:, None]
+
+    def nearest(self, queries: Floats, count: int) -> tuple[Ints, Floats]:
+        """Return the training images nearest to `queries` (b, p) in the plane, and their distances; (b, count) each.
+
+        The first call makes an index, which the model keeps. Several threads may ask at once.
+        """
+        asked, count = torch.from_numpy(queries), min(count, len(self.space))
+        kept = self.space.nbytes <= KEPT
+        found = self._index(asked, count) if kept else neighbors(asked, torch.from_numpy(self.space), count)
+        return found[0].numpy(), found[1].numpy()
+
+    @functools.cached_property
+    def _index(self) -> NeighborIndex:
+        return NeighborIndex(torch.from_numpy(self.space))
+
+    def confidence(self, graph: Graph, labels: Ints, lost: Floats) -> Floats:
+        """Return (m,) float32: what the vote would give each training image's own group if the image were new.
+
+        A mixture is sure of nearly everything; this is not. Rows of noise (-1) get 0.
+        """
+        near, away = graph.index[:, 1 : self.votes + 1], graph.distance[:, 1 : self.votes + 1]
+        if near.shape[1] == 0:
+            return (labels >= 0).astype(np.float32)
+        own = np.maximum(labels, 0)
+        weights, twin = self._weights(away)
+        share = np.zeros(len(labels), np.float32)
+        for column in range(near.shape[1]):
+            share += weights[:, column] * self.proba[near[:, column], own]
+        typical = np.where(twin, np.float32(1), self._typical(away, lost, own))
+        return np.where(labels >= 0, np.minimum(share * typical, 1), 0).astype(np.float32)
+
+    def _weights(self, away: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Return the weight of each vote (b, votes), and whether a query stands on a training image (b,)."""
+        scale = max(float(np.median(self.near.usual)), 1e-12)
+        twin = away <= 1e-4 * scale
+        weights = np.where(twin.any(1, keepdims=True), twin, 1.0 / np.maximum(away.astype(np.float64), 1e-12))
+        weights /= weights.sum(1, keepdims=True)
+        return weights.astype(np.float32), np.asarray(twin.any(1))
+
+    def _typical(self, away: Floats, lost: Floats, group: Ints) -> Floats:
+        return np.minimum(self.near.typical(away.mean(1), group), self.lost.typical(lost, group))
+
+    def state(self) -> dict[str, Any]:
+        """Return all attributes as a flat mapping."""
+        arrays = {f"voter_{name}": getattr(self, name) for name in ("space", "proba", "votes")}
+        return {**arrays, **self.near.state("voter_near"), **self.lost.state("voter_lost")}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from what `state` returned; ValueError where the parts do not fit each other."""
+        space, proba = (np.asarray(state[f"voter_{name}"], np.float32) for name in ("space", "proba"))
+        near, lost = (Reach.from_state(state, f"voter_{name}") for name in ("near", "lost"))
+        found = cls(space, proba, near, lost, votes=int(state["voter_votes"]))
+        k = proba.shape[-1]
+        tails = {tail.shape for reach in (near, lost) for tail in (reach.usual, reach.spread)}
+        if space.ndim != 2 or proba.shape != (len(space), k) or tails != {(k,)} or found.votes < 1:
+            raise ValueError(f"votes of images {space.shape} for groups {proba.shape}, {sorted(tails)}")
+        return found

@@ -1,0 +1,1 @@
+"""The baselines of the DAC paper's table, and strong plain ones."""

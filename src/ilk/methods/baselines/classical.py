@@ -1,0 +1,310 @@
+"""The classical baselines: K-means, spectral, agglomerative, non-negative factors, UMAP and a mixture, and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+
+from ilk.methods import checks, figures
+from ilk.methods.assign.nearest_center import group_centers
+from ilk.methods.assign.placer import Space
+from ilk.methods.assign.rules import ByCenters, ByCodes, ByHash, Groups, placed, umap_mixture, unit_rows, voted
+from ilk.methods.baselines import classical_steps as steps
+from ilk.methods.baselines.classical_presets import AGGLOMERATIVE, KMEANS, NMF_, RANDOM, SPECTRAL, UMAP_MIXTURE
+from ilk.methods.baselines.classical_steps import LINKAGES
+from ilk.methods.baselines.on_features import OnFeatures
+from ilk.vectors import self_tuning, spectral_embedding
+
+__all__ = ["NMF", "Agglomerative", "KMeans", "RandomGroups", "Spectral", "UMAPMixture"]
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+
+@final
+class KMeans(OnFeatures):
+    """K-means on pixels or on the features of a frozen encoder.
+
+    Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
+
+    Attributes
+    ----------
+    probabilities_ : (n, k) float32
+        Memberships of fuzzy C-means: by the squared distances to the centres.
+
+    Notes
+    -----
+    Lloyd's iterations from ``n_init`` greedy k-means++ starts, the one of least inertia kept. Cost of a start: some ten
+    to a hundred times 2·n·k·d FLOPs. New images go to the nearest centre.
+
+    Fidelity: docs/methods/classical.md.
+
+    References
+    ----------
+    D. Arthur, S. Vassilvitskii, "k-means++: The Advantages of Careful Seeding", SODA 2007.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
+    >>> KMeans(2).fit(images).labels_.shape
+    (40,)
+    """
+
+    presets: ClassVar[Presets] = KMEANS
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        checks.wholes(table, "pca", "n_init")
+
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        rows = unit_rows(features) if self._unit() else features
+        points = group_centers(rows, int(self.n_clusters), table["n_init"], self.random_state)
+        place = ByCenters(points, self._unit())
+        shown = {"centers": points} if steps.drawable(self.encoder_) else {}
+        return placed(place, features, pictures=shown)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the centres as pictures, where the features are pixels."""
+        return figures.pixels(self.pictures_, "centers", self.encoder_, "Centres", "The mean image of every group.")
+
+
+@final
+class Spectral(OnFeatures):
+    """Spectral clustering with self-tuning affinities on a sparse neighbour graph.
+
+    Every image is tied to its nearest neighbours; an edge weighs exp(−d² / (σᵢ σⱼ)), where σ is the distance to the
+    image's seventh neighbour. The k leading eigenvectors of the normalised matrix, each row brought to length 1, are
+    grouped by K-means.
+
+    Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
+
+    Notes
+    -----
+    Cost: 2 n² p FLOPs for the exact neighbours, O(n) memory. New images take the vote of their nearest neighbours.
+
+    Fidelity: docs/methods/classical.md.
+
+    References
+    ----------
+    L. Zelnik-Manor, P. Perona, "Self-Tuning Spectral Clustering", NIPS 2004.
+    A. Ng, M. Jordan, Y. Weiss, "On Spectral Clustering: Analysis and an Algorithm", NIPS 2001.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
+    >>> sorted(set(Spectral(2, preset="tiny").fit(images).labels_.tolist()))
+    [0, 1]
+    """
+
+    presets: ClassVar[Presets] = SPECTRAL
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        checks.wholes(table, "pca", "n_neighbors", "scale_neighbor", "n_init", "votes")
+        checks.choice("neighbors_in", table["neighbors_in"], ("pca", "features"))
+
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        k, width = int(self.n_clusters), max(table["n_neighbors"], table["scale_neighbor"])
+        near = steps.near(features, space, table, width, self._unit())
+        scale = near.distance[:, min(table["scale_neighbor"], near.distance.shape[1] - 1)]
+        rows = steps.chosen_rows(features, space, table, self._unit())
+        affinity = self_tuning(steps.edges(rows, near.nearest(table["n_neighbors"] + 1)), scale)
+        vectors, values = spectral_embedding(affinity, k)
+        embedding = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        embedding = embedding.astype(np.float32)
+        labels = steps.kmeans_labels(embedding, k, table["n_init"], self.random_state)
+        return voted(labels, k, space, table["votes"], embedding=embedding, pictures={"values": values})
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the smallest eigenvalues of the Laplacian: a gap behind the k-th says that there are k groups."""
+        return figures.spectrum(self.pictures_["values"], self.n_clusters_)
+
+
+@final
+class Agglomerative(OnFeatures):
+    """Agglomerative clustering on a sparse neighbour graph: only groups that touch are merged.
+
+    Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
+
+    Notes
+    -----
+    ``linkage`` is Ward's by default. Cost: the neighbours, then n − 1 merges over the edges of the graph; O(n) memory.
+    New images take the vote of their nearest neighbours. The result has nothing random in it.
+
+    Fidelity: docs/methods/classical.md.
+
+    References
+    ----------
+    J. H. Ward, "Hierarchical Grouping to Optimize an Objective Function", JASA 58, 1963.
+    K. C. Gowda, G. Krishna, "Agglomerative Clustering Using the Concept of Mutual Nearest Neighbourhood", Pattern
+    Recognition 10, 1978 (towards ``preset="mutual"``).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
+    >>> np.bincount(Agglomerative(2, preset="tiny").fit(images).labels_).tolist()
+    [20, 20]
+    """
+
+    presets: ClassVar[Presets] = AGGLOMERATIVE
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        checks.wholes(table, "pca", "n_neighbors", "votes")
+        checks.choice("neighbors_in", table["neighbors_in"], ("pca", "features"))
+        checks.choice("linkage", table["linkage"], LINKAGES)
+        checks.flag("mutual", table["mutual"])
+
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        near = steps.near(features, space, table, table["n_neighbors"], self._unit())
+        rows = steps.chosen_rows(features, space, table, self._unit())
+        graph = steps.edges(rows, near, mutual=table["mutual"])
+        labels, tree = steps.merged(rows, graph, int(self.n_clusters), table["linkage"])
+        pictures = figures.kept_tree(tree)
+        return voted(labels, int(self.n_clusters), space, table["votes"], pictures=pictures)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the last merges as a tree."""
+        return figures.tree(self.pictures_)
+
+
+@final
+class NMF(OnFeatures):
+    """Non-negative matrix factorisation, and K-means on its coefficients.
+
+    Every image becomes a sum of non-negative components; groups are sought among the coefficients, or an image joins
+    the component with its largest (``assign="largest"``).
+
+    Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
+
+    Raises
+    ------
+    DataError
+        In `fit`, where features are negative: those of some networks are.
+
+    Notes
+    -----
+    Plain factors come from scikit-learn (coordinate descent); coefficients of training and new images alike from a
+    fixed number of sweeps of coordinate descent for the components found. ``preset="local"`` keeps neighbours together.
+    Cost: 4·n·d·k FLOPs a step.
+
+    Fidelity: docs/methods/classical.md.
+
+    References
+    ----------
+    D. D. Lee, H. S. Seung, "Learning the Parts of Objects by Non-negative Matrix Factorization", Nature 401, 1999.
+    D. Cai, X. He, X. Wang, H. Bao, J. Han, "Locality Preserving Nonnegative Matrix Factorization", IJCAI 2009.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
+    >>> NMF(2, preset="tiny").fit(images).labels_.shape
+    (40,)
+    """
+
+    presets: ClassVar[Presets] = NMF_
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        checks.wholes(table, "pca", "steps", "n_neighbors", "n_init", "votes")
+        checks.whole("components", table["components"], optional=True)
+        checks.choice("assign", table["assign"], ("kmeans", "largest"))
+        checks.number("locality", table["locality"], 1e6)
+
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        k, rows = int(self.n_clusters), unit_rows(features) if self._unit() else features
+        count = k if table["assign"] == "largest" else int(table["components"] or k)
+        codes, components = steps.factors(rows, space, count, table, self.random_state)
+        shown = {"components": components} if steps.drawable(self.encoder_) else {}
+        if codes is not None:  # what neighbours add to the coefficients is not known of a new image: it takes a vote
+            found = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
+            labels = steps.kmeans_labels(found, k, table["n_init"], self.random_state)
+            return voted(labels, k, space, table["votes"], embedding=found, pictures=shown)
+        place = ByCodes(components, np.zeros((0, count), np.float32), self._unit())
+        found = place.codes(features)
+        if table["assign"] == "kmeans":
+            place = replace(place, centers=group_centers(found, k, table["n_init"], self.random_state))
+        return placed(place, features, proba=place.of_codes(found), embedding=found, pictures=shown)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the components as pictures, where the features are pixels."""
+        told = "Every image is a sum of these, with weights of at least 0."
+        return figures.pixels(self.pictures_, "components", self.encoder_, "Components", told)
+
+
+@final
+class UMAPMixture(OnFeatures):
+    """Principal components, UMAP, and a Gaussian mixture: the strong plain baseline.
+
+    Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
+
+    Notes
+    -----
+    The steps of `ilk.methods.TransferClustering`, on pixels by default and without anything around them; with an
+    autoencoder in front it is N2D, which is ``Autoencoder(preset="n2d")``. Cost: 2 n² p FLOPs for the neighbours, then
+    UMAP, O(n) memory. New images take the vote of their nearest neighbours.
+
+    Fidelity: docs/methods/classical.md.
+
+    References
+    ----------
+    L. McInnes, J. Healy, J. Melville, "UMAP: Uniform Manifold Approximation and Projection", 2018, arXiv:1802.03426.
+    R. McConville, R. Santos-Rodriguez, R. J. Piechocki, I. Craddock, "N2D: (Not Too) Deep Clustering via Clustering the
+    Local Manifold of an Autoencoded Embedding", ICPR 2020.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
+    >>> UMAPMixture(2, preset="tiny").fit(images).labels_.shape
+    (40,)
+    """
+
+    presets: ClassVar[Presets] = UMAP_MIXTURE
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        checks.wholes(table, "pca", "components", "n_neighbors", "n_init", "votes")
+        checks.choice("reducer", table["reducer"], ("umap", "pca"))
+        checks.number("min_dist", table["min_dist"], 1.0)
+        checks.whole("epochs", table["epochs"], optional=True)
+
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        return umap_mixture(features, space, int(self.n_clusters), table, self.random_state)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return nothing: the map of the report is what there is to see."""
+        return []
+
+
+@final
+class RandomGroups(OnFeatures):
+    """Groups by lot: the floor that every method has to rise above.
+
+    Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
+
+    Notes
+    -----
+    The group of an image is drawn from a hash of its features and of ``random_state``: equal images share a group, new
+    images have one, and nothing about the content is used. Confidence is 1 / k.
+
+    Examples
+    --------
+    >>> images = np.random.default_rng(0).integers(0, 255, (300, 8, 8), "u1")
+    >>> bool((np.bincount(RandomGroups(3).fit(images).labels_) > 70).all())
+    True
+    """
+
+    presets: ClassVar[Presets] = RANDOM
+
+    def _check(self, table: Mapping[str, Any]) -> None:
+        checks.wholes(table, "pca")
+
+    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+        return placed(ByHash(int(self.n_clusters), int(self.random_state)), features)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return nothing."""
+        return []

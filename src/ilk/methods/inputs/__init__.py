@@ -1,0 +1,1 @@
+"""What a method works on: pixels or features, and views of them."""

@@ -1,0 +1,1 @@
+"""What trained methods share about their epochs."""

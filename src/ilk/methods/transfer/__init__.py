@@ -1,0 +1,5 @@
+"""Transfer clustering: groups by the features of a frozen encoder."""
+
+from ilk.methods.transfer.estimator import TransferClustering
+
+__all__ = ["TransferClustering"]
