@@ -16,23 +16,22 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from ilk import compute
-from ilk.data.encoded import Encoded, First, OnProgress, Speed, release, room
+from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work, release, room
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
 from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
 from ilk.data.sources import Block, ImageSource
 from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
+from ilk.files.reasons import may_pass
 
 __all__ = ["Work", "collect"]
 
@@ -40,32 +39,6 @@ _SHARD_BYTES = 16 * 2**20
 _RELEASE = 64 * 2**20  # bytes gathered after which their memory is let go
 
 Rows = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is made of the images.
-
-    Attributes
-    ----------
-    place : str, folder of the cache for the results; equal places, equal results
-    width : int
-        Numbers per image.
-    dtype : numpy dtype
-    apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
-        Called by `workers` threads at the same time.
-    batch_size, workers : int
-    canonical : bool
-        Rows come in the order of the content hashes instead of that of the source.
-    """
-
-    place: str
-    width: int
-    dtype: npt.DTypeLike
-    apply: Callable[[Tensor], Rows]
-    batch_size: int
-    workers: int
-    canonical: bool = False
 
 
 def collect(
@@ -160,6 +133,7 @@ class _Job:
         self.speed = Speed()
         self.distinct: dict[bytes, int] = {}  # hash of a readable image -> its row of the features
         self.claimed: set[bytes] = set()
+        self.passing: dict[bytes, str] = {}  # unreadable for a reason that may pass
         self.lock = threading.Lock()
         self.stop = threading.Event()
         where = digest(source.kind, str(source.listing.root.resolve())) if isinstance(source, FolderImages) else ""
@@ -284,6 +258,9 @@ class _Job:
             self.sizes[row] = block.sizes[i]
             if not name or (not block.ok[i] and block.reasons[i] is None):
                 continue
+            if may_pass(block.reasons[i]):  # another time it may be readable: told now, kept nowhere
+                self.passing[name] = str(block.reasons[i])
+                continue
             self.pending.hashes.append(name)
             self.pending.features.append(features[at] if block.ok[i] else blank)
             self.pending.thumbs.append(block.thumbs[i])
@@ -344,7 +321,7 @@ class _Job:
         for name in sorted(distinct) if self.work.canonical else distinct:
             place = self.store.place(name)
             if name and place is None:
-                lost.add(name)
+                lost.update({name} - self.passing.keys())
             elif place is not None and self.store.facts(place)[2] is None:
                 row = self.distinct[name] = len(self.distinct)
                 by_shard.setdefault(place[0], []).append((row, place[1]))
@@ -372,6 +349,8 @@ class _Job:
         for row, (name, place) in enumerate(zip(self.hashes, places, strict=True)):
             if place is not None:
                 widths[row], heights[row], self.reasons[row] = self.store.facts(place)
+            elif name in self.passing:
+                self.reasons[row] = self.passing[name]
             at = self.distinct.get(name)
             if at is None:
                 continue

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from ilk.data.shards import SHARD
 from ilk.data.sources import THUMB
@@ -16,9 +17,46 @@ from ilk.errors import Interrupted
 from ilk.files import Samples
 from ilk.files.large import release, room
 
-__all__ = ["Encoded", "First", "Interrupted", "NoThumbs", "OnProgress", "Speed", "ThumbSource", "release", "room"]
+__all__ = [
+    "Encoded",
+    "First",
+    "Interrupted",
+    "NoThumbs",
+    "OnProgress",
+    "Speed",
+    "ThumbSource",
+    "Work",
+    "release",
+    "room",
+]
 
 OnProgress = Callable[[int, int], bool | None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is made of the images.
+
+    Attributes
+    ----------
+    place : str, folder of the cache for the results; equal places, equal results
+    width : int
+        Numbers per image.
+    dtype : numpy dtype
+    apply : callable uint8 (b, c, h, w) -> (b, width) of `dtype`
+        Called by `workers` threads at the same time.
+    batch_size, workers : int
+    canonical : bool
+        Rows come in the order of the content hashes instead of that of the source.
+    """
+
+    place: str
+    width: int
+    dtype: npt.DTypeLike
+    apply: Callable[[Tensor], npt.NDArray[Any]]
+    batch_size: int
+    workers: int
+    canonical: bool = False
 
 
 class First(Protocol):

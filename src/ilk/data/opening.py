@@ -46,7 +46,7 @@ def open_images(
         of a column of `X`. float16, float32 or float64.
     range : "auto", "dtype", "LOW,HIGH" or (low, high)
         What is black and what is white in files with more than 8 bits a sample. "auto": the values of the set decide;
-        up to 64 files are looked at. "dtype": all that the type can hold, and 0 … 1 for floats.
+        up to 256 files are looked at. "dtype": all that the type can hold, and 0 … 1 for floats.
     bands : "3,2,1", sequence of int or int, optional
         Three bands for red, green and blue, or one, of TIFF files that have several; counted from 1.
     samples : Samples, optional

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from ilk.files import tiff
+from ilk.files import fits, tiff
 from ilk.files.reasons import believed, claim_reason, explain
-from ilk.files.render import Decoded, Resize, render, render_values, upright_size
-from ilk.files.samples import Samples, deep_values
+from ilk.files.render import Decoded, Resize, render, render_raster, upright_size
+from ilk.files.samples import Samples, before_loading, deep_values
 
 __all__ = ["look", "open_any", "work"]
 
@@ -43,6 +43,9 @@ def work(
     width = height = 0
     kind: str | None = None
     try:
+        if fits.is_fits(data):
+            kind = "FITS"
+            return _raster(data, size, resize, crop_pct, samples, probe)
         try:
             image = open_any(data)
         except UnidentifiedImageError:
@@ -51,6 +54,8 @@ def work(
             kind = "TIFF"
             return _raster(data, size, resize, crop_pct, samples, probe)
         kind = image.format or "image"
+        if kind == "TIFF":
+            _past_copies(image)
         width, height = upright_size(image)
         if probe:
             return Decoded(None, width, height, None)
@@ -65,51 +70,66 @@ def work(
         return Decoded(None, width, height, explain(error, data, kind, memory))
 
 
+def _past_copies(image: ImageFile.ImageFile) -> None:
+    """Turn an opened TIFF to its first page that is not a small copy of another."""
+    for page in range(min(getattr(image, "n_frames", 1), _MOST_COPIES)):
+        image.seek(page)
+        if not getattr(image, "tag_v2", {}).get(254, 0) & 1:
+            return
+    image.seek(0)
+
+
 def _loses_depth(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow reads a TIFF in colour by the upper 8 of its 16 bits."""
-    bits = getattr(image, "tag_v2", {}).get(258, (8,))
-    return image.mode in ("RGB", "RGBA", "RGBX") and max(bits) > 8
+    """Whether Pillow reads a TIFF with fewer bits than it has, or with the wrong sign."""
+    tags = getattr(image, "tag_v2", {})
+    bits, form = (max(np.atleast_1d(tags.get(tag, default))) for tag, default in ((258, 8), (339, 1)))
+    colours = image.mode in ("RGB", "RGBA", "RGBX", "LA") and bits > 8
+    return bool(colours or (bits == 8 and form == 2) or (bits == 32 and form == 1))
 
 
 def _raster(
     data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, samples: Samples, probe: bool
 ) -> Decoded:
-    """As `work`, for a TIFF that Pillow does not read, or not in full depth."""
-    width, height = tiff.raster_size(data)
+    """As `work`, for FITS, and for a TIFF that Pillow does not read, or not as it is meant."""
+    of_tiff = tiff.is_tiff(data)
+    width, height = tiff.raster_size(data) if of_tiff else fits.fits_size(data)
     if probe:
         return Decoded(None, width, height, None)
     if not believed("TIFF", width, height):
         return Decoded(None, width, height, claim_reason(width, height))
-    found = tiff.read_raster(data)
-    return render_values(found.values, found.kind, found.depth, found.inverted, size, resize, crop_pct, samples)
+    found = tiff.read_raster(data) if of_tiff else fits.read_fits(data)
+    return render_raster(found, size, resize, crop_pct, samples)
 
 
+_MOST_COPIES = 16
 _LOOKED = 2048  # values of one file that the set's black and white are taken from
 
 
 def look(data: bytes) -> dict[str, Any]:
     """Return what a file's samples are: ``kind`` (None: 8 bits) and some ``values``; ``pages``, ``bands`` of a TIFF.
 
-    Empty where it cannot be read. Some values are enough: `_LOOKED`, evenly spread.
+    Empty where it cannot be read. Some values are enough: `_LOOKED`, at random.
     """
     told: dict[str, Any] = {}
     try:
-        if tiff.is_tiff(data):
-            width, height = tiff.raster_size(data)
+        if tiff.is_tiff(data) or fits.is_fits(data):
+            width, height = tiff.raster_size(data) if tiff.is_tiff(data) else fits.fits_size(data)
             if not believed("TIFF", width, height):
                 return {}
             try:
-                raster = tiff.read_raster(data)
+                raster = tiff.read_raster(data) if tiff.is_tiff(data) else fits.read_fits(data)
             except ValueError:
                 pass
             else:
-                bands = raster.values.shape[2] if raster.values.ndim == 3 else 1
+                values = raster.values[..., :-1] if raster.alpha else raster.values
+                bands = values.shape[2] if values.ndim == 3 else 1
                 told = {"kind": None, "pages": raster.pages, "bands": bands}
                 free = raster.kind is not None and not raster.depth
-                return told | ({"kind": raster.kind, "values": _some(raster.values)} if free else {})
+                return told | ({"kind": raster.kind, "values": _some(values)} if free else {})
         image = open_any(data)
         if not believed(image.format, *image.size):
             return {}
+        before_loading(image)
         image.load()
         found = deep_values(image)
         if found is not None and not found[2]:
@@ -120,9 +140,12 @@ def look(data: bytes) -> dict[str, Any]:
 
 
 def _some(values: NDArray[Any]) -> list[float]:
+    """Return finite values from all over a picture: never a single column, as every so-manieth would be."""
     flat = values.reshape(-1)
-    kept = flat[:: max(1, flat.size // _LOOKED)].astype(np.float64)
-    return [round(float(v), 6) for v in kept[np.isfinite(kept)]]
+    if flat.size > _LOOKED:
+        flat = flat[np.random.default_rng(0).integers(0, flat.size, _LOOKED)]
+    kept = flat.astype(np.float64)
+    return [float(v) for v in kept[np.isfinite(kept)]]
 
 
 def _kind_by_magic(data: bytes) -> str | None:

@@ -6,7 +6,7 @@ import re
 
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["MAX_CLAIM", "believed", "claim_reason", "explain"]
+__all__ = ["MAX_CLAIM", "believed", "claim_reason", "explain", "may_pass"]
 
 MAX_CLAIM = 200_000_000  # a header that claims more pixels than this is not believed
 MAX_JPEG = 1_000_000_000  # of a JPEG, which is made smaller while it is decoded: a panorama of 220 million takes 27 MB
@@ -92,3 +92,15 @@ def _unknown(data: bytes) -> str:
     if text and all(c.isprintable() or c.isspace() for c in text) and "�" not in text[:-1]:
         return f"not an image: starts with '{' '.join(text.split())}'"
     return f"not an image, or of an unknown kind: starts with the bytes {data[:4].hex(' ')}"
+
+
+def may_pass(reason: str | None) -> bool:
+    """Return whether a file that gave no pixels for `reason` may give some another time: the machine was to blame.
+
+    >>> may_pass("decoding took longer than 10 s"), may_pass("broken PNG")
+    (True, False)
+    """
+    return reason is not None and reason.startswith(_PASSING)
+
+
+_PASSING = ("decoding took longer", "the decoder crashed", "the decoding helper cannot start", "needed more than")

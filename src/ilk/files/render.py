@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from ilk.files.colours import to_srgb
-from ilk.files.samples import Kind, Samples, deep_values, to_eight_bits
+from ilk.files.samples import Raster, Samples, before_loading, deep_values, eight_bits, to_eight_bits
 
-__all__ = ["ALL_WHITE", "MAX_SIDE", "NEAR_WHITE", "Decoded", "orientation", "render", "render_values", "upright_size"]
+__all__ = ["ALL_WHITE", "MAX_SIDE", "NEAR_WHITE", "Decoded", "orientation", "render", "render_raster", "upright_size"]
 
 Resize = Literal["crop", "stretch"]
 
@@ -89,6 +89,7 @@ def render(
     turn = orientation(image) if image.format == "JPEG" else 1  # known before the pixels, and needed for the draft
     if image.format == "JPEG":
         _draft(image, size if turn < 5 or size is None else size[::-1], resize, crop_pct)
+    before_loading(image)
     image.load()
     if image.format != "JPEG":
         claimed, turn = image.size, orientation(image)  # PNG may state it after the pixels; TIFF turns itself
@@ -96,47 +97,38 @@ def render(
     return _finished(small, image.info, claimed, turn, size, resize, crop_pct)
 
 
-def render_values(
-    values: NDArray[np.generic],
-    kind: Kind | None,
-    depth: int,
-    inverted: bool,
+def render_raster(
+    raster: Raster,
     size: tuple[int, int] | None,
     resize: Resize = "crop",
     crop_pct: float = 1.0,
     samples: Samples = Samples(),  # noqa: B008 - frozen
 ) -> Decoded:
-    """Make RGB pixels of samples (h, w) or (h, w, bands) that were read without Pillow.
-
-    Parameters
-    ----------
-    values
-        NaN = no data.
-    kind
-        See `ilk.files.samples.kind_of`.
-    depth
-        Bits that the file states, where fewer than the type has; else 0.
-    inverted
-        The largest value is black.
-    size, resize, crop_pct, samples
-        As for `render`.
-    """
+    """Make RGB pixels of samples that were read without Pillow; else as `render`."""
+    values = raster.values
+    height, width = values.shape[:2]
+    alpha = None
     if values.ndim == 3:
         count = values.shape[2]
+        if raster.alpha and not samples.bands:
+            alpha, values, count = values[..., -1], values[..., :-1], count - 1
         chosen = samples.bands or ((1, 2, 3) if count >= 3 else (1,))
         if max(chosen) > count:
-            return Decoded(None, values.shape[1], values.shape[0], f"has {count} bands: there is no band {max(chosen)}")
+            return Decoded(None, width, height, f"has {count} bands: there is no band {max(chosen)}")
         values = values[..., [band - 1 for band in chosen]]
         values = values[..., 0] if len(chosen) == 1 else values
-    if kind is None:
-        scale = 255 if values.dtype == np.bool_ else 1
-        pixels = np.nan_to_num(values).astype(np.uint8) * np.uint8(scale)
+    if raster.kind is None:
+        pixels = np.nan_to_num(values).astype(np.uint8) * np.uint8(255 if values.dtype == np.bool_ else 1)
     else:
-        pixels = to_eight_bits(values, kind, depth, samples)
-    if inverted:
+        pixels = to_eight_bits(values, raster.kind, raster.depth, samples)
+    if raster.inverted:
         pixels = 255 - pixels
-    height, width = pixels.shape[:2]
-    return _finished(Image.fromarray(np.ascontiguousarray(pixels)), {}, (width, height), 1, size, resize, crop_pct)
+    small = Image.fromarray(np.ascontiguousarray(pixels))
+    if alpha is not None:
+        top = 1.0 if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
+        small.putalpha(Image.fromarray(eight_bits(alpha, (0.0, top))))
+    info = {"icc_profile": raster.profile} if raster.profile else {}
+    return _finished(small, info, (width, height), raster.turn, size, resize, crop_pct)
 
 
 def _finished(

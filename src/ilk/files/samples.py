@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from ilk.errors import ArgumentError
 
 __all__ = [
     "Kind",
+    "Raster",
     "Samples",
+    "before_loading",
     "deep_values",
     "eight_bits",
     "kind_of",
@@ -35,6 +37,7 @@ Kind = Literal["uint16", "integer", "float"]
 Limits = tuple[float, float]
 
 _NO_DATA = 42113  # the tag of GDAL
+_STRETCHED = "ilk: stretched"
 _BLACK, _WHITE = 0.001, 0.999  # quantiles: one hot pixel in a thousand decides nothing
 
 
@@ -47,6 +50,8 @@ class Samples:
     uint16, integer, floating : (black, white) or None
         For unsigned 16-bit samples without a stated depth, all other integers, and floats; None: every file by its own
         values.
+    dtype : bool
+        What has no black and white of its own here has those of its type: all that the type can hold.
     bands : tuple of int
         One band (grey) or three (red, green, blue) of pictures that have several, counted from 1; empty: the first
         three of three or more, else the first.
@@ -55,6 +60,7 @@ class Samples:
     uint16: Limits | None = None
     integer: Limits | None = None
     floating: Limits | None = None
+    dtype: bool = False
     bands: tuple[int, ...] = ()
 
     @classmethod
@@ -82,14 +88,14 @@ class Samples:
         if range in ("auto", None):
             return None
         if range == "dtype":
-            return cls(whole_range("uint16"), None, whole_range("float"), chosen)
+            return cls(dtype=True, bands=chosen)
         try:
             low, high = (float(part) for part in (range.split(",") if isinstance(range, str) else range))
         except (TypeError, ValueError):
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ArgumentError(f"range={range!r}: give auto, dtype, or two numbers LOW,HIGH with LOW below HIGH.")
-        return cls((low, high), (low, high), (low, high), chosen)
+        return cls((low, high), (low, high), (low, high), bands=chosen)
 
     def of(self, kind: Kind) -> Limits | None:
         """Return (black, white) of samples of `kind`, where they are fixed."""
@@ -98,7 +104,7 @@ class Samples:
     def told(self) -> dict[str, list[float]]:
         """Return only what is fixed, as JSON has it."""
         pairs = {"uint16": self.uint16, "integer": self.integer, "float": self.floating, "bands": self.bands or None}
-        return {key: list(value) for key, value in pairs.items() if value}
+        return {key: list(value) for key, value in pairs.items() if value} | ({"dtype": [1]} if self.dtype else {})
 
     @classmethod
     def from_told(cls, told: Mapping[str, Any]) -> Samples:
@@ -109,7 +115,8 @@ class Samples:
             return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
         bands = tuple(int(band) for band in told.get("bands", ()) if math.isfinite(band) and band >= 1)
-        return cls(pair("uint16"), pair("integer"), pair("float"), bands if len(bands) in (1, 3) else ())
+        bands = bands if len(bands) in (1, 3) else ()
+        return cls(pair("uint16"), pair("integer"), pair("float"), bool(told.get("dtype")), bands)
 
     @classmethod
     def of_run(cls, header: Mapping[str, Any]) -> Samples:
@@ -118,7 +125,7 @@ class Samples:
 
     def key(self) -> str:
         """Return a name for this way of reading, fit for a folder; empty where nothing is fixed."""
-        text = "_".join(f"{key}{'~'.join(f'{v:g}' for v in value)}" for key, value in self.told().items())
+        text = "_".join(f"{key}{'~'.join(f'{v!r}' for v in value)}" for key, value in self.told().items())
         return f"-{text}" if text else ""
 
     def encoded(self) -> bytes:
@@ -154,7 +161,7 @@ def bands_of(bands: Any) -> tuple[int, ...]:
 
 def kind_of(dtype: np.dtype[Any]) -> Kind | None:
     """Return which rule samples of `dtype` follow; None for 8 bits."""
-    if dtype.itemsize == 1:
+    if dtype in (np.uint8, np.bool_):
         return None
     return "float" if dtype.kind == "f" else "uint16" if dtype == np.uint16 else "integer"
 
@@ -163,8 +170,41 @@ def whole_range(kind: Kind, dtype: np.dtype[Any] | None = None) -> Limits:
     """Return (black, white) by the type alone."""
     if kind == "float":
         return 0.0, 1.0
-    info = np.iinfo(np.uint16 if kind == "uint16" or dtype is None else dtype)
+    info = np.iinfo(np.uint16 if kind == "uint16" or dtype is None or dtype.kind not in "iu" else dtype)
     return 0.0 if info.min == 0 else float(info.min), float(info.max)
+
+
+class Raster(NamedTuple):
+    """A picture that was read without Pillow.
+
+    Attributes
+    ----------
+    values : (h, w) or (h, w, bands)
+        As stored; what the file calls no data is NaN, and such values are floats then.
+    kind : str or None
+        See `kind_of`, of the values as stored.
+    depth : int
+        Bits of a sample that count, where the file states fewer than its type has, which then decides; else 0.
+    inverted : bool
+        The largest value is black.
+    turn : int
+        EXIF orientation.
+    profile : bytes
+        Of the colours (ICC); empty without one.
+    alpha : bool
+        The last band is opacity.
+    pages : int
+        Pictures in the file.
+    """
+
+    values: NDArray[Any]
+    kind: Kind | None
+    depth: int = 0
+    inverted: bool = False
+    turn: int = 1
+    profile: bytes = b""
+    alpha: bool = False
+    pages: int = 1
 
 
 def limits_of(kind: Kind, values: NDArray[Any]) -> Limits:
@@ -228,11 +268,21 @@ def deep_values(image: Image.Image) -> tuple[NDArray[np.generic], Kind, int] | N
     bits = tags.get(258, (0,))  # BitsPerSample
     bits = int(bits[0] if isinstance(bits, tuple) else bits)
     kind: Kind = "float" if image.mode == "F" else "uint16" if image.mode.startswith("I;16") else "integer"
-    if image.format == "PPM" and kind != "float":
-        kind, bits = "uint16", 16
-    elif image.format != "TIFF":
+    if image.format == "PPM" and kind != "float":  # Pillow has stretched what states another largest value
+        kind, bits = "uint16", 16 if image.info.get(_STRETCHED) else 0
+    elif image.format == "TIFF":
+        if kind == "integer" and bits == 16:  # Pillow has them in 32 bits
+            values = values.astype(np.int16)
+        bits = bits if 8 < bits < 16 else 0
+    else:
         bits = 0
-    return without_no_data(values, tags.get(_NO_DATA)), kind, bits if 8 < bits < 16 or image.format == "PPM" else 0
+    return without_no_data(values, tags.get(_NO_DATA)), kind, bits
+
+
+def before_loading(image: Image.Image) -> None:
+    """Remember of an opened picture what is gone once it is loaded: whether Pillow stretches its values."""
+    if image.format == "PPM":
+        image.info[_STRETCHED] = any(tile[0] != "raw" for tile in getattr(image, "tile", ()))
 
 
 def without_no_data(values: NDArray[np.generic], stated: object) -> NDArray[np.generic]:
@@ -253,4 +303,6 @@ def without_no_data(values: NDArray[np.generic], stated: object) -> NDArray[np.g
 def to_eight_bits(values: NDArray[np.generic], kind: Kind, bits: int, samples: Samples) -> NDArray[np.uint8]:
     """Return samples of more than 8 bits as uint8: by the depth the file states, else by the set, else by its own."""
     limits = (0.0, float(2**bits - 1)) if bits else samples.of(kind)
+    if limits is None and samples.dtype:
+        limits = whole_range(kind, values.dtype)
     return eight_bits(values, limits or limits_of(kind, values))

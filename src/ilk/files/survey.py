@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ilk.files import tiff
 from ilk.files.helper import shared_pool
 from ilk.files.listing import Listing
 from ilk.files.passed import extension
@@ -17,7 +18,8 @@ from ilk.files.samples import Kind, Samples, bands_of, limits_of
 
 __all__ = ["survey"]
 
-_FILES = 64  # looked at, evenly spaced by name
+_FILES = 256  # looked at, evenly spaced by name
+_SNIFFED = 16  # of those that are called like 8-bit pictures
 _BYTES = 256 * 2**20  # and no more than this in all
 _WORDS = {"uint16": "16-bit samples", "integer": "integer samples", "float": "floating-point samples"}
 # Whatever else the pictures are, in these they have 8 bits.
@@ -30,18 +32,17 @@ def survey(listing: Listing, range: Any = "auto", bands: Any = None) -> tuple[Sa
     Parameters
     ----------
     range : "auto", "dtype", "LOW,HIGH" or (low, high)
-        What is black and what is white: see `Samples.asked`. "auto" looks at up to 64 files, evenly spaced.
+        What is black and what is white: see `Samples.asked`. "auto" looks at up to 256 files, evenly spaced.
     bands : optional
         See `Samples.asked`.
 
     Notes
     -----
-    Nothing is read where all names end as 8-bit pictures do. Of PNG files the header says whether it is worth it.
+    Of files that are called like 8-bit pictures a few are looked at, whether they are. Of PNG files the header says
+    whether more is worth it.
     """
     asked = Samples.asked(range, bands)
     chosen = bands_of(bands)
-    if all(extension(name) in _EIGHT for name in listing.names):
-        return asked or Samples(bands=chosen), []
     looked = list(_looked(listing))
     notes = _shapes(looked, chosen)
     if asked is not None:
@@ -61,15 +62,37 @@ def survey(listing: Listing, range: Any = "auto", bands: Any = None) -> tuple[Sa
     return Samples.from_told(told), notes
 
 
+def _evenly(rows: list[int], count: int) -> list[int]:
+    """Return up to `count` of `rows`, evenly spaced."""
+    return (
+        [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), count)).astype(int))] if rows else []
+    )
+
+
+def _eight(listing: Listing, row: int) -> bool:
+    """Whether a file called like one of 8 bits begins like one, as far as can be seen."""
+    try:
+        start = listing.read(row)[:26]
+    except OSError:
+        return True
+    deep = start.startswith(b"\x89PNG") and start[24:25] == b"\x10"
+    return not (deep or tiff.is_tiff(start))
+
+
 def _looked(listing: Listing) -> Iterable[dict[str, Any]]:
     """Yield what some files are, in the words of `ilk.files.odd.look`."""
-    rows = [i for i, name in enumerate(listing.names) if extension(name) not in _EIGHT and i not in listing.refused]
-    left = _BYTES
-    for at in np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _FILES)).astype(int)) if rows else ():
-        if (left := left - int(listing.sizes[rows[at]])) < 0:
-            return
+    left: list[int] = []
+    usual: list[int] = []
+    for i, name in enumerate(listing.names):
+        if i not in listing.refused:
+            (usual if extension(name) in _EIGHT else left).append(i)
+    if any(not _eight(listing, i) for i in _evenly(usual, _SNIFFED)):
+        left = sorted(left + usual)  # endings say nothing here
+    sizes = listing.sizes[left].astype(np.float64)
+    fitting = int(_BYTES / max(1.0, float(sizes.mean()))) if left else 0
+    for i in _evenly(left, max(1, min(_FILES, fitting))):
         try:
-            data = listing.read(rows[at])
+            data = listing.read(i)
         except OSError:
             continue
         if data.startswith(b"\x89PNG"):

@@ -7,41 +7,19 @@ from __future__ import annotations
 
 from io import BytesIO
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ilk.files.samples import Kind, kind_of, without_no_data
+from ilk.files.samples import Raster, kind_of, without_no_data
 
-__all__ = ["Raster", "is_tiff", "raster_size", "read_raster"]
+__all__ = ["is_tiff", "raster_size", "read_raster"]
 
 _NO_DATA = 42113
 _MIN_IS_WHITE = 0
 _MOST_PAGES = 10_000
-
-
-class Raster(NamedTuple):
-    """The first picture of a TIFF file.
-
-    Attributes
-    ----------
-    values : (h, w) or (h, w, bands)
-        As stored; what the file says is no data is NaN, and such values are floats then.
-    kind : str or None
-        Which rule the samples follow; None for 8 bits.
-    depth : int
-        Bits of a sample that count, where the file states fewer than its type has, which then decides; else 0.
-    inverted : bool
-        The largest value is black.
-    pages : int
-    """
-
-    values: NDArray[Any]
-    kind: Kind | None
-    depth: int
-    inverted: bool
-    pages: int
+_LOOKED = 16
+_ORIENTATION = 274
 
 
 def is_tiff(data: bytes) -> bool:
@@ -54,8 +32,21 @@ def raster_size(data: bytes) -> tuple[int, int]:
     import tifffile
 
     with tifffile.TiffFile(BytesIO(data)) as file:
-        page: Any = file.pages.first
-        return int(page.imagewidth), int(page.imagelength)
+        page: Any = _picture(file)
+        width, height = int(page.imagewidth), int(page.imagelength)
+    return (height, width) if _turn(page) >= 5 else (width, height)
+
+
+def _picture(file: Any) -> Any:
+    """Return the first page that is not a small copy of another; the first where all are."""
+    pages = [page for page in islice(file.pages, _LOOKED) if hasattr(page, "is_reduced")]
+    return next((page for page in pages if not page.is_reduced), pages[0])
+
+
+def _turn(page: Any) -> int:
+    tag = page.tags.get(_ORIENTATION)
+    value = tag.value if tag else 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def read_raster(data: bytes) -> Raster:
@@ -69,7 +60,7 @@ def read_raster(data: bytes) -> Raster:
     import tifffile
 
     with tifffile.TiffFile(BytesIO(data)) as file:
-        page: Any = file.pages.first
+        page: Any = _picture(file)
         if page.imagedepth > 1:
             raise ValueError("a TIFF of a volume, which is not a picture")
         try:
@@ -85,12 +76,17 @@ def read_raster(data: bytes) -> Raster:
         pages = sum(not getattr(other, "is_reduced", False) for other in islice(file.pages, _MOST_PAGES))
         tag = page.tags.get(_NO_DATA)
         bits = page.bitspersample if isinstance(page.bitspersample, int) else min(page.bitspersample or (0,))
+        extra = page.extrasamples or ()
+        profile = page.iccprofile if isinstance(page.iccprofile, bytes) else b""
         return Raster(
             without_no_data(values, tag.value if tag else None),
             kind_of(values.dtype),
             bits if 8 < bits < 16 else 0,
-            page.photometric == _MIN_IS_WHITE,
-            pages,
+            inverted=page.photometric == _MIN_IS_WHITE,
+            turn=_turn(page),
+            profile=profile,
+            alpha=values.ndim == 3 and values.shape[2] in (2, 4) and any(int(kind) in (1, 2) for kind in extra),
+            pages=pages,
         )
 
 
