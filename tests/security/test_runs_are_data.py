@@ -117,3 +117,23 @@ def test_an_encoder_that_a_run_names_is_not_looked_for_elsewhere(photos: Path, f
         (finished_copy / "run.json").write_text(json.dumps({**header, "checksums": {}}), "utf-8")
         with pytest.raises((ArgumentError, package.errors.RunError)):
             package.predict(finished_copy, photos)
+
+
+@pytest.mark.parametrize(
+    "params", [{"encoder": "payload:f"}, {"settings": {"encoder": "payload:f"}}, {"encoder": "fast+payload:f"}], ids=str
+)
+@pytest.mark.usefixtures("finished_copy")
+def test_an_encoder_that_is_code_is_not_taken_from_a_run(home: Path, photos: Path, payload: Path, params: dict) -> None:
+    from sklearn.base import clone
+
+    header = json.loads((home / "run" / "run.json").read_text("utf-8"))
+    header["params"] |= params
+    (home / "run" / "run.json").write_text(json.dumps(header), "utf-8")
+    model = runs.load_run(home / "run").model()
+    model.save(home / "model.ilk")
+    for one in (model, package.load(home / "model.ilk")):
+        assert "payload" not in json.dumps(one.get_params(), default=str)
+        for fitted in (one, clone(one)):
+            fitted.fit(photos)
+    assert not payload.exists()
+    assert "payload" not in sys.modules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,23 @@ def _damaged(where: str, error: Exception, again: str) -> RunError:
 
 
 def _take(model: Any, params: Mapping[str, Any]) -> None:
-    """Give `model` the constructor arguments it was kept with: it can be cloned, and its limits hold."""
+    """Give `model` the constructor arguments it was kept with: it can be cloned, and its limits hold.
+
+    Not an encoder that is code (``module:function``): a later fit would import it, and a file never says what code to
+    run. The caller gives it again.
+    """
     if isinstance(model, ImageClusterer):
         known = set(model._get_param_names()) - {*OF_A_MACHINE}
-        model.set_params(**{name: value for name, value in params.items() if name in known})
+        model.set_params(**{name: value for name, value in params.items() if name in known and not _code(value)})
+
+
+def _code(value: Any) -> bool:
+    """Whether a kept argument, or something within it, is a name that would be imported."""
+    if isinstance(value, str):
+        return re.fullmatch(r"[^/\\]*[\w.]+:\w[\w.]*", value) is not None
+    if isinstance(value, Mapping):
+        return any(_code(inner) for inner in value.values())
+    return isinstance(value, list | tuple) and any(_code(inner) for inner in value)
 
 
 def _try(model: Any) -> None:
