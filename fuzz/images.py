@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from fuzz import mutating
 from fuzz.judging import Case, Verdict
@@ -126,4 +127,42 @@ def _seeds() -> dict[str, bytes]:
         except (OSError, KeyError, ValueError):  # a format that this build of Pillow cannot write
             continue
         seeds[name] = out.getvalue()
-    return seeds
+    return seeds | _odd_seeds(image, seeds)
+
+
+def _odd_seeds(image: Image.Image, seeds: dict[str, bytes]) -> dict[str, bytes]:
+    """Files that Pillow does not write: many bands, doubles, FITS, camera raw, profiles, notes, no end marker."""
+    import tifffile
+
+    values = np.asarray(image.convert("L"), np.float64) / 255
+    found: dict[str, bytes] = {}
+
+    def tiff(name: str, what: Any, **options: Any) -> None:
+        out = io.BytesIO()
+        tifffile.imwrite(out, what, metadata=None, **options)
+        found[name] = out.getvalue()
+
+    tiff("doubles.tif", values)
+    tiff("bands.tif", np.repeat((values * 4000)[..., None], 7, 2).astype(np.uint16), planarconfig="contig")
+    tiff("planes.tif", np.stack([values] * 3).astype(np.float32), planarconfig="separate", photometric="rgb")
+    tiff("deep-colours.tif", np.repeat((values * 65535)[..., None], 4, 2).astype(np.uint16), photometric="rgb")
+    tiff("gaps.tif", (values * 500).astype(np.int16), extratags=[(42113, 2, 5, "-9999", True)])
+    tiff("large.tif", values.astype(np.float32), bigtiff=True, tile=(16, 16))
+    cards = [f"{'SIMPLE':8}= {'T':>20}", f"{'BITPIX':8}= {16:20d}", f"{'NAXIS':8}= {2:20d}"]
+    cards += [f"{'NAXIS1':8}= {values.shape[1]:20d}", f"{'NAXIS2':8}= {values.shape[0]:20d}"]
+    cards += [f"{'BZERO':8}= {32768.0:20}", f"{'BLANK':8}= {-9999:20d}", "END"]
+    body = (values * 60_000 - 32_768).astype(">i2").tobytes()
+    found["signed.fits"] = "".join(card.ljust(80) for card in cards).ljust(2880).encode() + body.ljust(5760, b"\0")
+    preview = io.BytesIO()
+    image.resize((400, 300)).save(preview, "JPEG", quality=60)
+    found["camera.raf"] = b"FUJIFILMCCD-RAW 0201FF383501" + bytes(60) + preview.getvalue() + bytes(99)
+    jpeg, png = seeds["plain.jpg"], seeds["plain.png"]
+    found["endless.jpg"] = jpeg[:-2]
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    out = io.BytesIO()
+    image.save(out, "PNG", icc_profile=profile[:300] + profile[304:] + bytes(4))
+    found["profile.png"] = out.getvalue()
+    note = b"n\0\0" + zlib.compress(bytes(1_500_000))
+    chunk = struct.pack(">I", len(note)) + b"zTXt" + note + struct.pack(">I", zlib.crc32(b"zTXt" + note))
+    found["notes.png"] = png[:33] + chunk + png[33:]
+    return found

@@ -135,6 +135,16 @@ def test_what_cannot_be_read_is_named() -> None:
     assert "header cannot be read" not in reason
 
 
+def test_a_reason_is_one_printable_line() -> None:
+    data = bytearray(tiff(np.zeros((8, 8, 7), np.uint16), planarconfig="contig"))
+    at = data.index(b"\x03\x01\x03\0\x01\0\0\0\x01\0")  # compression: none
+    data[at + 8 : at + 10] = b"\x01\x01"
+    reason = decode(bytes(data), (4, 4)).reason
+    assert reason is not None
+    assert reason.isprintable()
+    assert "7 bands of uint16 (compression 257)" in reason
+
+
 def test_values_of_eight_bits_in_a_wider_type_are_taken_as_they_are() -> None:
     ramp = np.arange(256, dtype=np.int32)[None].repeat(16, 0)
     assert grey(tiff(ramp))[0].tolist() == ramp[0].tolist()

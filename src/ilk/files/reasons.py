@@ -42,7 +42,7 @@ def explain(error: BaseException, data: bytes, kind: str | None, memory: int) ->
     >>> explain(UnidentifiedImageError(), b"<!DOCTYPE html><p>", None, 0)
     "not an image: starts with '<!DOCTYPE html>'"
     """
-    text = " ".join(str(error).split())
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
     if isinstance(error, MemoryError) or re.search("out of memory|Memory allocation", text):
         return f"needed more than {memory / 2**30:g} GiB"
     if isinstance(error, Image.DecompressionBombError):

@@ -93,6 +93,7 @@ def read_raster(data: bytes) -> Raster:
 def _kind(page: Any) -> str:
     """Return what a page is, in words: "a TIFF of 13 bands of float64 (LZW)"."""
     bands = page.samplesperpixel
-    packed = getattr(page.compression, "name", str(page.compression))
+    packed = str(getattr(page.compression, "name", page.compression))
+    packed = packed if packed.isidentifier() else f"compression {int(page.compression)}"
     what = f"{bands} bands of " if bands > 1 else ""
     return f"a TIFF of {what}{page.dtype}" + ("" if packed == "NONE" else f" ({packed})")
