@@ -38,6 +38,7 @@ PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap
 RECIPES: dict[str, dict[str, str]] = {
     "demo": {f"digits-transfer-{s}": f"ilk cluster ilk-demo/digits -k 10 --labels prefix --seed {s}" for s in range(3)},
     "help": {"help": "python benchmarks/start.py"},
+    "second_run": {"second_run": "python benchmarks/second_run.py"},
     "mnist": {f"mnist-transfer-{s}": f"ilk cluster {DATA}/mnist.npz -k 10 --seed {s}" for s in range(3)},
     "clothing500": {
         f"clothing500-{name}-{s}": f"ilk cluster {DATA}/clothing500.tar {encoder} -k 10 --labels folder --seed {s}"
