@@ -1,4 +1,4 @@
-"""Seconds of CPU that ``ilk cluster digits -k 10`` takes, everything in: with an empty cache, and again from what that left.
+"""CPU seconds of ``ilk cluster digits -k 10``, everything in: with an empty cache, and again from what that left.
 
     python benchmarks/second_run.py [--rounds 3]
 
