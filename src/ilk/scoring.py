@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ilk import files, metrics
-from ilk.errors import DataError
+from ilk.errors import DataError, RunError
 from ilk.runs import Run, load_run, write_json
 
-__all__ = ["evaluate", "score", "score_new"]
+__all__ = ["evaluate", "score", "score_new", "written"]
 
 
 def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any] | None:
-    """Score the groups of `run`, and write ``scores.json`` into it.
+    """Score the groups of `run`, and write ``scores.json`` into it where it says something else.
 
     Parameters
     ----------
@@ -56,8 +56,17 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
         return None
     table, names = run.assignments(), run.images()["path"]
     scores = score([names[i] for i in table["index"]], table["cluster"], truth)
-    write_json(run.path / "scores.json", {"labels": str(spec), **scores})
+    if written(run) != (told := {"labels": str(spec), **scores}):
+        write_json(run.path / "scores.json", told)
     return scores
+
+
+def written(run: Run) -> dict[str, Any] | None:
+    """Return what ``scores.json`` of `run` says; None where there is none, or none that can be read."""
+    try:
+        return run.scores()
+    except RunError:
+        return None
 
 
 def score_new(
