@@ -74,7 +74,9 @@ class Origin:
         """Number of images that are taken by the number of their row, which the run cannot check."""
         if self._contents is None or not self._own_word:
             return 0
-        return sum(self._contents[row] is None for row in np.flatnonzero(self._numbered & (rows.group != UNREADABLE)))
+        return sum(
+            self._contents[row] is None for row in np.flatnonzero(self._numbered & (rows.group != UNREADABLE)).tolist()
+        )
 
     @property
     def has_files(self) -> bool:
