@@ -47,6 +47,7 @@ def make(tmp_path: Path) -> Make:
                 "reason": [None] * n,
                 "twin": pa.array([None] * n, pa.int64()),
                 "status": ["unreadable" if label == -2 else "ok" for label in labels],
+                **({"content": other["content"]} if "content" in other else {}),
             },
         )
         mine = [labels[i] for i in read]
@@ -170,6 +171,41 @@ def test_same_names_in_other_sources(make: Make) -> None:
         ilk.compare([one, none])
     edited = make([0, 0, 1, 1], fingerprint="j", bytes=[90, 91, 92, 93])  # the same folder, later
     assert ilk.compare([one, edited]).n_common == 4
+
+
+def test_contents_decide_where_both_runs_know_them(make: Make) -> None:
+    a, b = [f"{i:032x}" for i in range(5)], [f"{i:032x}" for i in (0, 1, 7, 3, 8)]
+    labels = [0, 0, 1, 1, 1]
+    one = make(labels, content=a)
+    for kind, spec, fingerprint in [("folder", "/camera2", "g"), ("folder", "/photos", "h"), ("tar", "/p.tar", "i")]:
+        found = ilk.compare([one, make(labels, kind, spec, fingerprint=fingerprint, content=b)])
+        assert (found.n_common, found.n_only) == (3, [2, 2])
+    copied = make(labels, spec="/copy", fingerprint="j", content=a, bytes=[1] * 5)  # contents say more than sizes
+    assert ilk.compare([one, copied]).n_common == 5
+    others = make(labels, content=[f"{i:032x}" for i in range(10, 15)])
+    with pytest.raises(DataError, match=r"no image in common \(names are the same, and what is in the files is not\)"):
+        ilk.compare([one, others])
+    older = make(labels, spec="/copy", fingerprint="k")
+    assert ilk.compare([one, older]).n_common == ilk.compare([older, one]).n_common == 5
+    assert ilk.compare([one, make(labels, content=[*a[:4], None])]).n_common == 5
+
+
+def test_two_cameras_write_the_same_names(tmp_path: Path) -> None:
+    made = []
+    for seed in (0, 1):
+        folder = tmp_path / f"camera{seed}"
+        folder.mkdir()
+        rng = np.random.default_rng(seed)
+        for i in range(12):  # uncompressed: all of one size
+            pixels = rng.integers(0, 60, (8, 8)) + 190 * (i % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"IMG_{i:04}.bmp")
+        quick = {"n_clusters": 2, "encoder": "pixels", "preset": "tiny", "cache": None}
+        made.append(ilk.cluster(folder, tmp_path / f"run{seed}", options=quick, names=False))
+    with pytest.raises(DataError, match="no image in common"):
+        ilk.compare(made)
+    moved = shutil.copytree(tmp_path / "camera0", tmp_path / "moved")
+    again = ilk.cluster(moved, tmp_path / "run2", options=quick, names=False)
+    assert ilk.compare([made[0], again]).n_common == 12
 
 
 def test_arrays_are_the_same_where_their_pixels_are(make: Make) -> None:

@@ -227,3 +227,57 @@ def test_a_finished_fit_is_not_lost_where_umap_does_not_load(
     assert any("two principal components" in told for told in run.header["summary"]["warnings"])
     assert np.isfinite(run.map()).all()
     assert len(np.unique(run.map(), axis=0)) > 3
+
+
+# -- labels that change ------------------------------------------------------------------------------------------------
+
+
+def table(path: Path, photos: Path, label: Any) -> str:
+    names = sorted(one.name for one in photos.iterdir())
+    path.write_text("name,label\n" + "".join(f"{name},{label(i, name)}\n" for i, name in enumerate(names)))
+    return str(path)
+
+
+def test_the_same_job_is_scored_by_the_labels_of_now(home: Path, photos: Path) -> None:
+    file = table(home / "labels.csv", photos, lambda _, name: name[0])
+    run = ilk.cluster(photos, options=OPTIONS, labels=file)
+    assert run.header["summary"]["scores"]["acc"] == 1
+    before = tree(run.path)
+    again = ilk.cluster(photos, options=OPTIONS, labels=file)
+    assert (again.header, tree(run.path)) == (run.header, before)  # nothing is new, nothing is written
+    table(home / "labels.csv", photos, lambda i, _: i % 2)
+    again = ilk.cluster(photos, options=OPTIONS, labels=file)
+    right = ilk.evaluate(run, file)
+    assert right is not None
+    assert right["acc"] == 1 / 3
+    assert (
+        again.header["summary"]["scores"]["acc"] == runs.load_run(run.path).header["summary"]["scores"]["acc"] == 1 / 3
+    )
+    assert again.scores() == {"labels": file, **right}
+    # a label for every image but one: said, and the old scores are not passed off as those of this file
+    (home / "labels.csv").write_text("name,label\n0_0000.png,1\n")
+    with pytest.raises(DataError, match="no label for 35 of 36 images"):
+        ilk.cluster(photos, options=OPTIONS, labels=file)
+
+
+def test_labels_of_an_npz_may_change_too(home: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = (rng.integers(0, 200, (3, 8, 8))[np.arange(30) % 3] + rng.integers(0, 40, (30, 8, 8))).astype(np.uint8)
+    np.savez("x.npz", x=x, y=np.arange(30) % 3)
+    assert ilk.cluster("x.npz", "run", options=OPTIONS).header["summary"]["scores"]["acc"] == 1
+    np.savez("x.npz", x=x, y=np.arange(30) // 15, z=np.arange(30) // 10)
+    again = ilk.cluster("x.npz", "run", options=OPTIONS)
+    assert again.header["summary"]["scores"]["acc"] < 0.7
+    ilk.evaluate("run", "z")
+    assert ilk.cluster("x.npz", "run", options=OPTIONS).scores()["labels"] == "z"  # what was asked for by name stays
+    np.savez("x.npz", x=x, y=np.arange(3))
+    (home / "run" / "scores.json").write_text("torn")
+    for _ in range(2):
+        warnings = ilk.cluster("x.npz", "run", options=OPTIONS).header["summary"]["warnings"]
+        assert [text for text in warnings if "not scored" in text] == [
+            f"not scored: {home / 'x.npz'}: y are 3 labels for 30 images"
+        ]
+    np.savez("x.npz", x=x, y=np.arange(30) % 3)
+    summary = ilk.cluster("x.npz", "run", options=OPTIONS).header["summary"]
+    assert summary["scores"]["acc"] == 1
+    assert not any("not scored" in text for text in summary["warnings"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from toy import EPOCHS, Toy
 from trial import Ilk
 
@@ -59,6 +60,19 @@ def test_a_run_of_a_trained_network_is_whole(undisturbed: runs.Run, photos: Path
     found = ilk.predict(undisturbed, photos, cls=Toy)
     assert found.cluster.tolist() == undisturbed.labels().tolist()
     assert not (undisturbed.path / "model" / "encoder.safetensors").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_run_says_how_many_threads_it_was_trained_with(photos: Path, threads: int) -> None:
+    """They share sums: "same seed, same machine" holds for the same number of them alone."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        job(photos, "run")
+    finally:
+        torch.set_num_threads(before)
+    assert json.loads(Path("run/run.json").read_text("utf-8"))["threads"] == threads
+    assert runs.load_run("run").header["threads"] == threads
 
 
 @pytest.mark.parametrize("epoch", [1, 3, EPOCHS])

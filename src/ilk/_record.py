@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ilk.describe import Description
 
 _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
+_NOT_SCORED = "not scored: "
 FIRST = "first-groups.png"  # only as long as the job runs
 
 Looks = dict[int, list[dict[str, Any]]]
@@ -89,14 +90,19 @@ def write(
 def add_scores(run: runs.Run, scores: Mapping[str, Any], images: Any) -> None:
     """Put the five scores into the summary, and the report."""
     five = ("acc", "nmi", "nmi_geometric", "ari", "purity")
-    run.header["summary"]["scores"] = {name: scores[name] for name in five}
+    summary = run.header["summary"]
+    summary["scores"] = {name: scores[name] for name in five}
+    summary["warnings"] = [text for text in summary["warnings"] if not text.startswith(_NOT_SCORED)]
     runs.write_json(run.path / "run.json", run.header)
     report.write_report(run, source=getattr(images, "listing", None))
 
 
-def add_warning(run: runs.Run, warning: str) -> None:
-    """Put a warning into the summary of a finished run."""
-    run.header["summary"]["warnings"].append(warning)
+def not_scored(run: runs.Run, why: str) -> None:
+    """Put a warning into the summary of a finished run, once."""
+    warnings = run.header["summary"]["warnings"]
+    if (warning := f"{_NOT_SCORED}{why}") in warnings:
+        return
+    warnings.append(warning)
     runs.write_json(run.path / "run.json", run.header)
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -192,10 +192,11 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
 
     Notes
     -----
-    An image is the same where its path in the source is the same; of runs of different sources, also its size in bytes
-    and pixels, because two cameras both write IMG_0001.jpg. Arrays have no paths: they are the same where their pixels
-    are. The match of groups is the one-to-one match that keeps the most images (Hungarian algorithm), of equal ones
-    the one with the larger Jaccard indices. Runs are never changed.
+    An image is the same where its path in the source and the content of its file are the same: two cameras both write
+    IMG_0001.jpg. Where a run does not know contents (of an older ilk), the path must do; of runs of different sources,
+    also the size in bytes and pixels. Arrays have no paths: they are the same where their pixels are. The
+    match of groups is the one-to-one match that keeps the most images (Hungarian algorithm), of equal ones the one with
+    the larger Jaccard indices. Runs are never changed.
 
     References
     ----------
@@ -207,7 +208,7 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
         raise ArgumentError(f"compare takes two runs or more, got {len(opened)}.")
     readable = [_readable(run) for run in opened]
     paths = _common(opened, readable)
-    labels = [np.array([found[path][0] for path in paths], np.int64) for found in readable]
+    labels = [np.array([found[path].group for path in paths], np.int64) for found in readable]
     told = [{int(group["id"]): disk.printable(short_name(group)) for group in run.clusters()} for run in opened]
     sizes = [dict(zip(*(v.tolist() for v in np.unique(one, return_counts=True)), strict=True)) for one in labels]
     names = [
@@ -230,26 +231,47 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     )
 
 
-def _readable(run: Run) -> dict[str, tuple[int, tuple[Any, ...]]]:
-    """Group of every readable image by its path, and what else must agree where the sources differ."""
+class _Image(NamedTuple):
+    """One readable image of a run: its group, and what it is known by beside its path."""
+
+    group: int
+    content: str | None  # None where the run does not know it
+    facts: tuple[Any, ...]  # bytes, width, height: what must agree instead where the sources differ
+
+
+def _readable(run: Run) -> dict[str, _Image]:
+    """Every readable image by its path."""
     images, found = run.images(), run.assignments()
     facts = list(zip(images["bytes"], images["width"], images["height"], strict=True))
     path = images["path"]
-    return {path[i]: (int(c), facts[i]) for i, c in zip(found["index"], found["cluster"], strict=True)}
+    # pixels of arrays are compared as a whole; where there are features and no images, contents are those of features
+    files = run.header["source"].get("kind") not in (*_ARRAYS, "features")
+    content = (run.hashes() if files else None) or [None] * len(path)
+    groups = zip(found["index"], found["cluster"], strict=True)
+    return {path[i]: _Image(int(c), content[i], facts[i]) for i, c in groups}
 
 
-def _common(runs: list[Run], readable: list[dict[str, tuple[int, tuple[Any, ...]]]]) -> list[str]:
+def _common(runs: list[Run], readable: list[dict[str, _Image]]) -> list[str]:
     """Paths of the images that all runs have, in the order of the first."""
     first, paths = readable[0], list(readable[0])
     for run, found in zip(runs[1:], readable[1:], strict=True):
         same = _same_source(runs[0], run)
         arrays = any(one.header["source"].get("kind") in _ARRAYS for one in (runs[0], run))
-        paths = [path for path in paths if path in found and (same or found[path][1] == first[path][1])]
+        named = [path for path in paths if path in found]
+        paths = [path for path in named if _agree(first[path], found[path], same)]
         if not paths or (arrays and not same):
             both = f"{runs[0].path} ({_what(runs[0])}) and {run.path} ({_what(run)})"
             among = "" if run is runs[1] else ", with what lies between them,"
-            raise DataError(f"{both}{among} have no image in common: compare runs of the same images.")
+            why = " (names are the same, and what is in the files is not)" if named and not arrays else ""
+            raise DataError(f"{both}{among} have no image in common{why}: compare runs of the same images.")
     return paths
+
+
+def _agree(a: _Image, b: _Image, same_source: bool) -> bool:
+    """Whether two images of the same path are the same image."""
+    if a.content is not None and b.content is not None:
+        return a.content == b.content
+    return same_source or a.facts == b.facts
 
 
 def _same_source(a: Run, b: Run) -> bool:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from ilk import files, metrics
-from ilk.errors import DataError
-from ilk.runs import Run, load_run, write_json
+from ilk.errors import DataError, RunError
+from ilk.files.numbered import misplaced, numbered
+from ilk.runs import Run, load_run, source_name, write_json
 
-__all__ = ["evaluate", "score", "score_new"]
+__all__ = ["evaluate", "score", "score_new", "written"]
 
 
 def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any] | None:
-    """Score the groups of `run`, and write ``scores.json`` into it.
+    """Score the groups of `run`, and write ``scores.json`` into it where it says something else.
 
     Parameters
     ----------
@@ -51,13 +52,38 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     images = files.open_again(source)
     if by_position and images.fingerprint() != source.get("fingerprint"):
         raise DataError(f"the images in {source['spec']} are not those of the run any more: labels no longer fit them.")
+    table, names = run.assignments(), run.images()["path"]
+    if isinstance(images, files.Listing) and images.fingerprint() != source.get("fingerprint"):
+        _check_rows(run, images, {names[i]: i for i in table["index"]})
     truth = files.truth(spec, images)
     if not truth:
         return None
-    table, names = run.assignments(), run.images()["path"]
     scores = score([names[i] for i in table["index"]], table["cluster"], truth)
-    write_json(run.path / "scores.json", {"labels": str(spec), **scores})
+    if written(run) != (told := {"labels": str(spec), **scores}):
+        write_json(run.path / "scores.json", told)
     return scores
+
+
+def _check_rows(run: Run, images: files.Listing, rows: Mapping[str, int]) -> None:
+    """Raise where images that are named by their row in a table are not those of the run any more."""
+    if not numbered(images).any():
+        return
+    known = run.hashes() or []
+    moved = misplaced(images, {name: known[row] if known else None for name, row in rows.items()})
+    if moved:
+        where = source_name(run.header["source"])
+        raise DataError(
+            f"{len(moved):,} of {len(rows):,} rows of {where} do not hold the images of the run any more (such as "
+            f"{moved[0]}): labels no longer fit them."
+        )
+
+
+def written(run: Run) -> dict[str, Any] | None:
+    """Return what ``scores.json`` of `run` says; None where there is none, or none that can be read."""
+    try:
+        return run.scores()
+    except RunError:
+        return None
 
 
 def score_new(

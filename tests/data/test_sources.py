@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from ilk.data import ArrayImages, FolderImages, is_small, open_images, thumbnails
+from ilk.data.sources import by_size
 from ilk.errors import ArgumentError, DataError
 from ilk.files import content_hash
 
@@ -148,6 +149,42 @@ def test_own_size_of_a_folder(folder: Path, tmp_path: Path) -> None:
     assert is_small(open_images(folder)) is None
     assert open_images(folder).shape == (3, 32, 32)  # by the median shorter side
     assert open_images(folder).probe().tolist()[0] == [30, 40]
+
+
+def test_what_files_are_called_decides_nothing(tmp_path: Path) -> None:
+    """50 of 128 are large: those at the places that an even spacing by name would look at, or at all others."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (s, s, 3)).astype(np.uint8) for s in [32] * 78 + [300] * 50]
+    spaced = np.unique(np.linspace(0, 127, 64).astype(int)).tolist()
+    others = sorted(set(range(128)) - set(spaced))
+    found = []
+    for kind, order in [("seen", spaced[::-1] + others), ("unseen", others[::-1] + spaced), ("any", range(128))]:
+        (tmp_path / kind).mkdir()
+        for picture, place in zip(pictures[::-1], order, strict=True):  # the large ones first
+            Image.fromarray(picture).save(tmp_path / kind / f"{place:03}.png", compress_level=1)
+        source = open_images(tmp_path / kind)
+        assert is_small(source) is None
+        assert source.shape == (3, 32, 32)
+        found.append(sorted(source.probe().tolist()))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 64
+    assert abs(sum(side == [300, 300] for side in found[0]) - 25) <= 1  # as many as there are
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 64, 65, 127, 128, 1000])
+def test_rows_by_size_stand_for_all(n: int) -> None:
+    sizes = np.random.default_rng(n).integers(0, 10**6, n)
+    rows = by_size(sizes, 64)
+    assert len(rows) == len(set(rows.tolist())) == min(n, 64)
+    assert (np.diff(rows) > 0).all()
+    for share in (0.1, 0.5, 0.9) if n >= 64 else ():
+        assert abs((sizes[rows] <= np.quantile(sizes, share)).mean() - share) <= 1.5 / 64
+    mixed = np.random.default_rng(1).permutation(n)
+    assert sorted(sizes[rows]) == sorted(sizes[mixed][by_size(sizes[mixed], 64)])
+    if n == 1000:
+        odd = sizes.copy()
+        odd[:7] = 10**9  # fewer than one in 128
+        assert odd[by_size(odd, 64)].max() < 10**9
 
 
 def test_stamps_follow_the_files(folder: Path) -> None:

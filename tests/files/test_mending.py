@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from ilk.files import decode, probe
+from ilk.files.mending import png_without_notes
 from ilk.files.raw import is_raw
 
 
@@ -61,6 +62,55 @@ def test_a_small_note_stays_with_a_large_one() -> None:
     plain = saved(photo(), "PNG", exif=b"Exif\0\0" + exif)
     found = decode(plain[:33] + LARGE["packed text"] + plain[33:], None)
     assert (found.width, found.height) == (120, 160)
+
+
+@pytest.mark.parametrize("kind", ["packed", "torn", "full"])
+def test_a_file_of_packed_notes_is_not_unpacked(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand notes of a megabyte each in 1 MB: 2 MiB are unpacked in all, and what is small stays."""
+    packed = zlib.compress(bytes(2**20), 9)
+    packed = {"packed": packed, "torn": packed[:-1] + b"\1", "full": zlib.compress(bytes(2**20 - 99), 9)}[kind]
+    exif = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
+    plain = saved(photo(), "PNG", exif=b"Exif\0\0" + exif)
+    at = plain.rindex(b"IEND") - 4
+    small = chunk(b"tEXt", b"by\0me")
+    one = chunk(b"zTXt", b"n\0\0" + packed)
+    data = (
+        plain[:33] + chunk(b"zTXt", b"n\0\0" + zlib.compress(b"short")) + one * 1000 + plain[33:at] + small + plain[at:]
+    )
+    unpacked = 0
+
+    class Counting:
+        def __init__(self) -> None:
+            self.real = unpack()
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            nonlocal unpacked
+            found = self.real.decompress(data, most)
+            unpacked += len(found)
+            return found
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.real, name)
+
+    unpack = zlib.decompressobj
+    with monkeypatch.context() as patch:
+        patch.setattr(zlib, "decompressobj", Counting)
+        slim = png_without_notes(data)
+    assert slim is not None
+    assert 2**16 < unpacked <= 2 * 2**20 + 2**17
+    assert len(slim) < 100_000
+    assert (b"short" in slim, small in slim, b"eXIf" in slim) == (False, True, True)
+    assert chunk(b"zTXt", b"n\0\0" + zlib.compress(b"short")) in slim  # it came first
+    found = decode(data, None)
+    assert (found.width, found.height, found.reason) == (120, 160, None)
+
+
+def test_notes_within_the_limit_stay_whatever_their_number() -> None:
+    plain = saved(photo(), "PNG")
+    notes = b"".join(chunk(b"zTXt", b"n\0\0" + zlib.compress(bytes(10_000))) for _ in range(100))
+    assert png_without_notes(plain[:33] + notes + plain[33:]) is None
+    large = chunk(b"iTXt", b"w\0\1\0\0\0" + zlib.compress(TEXT))
+    assert png_without_notes(plain[:33] + notes + large + notes[:100] + plain[33:]) is not None
 
 
 # -- JPEG --------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ilk.disk import printable
 from ilk.errors import DataError
 from ilk.files import open_source, truth
 
@@ -98,6 +99,11 @@ def test_parquet_column(tmp_path: Path) -> None:
     [
         "name,label\ntrain/cat/a_1.png,1\n./train/dog/b_2.png,2\ntest\\cat\\a_3.png,3\ntrain/loose.png,4\nmore.png,9\n",
         "﻿x;Class;FileName\n0;1;a_1.png\n0;2;b_2.png\n0;3;a_3.png\n0;4;loose.png\n",
+        "img,split,label\na_1.png,train,1\nb_2.png,train,2\na_3.png,test,3\nloose.png,test,4\n",
+        "id,label,img\n9,1,a_1.png\n8,2,b_2.png\n7,3,a_3.png\n6,4,loose.png\n",
+        "kind,filename,weight\n1,a_1.png,.5\n2,b_2.png,.5\n3,a_3.png,.5\n4,loose.png,.5\n",
+        "Name,Path,Label\nTom,train/cat/a_1.png,1\nRex,train/dog/b_2.png,2\nTim,test/cat/a_3.png,3\n-,train/loose.png,4\n",
+        "number,sort,shown\n1,1,a_1.png\n2,2,b_2.png\n3,3,a_3.png\n4,4,loose.png\n",
         "first\tsecond\na_1.png\t1\nb_2.png\t2\na_3.png\t3\nloose.png\t4\nloose.png\t4\n\n",
     ],
 )
@@ -106,6 +112,22 @@ def test_csv(folder: Path, tmp_path: Path, text: str) -> None:
     path.write_text(text)
     expected = {"train/cat/a_1.png": "1", "train/dog/b_2.png": "2", "test/cat/a_3.png": "3", "train/loose.png": "4"}
     assert truth(path, folder) == truth(str(path), folder) == expected
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_of_a_csv_end_where_csv_ends_them(tmp_path: Path, end: str) -> None:
+    names = ["a\u2028b.png", "c\u0085d.png", "e\u000bf.png", "g\u001eh.png", "i,\nj.png"]
+    (tmp_path / "set").mkdir()
+    for name in names:
+        (tmp_path / "set" / name).write_bytes(b"\x89PNG")
+    source = open_source(tmp_path / "set")
+    raw = "".join(f'"{name}",{i}{end}' for i, name in enumerate(names))
+    listed = "".join(f'"{name}",{i}{end}' for i, name in enumerate(source.names))
+    for text, expected in [(raw, dict(zip(names, "01234", strict=True))), (listed, None)]:
+        (tmp_path / "labels.csv").write_bytes(f"name,label{end}{text}".encode())
+        found = truth(tmp_path / "labels.csv", source)
+        right = {printable(name): label for name, label in expected.items()} if expected else None
+        assert found == (right or {name: str(i) for i, name in enumerate(source.names)})
 
 
 def test_csv_refusals(folder: Path, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from ilk.data.sources import (
     Resize,
     Size,
     as_index,
+    by_size,
     check_size,
-    evenly,
     listed,
     training_size,
 )
@@ -146,10 +146,13 @@ class FolderImages:
         return other
 
     def probe(self, at_most: int = 64) -> npt.NDArray[np.int32]:
-        """Return (m, 2) int32 height and width of up to `at_most` evenly spaced images, from their headers."""
+        """Return (m, 2) int32 height and width of up to `at_most` images, from their headers.
+
+        Which ones is a matter of their sizes in bytes and not of their names: see `ilk.data.sources.by_size`.
+        """
         if self._sizes is None:
             found: list[tuple[int, int]] = []
-            for row in evenly(len(self), at_most).tolist() if len(self) else ():
+            for row in by_size(self._listing.sizes, at_most).tolist():
                 data, _ = self._bytes(row)
                 size = None if data is None else probe(data)
                 if size is not None and size[0] * size[1] <= _WIDEST:  # a header may claim anything

@@ -154,6 +154,11 @@ def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[st
     if origin is not None:
         if n := origin.changed(rows):
             notes.append(f"{n:,} files have another size than when the run was made: their groups may be out of date")
+        if n := origin.unsure(rows):
+            notes.append(
+                f"{n:,} images are taken by the number of their row, and a run of an older ilk cannot say whether the "
+                "rows are still those of the same images"
+            )
         if mode == "link" and not origin.has_files:
             notes.append("the images lie inside a container, so there is nothing to link: they are written as files")
     return notes

@@ -17,6 +17,7 @@ from ilk.errors import DataError
 from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import ArraySet, FeatureSet, Listing, Samples, content_hash, decode, open_again, open_source
+from ilk.files.numbered import numbered
 from ilk.files.passed import extension
 from ilk.runs import Run, source_name
 
@@ -54,17 +55,28 @@ class Origin:
         created: str,
         samples: Samples | None = None,
         contents: Sequence[str | None] | None = None,
+        own_word: bool = False,
     ) -> None:
         self.images = images
         self.samples = samples or Samples()
-        self._contents = contents
+        self._contents, self._own_word = contents, own_word
         self.created = _nanoseconds(created)
         place = {name: i for i, name in enumerate(images.names)}
         self.at = np.array([place.get(path, -1) for path in rows.path], np.int64)
         self.reasons = dict.fromkeys(np.flatnonzero(self.at < 0).tolist(), "not in the source any more")
+        self._numbered = np.zeros(len(self.at), bool)
         if isinstance(images, Listing):
+            self._numbered = np.append(numbered(images), False)[self.at]  # the last is for what is not there
             where = {i: row for row, i in enumerate(self.at.tolist()) if i >= 0}
             self.reasons |= {where[i]: why for i, why in images.refused.items() if i in where}
+
+    def unsure(self, rows: Rows) -> int:
+        """Number of images that are taken by the number of their row, which the run cannot check."""
+        if self._contents is None or not self._own_word:
+            return 0
+        return sum(
+            self._contents[row] is None for row in np.flatnonzero(self._numbered & (rows.group != UNREADABLE)).tolist()
+        )
 
     @property
     def has_files(self) -> bool:
@@ -113,16 +125,20 @@ class Origin:
         """Refuse to give `content` (a `content_hash`) away as image `row` where that is not what the run was made from.
 
         A run may come from somebody else and name any folder as its source; what lies in a folder that the user names
-        is the user's choice, and is not checked.
+        is the user's choice, and is not checked. A number of a row is no name: such an image is always checked, as far
+        as the run knows.
 
         Raises
         ------
         OSError
             It is another image, or the run does not know.
         """
-        if self._contents is None:
+        by_number = self._numbered[row]
+        if self._contents is None or (self._own_word and (not by_number or self._contents[row] is None)):
             return
         if self._contents[row] != content.hex():
+            if by_number and self._contents[row] is not None:
+                raise OSError("another image than the one that was grouped has this number in the source now")
             raise OSError(
                 "the run cannot show that this is the image it grouped: to copy it all the same, name where it lies "
                 "with --source"
@@ -188,8 +204,8 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
         where = "Say where the images are with --source, or export" if images.named else "Export"
         raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
     own_word = source is not None or not isinstance(images, Listing)
-    contents = None if own_word else run.hashes() or [None] * len(rows)
-    origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header), contents)
+    contents = (run.hashes() or [None] * len(rows)) if isinstance(images, Listing) else None
+    origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header), contents, own_word)
     wanted = rows.group != UNREADABLE
     if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
         _keep_to_source(run, rows, origin, given, told.get("spec") if source is None else None)

@@ -9,27 +9,31 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 __all__ = ["ended", "is_endless", "png_without_notes"]
 
 _NOTES = (b"zTXt", b"iTXt", b"tEXt", b"iCCP", b"eXIf")
 _MOST = 2**20  # bytes of text or profile that Pillow takes, unpacked
+_STEP = 64 * 1024
 _BESIDE = 64 * 1024
 
 
 def png_without_notes(data: bytes) -> bytes | None:
     """Return a PNG without the texts and profiles that are larger than a decoder takes; None where there are none.
 
-    Display calibrations, XMP of editors and whole workflows make megabytes, packed into some kB.
+    Display calibrations, XMP of editors and whole workflows make megabytes, packed into some kB. What is kept is at
+    most 1 MiB, unpacked, in all; to see that, at most 2 MiB are unpacked, whatever the file holds, and packed notes
+    behind are left out unread.
     """
-    kept, left_out, texts = [data[:8]], False, 0
+    kept, left_out, room, budget = [data[:8]], False, _MOST, _Budget()
     for kind, start, stop in _chunks(data):
         if kind in _NOTES:
-            size = _unpacked(kind, data[start + 8 : stop - 4])
-            if texts + size > _MOST:
+            size = _unpacked(kind, data[start + 8 : stop - 4], room, budget)
+            if size is None:
                 left_out = True
                 continue
-            texts += size
+            room -= size
         kept.append(data[start:stop])
         if kind == b"IEND":
             break
@@ -49,20 +53,45 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         at = stop
 
 
-def _unpacked(kind: bytes, body: bytes) -> int:
-    """Return how many bytes a chunk of text or profile holds once unpacked; up to a little above the limit."""
+@dataclass
+class _Budget:
+    """What may still be unpacked of a whole file: a small file can hold a thousand notes of a megabyte each."""
+
+    left: int = 2 * _MOST
+
+
+def _unpacked(kind: bytes, body: bytes, room: int, budget: _Budget) -> int | None:
+    """Return how many bytes a chunk of text or profile holds once unpacked; None where they are more than `room`.
+
+    None also where that cannot be said any more within `budget`.
+    """
     at = body.find(b"\0") + 1
-    packed: bytes | None = None
+    begin: int | None = None
     if kind in (b"zTXt", b"iCCP"):
-        packed = body[at + 1 :]
+        begin = at + 1
     elif kind == b"iTXt" and body[at : at + 1] == b"\1":
-        packed = body[body.find(b"\0", body.find(b"\0", at + 2) + 1) + 1 :]
-    if packed is None:
-        return len(body)
-    try:
-        return len(zlib.decompressobj().decompress(packed, _MOST + 1))
-    except zlib.error:
-        return 0  # whatever it is, it is not large
+        begin = body.find(b"\0", body.find(b"\0", at + 2) + 1) + 1
+    if begin is None:
+        return len(body) if len(body) <= room else None
+    size, unpacker = 0, zlib.decompressobj()
+    # in small steps: what a broken stream gave before it broke is known then, and no rest of the input is copied often
+    for start in range(begin, len(body), _STEP):
+        piece = body[start : start + _STEP]
+        while piece and not unpacker.eof:
+            if budget.left <= 0:
+                return None
+            try:
+                found = len(unpacker.decompress(piece, _STEP))
+            except zlib.error:
+                budget.left -= _STEP
+                return 0  # whatever it is, it is not large
+            size, piece = size + found, unpacker.unconsumed_tail
+            budget.left -= found
+            if size > room:
+                return None
+        if unpacker.eof:
+            break
+    return size
 
 
 def is_endless(data: bytes) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +55,10 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
     Notes
     -----
     The columns of a CSV are found by their names, in any case: name, path, file, filename … and label, class, cluster,
-    category, target …; else they are the first two. Its names are those that ilk lists (relative to the source), or
-    paths of its files; where none of them has a folder, base names do, if they are unique. It may name more images than
-    the source has.
+    category, target …. Where none is called like a name, it is the one that names the most images of the source, or the
+    first; where none is called like a label, the first other one. Its names are those that ilk lists (relative to the
+    source), or paths of its files; where none of them has a folder, base names do, if they are unique. It may name more
+    images than the source has.
 
     Examples
     --------
@@ -210,7 +213,7 @@ def _from_parquet(word: str, source: Listing) -> list[Label]:
 
 # -- CSV --------------------------------------------------------------------------------------------------------------
 def _from_csv(path: Path, source: Listing | ArraySet | FeatureSet) -> dict[str, Label]:
-    pairs = _read_csv(path)
+    pairs = _read_csv(path, source.names)
     labels = _agreeing(path, pairs)
     found = matched(labels, source.names, source.root)
     refused = source.refused if isinstance(source, Listing) else {}
@@ -220,30 +223,55 @@ def _from_csv(path: Path, source: Listing | ArraySet | FeatureSet) -> dict[str, 
     return {name: labels[key] for name, key in found.items()}
 
 
-def _read_csv(path: Path) -> list[tuple[str, str]]:
+def _read_csv(path: Path, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (name of an image, label) for each row; a name is tidy, or one of `names` as it stands."""
     try:
         text = disk.read_bytes(path, MAX_BYTES, follow=True).decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise DataError(f"the label file {path} cannot be read: {error.strerror}") from error
-    first = text.partition("\n")[0]
+    lines = io.StringIO(text, newline="")  # ends lines where CSV does; str.splitlines also at U+0085, U+2028 …
+    first = lines.readline()
+    lines.seek(0)
     delimiter = max("\t;,", key=first.count)  # at a tie the last: a comma
     if first.count(",") >= first.count(delimiter):
         delimiter = ","
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise DataError(f"the label file {path} is not a CSV: {error}") from error
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     if len(header) < 2:
         raise DataError(f"the label file {path} needs a header and two columns: name,label")
-    name_at = next((header.index(word) for word in NAME_COLUMNS if word in header), None)
-    label_at = next((header.index(word) for word in LABEL_COLUMNS if word in header), None)
-    if name_at is None or label_at is None:
-        name_at, label_at = 0, 1
+    listed = set(names)
+    name_at, label_at = _columns(header, rows[1:], listed)
     for i, row in enumerate(rows[1:], 2):
         if len(row) <= max(name_at, label_at):
             raise DataError(f"the label file {path}, line {i}: {len(row)} columns, {len(header)} were expected")
-    return [(tidy(row[name_at]), row[label_at].strip()) for row in rows[1:]]
+    return [(_key(row[name_at], listed), row[label_at].strip()) for row in rows[1:]]
+
+
+def _columns(header: list[str], rows: list[list[str]], listed: set[str]) -> tuple[int, int]:
+    """Return which columns hold names and labels: each by what it is called, whatever the other is called.
+
+    Of several columns that are called like names, or where none is, the one that names the most images, then the first;
+    where none is called like labels, the first that does not hold the names.
+    """
+    label_at = next((header.index(word) for word in LABEL_COLUMNS if word in header), None)
+    called = [header.index(word) for word in NAME_COLUMNS if word in header]
+    among = called or [i for i in range(len(header)) if i != label_at]
+    name_at = among[0]
+    if len(among) > 1:
+        bases = {name.rpartition("/")[2] for name in listed}
+        named = {
+            i: sum(len(row) > i and _key(row[i], listed).rpartition("/")[2] in bases for row in rows) for i in among
+        }
+        name_at = max(among, key=lambda i: named[i])
+    return name_at, (0 if name_at else 1) if label_at is None else label_at
+
+
+def _key(cell: str, listed: set[str]) -> str:
+    """Return the name in a cell as ilk lists names: as it stands where it is one, else tidy and printable."""
+    return name if (name := cell.strip()) in listed else disk.printable(tidy(cell))
 
 
 def _agreeing(path: Path, pairs: list[tuple[str, str]]) -> dict[str, Label]:

@@ -85,7 +85,7 @@ def cluster(
     -------
     Run
         ``run.header["summary"]`` is the JSON object of the command line. A finished run of the very same job is
-        returned as it is, with an ``already`` event.
+        returned as it is, with an ``already`` event; its scores are those of the labels as they are now.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def cluster(
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         tell({"event": "already", "run": str(path)})
-        return run if labels in ("auto", "none", run.header.get("labels")) else _scored(run, labels, images)
+        return _scored(run, labels, images) if _to_score(run, labels) else run
     writer = runs.begin(path, header, overwrite=overwrite)
     if writer.resumed:
         tell({"event": "resumed", "run": str(path)})
@@ -219,8 +219,21 @@ def _goes_on(error: IlkError) -> bool:
     return isinstance(error, Interrupted) or isinstance(error.__context__, OSError)
 
 
+def _to_score(run: runs.Run, labels: str) -> bool:
+    """Whether a finished run is scored (again): labels are no part of what makes a job, and may have changed since.
+
+    Labels that lie in the source by themselves do not displace those that somebody has named since.
+    """
+    before = scoring.written(run) or {"labels": "auto"}
+    return labels != "none" and (labels != "auto" or before.get("labels") in ("auto", None))
+
+
 def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
-    """Score the finished `run`. Labels that were asked for and cannot be used are an error, found ones only a note."""
+    """Score the finished `run`. Labels that were asked for and cannot be used are an error, found ones only a note.
+
+    The run is written into only where that says something new.
+    """
+    before = scoring.written(run)
     try:
         scores = scoring.evaluate(run, labels)
     except DataError as error:
@@ -229,9 +242,9 @@ def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
                 f"the run is finished and kept in {run.path}, but not scored: {error} "
                 f"Score it with: ilk evaluate {shlex.quote(str(run.path))} --labels …"
             ) from None
-        _record.add_warning(run, f"not scored: {error}")
+        _record.not_scored(run, str(error))
     else:
-        if scores is not None:
+        if scores is not None and (scoring.written(run) != before or run.header["summary"]["scores"] is None):
             _record.add_scores(run, scores, images)
     return run
 
