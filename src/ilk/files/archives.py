@@ -6,23 +6,21 @@ import calendar
 import contextlib
 import functools
 import hashlib
-import lzma
 import os
 import posixpath
 import re
 import stat
-import struct
 import tarfile
 import threading
 import weakref
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ilk.errors import DataError
 from ilk.files.listing import MAX_BYTES, Listing, Row, build, member_set_aside, wanted
 from ilk.files.passed import PassedOver
+from ilk.files.unpacking import DAMAGED, Member
 
 __all__ = ["list_tar", "list_zip"]
 
@@ -317,16 +315,13 @@ def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock)
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock, size: int) -> bytes:
     try:
         with lock:  # opening and closing count references without one; reading has the archive's own lock
-            member = archive.open(info)
+            member = Member(archive, info)
         try:
             data = member.read(size)
         finally:
             with lock:
                 member.close()
-    except (  # bz2 raises a plain OSError
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
-        ValueError, OSError,
-    ) as error:  # fmt: skip
+    except DAMAGED as error:
         raise OSError(f"damaged in the archive: {error}") from error
     if len(data) < min(size, info.file_size):
         raise OSError("damaged in the archive: it is shorter than the archive says")

@@ -6,10 +6,11 @@ Only pixels are read here: of an npz the keys `x`, `x_train` and `x_test` and no
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from ilk import disk
 from ilk.errors import DataError
+from ilk.files.large import free_memory
+from ilk.files.unpacking import DAMAGED, Member
 
 __all__ = [
     "ARRAY_KINDS",
@@ -37,6 +40,8 @@ ARRAY_KINDS = ("npz", "npy", "digits", "idx", "cifar", "array")
 _ALLOWED = "uint8 images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3)"
 _HASHED_WHOLE = 2**30  # bytes; of a larger array the fingerprint takes a sample of the images
 _SAMPLE = 4096
+_HEADER = 64 * 2**10  # bytes; NumPy itself reads no header above 10,000
+_PIECE = 2**20
 
 
 @dataclass(eq=False)
@@ -139,18 +144,17 @@ def load_npz(path: Path, split: str = "all") -> ArraySet:
     if len({shape[1:] for shape in shapes.values()}) > 1:
         raise DataError(f"{path}: x_train {shapes['x_train']} and x_test {shapes['x_test']} are of different sizes")
     counts = [shape[0] for shape in shapes.values()]
-    first = next(iter(shapes.values()))
-    try:
-        # part by part into its place: never twice the whole in memory
-        pixels = np.empty((sum(counts), *first[1:]), np.uint8)
-    except MemoryError as error:
-        raise DataError(
-            f"{path}: {sum(counts):,} images of {first[1:]} do not fit in memory; use a .npy file"
-        ) from error
-    at = 0
-    for key, count in zip(shapes, counts, strict=True):
-        pixels[at : at + count] = npz_array(path, key)
-        at += count
+    whole = (sum(counts), *next(iter(shapes.values()))[1:])
+    if math.prod(whole) > free_memory():
+        raise DataError(f"{path}: {whole[0]:,} images of {whole[1:]} do not fit in memory; use a .npy file")
+    if len(parts) == 1:
+        pixels = npz_array(path, next(iter(shapes)))
+    else:  # part by part into its place: never twice the whole in memory
+        pixels = np.empty(whole, np.uint8)
+        at = 0
+        for key, count in zip(shapes, counts, strict=True):
+            pixels[at : at + count] = npz_array(path, key)
+            at += count
     names = [f"{part}/{name}" if part else name for part, n in zip(parts, counts, strict=True) for name in _numbered(n)]
     notes = []
     if len(parts) == 2:
@@ -188,12 +192,12 @@ def npz_header(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     found = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".npy"):
-                    with archive.open(name) as member:
-                        shape, _, dtype = disk.array_header(member)
-                        found[name.removesuffix(".npy")] = (shape, dtype)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    with Member(archive, info) as member:
+                        shape, _, dtype = disk.array_header(BytesIO(member.read(_HEADER)))
+                        found[info.filename.removesuffix(".npy")] = (shape, dtype)
+    except DAMAGED as error:
         raise DataError(f"{path} is not a readable .npz file: {_plain(error)}") from error
     return found
 
@@ -207,10 +211,35 @@ def npz_array(path: Path, key: str) -> NDArray[Any]:
         Where it is damaged or would need pickle.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return np.asarray(archive[key])
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, MemoryError, KeyError) as error:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(f"{key}.npy")
+            with Member(archive, info) as member:
+                return _read_array(member, info.file_size)
+    except (*DAMAGED, MemoryError, KeyError) as error:
         raise DataError(f"{path}: the key {key!r} cannot be read: {_plain(error)}") from error
+
+
+def _read_array(member: Member, stated: int) -> NDArray[Any]:
+    """Return the array of a member of `stated` bytes, which is read into its place a piece at a time."""
+    start = member.read(_HEADER)
+    head = BytesIO(start)
+    shape, fortran, dtype = disk.array_header(head)
+    if dtype.hasobject:
+        raise ValueError("Python objects")
+    size = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size > stated - head.tell():
+        raise ValueError(f"it states {shape} and holds less")
+    if size > free_memory():
+        raise ValueError(f"{shape} do not fit in memory")
+    data = np.empty(size, np.uint8)
+    piece, at = start[head.tell() :][:size], 0
+    while at < size:
+        if not piece:
+            raise ValueError(f"it states {shape} and breaks off")
+        data[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+        piece = member.read(min(_PIECE, size - at))
+    return data.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ilk import disk
+from ilk.disk import printable
 from ilk.errors import DataError
 from ilk.files.arrays import ArraySet
 from ilk.files.plainpickle import plain_pickle
@@ -25,6 +26,7 @@ _CIFAR = re.compile(r"(data_batch(_\d+)?|test_batch|train|test)(\.bin)?")
 _MOST = 2**31  # bytes of a file of one of these sets; the largest known has half a GiB
 _DEFLATE = 1032  # times that gzip packs zeros
 _PICKLE = 2**28  # bytes of a pickled batch; the largest has 155 MB
+_WORD = 1000  # letters of a label
 _ROW = 3072  # bytes of an image of CIFAR: three planes of 32 x 32
 _LABELS = {"auto": (b"labels", b"fine_labels"), "fine": (b"fine_labels",), "coarse": (b"coarse_labels",)}
 
@@ -211,7 +213,19 @@ def _cifar_labels(path: Path, word: str) -> NDArray[Any] | None:
         return None if column is None else rows[:, column]
     found = _batch(path)
     keys = _LABELS.get(word, (word.encode(),))
-    return next((np.asarray(found[key]) for key in keys if key in found and key != b"data"), None)
+    key = next((key for key in keys if key in found and key != b"data"), None)
+    return None if key is None else _flat(found[key], f"{path}, {printable(word)}")
+
+
+def _flat(values: Any, what: str) -> NDArray[Any]:
+    """Return labels as an array: lists in lists and long texts would be written out by NumPy."""
+    if isinstance(values, np.ndarray):
+        return values
+    if type(values) not in (list, tuple) or not all(type(one) in (int, bool, float, str, bytes) for one in values):
+        raise DataError(f"{what}: labels are one number or word an image")
+    if any(len(one) > _WORD for one in values if isinstance(one, str | bytes)):
+        raise DataError(f"{what}: a label of more than {_WORD} letters")
+    return np.asarray(values)
 
 
 def _binary(path: Path) -> NDArray[np.uint8]:
@@ -226,7 +240,7 @@ def _batch(path: Path) -> dict[bytes, Any]:
     """Return a pickled batch, its keys as bytes."""
     found = plain_pickle(_bytes(path, _PICKLE), str(path))
     batch = (
-        {key.encode() if isinstance(key, str) else key: one for key, one in found.items()}
+        {key.encode(errors="surrogatepass") if isinstance(key, str) else key: one for key, one in found.items()}
         if type(found) is dict
         else {}
     )

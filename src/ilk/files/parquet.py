@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ilk.disk import one_line
 from ilk.errors import DataError, nearest
 from ilk.files.folders import read_path
 from ilk.files.listing import IMAGE_EXTENSIONS, Listing, Row, build, looks_like_image
@@ -23,6 +24,7 @@ from ilk.files.windows import Windows
 
 __all__ = ["column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
 
+_ROWS = 100_000  # as many may be in a file of any size
 _LOOKED_AT = 16  # rows, to see what a column of text holds
 
 
@@ -104,16 +106,21 @@ def open_parquet(path: Path) -> Any:
     Raises
     ------
     DataError
-        It cannot be read as one.
+        It cannot be read as one, or it claims far more rows than bytes: rows that are alike take no room in the file,
+        and each takes some in memory.
     """
     # pyarrow takes 0.2 s to import and most sources are not Parquet
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+        file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+        rows, size = file.metadata.num_rows, path.stat().st_size
     except (pa.lib.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{path} is not a readable Parquet file: {one_line(error)[:200]}") from error
+    if not 0 <= rows <= _ROWS + size:
+        raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes: they cannot hold images or features")
+    return file
 
 
 def has_images(path: Path) -> bool:
