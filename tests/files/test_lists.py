@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,17 @@ def test_paths_of_arrays_and_columns(folder: Path) -> None:
     assert as_list(np.zeros(3)).dtype == float
     numbers = np.array([[1, 2]], object)
     assert as_list(numbers) is numbers
+
+
+def test_long_lines_are_gone_through_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of many commas names one file at most, and is not tried at each of them."""
+    asked: list[str] = []
+    exists = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: asked.append(path) or exists(path))
+    name = NAMES[0]
+    lines = ["," * 100_000 + "x", " ".join("y" * 50_000), "\t" * 50_000 + "z", f"{name}," + "1," * 50_000]
+    (folder / "long.lst").write_text("\n".join(lines))
+    found = open_source(folder / "long.lst")
+    assert (len(found), len(found.refused)) == (4, 3)
+    assert sum(map(len, asked)) < 50 * sum(map(len, lines))
+    assert len(asked) < 300

@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from ilk.files.passed import extension
 __all__ = ["LIST_ENDINGS", "list_paths", "open_list", "text_of"]
 
 LIST_ENDINGS = ("txt", "lst", "list", "csv", "tsv", "jsonl", "ndjson", "")
+_LONGEST, _CUTS = 4096, 8  # letters of a path; places looked at from either end
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 _BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -157,11 +157,23 @@ def _meanings(given: str) -> Iterator[str]:
     for word in words:
         yield word
         yield word.replace("\\", "/")
-        for found in re.finditer(r"\t|[ ;,](?=[^ ]*$)", word):  # a label behind it
-            cut = word[: found.start()].strip().strip("\"'")
+        for end in _ends(word):  # a label behind it
+            cut = word[:end].strip().strip("\"'")
             if cut:
                 yield cut
                 yield cut.replace("\\", "/")
+
+
+def _ends(word: str) -> list[int]:
+    """Return where a path with a label behind it may end: at a tab, the last space, or a comma or ; behind that.
+
+    Of many only the first and the last few, and none beyond what can be a path: a line is gone through once.
+    """
+    space = word.rfind(" ")
+    found = [
+        at for at, letter in enumerate(word[: _LONGEST + 1]) if letter == "\t" or (letter in " ;," and at >= space)
+    ]
+    return found if len(found) <= 2 * _CUTS else found[:_CUTS] + found[-_CUTS:]
 
 
 def list_paths(paths: Sequence[str | os.PathLike[str]], folder: Path, split: str = "all") -> Listing:

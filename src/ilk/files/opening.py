@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,8 @@ from ilk.files.listing import IMAGE_EXTENSIONS, Listing, is_run_folder, looks_li
 from ilk.files.lists import LIST_ENDINGS, list_paths, open_list
 from ilk.files.memory import are_pictures, list_pictures
 from ilk.files.parquet import has_images, is_column, list_parquet
-from ilk.files.passed import ARCHIVES, PassedOver, extension, set_aside
+from ilk.files.passed import ARCHIVES, PassedOver, extension
+from ilk.files.patterns import is_pattern, matches
 from ilk.files.several import as_listing, joined, prefixes
 from ilk.files.shards import open_shards
 
@@ -156,16 +156,21 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
         raise DataError(f"{what} cannot be a source; allowed are {_SUPPORTED}, a sequence of these, or an ndarray")
     if not spec:
         raise DataError("the list of paths is empty: there is no image in it")
-    passed = PassedOver()
-    files, others = _sorted_out(spec, base, passed)
+    passed, notes = PassedOver(), list[str]()
+    files, others = _sorted_out(spec, base, passed, notes)
     if not others:
         if not files:
             raise DataError(f"there is no image in {', '.join(map(str, spec))[:200]}: only other files match")
         found = list_paths(files, base, split)
         found.passed_over.merge(passed)
+        found.notes += notes
         return found
     if len(others) == 1 and not files:
-        return _open_one(others[0], split, base)
+        alone = _open_one(others[0], split, base)
+        if isinstance(alone, Listing):
+            alone.passed_over.merge(passed)
+        alone.notes += notes
+        return alone
     places = [_digits_or_place(one, base) for one in others]
     sources: list[tuple[str, Listing]] = []
     for one, prefix in zip(others, prefixes(places), strict=True):
@@ -177,48 +182,33 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
         sources.append(("", list_paths(files, base, split)))
     whole = joined("several", _common(places, base), sources)
     whole.passed_over.merge(passed)
+    whole.notes += notes
     return whole
 
 
-def _sorted_out(spec: Sequence[Path_], base: Path, passed: PassedOver) -> tuple[list[Path_], list[Path_]]:
+def _sorted_out(
+    spec: Sequence[Path_], base: Path, passed: PassedOver, notes: list[str]
+) -> tuple[list[Path_], list[Path_]]:
     """Return single files, and folders and containers; patterns are resolved. Each container counts once."""
     files: list[Path_] = []
     others: dict[str, Path_] = {}
     for given in spec:
         text = os.fspath(given)
-        if extension(text) in IMAGE_EXTENSIONS and not _is_pattern(text):
+        if extension(text) in IMAGE_EXTENSIONS and not is_pattern(text):
             files.append(given)
             continue
         whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
-        matches = _matches(whole) if _is_pattern(text) and not whole.exists() else None
-        for path in [whole] if matches is None else matches:
-            if (matches is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, matches is None):
-                others.setdefault(str(path), given if matches is None else path)
-            elif matches is None and not os.path.lexists(path):
+        found = matches(whole, passed, notes) if is_pattern(text) and not whole.exists() else None
+        for path in [whole] if found is None else found:
+            if (found is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, found is None):
+                others.setdefault(str(path), given if found is None else path)
+            elif found is None and not os.path.lexists(path):
                 raise DataError(f"there is no {given}.{_suggestion(Path(given))}")
-            elif matches is None or extension(path.name) in IMAGE_EXTENSIONS:
-                files.append(given if matches is None else path)
+            elif found is None or extension(path.name) in IMAGE_EXTENSIONS:
+                files.append(given if found is None else path)
             else:
                 passed.file(path.name)
     return files, list(others.values())
-
-
-def _is_pattern(text: str) -> bool:
-    return any(letter in text for letter in "*?[")
-
-
-def _matches(pattern: Path) -> list[Path]:
-    """Return what a pattern stands for, by name; lists of paths and other texts are not meant by it.
-
-    Raises
-    ------
-    DataError
-        Nothing.
-    """
-    found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - as a shell does: hidden ones only by a dot
-    if not found:
-        raise DataError(f"nothing matches {pattern}")
-    return [Path(path) for path in found if set_aside(os.path.basename(path)) in (None, "hidden")]  # noqa: PTH119
 
 
 def _is_container(path: Path, lists: bool) -> bool:
@@ -274,7 +264,7 @@ def _open_missing(path: Path, given: Path, split: str, base: Path) -> Listing | 
         return (
             list_parquet(file, split, column) if file.is_file() and is_column(file, column) else _features(path, split)
         )
-    if _is_pattern(str(path)):
+    if is_pattern(str(path)):
         return _open_sequence([given], split, base)
     raise DataError(f"there is no {path}.{_suggestion(path)}")
 

@@ -21,7 +21,7 @@ from ilk.errors import DataError
 __all__ = ["plain_pickle"]
 
 _INSTRUCTIONS = 2_000_000  # each may take some hundred bytes of memory; the largest batch of CIFAR has 300,000
-_AGAIN = 16 * 2**20  # bytes that may be taken again from what was read before, beside as many as the file has
+_AGAIN = 2**20  # bytes that may be taken again from what was read before, beside as many as the file has
 _ITEM = 8  # bytes of a place in a list
 _RECONSTRUCT = {f"{room}.multiarray _reconstruct" for room in ("numpy.core", "numpy._core")}
 _FROMBUFFER = {f"{room}.numeric _frombuffer" for room in ("numpy.core", "numpy._core")}
@@ -69,7 +69,7 @@ def plain_pickle(data: bytes, what: str) -> Any:
     Notes
     -----
     What is taken again is counted as if it stood there once more, and lists and dicts are copied: nothing that comes
-    out is larger than some times `data` and 16 MiB, however often its parts hold each other.
+    out is larger than some times `data` and 1 MiB, however often its parts hold each other.
     """
     try:
         with warnings.catch_warnings():  # of odd escapes in a damaged one
@@ -134,7 +134,9 @@ class _Reader:
             one = waiting.pop()
             kind = type(one)
             parts = [*one, *one.values()] if kind is dict else one if kind in (list, tuple) else ()
-            size = (one.bit_length() >> 3) if kind is int else len(one) if isinstance(one, str | bytes | bytearray) else 0
+            size = (
+                (one.bit_length() >> 3) if kind is int else len(one) if isinstance(one, str | bytes | bytearray) else 0
+            )
             self.left -= _ITEM + size + _ITEM * len(parts)
             if self.left < 0:
                 raise ValueError("written out it would be far larger than the file")
@@ -152,7 +154,8 @@ class _Reader:
 
     def _refuse(self, wanted: str) -> None:
         raise DataError(
-            f"{self.what} is a pickle that wants {one_line(wanted)[:100]}: ilk reads plain arrays from it, and runs nothing"
+            f"{self.what} is a pickle that wants {one_line(wanted)[:100]}: ilk reads plain arrays from it, and runs "
+            "nothing"
         )
 
     def _marked(self) -> list[Any]:
