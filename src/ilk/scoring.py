@@ -51,6 +51,8 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     images = files.open_again(source)
     if by_position and images.fingerprint() != source.get("fingerprint"):
         raise DataError(f"the images in {source['spec']} are not those of the run any more: labels no longer fit them.")
+    if isinstance(images, files.Listing) and images.fingerprint() != source.get("fingerprint"):
+        _same_rows(run, images)
     truth = files.truth(spec, images)
     if not truth:
         return None
@@ -58,6 +60,27 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     scores = score([names[i] for i in table["index"]], table["cluster"], truth)
     write_json(run.path / "scores.json", {"labels": str(spec), **scores})
     return scores
+
+
+def _same_rows(run: Run, images: files.Listing) -> None:
+    """Refuse tables whose rows are other images than they were: their names are numbers, and labels go by these.
+
+    Only a table that was written anew is looked at, and read as far as the first difference.
+    """
+    hashes = dict(zip(run.images()["path"], run.hashes() or [], strict=False))
+    for name, i in files.rows_of_tables(images):
+        known = hashes.get(name)
+        if known is None:
+            continue
+        try:
+            same = files.content_hash(images.read(i)).hex() == known
+        except OSError:
+            same = False
+        if not same:
+            raise DataError(
+                f"row {name} of {images.root} is not the image that it was in the run: the table was written anew, and "
+                "its labels no longer fit. Group it again, or give labels by name in a CSV."
+            )
 
 
 def score_new(

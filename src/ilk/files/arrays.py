@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from ilk import disk
 from ilk.errors import DataError
 from ilk.files.large import free_memory
+from ilk.files.passed import PassedOver
 from ilk.files.unpacking import DAMAGED, Member
 
 __all__ = [
     "ARRAY_KINDS",
     "ArraySet",
+    "as_before",
     "from_array",
     "load_digits",
     "load_npy",
@@ -60,6 +62,10 @@ class ArraySet:
         The file; None for what is in memory.
     notes : list of str
         What the user should know.
+    passed_over : PassedOver
+        What lies beside the files of a published data set.
+    by_content : bool
+        Whether `fingerprint` reads all pixels, however many.
     """
 
     kind: str
@@ -67,24 +73,35 @@ class ArraySet:
     names: list[str]
     root: Path | None = None
     notes: list[str] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    by_content: bool = False
     _fingerprint: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def fingerprint(self) -> str:
-        """32 hex digits of the pixels (above 1 GiB: of 4,096 images spread over them) and nothing else."""
+        """32 hex digits of the pixels and nothing else.
+
+        Above 1 GiB of 4,096 images spread over them, unless `by_content`.
+        """
         if self._fingerprint is None:
             pixels = self.pixels
             digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
             index: Any = np.arange(len(pixels))
-            if pixels.nbytes > _HASHED_WHOLE:
+            if pixels.nbytes > _HASHED_WHOLE and not self.by_content:
                 index = np.unique(np.linspace(0, len(pixels) - 1, _SAMPLE).astype(np.int64))
             step = max(1, 2**24 // max(1, pixels[0].nbytes))
             for i in range(0, len(index), step):
                 digest.update(np.ascontiguousarray(pixels[index[i : i + step]]).data)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+
+def as_before(images: ArraySet, fingerprint: object) -> None:
+    """Let `images` give the fingerprint of all pixels, where the one of a run may have been made so and differs."""
+    if images.pixels.nbytes > _HASHED_WHOLE and images.fingerprint() != fingerprint:
+        images.by_content, images._fingerprint = True, None
 
 
 def from_array(pixels: NDArray[Any], split: str = "all") -> ArraySet:

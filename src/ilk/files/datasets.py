@@ -19,9 +19,10 @@ from ilk.errors import DataError
 from ilk.files.arrays import ArraySet
 from ilk.files.plainpickle import plain_pickle
 
-__all__ = ["dataset_labels", "is_dataset_file", "load_dataset"]
+__all__ = ["dataset_files", "dataset_labels", "is_dataset_file", "load_dataset"]
 
 _IDX = re.compile(r"(.*?)images?([-._]idx[34])?([-._]ubyte)?(\.gz)?", re.I)
+_PARTS = re.compile(r"(.*?)(images?|labels?)([-._]idx[134])?([-._]ubyte)?(\.gz)?", re.I)
 _CIFAR = re.compile(r"(data_batch(_\d+)?|test_batch|train|test)(\.bin)?")
 _MOST = 2**31  # bytes of a file of one of these sets; the largest known has half a GiB
 _DEFLATE = 1032  # times that gzip packs zeros
@@ -136,6 +137,18 @@ def _files(place: Path) -> tuple[str, dict[str, list[Path]]] | None:
         ordered: dict[str, list[Path]] = {part: parts[part] for part in ("", "train", "test") if part in parts}
         return kind, {"": next(iter(ordered.values()))} if len(ordered) == 1 else ordered
     return None
+
+
+def dataset_files(place: Path) -> set[str]:
+    """Return the files of the data set below the folder `place`, by their relative names, with those of its labels."""
+    found = _files(place)
+    folders = {file.parent for files in found[1].values() for file in files} if found else ()
+    return {
+        path.relative_to(place).as_posix()
+        for folder in folders
+        for path in folder.iterdir()
+        if _PARTS.fullmatch(path.name) or _CIFAR.fullmatch(path.name)
+    }
 
 
 def _kind(path: Path) -> str | None:

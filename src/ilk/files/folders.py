@@ -9,7 +9,7 @@ import heapq
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ilk import disk
@@ -22,6 +22,7 @@ from ilk.files.listing import (
     build,
     is_run_folder,
     printable,
+    unique,
     wanted,
 )
 from ilk.files.passed import PassedOver, extension, set_aside
@@ -31,8 +32,8 @@ __all__ = ["Walk", "list_folder", "read_path", "within"]
 _COUNTED = 100_000  # entries looked at in folders that are set aside, only to say how many pictures are there
 
 
-def list_folder(root: Path, split: str = "all") -> Listing:
-    """All images below `root`.
+def list_folder(root: Path, split: str = "all", taken: Collection[str] = ()) -> Listing:
+    """All images below `root`; the files `taken`, by their relative names, are neither images nor passed over.
 
     Notes
     -----
@@ -40,7 +41,7 @@ def list_folder(root: Path, split: str = "all") -> Listing:
     of them; a note says so), but never upwards: to a folder that holds the source, or the link itself. What is hidden,
     deleted, or kept by a system is passed over by its name, and so is what ilk made; all of it is counted.
     """
-    walk = Walk(os.fspath(root))
+    walk = Walk(os.fspath(root), taken=taken)
     rows = list(walk.rows())
 
     odd: dict[int, str] = {}
@@ -50,7 +51,9 @@ def list_folder(root: Path, split: str = "all") -> Listing:
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # two lists of 100,000 names would be one too many: the raw one is kept only where it differs
-        odd.update({i: row.raw for i, row in enumerate(rows) if printable(row.raw) != row.raw})
+        if any(printable(row.raw) != row.raw for row in rows):  # then two may also look the same
+            names = unique([printable(row.raw) for row in rows])
+            odd.update({i: row.raw for i, row in enumerate(rows) if names[i] != row.raw})
         return lambda i: read_path(place(i))
 
     walk.say_links(row.raw for row in rows)
@@ -62,8 +65,9 @@ def list_folder(root: Path, split: str = "all") -> Listing:
 class Walk:
     """One walk through the folder `base`; what is set aside is counted in `passed`, what to know is in `notes`."""
 
-    def __init__(self, base: str, passed: PassedOver | None = None) -> None:
+    def __init__(self, base: str, passed: PassedOver | None = None, taken: Collection[str] = ()) -> None:
         self.base = base
+        self.taken = taken
         self.passed = PassedOver() if passed is None else passed
         self.notes: list[str] = []
         self._real = os.path.realpath(base)
@@ -74,6 +78,8 @@ class Walk:
         """Rows of all files."""
         for prefix, files in self.folders():
             for entry in files:
+                if prefix + entry.name in self.taken:
+                    continue
                 if (row := self._file_row(entry, prefix)) is not None:
                     yield row
 

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.files.archives import list_tar, list_zip
-from ilk.files.arrays import ArraySet, from_array, load_digits, load_npy, load_npz, mapped_npy
+from ilk.files.arrays import ArraySet, as_before, from_array, load_digits, load_npy, load_npz, mapped_npy
 from ilk.files.columns import has_vectors
-from ilk.files.datasets import is_dataset_file, load_dataset
+from ilk.files.datasets import dataset_files, is_dataset_file, load_dataset
 from ilk.files.features import FeatureSet, are_features, load_features, split_column
 from ilk.files.folders import list_folder
 from ilk.files.listing import IMAGE_EXTENSIONS, Listing, is_run_folder, looks_like_image, printable
 from ilk.files.lists import LIST_ENDINGS, list_paths, open_list
 from ilk.files.memory import are_pictures, list_pictures
+from ilk.files.messages import plain, plain_errors
 from ilk.files.parquet import has_images, is_column, list_parquet
 from ilk.files.passed import ARCHIVES, PassedOver, extension
 from ilk.files.patterns import is_pattern, matches
@@ -77,6 +78,13 @@ def open_source(
     >>> len(open_source("digits"))
     1797
     """
+    with plain_errors():
+        found = _opened(spec, split, Path.cwd() if folder is None else Path(folder), by_content)
+    found.notes[:] = [plain(note) for note in found.notes]
+    return found
+
+
+def _opened(spec: Any, split: str, base: Path, by_content: bool) -> Listing | ArraySet | FeatureSet:
     if split not in SPLITS:
         raise ArgumentError(f"split={split!r}; allowed are all, train and test.{nearest(str(split), SPLITS)}")
     if isinstance(spec, Listing | ArraySet | FeatureSet):
@@ -86,9 +94,8 @@ def open_source(
     spec = as_list(spec)
     if isinstance(spec, np.ndarray):
         return _features(spec, split) if are_features(spec.dtype, spec.shape) else from_array(spec, split)
-    base = Path.cwd() if folder is None else Path(folder)
     found = _open_one(spec, split, base) if isinstance(spec, str | os.PathLike) else _open_sequence(spec, split, base)
-    if isinstance(found, Listing):
+    if isinstance(found, Listing | ArraySet):
         found.by_content = by_content
     return _checked(found, split)
 
@@ -99,12 +106,15 @@ def open_again(told: Mapping[str, Any], split: str | None = None) -> Listing | A
     Parameters
     ----------
     told : mapping
-        ``spec``, which must not be None, ``kind``, ``split`` and ``folder``.
+        ``spec``, which must not be None, ``kind``, ``split``, ``folder`` and ``fingerprint``.
     split
         Another part than that of the run.
     """
     spec = f"ilk:{_DIGITS}" if told.get("kind") == _DIGITS else told.get("spec")
-    return open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
+    found = open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
+    if isinstance(found, ArraySet) and split is None and told.get("fingerprint"):
+        as_before(found, told["fingerprint"])
+    return found
 
 
 def as_list(spec: Any) -> Any:
@@ -279,7 +289,11 @@ def _open_folder(path: Path, split: str) -> Listing | ArraySet:
     found = list_folder(path, split)
     if len(found):
         return found
-    return load_dataset(path, split) or open_shards(path, split) or found
+    if (data := load_dataset(path, split)) is not None:
+        data.passed_over = list_folder(path, taken=dataset_files(path)).passed_over
+        data.notes += [f"beside the data set: {line}" for line in data.passed_over.loud().lines()[:1]]
+        return data
+    return open_shards(path, split) or found
 
 
 def _open_file(path: Path, head: bytes, split: str, base: Path) -> Listing | ArraySet | FeatureSet:

@@ -9,7 +9,7 @@ import bisect
 import functools
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ilk.files.arrays import ArraySet
 from ilk.files.listing import Listing, Part, unique
 from ilk.files.passed import PassedOver
 
-__all__ = ["as_listing", "joined", "prefixes"]
+__all__ = ["as_listing", "joined", "prefixes", "rows_of_tables"]
 
 
 def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()) -> Listing:
@@ -78,6 +78,17 @@ def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes:
         _path=path if any(part.listing._path is not None for part in parts) else None,
         parts=parts,
     )
+
+
+def rows_of_tables(images: Listing) -> Iterator[tuple[str, int]]:
+    """Yield name and row of each image that comes out of a table, also where that is one of several sources."""
+    if images.kind == "parquet":
+        yield from zip(images.names, range(len(images)), strict=True)
+    start = 0
+    for part in images.parts:
+        if part.listing.kind == "parquet":
+            yield from ((images.names[i], i) for i in range(start, start + len(part.rows)))
+        start += len(part.rows)
 
 
 def _places(listing: Listing) -> list[str | None]:

@@ -15,6 +15,7 @@ from ilk.files.features import FeatureSet
 from ilk.files.listing import MAX_BYTES, Listing
 from ilk.files.lists import table_rows
 from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, matched, some, tidy
+from ilk.files.messages import plain_errors
 from ilk.files.opening import Source, open_source
 from ilk.files.parquet import column_names, read_column
 
@@ -66,6 +67,11 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
     if word == "none":
         return {}
     source = open_source(source_spec, split)
+    with plain_errors():
+        return _labels(word, source)
+
+
+def _labels(word: str, source: Listing | ArraySet | FeatureSet) -> dict[str, Label]:
     if word in ("folder", "prefix"):
         return _from_names(word, source)
     if Path(word).suffix.lower() in (".csv", ".tsv"):
