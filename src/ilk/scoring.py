@@ -79,7 +79,7 @@ def _same_rows(run: Run, images: files.Listing) -> None:
         if not same:
             raise DataError(
                 f"row {name} of {images.root} is not the image that it was in the run: the table was written anew, and "
-                "its labels no longer fit. Group it again, or give labels by name in a CSV."
+                "its labels no longer fit."
             )
 
 

@@ -141,6 +141,30 @@ def test_a_folder_of_tar_shards(tmp_path: Path) -> None:
     assert found.passed_over["archives"].count == 3
 
 
+def test_everything_beside_shards_is_counted(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("0.png" if name == "a.zip" else "only.mov", picture() if name == "a.zip" else b"x")
+            archive.writestr("note.txt", b"x")
+    for i in range(5):
+        put(tmp_path / f"bad{i}.zip", b"PK\3\4 nothing")
+    for name in ("x.tar.gz", "y.rar", "clip.mov", "z.jxl", "w.npz", ".hidden/0.png", "README"):
+        put(tmp_path / name, b"x")
+    found = open_source(tmp_path)
+    assert found.names == ["a/0.png"]
+    counts = {kind: one.count for kind, one in found.passed_over.items()}
+    assert counts == {"archives": 7, "videos": 2, "pictures": 1, "arrays": 1, "hidden": 1, "other": 3}
+    assert found.passed_over["videos"].examples == ["b/only.mov", "clip.mov"]
+    assert [note for note in found.notes if note.startswith("passed over: ")][3:] == [
+        "passed over: 2 more that cannot be read"
+    ]
+
+
+@pytest.mark.parametrize("split", ["all", "train", "test"])
+def test_the_other_part_of_shards_is_not_passed_over(tmp_path: Path, split: str) -> None:
+    assert set(open_source(shards(tmp_path), split).passed_over) == {"other"}  # README.md
+
+
 # -- by content --------------------------------------------------------------------------------------------------------
 def test_a_replaced_file_of_the_same_name_size_and_time(tmp_path: Path) -> None:
     path = put(tmp_path / "a.bmp", picture("BMP", 1))
@@ -226,3 +250,13 @@ def test_a_hidden_link_is_counted_as_a_hidden_folder(tmp_path: Path) -> None:
     found = open_source(tmp_path / "src")
     assert found.names == ["a.png"]
     assert {kind: one.count for kind, one in found.passed_over.items()} == {"hidden": 2, "outside": 1, "system": 1}
+
+
+# -- names that look the same ------------------------------------------------------------------------------------------
+def test_two_names_that_are_printed_alike(tmp_path: Path) -> None:
+    for i, name in enumerate(("a\x01.png", "a\\x01.png", "b.png", "c\u2028.png", "c\\u2028.png")):
+        put(tmp_path / "x" / name, picture(colour=i))
+    found = open_source(tmp_path / "x")
+    assert found.names == ["a\\x01.png", "a\\x01.png#2", "b.png", "c\\u2028.png", "c\\u2028.png#2"]
+    assert [found.read(i) for i in range(5)] == [picture(colour=i) for i in (0, 1, 2, 4, 3)]
+    assert all(Path(found.path(i) or "gone").exists() for i in range(5))
