@@ -107,7 +107,7 @@ def test_not_a_run(tmp_path: Path) -> None:
         scoring.evaluate(tmp_path / "nowhere")
 
 
-# -- tables -------------------------------------------------------------------------------------------------------------
+# -- tables -----------------------------------------------------------------------------------------------------------
 def table(path: Path, order: list[int], names: bool) -> None:
     images = []
     for i in order:
