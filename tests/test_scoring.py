@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from trial import write_images
 
 import ilk
@@ -101,3 +105,41 @@ def test_arrays_that_changed_since(home: Path, no_report: None) -> None:
 def test_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         scoring.evaluate(tmp_path / "nowhere")
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+def table(path: Path, order: list[int], names: bool) -> None:
+    images = []
+    for i in order:
+        pixels = np.full((16, 16, 3), (200, 0, 0) if i % 2 else (0, 0, 200), np.uint8)
+        pixels[i, 3] = 255
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "PNG")
+        images.append({"bytes": out.getvalue(), "path": f"{i}.png" if names else None})
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array(images, kind), "label": [i % 2 for i in order]}), path)
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_table_that_was_sorted_anew(tmp_path: Path, shards: bool) -> None:
+    """Its rows are named by their numbers: labels would be those of other images, and nothing would show it."""
+    (tmp_path / "x").mkdir()
+    path = tmp_path / "x" / "t.parquet"
+    table(path, list(range(16)), False)
+    options = {"n_clusters": 2, "preset": "tiny", "encoder": "pixels"}
+    run = ilk.cluster(path.parent if shards else path, tmp_path / "run", options=options, names=False)
+    assert scoring.evaluate(run, "label")["acc"] == 1  # type: ignore[index]
+    table(path, [*range(0, 16, 2), *range(1, 16, 2)], False)
+    with pytest.raises(DataError, match="is not the image that it was in the run: the table was written anew"):
+        scoring.evaluate(run, "label")
+    table(path, list(range(16)), False)  # a copy with another time is the same table
+    assert scoring.evaluate(run, "label")["acc"] == 1  # type: ignore[index]
+
+
+def test_a_sorted_table_whose_rows_have_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    table(path, list(range(16)), True)
+    options = {"n_clusters": 2, "preset": "tiny", "encoder": "pixels"}
+    run = ilk.cluster(path, tmp_path / "run", options=options, names=False)
+    table(path, [*range(0, 16, 2), *range(1, 16, 2)], True)
+    assert scoring.evaluate(run, "label")["acc"] == 1  # type: ignore[index]

@@ -249,4 +249,90 @@ def test_a_replaced_archive_is_another_source(tmp_path: Path) -> None:
         again = opened(name, 10**18 + 10**9)
         assert again[0] != fingerprint
         assert not set(again[1] or []) & set(marks or [])
-    assert opened("x.zip", 10**18)[0] != before["x.zip"][0]  # even with its old time: a zip knows its checksums
+    old = opened("x.zip", 10**18)  # even with its old time: a zip knows its checksums
+    assert old[0] != before["x.zip"][0]
+    assert not set(old[1] or []) & set(before["x.zip"][1] or [])
+
+
+# -- headers of a tar that claim what cannot be ------------------------------------------------------------------------
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE, mtime: float = 1.7e9) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.mtime = size, kind, mtime
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def blocks(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 512)
+
+
+def further(**fields: str) -> bytes:
+    body = b""
+    for name, value in fields.items():
+        record = f" {name}={value}\n".encode()
+        length = len(record) + 2 if len(record) < 98 else len(record) + 3
+        body += str(length).encode() + record
+    return header("pax", len(body), tarfile.XHDTYPE) + blocks(body)
+
+
+def sparse() -> bytes:
+    found = bytearray(header("s.png", 0, tarfile.GNUTYPE_SPARSE))
+    found[482] = 1  # its map goes on
+    found[148:156] = b"%06o\0 " % (256 + sum(found[:148]) + sum(found[156:]))
+    return bytes(found)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        header("b.png", -512),
+        further(size="-1024"),
+        further(size="-4096"),
+        header("././@LongLink", 2**62, tarfile.GNUTYPE_LONGNAME),
+        header("././@LongLink", 100 * 2**30, tarfile.GNUTYPE_LONGNAME),
+        header("pax", 40 * 2**30, tarfile.XHDTYPE),
+        b"".join([header("././@LongLink", 4, tarfile.GNUTYPE_LONGNAME) + blocks(b"abc\0")] * 3000),
+        header("pax", 300_000, tarfile.XHDTYPE) + blocks(b"1" * 300_000),
+        header("pax", 300_000, tarfile.XHDTYPE) + blocks(b"5 " * 150_000),
+        sparse(),
+        b"nonsense" * 64,
+    ],
+)
+def test_odd_headers_end_a_tar_with_a_note(tmp_path: Path, odd: bytes) -> None:
+    image = blocks(picture())
+    data = header("a.png", len(picture())) + image + odd
+    data += b"" if odd == sparse() else header("b.png", len(picture())) + image + bytes(1024)
+    (tmp_path / "x.tar").write_bytes(data)
+    found = open_source(tmp_path / "x.tar")
+    assert (found.names, found.read(0)) == (["a.png"], picture())
+    assert found.notes == ["the archive is damaged after 'a.png': what comes later is missing"]
+
+
+@pytest.mark.parametrize("time", ["1e30", "1e11", "nan", "-5", "inf", "x"])
+def test_odd_times_of_a_tar_are_none(tmp_path: Path, time: str) -> None:
+    one = blocks(picture())
+    data = further(mtime=time) + header("a.png", len(picture())) + one + header("b.png", len(picture())) + one
+    (tmp_path / "x.tar").write_bytes(data + bytes(1024))
+    found = open_source(tmp_path / "x.tar")
+    assert [found.read(i) for i in range(2)] == [picture()] * 2
+    assert found.stamps.tolist() == [0, 1_700_000_000 * 10**9]
+
+
+def test_further_fields_of_a_tar(tmp_path: Path) -> None:
+    """Long names, names that are no ASCII, and sparse files, as GNU tar and Python write them."""
+    long, odd = "x" * 150 + "/" + "y" * 120 + ".png", "\u00e9\u4e2d.png"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(tmp_path / "x.tar", "w", format=form, pax_headers={"comment": "z"}) as tar:
+            for name in (long, odd):
+                info = tarfile.TarInfo(name)
+                info.size, info.mtime = len(picture()), 1_700_000_000.5
+                tar.addfile(info, io.BytesIO(picture()))
+        found = open_source(tmp_path / "x.tar")
+        assert found.names == [long, odd]
+        assert [found.read(i) for i in range(2)] == [picture()] * 2
+    body = further(**{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "s.png"})
+    data = (
+        body + header("GNUSparseFile.0/s.png", 512) + bytes(512) + header("b.png", len(picture())) + blocks(picture())
+    )
+    (tmp_path / "x.tar").write_bytes(data + bytes(1024))
+    found = open_source(tmp_path / "x.tar")
+    assert (found.names, found.refused) == (["b.png", "s.png"], {1: "a sparse file in an archive"})

@@ -176,3 +176,18 @@ def test_damaged_pickles_are_refused_by_name() -> None:
     for text in (b"\x80\x02" + b"(" * 100_000 + b".", b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."):
         with contextlib.suppress(DataError):  # they are odd, and end
             plain_pickle(text, "x")
+
+
+def test_what_lies_beside_a_data_set_is_counted(tmp_path: Path) -> None:
+    head = b"\0\0\x08\3" + struct.pack(">III", 4, 8, 8)
+    put(tmp_path / "train-images-idx3-ubyte", head + bytes(range(256)))
+    put(tmp_path / "train-labels-idx1-ubyte", b"\0\0\x08\1" + struct.pack(">I", 4) + bytes(4))
+    put(tmp_path / ".hidden" / "a.png", b"x")
+    put(tmp_path / "clip.mov", b"x")
+    put(tmp_path / "more.tar.gz", b"x")
+    found = open_source(tmp_path)
+    assert len(found) == 4
+    assert {kind: one.count for kind, one in found.passed_over.items()} == {"hidden": 1, "videos": 1, "archives": 1}
+    assert found.notes == [
+        "beside the data set: 1 video (.mov), 1 archive (more.tar.gz), 1 hidden picture (.hidden/a.png)"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,45 @@ def test_paths_of_arrays_and_columns(folder: Path) -> None:
     assert as_list(np.zeros(3)).dtype == float
     numbers = np.array([[1, 2]], object)
     assert as_list(numbers) is numbers
+
+
+def test_long_lines_are_gone_through_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of many commas names one file at most, and is not tried at each of them."""
+    asked: list[str] = []
+    exists = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: asked.append(path) or exists(path))
+    name = NAMES[0]
+    lines = ["," * 100_000 + "x", " ".join("y" * 50_000), "\t" * 50_000 + "z", f"{name}," + "1," * 50_000]
+    (folder / "long.lst").write_text("\n".join(lines))
+    found = open_source(folder / "long.lst")
+    assert (len(found), len(found.refused)) == (4, 3)
+    assert sum(map(len, asked)) < 50 * sum(map(len, lines))
+    assert len(asked) < 300
+
+
+def test_no_row_of_a_table_vanishes(folder: Path) -> None:
+    """Quotes that do not end, line breaks that are none, and rows without a path."""
+    odd = ['p/"open.png', "p/a\x85b.png", "p/a\u2028b.png", "p/two\nlines.png"]
+    for name in odd:
+        put(folder / name)
+    put(folder / "open.csv", b'path,label\np/00.png,a\np/"open.png,b\n"p/a,b.png",c\n"p/gone,d\np/00.png,e\n')
+    found = open_source(folder / "open.csv")
+    assert found.names == ["p/00.png", 'p/"open.png', "p/a,b.png", '"p/gone', "p/00.png#2"]
+    assert found.refused == {3: "no such file"}
+    put(folder / "far.csv", b'path\n"p/gone\np/00.png\np/with space.png"\n')
+    assert open_source(folder / "far.csv").names == ['"p/gone', "p/00.png", "p/with space.png"]
+    put(folder / "breaks.csv", f'path\r\n{odd[1]}\r\n{odd[2]}\r\n"{odd[3]}"\r\np/00.png\r\n'.encode())
+    found = open_source(folder / "breaks.csv")
+    assert (len(found), found.refused) == (4, {})
+    put(folder / "empty.csv", b"id,path\n1,p/00.png\n2,\n3\n\n4,p/00.png\n")
+    found = open_source(folder / "empty.csv")
+    assert found.names == ["p/00.png", "row 2", "row 3", "p/00.png#2"]
+    assert found.refused == {1: "no path in this row", 2: "no path in this row"}
+
+
+def test_labels_behind_a_quote_that_does_not_end(tmp_path: Path) -> None:
+    for i in range(3):
+        put(tmp_path / "x" / f"{i}.png")
+    put(tmp_path / "labels.csv", b'name,label\n0.png,"a\n1.png,b\n2.png,c\n')
+    found = truth(tmp_path / "labels.csv", tmp_path / "x")
+    assert found == {"0.png": '"a', "1.png": "b", "2.png": "c"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ilk.errors import ArgumentError, DataError
-from ilk.files import ArraySet, open_source
+from ilk.files import ArraySet, open_again, open_source
 
 X = np.random.default_rng(0).integers(0, 256, (6, 8, 8), np.uint8)
 
@@ -77,6 +77,23 @@ def test_large_array_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sys.modules["ilk.files.arrays"], "_HASHED_WHOLE", 10)
     assert len(open_source(X).fingerprint()) == 32
+
+
+def test_by_content_reads_all_of_a_large_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.modules["ilk.files.arrays"], "_HASHED_WHOLE", 10)
+    monkeypatch.setattr(sys.modules["ilk.files.arrays"], "_SAMPLE", 2)
+    path, other = tmp_path / "x.npy", X.copy()
+    np.save(path, X)
+    sampled, whole = open_source(path).fingerprint(), open_source(path, by_content=True).fingerprint()
+    for fingerprint in (sampled, whole):  # a run may have been made either way
+        assert open_again({"spec": str(path), "fingerprint": fingerprint}).fingerprint() == fingerprint
+    other[1] += 1
+    np.save(path, other)
+    assert open_source(path).fingerprint() == sampled
+    assert open_source(path, by_content=True).fingerprint() != whole
+    assert open_again({"spec": str(path), "fingerprint": whole}).fingerprint() != whole
 
 
 @pytest.mark.parametrize(

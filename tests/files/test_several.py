@@ -141,6 +141,30 @@ def test_a_folder_of_tar_shards(tmp_path: Path) -> None:
     assert found.passed_over["archives"].count == 3
 
 
+def test_everything_beside_shards_is_counted(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("0.png" if name == "a.zip" else "only.mov", picture() if name == "a.zip" else b"x")
+            archive.writestr("note.txt", b"x")
+    for i in range(5):
+        put(tmp_path / f"bad{i}.zip", b"PK\3\4 nothing")
+    for name in ("x.tar.gz", "y.rar", "clip.mov", "z.jxl", "w.npz", ".hidden/0.png", "README"):
+        put(tmp_path / name, b"x")
+    found = open_source(tmp_path)
+    assert found.names == ["a/0.png"]
+    counts = {kind: one.count for kind, one in found.passed_over.items()}
+    assert counts == {"archives": 7, "videos": 2, "pictures": 1, "arrays": 1, "hidden": 1, "other": 3}
+    assert found.passed_over["videos"].examples == ["b/only.mov", "clip.mov"]
+    assert [note for note in found.notes if note.startswith("passed over: ")][3:] == [
+        "passed over: 2 more that cannot be read"
+    ]
+
+
+@pytest.mark.parametrize("split", ["all", "train", "test"])
+def test_the_other_part_of_shards_is_not_passed_over(tmp_path: Path, split: str) -> None:
+    assert set(open_source(shards(tmp_path), split).passed_over) == {"other"}  # README.md
+
+
 # -- by content --------------------------------------------------------------------------------------------------------
 def test_a_replaced_file_of_the_same_name_size_and_time(tmp_path: Path) -> None:
     path = put(tmp_path / "a.bmp", picture("BMP", 1))
@@ -179,3 +203,60 @@ def test_lists_of_pillow_images() -> None:
     assert open_images(images).shape == (3, 28, 28)
     with pytest.raises(DataError, match="no train and test parts"):
         open_source(images, "train")
+
+
+# -- links -------------------------------------------------------------------------------------------------------------
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="links")
+def test_patterns_follow_links_as_folders_do(tmp_path: Path) -> None:
+    """Loops are gone through once, nothing above is taken in, and what lies outside is said."""
+    home = tmp_path / "priv" / "photos"
+    for name in ("a.png", "sub/b.png", ".hidden/c.png", "@eaDir/d.png"):
+        put(home / name)
+    put(tmp_path / "priv" / "secret.png")
+    put(tmp_path / "far" / "e.png")
+    for link, target in (("loop", "."), ("two", "."), ("sub/up", ".."), ("back", ".."), ("far", tmp_path / "far")):
+        (home / link).symlink_to(target)
+    (home / "same").symlink_to("sub")
+    folder = open_source(home)
+    assert folder.names == ["a.png", "far/e.png", "sub/b.png"]
+    for pattern in ("**/*.png", "**/**/*.png", "**"):
+        found = open_source(str(home / pattern))
+        assert sorted(name.rpartition("/")[2] for name in found.names) == ["a.png", "b.png", "e.png"]
+        assert "1 image lies outside of" in " ".join(found.notes)
+        assert found.passed_over["outside"].count >= 1
+        assert found.passed_over["hidden"].count == 1
+    assert open_source(str(home / "*/*.png")).names == ["far/e.png", "sub/b.png"]
+    assert open_source(str(home / "*b/?.png")).names == ["b.png"]
+    assert len(open_source(str(home / ".hidden" / "*.png"))) == 1  # named by a dot
+
+
+def test_a_source_and_a_link_to_it_are_one(tmp_path: Path) -> None:
+    for i in range(3):
+        put(tmp_path / "src" / f"{i}.png")
+    make_tar(tmp_path / "x.tar", [("a.png", picture())])
+    (tmp_path / "again").symlink_to("src")
+    (tmp_path / "again.tar").symlink_to("x.tar")
+    found = open_source([tmp_path / name for name in ("src", "x.tar", "again", "again.tar")])
+    assert found.names == ["src/0.png", "src/1.png", "src/2.png", "x.tar/a.png"]
+    assert found.notes == ["4 files are in more than one of the sources, and counted once"]
+
+
+def test_a_hidden_link_is_counted_as_a_hidden_folder(tmp_path: Path) -> None:
+    put(tmp_path / "src" / "a.png")
+    put(tmp_path / "far" / "b.png")
+    put(tmp_path / "far" / "c.png")
+    for link, target in ((".far", tmp_path / "far"), (".up", ".."), (".self", ".")):
+        (tmp_path / "src" / link).symlink_to(target)
+    found = open_source(tmp_path / "src")
+    assert found.names == ["a.png"]
+    assert {kind: one.count for kind, one in found.passed_over.items()} == {"hidden": 2, "outside": 1, "system": 1}
+
+
+# -- names that look the same ------------------------------------------------------------------------------------------
+def test_two_names_that_are_printed_alike(tmp_path: Path) -> None:
+    for i, name in enumerate(("a\x01.png", "a\\x01.png", "b.png", "c\u2028.png", "c\\u2028.png")):
+        put(tmp_path / "x" / name, picture(colour=i))
+    found = open_source(tmp_path / "x")
+    assert found.names == ["a\\x01.png", "a\\x01.png#2", "b.png", "c\\u2028.png", "c\\u2028.png#2"]
+    assert [found.read(i) for i in range(5)] == [picture(colour=i) for i in (0, 1, 2, 4, 3)]
+    assert all(Path(found.path(i) or "gone").exists() for i in range(5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,51 @@ def test_columns(tmp_path: Path) -> None:
     lists = written(tmp_path / "v.parquet", images=pa.array([[data] for data in IMAGES]))
     with pytest.raises(DataError, match=r"lists of images \(images\) are not read: write one image a row"):
         open_source(lists)
+
+
+# -- what is known again -----------------------------------------------------------------------------------------------
+OLD = 1_700_000_000_000_000_000
+
+
+def test_two_columns_are_two_sources(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"left": [picture(colour=1)] * 3, "right": [picture(colour=2)] * 3}), path)
+    os.utime(path, ns=(OLD, OLD))
+    left, right = open_source(f"{path}:left"), open_source(f"{path}:right")
+    assert left.fingerprint() != right.fingerprint()
+    assert not set(left.marks()) & set(right.marks())
+    assert left.marks() == open_source(f"{path}:left").marks()
+    assert len(set(left.marks())) == 3
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_replaced_file_beside_a_table_is_another_one(tmp_path: Path, mixed: bool) -> None:
+    """The table, its time and its size stay as they are."""
+    path = tmp_path / "x.parquet"
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": picture(colour=9) if mixed and i == 3 else None, "path": f"{i}.bmp"} for i in range(4)]
+    pq.write_table(pa.table({"image": pa.array(rows, kind)}), path)
+    os.utime(path, ns=(OLD, OLD))
+
+    def put_beside(colour: int, time: int, size: int = 0) -> list[bytes]:
+        for i in range(3):
+            put(tmp_path / f"{i}.bmp", picture("BMP", colour + i) + bytes(size))
+            os.utime(tmp_path / f"{i}.bmp", ns=(time, time))
+        found = open_source(path)
+        seen.append(found.fingerprint())
+        assert found.read(0) == picture("BMP", colour) + bytes(size)
+        return found.marks()[:3]
+
+    seen: list[str] = []
+    first = put_beside(0, OLD)
+    assert put_beside(0, OLD) == first
+    assert not set(put_beside(10, OLD + 10**9)) & set(first)
+    assert not set(put_beside(20, OLD, size=1)) & set(first)
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 3
+    put(tmp_path / "0.bmp", picture("BMP", 30))  # just now: it may change once more within the same tick
+    assert open_source(path).marks()[0] == b""
+    if mixed:
+        put(tmp_path / "3.bmp", bytes(100))  # beside a row that has its own
+        assert open_source(path).read(3) == picture(colour=9)
+        assert open_source(path).sizes[3] == 0

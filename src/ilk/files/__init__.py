@@ -12,6 +12,7 @@ from ilk.files.listing import Listing, is_run_folder
 from ilk.files.opening import SPLITS, as_list, open_again, open_source
 from ilk.files.passed import PassedOver
 from ilk.files.samples import Samples
+from ilk.files.several import rows_of_tables
 from ilk.files.survey import survey
 from ilk.files.thumbs import Sprites, decode_sheet, encode_sheet, make_thumb, write_sheets
 from ilk.files.truth import truth
@@ -38,6 +39,7 @@ __all__ = [
     "open_again",
     "open_source",
     "probe",
+    "rows_of_tables",
     "survey",
     "truth",
     "write_sheets",

@@ -6,23 +6,22 @@ import calendar
 import contextlib
 import functools
 import hashlib
-import lzma
 import os
 import posixpath
 import re
 import stat
-import struct
 import tarfile
 import threading
 import weakref
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ilk.errors import DataError
+from ilk.files.headers import Header, members_of
 from ilk.files.listing import MAX_BYTES, Listing, Row, build, member_set_aside, wanted
 from ilk.files.passed import PassedOver
+from ilk.files.unpacking import DAMAGED, Member
 
 __all__ = ["list_tar", "list_zip"]
 
@@ -104,27 +103,25 @@ class _TarIndex:
         if self._links:
             self._follow()
 
-    def _members(self) -> Iterator[tuple[str, str | None, tarfile.TarInfo]]:
-        with tarfile.open(self._path, "r:") as tar:
-            for member in tar:
-                tar.members = []  # type: ignore[attr-defined]  # it would keep a kilobyte for each
-                yield *_clean(member.name), member
+    def _members(self) -> Iterator[tuple[str, str | None, Header]]:
+        for member in members_of(self._path):
+            yield *_clean(member.name), member
 
-    def _row(self, raw: str, reason: str | None, member: tarfile.TarInfo) -> Row | None:
+    def _row(self, raw: str, reason: str | None, member: Header) -> Row | None:
         reason = reason or _tar_problem(member, self._end)
         if reason is None and not wanted(raw, lambda: self._pread(32, member.offset_data), self._passed):
             return None
-        size, stamp = (0, 0) if reason else (member.size, int(member.mtime * 1e9))
+        size, stamp = (0, 0) if reason else (member.size, member.stamp)
         return Row(raw, size, stamp, reason, member.offset_data)
 
-    def _note_link(self, raw: str, member: tarfile.TarInfo) -> None:
+    def _note_link(self, raw: str, member: Header) -> None:
         if member.issym() or member.islnk():
             self._links[raw] = _target(raw if member.issym() else "", member.linkname)
 
     def _follow(self) -> None:
         """Put what links lead to in their rows."""
         ends = {raw: end for raw in self._links if (end := _end_of(raw, self._links)) is not None}
-        needed, found = set(ends.values()), dict[str, tarfile.TarInfo]()
+        needed, found = set(ends.values()), dict[str, Header]()
         with contextlib.suppress(tarfile.TarError, OSError, EOFError, ValueError, OverflowError):  # noted before
             for raw, reason, member in self._members():
                 if raw in needed and reason is None and member.isreg():
@@ -161,7 +158,7 @@ def _end_of(raw: str, links: Mapping[str, str | None]) -> str | None:
     return None
 
 
-def _tar_problem(member: tarfile.TarInfo, end: int) -> str | None:
+def _tar_problem(member: Header, end: int) -> str | None:
     if not member.isreg():
         return "not a regular file in an archive"
     if member.issparse():
@@ -317,16 +314,13 @@ def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock)
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock, size: int) -> bytes:
     try:
         with lock:  # opening and closing count references without one; reading has the archive's own lock
-            member = archive.open(info)
+            member = Member(archive, info)
         try:
             data = member.read(size)
         finally:
             with lock:
                 member.close()
-    except (  # bz2 raises a plain OSError
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError, RuntimeError,
-        ValueError, OSError,
-    ) as error:  # fmt: skip
+    except DAMAGED as error:
         raise OSError(f"damaged in the archive: {error}") from error
     if len(data) < min(size, info.file_size):
         raise OSError("damaged in the archive: it is shorter than the archive says")

@@ -6,10 +6,11 @@ Only pixels are read here: of an npz the keys `x`, `x_train` and `x_test` and no
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from numpy.typing import NDArray
 
 from ilk import disk
 from ilk.errors import DataError
+from ilk.files.large import free_memory
+from ilk.files.passed import PassedOver
+from ilk.files.unpacking import DAMAGED, Member
 
 __all__ = [
     "ARRAY_KINDS",
     "ArraySet",
+    "as_before",
     "from_array",
     "load_digits",
     "load_npy",
@@ -37,6 +42,8 @@ ARRAY_KINDS = ("npz", "npy", "digits", "idx", "cifar", "array")
 _ALLOWED = "uint8 images of shape (n, height, width), (n, height, width, 1) or (n, height, width, 3)"
 _HASHED_WHOLE = 2**30  # bytes; of a larger array the fingerprint takes a sample of the images
 _SAMPLE = 4096
+_HEADER = 64 * 2**10  # bytes; NumPy itself reads no header above 10,000
+_PIECE = 2**20
 
 
 @dataclass(eq=False)
@@ -55,6 +62,10 @@ class ArraySet:
         The file; None for what is in memory.
     notes : list of str
         What the user should know.
+    passed_over : PassedOver
+        What lies beside the files of a published data set.
+    by_content : bool
+        Whether `fingerprint` reads all pixels, however many.
     """
 
     kind: str
@@ -62,24 +73,35 @@ class ArraySet:
     names: list[str]
     root: Path | None = None
     notes: list[str] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver)
+    by_content: bool = False
     _fingerprint: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def fingerprint(self) -> str:
-        """32 hex digits of the pixels (above 1 GiB: of 4,096 images spread over them) and nothing else."""
+        """32 hex digits of the pixels and nothing else.
+
+        Above 1 GiB of 4,096 images spread over them, unless `by_content`.
+        """
         if self._fingerprint is None:
             pixels = self.pixels
             digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=16)
             index: Any = np.arange(len(pixels))
-            if pixels.nbytes > _HASHED_WHOLE:
+            if pixels.nbytes > _HASHED_WHOLE and not self.by_content:
                 index = np.unique(np.linspace(0, len(pixels) - 1, _SAMPLE).astype(np.int64))
             step = max(1, 2**24 // max(1, pixels[0].nbytes))
             for i in range(0, len(index), step):
                 digest.update(np.ascontiguousarray(pixels[index[i : i + step]]).data)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+
+def as_before(images: ArraySet, fingerprint: object) -> None:
+    """Let `images` give the fingerprint of all pixels, where the one of a run may have been made so and differs."""
+    if images.pixels.nbytes > _HASHED_WHOLE and images.fingerprint() != fingerprint:
+        images.by_content, images._fingerprint = True, None
 
 
 def from_array(pixels: NDArray[Any], split: str = "all") -> ArraySet:
@@ -139,18 +161,17 @@ def load_npz(path: Path, split: str = "all") -> ArraySet:
     if len({shape[1:] for shape in shapes.values()}) > 1:
         raise DataError(f"{path}: x_train {shapes['x_train']} and x_test {shapes['x_test']} are of different sizes")
     counts = [shape[0] for shape in shapes.values()]
-    first = next(iter(shapes.values()))
-    try:
-        # part by part into its place: never twice the whole in memory
-        pixels = np.empty((sum(counts), *first[1:]), np.uint8)
-    except MemoryError as error:
-        raise DataError(
-            f"{path}: {sum(counts):,} images of {first[1:]} do not fit in memory; use a .npy file"
-        ) from error
-    at = 0
-    for key, count in zip(shapes, counts, strict=True):
-        pixels[at : at + count] = npz_array(path, key)
-        at += count
+    whole = (sum(counts), *next(iter(shapes.values()))[1:])
+    if math.prod(whole) > free_memory():
+        raise DataError(f"{path}: {whole[0]:,} images of {whole[1:]} do not fit in memory; use a .npy file")
+    if len(parts) == 1:
+        pixels = npz_array(path, next(iter(shapes)))
+    else:  # part by part into its place: never twice the whole in memory
+        pixels = np.empty(whole, np.uint8)
+        at = 0
+        for key, count in zip(shapes, counts, strict=True):
+            pixels[at : at + count] = npz_array(path, key)
+            at += count
     names = [f"{part}/{name}" if part else name for part, n in zip(parts, counts, strict=True) for name in _numbered(n)]
     notes = []
     if len(parts) == 2:
@@ -188,12 +209,12 @@ def npz_header(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     found = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".npy"):
-                    with archive.open(name) as member:
-                        shape, _, dtype = disk.array_header(member)
-                        found[name.removesuffix(".npy")] = (shape, dtype)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    with Member(archive, info) as member:
+                        shape, _, dtype = disk.array_header(BytesIO(member.read(_HEADER)))
+                        found[info.filename.removesuffix(".npy")] = (shape, dtype)
+    except DAMAGED as error:
         raise DataError(f"{path} is not a readable .npz file: {_plain(error)}") from error
     return found
 
@@ -207,10 +228,35 @@ def npz_array(path: Path, key: str) -> NDArray[Any]:
         Where it is damaged or would need pickle.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return np.asarray(archive[key])
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, MemoryError, KeyError) as error:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(f"{key}.npy")
+            with Member(archive, info) as member:
+                return _read_array(member, info.file_size)
+    except (*DAMAGED, MemoryError, KeyError) as error:
         raise DataError(f"{path}: the key {key!r} cannot be read: {_plain(error)}") from error
+
+
+def _read_array(member: Member, stated: int) -> NDArray[Any]:
+    """Return the array of a member of `stated` bytes, which is read into its place a piece at a time."""
+    start = member.read(_HEADER)
+    head = BytesIO(start)
+    shape, fortran, dtype = disk.array_header(head)
+    if dtype.hasobject:
+        raise ValueError("Python objects")
+    size = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size > stated - head.tell():
+        raise ValueError(f"it states {shape} and holds less")
+    if size > free_memory():
+        raise ValueError(f"{shape} do not fit in memory")
+    data = np.empty(size, np.uint8)
+    piece, at = start[head.tell() :][:size], 0
+    while at < size:
+        if not piece:
+            raise ValueError(f"it states {shape} and breaks off")
+        data[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
+        at += len(piece)
+        piece = member.read(min(_PIECE, size - at))
+    return data.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _check(dtype: np.dtype[Any], shape: tuple[int, ...], what: str) -> None:

@@ -14,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ilk import disk
+from ilk.disk import printable
 from ilk.errors import DataError
 from ilk.files.arrays import ArraySet
 from ilk.files.plainpickle import plain_pickle
 
-__all__ = ["dataset_labels", "is_dataset_file", "load_dataset"]
+__all__ = ["dataset_files", "dataset_labels", "is_dataset_file", "load_dataset"]
 
 _IDX = re.compile(r"(.*?)images?([-._]idx[34])?([-._]ubyte)?(\.gz)?", re.I)
+_PARTS = re.compile(r"(.*?)(images?|labels?)([-._]idx[134])?([-._]ubyte)?(\.gz)?", re.I)
 _CIFAR = re.compile(r"(data_batch(_\d+)?|test_batch|train|test)(\.bin)?")
 _MOST = 2**31  # bytes of a file of one of these sets; the largest known has half a GiB
 _DEFLATE = 1032  # times that gzip packs zeros
 _PICKLE = 2**28  # bytes of a pickled batch; the largest has 155 MB
+_WORD = 1000  # letters of a label
 _ROW = 3072  # bytes of an image of CIFAR: three planes of 32 x 32
 _LABELS = {"auto": (b"labels", b"fine_labels"), "fine": (b"fine_labels",), "coarse": (b"coarse_labels",)}
 
@@ -136,6 +139,18 @@ def _files(place: Path) -> tuple[str, dict[str, list[Path]]] | None:
     return None
 
 
+def dataset_files(place: Path) -> set[str]:
+    """Return the files of the data set below the folder `place`, by their relative names, with those of its labels."""
+    found = _files(place)
+    folders = {file.parent for files in found[1].values() for file in files} if found else ()
+    return {
+        path.relative_to(place).as_posix()
+        for folder in folders
+        for path in folder.iterdir()
+        if _PARTS.fullmatch(path.name) or _CIFAR.fullmatch(path.name)
+    }
+
+
 def _kind(path: Path) -> str | None:
     if not (_IDX.fullmatch(path.name) or _CIFAR.fullmatch(path.name)) or not path.is_file():
         return None
@@ -211,7 +226,19 @@ def _cifar_labels(path: Path, word: str) -> NDArray[Any] | None:
         return None if column is None else rows[:, column]
     found = _batch(path)
     keys = _LABELS.get(word, (word.encode(),))
-    return next((np.asarray(found[key]) for key in keys if key in found and key != b"data"), None)
+    key = next((key for key in keys if key in found and key != b"data"), None)
+    return None if key is None else _flat(found[key], f"{path}, {printable(word)}")
+
+
+def _flat(values: Any, what: str) -> NDArray[Any]:
+    """Return labels as an array: lists in lists and long texts would be written out by NumPy."""
+    if isinstance(values, np.ndarray):
+        return values
+    if type(values) not in (list, tuple) or not all(type(one) in (int, bool, float, str, bytes) for one in values):
+        raise DataError(f"{what}: labels are one number or word an image")
+    if any(len(one) > _WORD for one in values if isinstance(one, str | bytes)):
+        raise DataError(f"{what}: a label of more than {_WORD} letters")
+    return np.asarray(values)
 
 
 def _binary(path: Path) -> NDArray[np.uint8]:
@@ -226,7 +253,7 @@ def _batch(path: Path) -> dict[bytes, Any]:
     """Return a pickled batch, its keys as bytes."""
     found = plain_pickle(_bytes(path, _PICKLE), str(path))
     batch = (
-        {key.encode() if isinstance(key, str) else key: one for key, one in found.items()}
+        {key.encode(errors="surrogatepass") if isinstance(key, str) else key: one for key, one in found.items()}
         if type(found) is dict
         else {}
     )

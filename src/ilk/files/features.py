@@ -16,6 +16,7 @@ from ilk.errors import DataError
 from ilk.files.arrays import mapped_npy
 from ilk.files.columns import read_vectors
 from ilk.files.matching import some
+from ilk.files.messages import plain_errors
 
 __all__ = ["NO_FEATURES", "FeatureSet", "are_features", "load_features", "split_column"]
 
@@ -143,6 +144,11 @@ def load_features(spec: str | os.PathLike[str] | NDArray[Any] | FeatureSet) -> F
     >>> load_features(np.zeros((2, 3), np.float32)).names
     ['row 0', 'row 1']
     """
+    with plain_errors():
+        return _loaded(spec)
+
+
+def _loaded(spec: str | os.PathLike[str] | NDArray[Any] | FeatureSet) -> FeatureSet:
     if isinstance(spec, FeatureSet):
         return spec
     if not isinstance(spec, str | os.PathLike):

@@ -9,7 +9,7 @@ import heapq
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ilk import disk
@@ -22,17 +22,18 @@ from ilk.files.listing import (
     build,
     is_run_folder,
     printable,
+    unique,
     wanted,
 )
 from ilk.files.passed import PassedOver, extension, set_aside
 
-__all__ = ["list_folder", "read_path"]
+__all__ = ["Walk", "list_folder", "read_path", "within"]
 
 _COUNTED = 100_000  # entries looked at in folders that are set aside, only to say how many pictures are there
 
 
-def list_folder(root: Path, split: str = "all") -> Listing:
-    """All images below `root`.
+def list_folder(root: Path, split: str = "all", taken: Collection[str] = ()) -> Listing:
+    """All images below `root`; the files `taken`, by their relative names, are neither images nor passed over.
 
     Notes
     -----
@@ -40,7 +41,7 @@ def list_folder(root: Path, split: str = "all") -> Listing:
     of them; a note says so), but never upwards: to a folder that holds the source, or the link itself. What is hidden,
     deleted, or kept by a system is passed over by its name, and so is what ilk made; all of it is counted.
     """
-    walk = _Walk(os.fspath(root))
+    walk = Walk(os.fspath(root), taken=taken)
     rows = list(walk.rows())
 
     odd: dict[int, str] = {}
@@ -50,28 +51,44 @@ def list_folder(root: Path, split: str = "all") -> Listing:
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # two lists of 100,000 names would be one too many: the raw one is kept only where it differs
-        odd.update({i: row.raw for i, row in enumerate(rows) if printable(row.raw) != row.raw})
+        if any(printable(row.raw) != row.raw for row in rows):  # then two may also look the same
+            names = unique([printable(row.raw) for row in rows])
+            odd.update({i: row.raw for i, row in enumerate(rows) if names[i] != row.raw})
         return lambda i: read_path(place(i))
 
-    walk.say_links(rows)
+    walk.say_links(row.raw for row in rows)
     listing = build("folder", root, rows, reader, split=split, passed=walk.passed, notes=walk.notes)
     listing._path = place
     return listing
 
 
-class _Walk:
-    """One walk through a folder."""
+class Walk:
+    """One walk through the folder `base`; what is set aside is counted in `passed`, what to know is in `notes`."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, passed: PassedOver | None = None, taken: Collection[str] = ()) -> None:
         self.base = base
-        self.passed = PassedOver()
+        self.taken = taken
+        self.passed = PassedOver() if passed is None else passed
         self.notes: list[str] = []
         self._real = os.path.realpath(base)
         self._away: dict[str, str] = {}  # links that lead out of the source, and where to
         self._left = _COUNTED
 
     def rows(self) -> Iterator[Row]:
-        """Rows of all files. Real folders come before links: the order of the disk does not matter."""
+        """Rows of all files."""
+        for prefix, files in self.folders():
+            for entry in files:
+                if prefix + entry.name in self.taken:
+                    continue
+                if (row := self._file_row(entry, prefix)) is not None:
+                    yield row
+
+    def folders(self) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+        """Yield each folder that is gone through as its relative name ("" or "a/b/"), and what in it is no folder.
+
+        What is set aside by its name is in neither, and counted.
+        Real folders come before links: the order of the disk does not matter.
+        """
         seen = set[tuple[int, int]]()
         waiting = [(0, "", self.base)]  # (is it a link?, relative name, path)
         while waiting:
@@ -89,27 +106,27 @@ class _Walk:
             if prefix and self._own(entries, path):
                 self.passed.add("results", printable(prefix))
                 continue
+            files = []
             for entry in entries:
                 folder = _is_folder(entry)
                 if (kind := set_aside(entry.name)) is not None:
-                    self._set_aside(kind, entry, prefix, folder)
-                elif folder:
-                    link = entry.is_symlink()
-                    if not link or self._follows(entry, prefix):
-                        heapq.heappush(waiting, (int(link), f"{prefix}{entry.name}/", entry.path))
-                elif (row := self._file_row(entry, prefix)) is not None:
-                    yield row
+                    self.set_aside(kind, entry, prefix, folder)
+                elif not folder:
+                    files.append(entry)
+                elif not (link := entry.is_symlink()) or self.follows(entry, prefix):
+                    heapq.heappush(waiting, (int(link), f"{prefix}{entry.name}/", entry.path))
+            yield prefix, files
 
-    def say_links(self, rows: list[Row]) -> None:
-        """Note how many images came in through links that lead out of the source."""
+    def say_links(self, names: Iterable[str]) -> None:
+        """Note how many images, by their relative names, came in through links that lead out of the source."""
         counts = Counter[str]()
-        for row in rows if self._away else ():
-            at = row.raw.find("/")
+        for name in names if self._away else ():
+            at = name.find("/")
             while at >= 0:
-                if (link := row.raw[: at + 1]) in self._away:
+                if (link := name[: at + 1]) in self._away:
                     counts[link] += 1
                     break
-                at = row.raw.find("/", at + 1)
+                at = name.find("/", at + 1)
         if counts:
             told = ", ".join(f"{printable(a.rstrip('/'))} -> {printable(self._away[a])}" for a in sorted(counts)[:2])
             more = f" and {len(counts) - 2:,} more" if len(counts) > 2 else ""
@@ -122,30 +139,36 @@ class _Walk:
         names = {entry.name for entry in entries} & {"run.json", EXPORTED}
         return EXPORTED in names or ("run.json" in names and is_run_folder(path))
 
-    def _follows(self, entry: os.DirEntry[str], prefix: str) -> bool:
+    def follows(self, entry: os.DirEntry[str], prefix: str) -> bool:
         """Whether the link `entry` to a folder is followed: never upwards."""
         target = os.path.realpath(entry.path)
         here = os.path.realpath(os.path.dirname(entry.path))
-        if _within(target, self._real):  # what it leads to is listed anyway, once
+        if within(target, self._real):  # what it leads to is listed anyway, once
             return True
-        if _within(here, target) or _within(self._real, target):
+        if within(here, target) or within(self._real, target):
             self.passed.add("outside", printable(prefix + entry.name))
             return False
         self._away[f"{prefix}{entry.name}/"] = target
         return True
 
-    def _set_aside(self, kind: str, entry: os.DirEntry[str], prefix: str, folder: bool) -> None:
+    def set_aside(self, kind: str, entry: os.DirEntry[str], prefix: str, folder: bool) -> None:
         """Count `entry`, or the pictures in it, as of `kind`; all that is no picture as what a system keeps."""
         name = printable(prefix + entry.name)
         if not folder:
             self.passed.add(kind if extension(entry.name) in IMAGE_EXTENSIONS else "system", name)
             return
-        if kind in ("results", "system") or entry.is_symlink():
-            self.passed.add("results" if kind == "results" else "system", name)
+        if kind in ("results", "system"):
+            self.passed.add(kind, name)
             return
-        for path, folders, files in os.walk(entry.path):
+        if entry.is_symlink():
+            if within(os.path.realpath(entry.path), self._real):  # these are listed anyway
+                self.passed.add("system", name)
+                return
+            if not self.follows(entry, prefix):
+                return
+        for path, folders, files in os.walk(entry.path):  # links below it are not gone through
             folders.sort()
-            inner = printable(os.path.relpath(path, self.base).replace(os.sep, "/"))
+            inner = printable(prefix + entry.name + path[len(entry.path) :].replace(os.sep, "/"))
             for file in sorted(files):
                 picture = extension(file) in IMAGE_EXTENSIONS and not file.startswith("._")
                 self.passed.add(kind if picture else "system", f"{inner}/{printable(file)}")
@@ -173,7 +196,7 @@ class _Walk:
         return Row(raw, state.st_size, state.st_mtime_ns) if wanted(raw, head, self.passed) else None
 
 
-def _within(path: str, folder: str) -> bool:
+def within(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or lies below it; both are real paths."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 

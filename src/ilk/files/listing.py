@@ -161,8 +161,9 @@ class Listing:
     def marks(self) -> list[bytes] | None:
         """For each image 16 bytes of (place, name, size, time stamp), without reading it.
 
-        Equal marks are taken for equal files: what is known of one by its mark is not read again. An archive's own size
-        and stamp are part of the marks of what is in it. Empty for files that changed within the last 2 s: one more
+        Equal marks are taken for equal files: what is known of one by its mark is not read again. Whatever the
+        `fingerprint` knows of a container is part of the marks of what is in it: its own size and stamp, the checksums
+        of a zip, the column of a table. Empty for files that changed within the last 2 s: one more
         change might leave the stamp as it is. None where there are no stamps, or `by_content` forbids to trust them.
         """
         if self.by_content:
@@ -173,7 +174,7 @@ class Listing:
         place = str(self.root.resolve())
         if self.root.is_file():
             archive = self.root.stat()
-            place += f"\0{archive.st_size}\0{archive.st_mtime_ns}"
+            place += f"\0{archive.st_size}\0{archive.st_mtime_ns}\0{self._salt}"
             if time.time_ns() - archive.st_mtime_ns < _RACY:
                 return None
         elif not self.stamps.any():

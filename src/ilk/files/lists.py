@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import os
-import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from ilk.files.listing import MAX_BYTES, Listing, Row, build
 from ilk.files.matching import NAME_COLUMNS
 from ilk.files.passed import extension
 
-__all__ = ["LIST_ENDINGS", "list_paths", "open_list", "text_of"]
+__all__ = ["LIST_ENDINGS", "list_paths", "open_list", "table_rows", "text_of"]
 
 LIST_ENDINGS = ("txt", "lst", "list", "csv", "tsv", "jsonl", "ndjson", "")
+_LONGEST, _CUTS = 4096, 8  # letters of a path; places looked at from either end
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 _BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -54,8 +55,8 @@ def open_list(file: Path, split: str = "all") -> Listing:
         given = list(_of_json(text, file))
     else:
         given = _of_lines(text, base, notes)
-    found = [_found(path, base) or path for path in given]
-    if not found:
+    found = [_found(path, base) or path if path.strip() else None for path in given]
+    if not any(found):
         raise DataError(f"{file} names no file: there is no image in it")
     listing = list_paths(found, file.parent, split)
     listing.notes[:0] = notes
@@ -99,10 +100,7 @@ def _of_lines(text: str, base: str, notes: list[str]) -> list[str]:
 def _of_table(text: str, file: Path, base: str) -> list[str]:
     first = text.partition("\n")[0]
     delimiter = "\t" if extension(file.name) == "tsv" else max(",;\t", key=first.count)  # at a tie the first: a comma
-    try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise DataError(f"{file} is not a CSV: {error}") from error
+    rows = table_rows(text, delimiter, f"{file} is not a CSV")
     if not rows:
         return []
     header = [cell.strip().lower() for cell in rows[0]]
@@ -118,7 +116,50 @@ def _of_table(text: str, file: Path, base: str) -> list[str]:
             f"{file} has no column of paths: none is called {', '.join(NAME_COLUMNS)}, and none holds names of files "
             f"in {file.parent}; its first row is {', '.join(rows[0][:6])}"
         )
-    return [row[at] for row in body if len(row) > at and row[at].strip()]
+    given = [row[at] if len(row) > at else "" for row in body]
+    if any("\n" in path and not _found(path, base) for path in given):  # a quote that another one far below ends
+        by_line = table_rows(text, delimiter, f"{file} is not a CSV", by_line=True)
+        given = [row[at] if len(row) > at else "" for row in (by_line if body is rows else by_line[1:])]
+    return given
+
+
+def table_rows(text: str, delimiter: str, wrong: str, by_line: bool = False) -> list[list[str]]:
+    """Return the rows of a CSV that hold anything: no row vanishes in a quote that does not end.
+
+    Parameters
+    ----------
+    text, delimiter
+    wrong : str
+        How the error begins.
+    by_line : bool
+        Whether each line is a row of its own. It is one anyway where the quotes do not fit; a line in which they do
+        not is taken without them.
+
+    Raises
+    ------
+    DataError
+        A cell is far too long.
+    """
+
+    def read(lines: Iterable[str], quoting: int) -> list[list[str]]:
+        return list(csv.reader(lines, delimiter=delimiter, strict=True, quoting=quoting))  # type: ignore[arg-type]
+
+    def alone(line: str) -> list[list[str]]:
+        try:
+            return read([line], csv.QUOTE_MINIMAL)
+        except csv.Error:
+            return read([line], csv.QUOTE_NONE)
+
+    try:
+        rows = None if by_line else read(io.StringIO(text, newline=""), csv.QUOTE_MINIMAL)
+    except csv.Error:
+        rows = None
+    try:
+        if rows is None:
+            rows = [row for line in io.StringIO(text, newline=None) for row in alone(line.rstrip("\n"))]
+    except csv.Error as error:
+        raise DataError(f"{wrong}: {error}") from error
+    return [row for row in rows if any(cell.strip() for cell in row)]
 
 
 def _of_json(text: str, file: Path) -> Iterator[str]:
@@ -157,28 +198,47 @@ def _meanings(given: str) -> Iterator[str]:
     for word in words:
         yield word
         yield word.replace("\\", "/")
-        for found in re.finditer(r"\t|[ ;,](?=[^ ]*$)", word):  # a label behind it
-            cut = word[: found.start()].strip().strip("\"'")
+        for end in _ends(word):  # a label behind it
+            cut = word[:end].strip().strip("\"'")
             if cut:
                 yield cut
                 yield cut.replace("\\", "/")
 
 
-def list_paths(paths: Sequence[str | os.PathLike[str]], folder: Path, split: str = "all") -> Listing:
+def _ends(word: str) -> list[int]:
+    """Return where a path with a label behind it may end: at a tab, the last space, or a comma or ; behind that.
+
+    Of many only the first and the last few, and none beyond what can be a path: a line is gone through once.
+    """
+    space = word.rfind(" ")
+    found = [
+        at for at, letter in enumerate(word[: _LONGEST + 1]) if letter == "\t" or (letter in " ;," and at >= space)
+    ]
+    return found if len(found) <= 2 * _CUTS else found[:_CUTS] + found[-_CUTS:]
+
+
+def list_paths(paths: Sequence[str | os.PathLike[str] | None], folder: Path, split: str = "all") -> Listing:
     """The given files in the given order; relative ones are below `folder`.
 
     Names are relative to `folder` where all lie below it, else to the folder that all have in common. A path that
-    cannot be read is a refused row; one given twice is two rows, the second named with #2.
+    cannot be read is a refused row, and so is None, a row without a path; one given twice is two rows, the second named
+    with #2.
     """
     base = os.path.abspath(folder)
-    full = [os.path.normpath(os.path.join(base, os.fspath(path))) for path in paths]
+    whole = [None if path is None else os.path.normpath(os.path.join(base, os.fspath(path))) for path in paths]
+    full = [path for path in whole if path is not None]
     root = base
     if not all(path.startswith(base.rstrip(os.sep) + os.sep) for path in full):
         try:
             root = os.path.commonpath([os.path.dirname(path) for path in full])
         except ValueError as error:  # two drives
             raise DataError(f"the listed files have no folder in common: {error}") from error
-    rows = [_path_row(path, os.path.relpath(path, root).replace(os.sep, "/")) for path in full]
+    rows = [
+        Row(f"row {i}", reason="no path in this row")
+        if path is None
+        else _path_row(path, os.path.relpath(path, root).replace(os.sep, "/"))
+        for i, path in enumerate(whole, 1)
+    ]
     places: list[str] = []
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +12,18 @@ from numpy.typing import NDArray
 
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.files.archives import list_tar, list_zip
-from ilk.files.arrays import ArraySet, from_array, load_digits, load_npy, load_npz, mapped_npy
+from ilk.files.arrays import ArraySet, as_before, from_array, load_digits, load_npy, load_npz, mapped_npy
 from ilk.files.columns import has_vectors
-from ilk.files.datasets import is_dataset_file, load_dataset
+from ilk.files.datasets import dataset_files, is_dataset_file, load_dataset
 from ilk.files.features import FeatureSet, are_features, load_features, split_column
 from ilk.files.folders import list_folder
 from ilk.files.listing import IMAGE_EXTENSIONS, Listing, is_run_folder, looks_like_image, printable
 from ilk.files.lists import LIST_ENDINGS, list_paths, open_list
 from ilk.files.memory import are_pictures, list_pictures
+from ilk.files.messages import plain, plain_errors
 from ilk.files.parquet import has_images, is_column, list_parquet
-from ilk.files.passed import ARCHIVES, PassedOver, extension, set_aside
+from ilk.files.passed import ARCHIVES, PassedOver, extension
+from ilk.files.patterns import is_pattern, matches
 from ilk.files.several import as_listing, joined, prefixes
 from ilk.files.shards import open_shards
 
@@ -77,6 +78,13 @@ def open_source(
     >>> len(open_source("digits"))
     1797
     """
+    with plain_errors():
+        found = _opened(spec, split, Path.cwd() if folder is None else Path(folder), by_content)
+    found.notes[:] = [plain(note) for note in found.notes]
+    return found
+
+
+def _opened(spec: Any, split: str, base: Path, by_content: bool) -> Listing | ArraySet | FeatureSet:
     if split not in SPLITS:
         raise ArgumentError(f"split={split!r}; allowed are all, train and test.{nearest(str(split), SPLITS)}")
     if isinstance(spec, Listing | ArraySet | FeatureSet):
@@ -86,9 +94,8 @@ def open_source(
     spec = as_list(spec)
     if isinstance(spec, np.ndarray):
         return _features(spec, split) if are_features(spec.dtype, spec.shape) else from_array(spec, split)
-    base = Path.cwd() if folder is None else Path(folder)
     found = _open_one(spec, split, base) if isinstance(spec, str | os.PathLike) else _open_sequence(spec, split, base)
-    if isinstance(found, Listing):
+    if isinstance(found, Listing | ArraySet):
         found.by_content = by_content
     return _checked(found, split)
 
@@ -99,12 +106,15 @@ def open_again(told: Mapping[str, Any], split: str | None = None) -> Listing | A
     Parameters
     ----------
     told : mapping
-        ``spec``, which must not be None, ``kind``, ``split`` and ``folder``.
+        ``spec``, which must not be None, ``kind``, ``split``, ``folder`` and ``fingerprint``.
     split
         Another part than that of the run.
     """
     spec = f"ilk:{_DIGITS}" if told.get("kind") == _DIGITS else told.get("spec")
-    return open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
+    found = open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
+    if isinstance(found, ArraySet) and split is None and told.get("fingerprint"):
+        as_before(found, told["fingerprint"])
+    return found
 
 
 def as_list(spec: Any) -> Any:
@@ -156,16 +166,21 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
         raise DataError(f"{what} cannot be a source; allowed are {_SUPPORTED}, a sequence of these, or an ndarray")
     if not spec:
         raise DataError("the list of paths is empty: there is no image in it")
-    passed = PassedOver()
-    files, others = _sorted_out(spec, base, passed)
+    passed, notes = PassedOver(), list[str]()
+    files, others = _sorted_out(spec, base, passed, notes)
     if not others:
         if not files:
             raise DataError(f"there is no image in {', '.join(map(str, spec))[:200]}: only other files match")
         found = list_paths(files, base, split)
         found.passed_over.merge(passed)
+        found.notes += notes
         return found
     if len(others) == 1 and not files:
-        return _open_one(others[0], split, base)
+        alone = _open_one(others[0], split, base)
+        if isinstance(alone, Listing):
+            alone.passed_over.merge(passed)
+        alone.notes += notes
+        return alone
     places = [_digits_or_place(one, base) for one in others]
     sources: list[tuple[str, Listing]] = []
     for one, prefix in zip(others, prefixes(places), strict=True):
@@ -177,48 +192,33 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
         sources.append(("", list_paths(files, base, split)))
     whole = joined("several", _common(places, base), sources)
     whole.passed_over.merge(passed)
+    whole.notes += notes
     return whole
 
 
-def _sorted_out(spec: Sequence[Path_], base: Path, passed: PassedOver) -> tuple[list[Path_], list[Path_]]:
+def _sorted_out(
+    spec: Sequence[Path_], base: Path, passed: PassedOver, notes: list[str]
+) -> tuple[list[Path_], list[Path_]]:
     """Return single files, and folders and containers; patterns are resolved. Each container counts once."""
     files: list[Path_] = []
     others: dict[str, Path_] = {}
     for given in spec:
         text = os.fspath(given)
-        if extension(text) in IMAGE_EXTENSIONS and not _is_pattern(text):
+        if extension(text) in IMAGE_EXTENSIONS and not is_pattern(text):
             files.append(given)
             continue
         whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
-        matches = _matches(whole) if _is_pattern(text) and not whole.exists() else None
-        for path in [whole] if matches is None else matches:
-            if (matches is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, matches is None):
-                others.setdefault(str(path), given if matches is None else path)
-            elif matches is None and not os.path.lexists(path):
+        found = matches(whole, passed, notes) if is_pattern(text) and not whole.exists() else None
+        for path in [whole] if found is None else found:
+            if (found is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, found is None):
+                others.setdefault(str(path), given if found is None else path)
+            elif found is None and not os.path.lexists(path):
                 raise DataError(f"there is no {given}.{_suggestion(Path(given))}")
-            elif matches is None or extension(path.name) in IMAGE_EXTENSIONS:
-                files.append(given if matches is None else path)
+            elif found is None or extension(path.name) in IMAGE_EXTENSIONS:
+                files.append(given if found is None else path)
             else:
                 passed.file(path.name)
     return files, list(others.values())
-
-
-def _is_pattern(text: str) -> bool:
-    return any(letter in text for letter in "*?[")
-
-
-def _matches(pattern: Path) -> list[Path]:
-    """Return what a pattern stands for, by name; lists of paths and other texts are not meant by it.
-
-    Raises
-    ------
-    DataError
-        Nothing.
-    """
-    found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - as a shell does: hidden ones only by a dot
-    if not found:
-        raise DataError(f"nothing matches {pattern}")
-    return [Path(path) for path in found if set_aside(os.path.basename(path)) in (None, "hidden")]  # noqa: PTH119
 
 
 def _is_container(path: Path, lists: bool) -> bool:
@@ -274,7 +274,7 @@ def _open_missing(path: Path, given: Path, split: str, base: Path) -> Listing | 
         return (
             list_parquet(file, split, column) if file.is_file() and is_column(file, column) else _features(path, split)
         )
-    if _is_pattern(str(path)):
+    if is_pattern(str(path)):
         return _open_sequence([given], split, base)
     raise DataError(f"there is no {path}.{_suggestion(path)}")
 
@@ -289,7 +289,11 @@ def _open_folder(path: Path, split: str) -> Listing | ArraySet:
     found = list_folder(path, split)
     if len(found):
         return found
-    return load_dataset(path, split) or open_shards(path, split) or found
+    if (data := load_dataset(path, split)) is not None:
+        data.passed_over = list_folder(path, taken=dataset_files(path)).passed_over
+        data.notes += [f"beside the data set: {line}" for line in data.passed_over.loud().lines()[:1]]
+        return data
+    return open_shards(path, split) or found
 
 
 def _open_file(path: Path, head: bytes, split: str, base: Path) -> Listing | ArraySet | FeatureSet:

@@ -6,23 +6,26 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ilk.disk import one_line
 from ilk.errors import DataError, nearest
 from ilk.files.folders import read_path
-from ilk.files.listing import IMAGE_EXTENSIONS, Listing, Row, build, looks_like_image
+from ilk.files.listing import IMAGE_EXTENSIONS, MAX_BYTES, Listing, Row, build, looks_like_image
 from ilk.files.matching import NAME_COLUMNS
 from ilk.files.passed import extension
 from ilk.files.windows import Windows
 
 __all__ = ["column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
 
+_ROWS = 100_000  # as many may be in a file of any size
 _LOOKED_AT = 16  # rows, to see what a column of text holds
 
 
@@ -50,6 +53,9 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
     if kind == "path":
         rows = [beside.row(row, given[i]) for i, row in enumerate(rows)]
         return build("parquet", path, rows, beside.reader, split=split, ordered=True, salt=_salt(path, name))
+    if kind == "struct+path":
+        for i, all_are in _without_bytes(file, f"{name}.bytes"):
+            rows[i] = beside.stamped(rows[i], given[i], all_are)
     windows = Windows(file, name, kind)
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
@@ -67,7 +73,21 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
 
         return read
 
-    return build("parquet", path, rows, reader, split=split, ordered=True, salt=_salt(path, name))
+    salt = f"{_salt(path, name)}:{beside.seen()}"
+    return build("parquet", path, rows, reader, split=split, ordered=True, salt=salt)
+
+
+def _without_bytes(file: Any, column: str) -> Iterator[tuple[int, bool]]:
+    """Yield the rows that may hold nothing in `column`, and whether they do for sure: by what is said of row groups."""
+    start = 0
+    for g in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(g)
+        chunk = next((c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == column), None)
+        told = chunk.statistics if chunk is not None and chunk.is_stats_set else None
+        if told is None or not told.has_null_count or told.null_count:
+            all_are = told is not None and told.has_null_count and told.null_count == group.num_rows
+            yield from ((i, all_are) for i in range(start, start + group.num_rows))
+        start += group.num_rows
 
 
 def _salt(path: Path, column: str) -> str:
@@ -104,16 +124,21 @@ def open_parquet(path: Path) -> Any:
     Raises
     ------
     DataError
-        It cannot be read as one.
+        It cannot be read as one, or it claims far more rows than bytes: rows that are alike take no room in the file,
+        and each takes some in memory.
     """
     # pyarrow takes 0.2 s to import and most sources are not Parquet
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+        file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
+        rows, size = file.metadata.num_rows, path.stat().st_size
     except (pa.lib.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{path} is not a readable Parquet file: {one_line(error)[:200]}") from error
+    if not 0 <= rows <= _ROWS + size:
+        raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes: they cannot hold images or features")
+    return file
 
 
 def has_images(path: Path) -> bool:
@@ -222,6 +247,7 @@ class Beside:
 
     def __init__(self, folder: Path) -> None:
         self._folder = os.path.realpath(folder)
+        self._seen = hashlib.blake2b(digest_size=16)
 
     def row(self, row: Row, given: str | None) -> Row:
         """Return `row` with size, stamp and place of the file `given`, or why it cannot be read."""
@@ -233,6 +259,22 @@ class Beside:
         if not stat.S_ISREG(state.st_mode):
             return row._replace(reason="not a regular file")
         return row._replace(size=state.st_size, stamp=state.st_mtime_ns, where=path)
+
+    def stamped(self, row: Row, given: str | None, known: bool) -> Row:
+        """Return `row` with size and stamp of the file `given`, where there is one.
+
+        Where it is not `known` that the row holds no image of its own it keeps its size; that of the file goes into
+        `seen`.
+        """
+        found = self.row(row, given)
+        if found.reason:
+            return row
+        self._seen.update(f"{row.where}:{found.size}:{found.stamp};".encode())
+        return row._replace(size=min(found.size, MAX_BYTES) if known else 0, stamp=found.stamp)
+
+    def seen(self) -> str:
+        """Return hex digits of all sizes and stamps that `stamped` saw."""
+        return self._seen.hexdigest()
 
     def reader(self, rows: list[Row]) -> Callable[[int], bytes]:
         """Return the reader of such rows."""

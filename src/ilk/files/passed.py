@@ -142,6 +142,10 @@ class PassedOver(dict[str, Passed]):
                 found += self[kind].endings
         return dict(found)
 
+    def loud(self) -> PassedOver:
+        """Return those kinds that a user may have meant: without ilk's own, a system's, and other files."""
+        return PassedOver({kind: found for kind, found in self.items() if kind not in _SAID_QUIETLY})
+
     def told(self) -> dict[str, dict[str, Any]]:
         """Return all of it as plain JSON."""
         return {

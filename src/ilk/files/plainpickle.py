@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ilk.disk import one_line
 from ilk.errors import DataError
 
 __all__ = ["plain_pickle"]
 
 _INSTRUCTIONS = 2_000_000  # each may take some hundred bytes of memory; the largest batch of CIFAR has 300,000
+_AGAIN = 2**20  # bytes that may be taken again from what was read before, beside as many as the file has
+_ITEM = 8  # bytes of a place in a list
 _RECONSTRUCT = {f"{room}.multiarray _reconstruct" for room in ("numpy.core", "numpy._core")}
 _FROMBUFFER = {f"{room}.numeric _frombuffer" for room in ("numpy.core", "numpy._core")}
 _ENCODE, _DTYPE, _ARRAY = "_codecs encode", "numpy dtype", "numpy ndarray"
@@ -60,7 +63,13 @@ def plain_pickle(data: bytes, what: str) -> Any:
     Raises
     ------
     DataError
-        It is damaged, or wants anything else than numbers, texts, lists, tuples, dicts and arrays of numbers.
+        It is damaged, or wants anything else than numbers, texts, lists, tuples, dicts and arrays of numbers; or it
+        names parts of itself so often that written out it were far larger than the file.
+
+    Notes
+    -----
+    What is taken again is counted as if it stood there once more, and lists and dicts are copied: nothing that comes
+    out is larger than some times `data` and 1 MiB, however often its parts hold each other.
     """
     try:
         with warnings.catch_warnings():  # of odd escapes in a damaged one
@@ -69,12 +78,13 @@ def plain_pickle(data: bytes, what: str) -> Any:
     except DataError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
-        raise DataError(f"{what} is damaged: {str(error)[:100] or type(error).__name__}") from error
+        raise DataError(f"{what} is damaged: {one_line(error)[:100] or type(error).__name__}") from error
 
 
 class _Reader:
     def __init__(self, what: str) -> None:
         self.what = what
+        self.left = _AGAIN  # bytes
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.marks: list[int] = []
@@ -96,6 +106,7 @@ class _Reader:
         }
 
     def read(self, data: bytes) -> Any:
+        self.left = _AGAIN + len(data)
         for count, (code, value, _) in enumerate(pickletools.genops(data)):
             if count > _INSTRUCTIONS:
                 raise ValueError(f"more than {_INSTRUCTIONS:,} instructions")
@@ -111,10 +122,26 @@ class _Reader:
             elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
                 self.memo[len(self.memo) if name == "MEMOIZE" else int(str(value))] = self.stack[-1]
             elif name in ("GET", "BINGET", "LONG_BINGET"):
-                self.stack.append(self.memo[int(str(value))])
+                self.stack.append(self._again(self.memo[int(str(value))]))
             elif name not in ("PROTO", "FRAME"):
                 self._make(name, value)
         raise ValueError("it breaks off")
+
+    def _again(self, value: Any) -> Any:
+        """Return what was read before, at the price of what it takes where everything in it is written out."""
+        waiting = [value]
+        while waiting:
+            one = waiting.pop()
+            kind = type(one)
+            parts = [*one, *one.values()] if kind is dict else one if kind in (list, tuple) else ()
+            size = (
+                (one.bit_length() >> 3) if kind is int else len(one) if isinstance(one, str | bytes | bytearray) else 0
+            )
+            self.left -= _ITEM + size + _ITEM * len(parts)
+            if self.left < 0:
+                raise ValueError("written out it would be far larger than the file")
+            waiting.extend(parts)
+        return value.copy() if type(value) in (list, dict) else value
 
     def _make(self, name: str, value: Any) -> None:
         if name in _TUPLES:
@@ -127,7 +154,8 @@ class _Reader:
 
     def _refuse(self, wanted: str) -> None:
         raise DataError(
-            f"{self.what} is a pickle that wants {wanted}: ilk reads plain arrays from it, and runs nothing"
+            f"{self.what} is a pickle that wants {one_line(wanted)[:100]}: ilk reads plain arrays from it, and runs "
+            "nothing"
         )
 
     def _marked(self) -> list[Any]:
@@ -159,12 +187,12 @@ class _Reader:
         if what in _RECONSTRUCT:
             return _Array()
         if what == _DTYPE:
-            name = given[0].decode("ascii") if isinstance(given[0], bytes) else str(given[0])
+            name = given[0].decode("ascii") if isinstance(given[0], bytes) else _text(given[0])
             if name not in _NUMBERS:
                 self._refuse(f"an array of {name}")
             return _Dtype(name)
         if what == _ENCODE:
-            return str(given[0]).encode("latin-1")
+            return _text(given[0]).encode("latin-1")
         if what in _FROMBUFFER:
             found = _Array()
             found.values = _array(given[0], given[1], given[2], given[3] == "F")
@@ -184,11 +212,17 @@ class _Reader:
             self._refuse("an object with a state")
 
 
+def _text(value: Any) -> str:
+    if type(value) is not str:  # never `str(…)`: what holds itself many times over would be written out
+        raise ValueError("a text was expected")
+    return value
+
+
 def _array(data: Any, kind: Any, shape: Any, fortran: bool) -> NDArray[Any]:
     if not isinstance(data, bytes | bytearray) or not isinstance(kind, _Dtype):
         raise ValueError("an array of something else than numbers")
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"an array of shape {shape!r}")
+        raise ValueError("an array of an odd shape")
     return np.frombuffer(data, kind.made()).reshape(shape, order="F" if fortran else "C")
 
 

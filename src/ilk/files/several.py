@@ -1,14 +1,15 @@
 """Several sources as one `Listing`: folders, archives, tables, lists and files."""
 
-# ruff: noqa: PTH100
+# ruff: noqa: PTH118, PTH119, PTH120
 # Plain strings and os: a Path for each of 100,000 files takes seconds and most of the memory.
 
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -18,18 +19,17 @@ from ilk.files.arrays import ArraySet
 from ilk.files.listing import Listing, Part, unique
 from ilk.files.passed import PassedOver
 
-__all__ = ["as_listing", "joined", "prefixes"]
+__all__ = ["as_listing", "joined", "prefixes", "rows_of_tables"]
 
 
 def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()) -> Listing:
     """Return the images of all `sources` one after the other, the names of each below its prefix ("": as they are).
 
-    A file that is in two of them counts once, where it comes first.
+    A file that is in two of them counts once, where it comes first; links to folders and containers do not make two.
     """
     parts, seen, twice = [], set[str](), 0
     for prefix, listing in sources:
-        paths = [listing.path(i) for i in range(len(listing))] if listing._path is not None else []
-        whole = [None if path is None else os.path.abspath(path) for path in paths]
+        whole = _places(listing)
         rows = [i for i in range(len(listing)) if not whole or whole[i] is None or whole[i] not in seen]
         twice += len(listing) - len(rows)
         seen.update(path for path in whole if path is not None)
@@ -78,6 +78,32 @@ def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes:
         _path=path if any(part.listing._path is not None for part in parts) else None,
         parts=parts,
     )
+
+
+def rows_of_tables(images: Listing) -> Iterator[tuple[str, int]]:
+    """Yield name and row of each image that comes out of a table, also where that is one of several sources."""
+    if images.kind == "parquet":
+        yield from zip(images.names, range(len(images)), strict=True)
+    start = 0
+    for part in images.parts:
+        if part.listing.kind == "parquet":
+            yield from ((images.names[i], i) for i in range(start, start + len(part.rows)))
+        start += len(part.rows)
+
+
+def _places(listing: Listing) -> list[str | None]:
+    """Return for each image what is the same wherever it is found; empty where that cannot be said."""
+    if listing._path is not None:
+        real = functools.cache(os.path.realpath)
+        paths = [listing.path(i) for i in range(len(listing))]
+        return [
+            None if path is None else os.path.join(real(os.path.dirname(path)), os.path.basename(path))
+            for path in paths
+        ]
+    if listing.kind in ("tar", "zip", "parquet"):
+        start = f"{os.path.realpath(listing.root)}\0{listing._salt}\0"
+        return [start + name for name in listing.names]
+    return []
 
 
 def _together(arrays: list[np.ndarray]) -> np.ndarray:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ilk.errors import DataError
 from ilk.files.archives import list_tar, list_zip
+from ilk.files.folders import list_folder
 from ilk.files.listing import Listing
 from ilk.files.parquet import list_parquet
-from ilk.files.passed import extension, set_aside
+from ilk.files.passed import PassedOver, extension, set_aside
 from ilk.files.several import joined
 
 __all__ = ["open_shards"]
@@ -20,7 +21,10 @@ _PART = re.compile(r"(?:^|[/_.-])(train|test)(?:[/_.-]|$)", re.I)
 
 
 def open_shards(path: Path, split: str) -> Listing | None:
-    """Return the images of all archives and tables below a folder without images; None where there are none."""
+    """Return the images of all archives and tables below a folder without images; None where there are none.
+
+    Whatever else lies there is counted, also what cannot be read as the archive or table that it should be.
+    """
     shards = containers(path)
     notes: list[str] = []
     parts = {shard: part_of(shard) for shard in shards}
@@ -34,21 +38,29 @@ def open_shards(path: Path, split: str) -> Listing | None:
         shards = [shard for shard in shards if split in ("all", parts[shard])]
     elif split != "all":
         raise DataError(f"{path} has no train and test parts, so there is no split {split!r}; leave it out")
-    sources, wrong = [], list[DataError]()
+    sources, wrong, empty = [], dict[str, DataError](), PassedOver()
     for shard in shards:
+        prefix = f"{shard.removesuffix(Path(shard).suffix)}/"
         try:
             opened = list_shard(path / shard)
         except DataError as error:
-            wrong.append(error)
+            wrong[shard] = error
             continue
         if len(opened):
-            sources.append((f"{shard.removesuffix(Path(shard).suffix)}/", opened))
+            sources.append((prefix, opened))
+        else:
+            empty.merge(opened.passed_over, prefix)
     if not sources:
         if wrong:
-            raise wrong[0]
+            raise next(iter(wrong.values()))
         return None
-    notes += [f"passed over: {error}" for error in wrong[:3]]
-    return joined("shards", path, sources, notes)
+    notes += [f"passed over: {error}" for error in list(wrong.values())[:3]]
+    if len(wrong) > 3:
+        notes.append(f"passed over: {len(wrong) - 3:,} more that cannot be read")
+    whole = joined("shards", path, sources, notes)
+    whole.passed_over.merge(empty)
+    whole.passed_over.merge(list_folder(path, taken=parts.keys() - wrong.keys()).passed_over)
+    return whole
 
 
 def containers(folder: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,9 @@ from ilk.files.arrays import ArraySet, npz_array, npz_header
 from ilk.files.datasets import dataset_labels
 from ilk.files.features import FeatureSet
 from ilk.files.listing import MAX_BYTES, Listing
+from ilk.files.lists import table_rows
 from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, matched, some, tidy
+from ilk.files.messages import plain_errors
 from ilk.files.opening import Source, open_source
 from ilk.files.parquet import column_names, read_column
 
@@ -69,6 +70,11 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
     if word == "none":
         return {}
     source = open_source(source_spec, split)
+    with plain_errors():
+        return _labels(word, source)
+
+
+def _labels(word: str, source: Listing | ArraySet | FeatureSet) -> dict[str, Label]:
     if word in ("folder", "prefix"):
         return _from_names(word, source)
     if Path(word).suffix.lower() in (".csv", ".tsv"):
@@ -235,10 +241,7 @@ def _read_csv(path: Path, names: Sequence[str]) -> list[tuple[str, str]]:
     delimiter = max("\t;,", key=first.count)  # at a tie the last: a comma
     if first.count(",") >= first.count(delimiter):
         delimiter = ","
-    try:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise DataError(f"the label file {path} is not a CSV: {error}") from error
+    rows = table_rows(text, delimiter, f"the label file {path} is not a CSV")
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     if len(header) < 2:
         raise DataError(f"the label file {path} needs a header and two columns: name,label")
