@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -59,3 +60,16 @@ def test_columns_that_a_run_may_lack_are_of_their_kind(ilk: Ilk, finished_copy: 
     table[column] = ["text"] * len(table["index"])
     pq.write_table(pa.table(table), path)
     refused(ilk("report", "run", "-o", "r.html"), "assignments.parquet", f"column {column} is of another type")
+
+
+@pytest.mark.parametrize("key", ["quality", "encoded", "threads", "choice", "source", "summary", "seconds", "versions"])
+@pytest.mark.parametrize("value", ["text", {"silhouette": 3}])
+def test_every_part_of_a_header_is_of_its_kind(ilk: Ilk, finished_copy: Path, key: str, value: object) -> None:
+    """A number where the report expects an object, and the like: the part is named, or does no harm."""
+    path = finished_copy / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), key: value}), "utf-8")
+    for command in ("info", "report"):
+        said = ilk(command, finished_copy)
+        assert "unexpected" not in said.err
+        if said.code:
+            refused(said, "--overwrite")

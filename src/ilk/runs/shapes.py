@@ -59,7 +59,10 @@ HEADER: Shape = {
     "history?": ([dict], None),
     "encoder?": ({"name?": (str, None), "why?": str, "backend?": str, "notes?": [str]}, str, None),
     "device?": (str, None),
+    "threads?": (int, None),
     "seconds?": {"*": float},
+    "encoded?": ({"*": int}, None),
+    "quality?": ({"*": ({"space?": (str, None), "sample?": (int, None)}, None)}, None),
     "choice?": ({"why?": (str, None)}, None),
     "checksums?": {"*": str},
 }

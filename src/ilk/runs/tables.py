@@ -57,7 +57,10 @@ def read_table(path: Path, needed: Mapping[str, str], *, more: bool = True) -> d
             file.seek(0)
             texts = [name for name in plain if kinds[name] == "text"]
             table = pq.ParquetFile(file, read_dictionary=texts).read(columns=plain, use_threads=False)
-            return {name: _values(name, table.column(name)) for name in plain}
+            columns = {name: _values(name, table.column(name)) for name in plain}
+            if short := [name for name, values in columns.items() if len(values) != found.metadata.num_rows]:
+                raise ValueError(f"column {short[0]} is not as long as the table")
+            return columns
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from None
 
@@ -107,7 +110,10 @@ def _values(name: str, column: Any) -> list[Any]:
             words = chunk.dictionary.to_pylist()
             if any(len(word) > _TEXT for word in words if word is not None):
                 raise ValueError(f"column {name} holds a text of more than {_TEXT:,} characters")
-            found += [None if i is None else words[i] for i in chunk.indices.to_pylist()]
+            indices = chunk.indices.to_pylist()
+            if any(i is not None and not 0 <= i < len(words) for i in indices):
+                raise ValueError(f"column {name} has words beyond its dictionary")
+            found += [None if i is None else words[i] for i in indices]
         else:
             found += chunk.to_pylist()
     return found
