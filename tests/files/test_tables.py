@@ -127,3 +127,17 @@ def test_a_replaced_file_beside_a_table_is_another_one(tmp_path: Path, mixed: bo
         put(tmp_path / "3.bmp", bytes(100))  # beside a row that has its own
         assert open_source(path).read(3) == picture(colour=9)
         assert open_source(path).sizes[3] == 0
+
+
+def test_a_part_of_another_type_is_damage_and_ends_no_process(tmp_path: Path) -> None:
+    """The foot of the file says of one part that it holds other things than the column: pyarrow would abort."""
+    images = [{"bytes": picture(colour=i), "path": None} for i in range(8)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"image": pa.array(images, kind)}), path, row_group_size=4)
+    whole = path.read_bytes()
+    mark = b"\x1c\x15\x0c\x19"  # in the foot: of a part, its type (6: bytes), its codings
+    assert mark in whole
+    path.write_bytes(whole.replace(mark, b"\x1c\x15\x08\x19", 1))  # 4: floats
+    with pytest.raises(DataError, match="damaged: part"):
+        open_source(path)

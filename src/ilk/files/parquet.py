@@ -80,9 +80,15 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
 def _without_bytes(file: Any, column: str) -> Iterator[tuple[int, bool]]:
     """Yield the rows that may hold nothing in `column`, and whether they do for sure: by what is said of row groups."""
     start = 0
+    schema = file.metadata.schema
+    types = {schema.column(i).path: schema.column(i).physical_type for i in range(len(schema))}
     for g in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(g)
         chunk = next((c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == column), None)
+        if chunk is not None and chunk.physical_type != types.get(
+            column
+        ):  # asked for its statistics, pyarrow would abort
+            raise DataError(f"the Parquet file is damaged: part {g} of its column {column!r} is of another type")
         told = chunk.statistics if chunk is not None and chunk.is_stats_set else None
         if told is None or not told.has_null_count or told.null_count:
             all_are = told is not None and told.has_null_count and told.null_count == group.num_rows
