@@ -160,7 +160,8 @@ def _odd_seeds(image: Image.Image, seeds: dict[str, bytes]) -> dict[str, bytes]:
     found["endless.jpg"] = jpeg[:-2]
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     out = io.BytesIO()
-    image.save(out, "PNG", icc_profile=profile[:300] + profile[304:] + bytes(4))
+    undated = profile[:24] + bytes(12) + profile[36:]  # the time it was made would make other mutants each time
+    image.save(out, "PNG", icc_profile=undated[:300] + undated[304:] + bytes(4))
     found["profile.png"] = out.getvalue()
     note = b"n\0\0" + zlib.compress(bytes(1_500_000))
     chunk = struct.pack(">I", len(note)) + b"zTXt" + note + struct.pack(">I", zlib.crc32(b"zTXt" + note))
