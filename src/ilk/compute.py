@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ilk.errors import ArgumentError, nearest
+from ilk.machine import available_memory, number
 
 __all__ = [
     "all_gather",
@@ -127,8 +127,7 @@ def seeded(seed: int) -> Iterator[None]:
 def free_memory(device: str | torch.device = "cpu") -> int:
     """Return how many bytes `device` can still give to this process.
 
-    On Linux the CPU's answer is what the kernel calls available, or what is left of the memory that the process's
-    control group may use; elsewhere it is the whole memory.
+    The CPU's answer is that of `ilk.machine.available_memory`, once idle memory of this process is given back.
 
     Examples
     --------
@@ -140,30 +139,7 @@ def free_memory(device: str | torch.device = "cpu") -> int:
     if place.type == "cuda":
         free, _ = torch.cuda.mem_get_info(place)
         return int(free) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
-    found = [_number(Path("/proc/meminfo"), "MemAvailable:", 1024)]
-    for limit, usage, stat in _GROUPS:
-        most, taken = _number(_CGROUP / limit), _number(_CGROUP / usage)
-        if most is not None and taken is not None:
-            found.append(max(0, most - taken + (_number(_CGROUP / stat, "inactive_file") or 0)))
-    known = [number for number in found if number is not None]
-    return min(known) if known else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-# limit, usage and statistics of a control group, versions 2 and 1
-_CGROUP = Path("/sys/fs/cgroup")
-_GROUPS = (
-    ("memory.max", "memory.current", "memory.stat"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
-)
-
-
-def _number(path: Path, key: str = "", unit: int = 1) -> int | None:
-    """Return the number in a file of the kernel, behind `key` where it has several; None where it has none."""
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        text = path.read_text("ascii")
-        line = next(line for line in text.splitlines() if line.startswith(key))
-        return int(line.removeprefix(key).split()[0]) * unit
-    return None
+    return available_memory()
 
 
 @functools.cache
@@ -215,7 +191,7 @@ def peak_memory() -> int | None:
 
     Counted since `forget_peak` on Linux, else since the process began.
     """
-    kept = _number(Path("/proc/self/status"), "VmHWM:", 1024)
+    kept = number(Path("/proc/self/status"), "VmHWM:", 1024)
     if kept is None:
         with contextlib.suppress(ImportError):  # Windows has no such module
             import resource

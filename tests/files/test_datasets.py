@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from made import put
 
+from ilk import jobs
 from ilk.errors import DataError
 from ilk.files import ArraySet, open_source, truth
 from ilk.files.datasets import is_dataset_file
@@ -188,6 +189,8 @@ def test_what_lies_beside_a_data_set_is_counted(tmp_path: Path) -> None:
     found = open_source(tmp_path)
     assert len(found) == 4
     assert {kind: one.count for kind, one in found.passed_over.items()} == {"hidden": 1, "videos": 1, "archives": 1}
-    assert found.notes == [
-        "beside the data set: 1 video (.mov), 1 archive (more.tar.gz), 1 hidden picture (.hidden/a.png)"
-    ]
+    run = jobs.cluster(
+        tmp_path, tmp_path.parent / "run", options={"n_clusters": 2, "encoder": "pixels", "preset": "tiny"}
+    )
+    told = run.header["source"]["passed_over"]
+    assert {kind: one["count"] for kind, one in told.items()} == {"hidden": 1, "videos": 1, "archives": 1}

@@ -139,6 +139,14 @@ def test_a_jpeg_whose_rows_are_missing_is_not(share: float) -> None:
     assert found.reason.startswith("truncated JPEG")
 
 
+def test_rows_outside_of_the_crop_are_missed_too() -> None:
+    data = saved(photo(160, 1600), "JPEG", quality=90)  # the crop is its middle, and its end is missing
+    found = decode(data[: int(len(data) * 0.9)], (32, 32))
+    assert found.pixels is None
+    assert found.reason is not None
+    assert found.reason.startswith("truncated JPEG")
+
+
 def test_an_honest_giant_is_shrunk_while_it_is_decoded() -> None:
     data = saved(Image.linear_gradient("L").resize((20_992, 10_496), 0), "JPEG", quality=50)
     found = decode(data, (64, 128))

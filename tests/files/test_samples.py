@@ -299,6 +299,29 @@ def test_what_the_user_asks_for_is_followed(tmp_path: Path) -> None:
         assert abs(int(found.max()) - (0.9 * top + 32768) / 65535 * 255) <= 1
 
 
+def test_colours_that_are_read_by_half_are_said(tmp_path: Path) -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes(16 * 6) for _ in range(16))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    assert decode(png, None).reason is None
+    place = folder_of(tmp_path / "set", {"a.png": png, "b.png": pillow((RAMP * 999).astype(np.uint16), "PNG")})
+    assert any("1 of 2 files looked at have colours of 16 bits" in note for note in open_images(place).notes)
+
+
+def test_a_range_is_for_files() -> None:
+    for wrong in ({"range": "0,9"}, {"bands": 2}):
+        with pytest.raises(ArgumentError, match="arrays are uint8 pixels already"):
+            open_images(np.zeros((3, 8, 8), np.uint8), **wrong)
+        with pytest.raises(ArgumentError, match="features have no pixels"):
+            open_images(np.zeros((3, 8), np.float32), **wrong)
+
+
 def test_samples_survive_a_journey() -> None:
     samples = Samples((1.0, 2.5), None, (-3.0, 4.0), bands=(3, 2, 1))
     assert Samples.from_told(samples.told()) == samples

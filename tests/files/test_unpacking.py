@@ -138,7 +138,7 @@ def test_an_npz_takes_its_own_size_once(tmp_path: Path, monkeypatch: pytest.Monk
     np.savez_compressed(path, x=np.zeros((4000, 64, 64), np.uint8), y=np.zeros(4000, np.int64))
     with at_most(15.7 + 8):
         assert len(open_source(path)) == 4000
-    monkeypatch.setattr(sys.modules["ilk.files.arrays"], "free_memory", lambda: 10**6)
+    monkeypatch.setattr(sys.modules["ilk.files.arrays"], "available_memory", lambda: 10**6)
     with at_most(4), pytest.raises(DataError, match="do not fit in memory"):
         open_source(path)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from ilk import compute
 from ilk.data.sources import Block, Index, Known, Resize, Size, as_index, bring, check_size, evenly, thumbnails
 from ilk.errors import DataError
-from ilk.files import content_hash
+from ilk.files import PassedOver, content_hash
 from ilk.files.render import ALL_WHITE, NEAR_WHITE
 
 __all__ = ["ArrayImages"]
@@ -66,6 +66,7 @@ class ArrayImages:
         self._names = None if names is None else list(names)
         self.kind = kind
         self.notes = list(notes)
+        self.passed_over = PassedOver()  # what lies beside the file of the array
         self._fingerprint = fingerprint
         self._size: tuple[int, int] | None = None
         self._how: tuple[Resize, float] = ("crop", 1.0)

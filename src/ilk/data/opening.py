@@ -12,7 +12,7 @@ from torch import Tensor
 from ilk.data.arrays import ArrayImages
 from ilk.data.folder import FolderImages
 from ilk.data.own import OwnFeatures, as_array, with_features
-from ilk.errors import DataError
+from ilk.errors import ArgumentError, DataError
 from ilk.files import ArraySet, FeatureSet, Listing, Samples, are_features, as_list, load_features, open_source, survey
 from ilk.files.memory import are_pictures
 
@@ -65,7 +65,12 @@ def open_images(
     3
     """
     images = _opened(as_list(X), split, lambda listing: _files(listing, range, bands, samples), by_content)
+    if (range not in ("auto", None) or bands is not None) and not isinstance(images, FolderImages):
+        raise ArgumentError(f"range={range!r}, bands={bands!r}: these are for image files; {_WHAT[type(images)]}.")
     return images if features is None else with_features(images, features)
+
+
+_WHAT = {ArrayImages: "arrays are uint8 pixels already", OwnFeatures: "features have no pixels"}
 
 
 def _files(listing: Listing, range: Any, bands: Any, samples: Samples | None) -> FolderImages:  # noqa: A002
@@ -95,9 +100,11 @@ def _opened(
             return files(found)
         if isinstance(found, FeatureSet):
             return OwnFeatures(found)
-        return ArrayImages(
+        images = ArrayImages(
             found.pixels, found.names, kind=found.kind, notes=found.notes, fingerprint=found.fingerprint()
         )
+        images.passed_over = found.passed_over
+        return images
     if isinstance(X, (list, tuple)) and X and all(isinstance(part, (np.ndarray, Tensor)) for part in X):
         raise DataError("a list of arrays is not images; stack them into one uint8 array (n, h, w) or (n, h, w, c)")
     raise DataError(f"cannot open {type(X).__name__} as images; give a folder, an archive, paths or a uint8 array")

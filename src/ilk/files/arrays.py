@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from ilk import disk
 from ilk.errors import DataError
-from ilk.files.large import free_memory
 from ilk.files.passed import PassedOver
 from ilk.files.unpacking import DAMAGED, Member
+from ilk.machine import available_memory
 
 __all__ = [
     "ARRAY_KINDS",
@@ -162,7 +162,7 @@ def load_npz(path: Path, split: str = "all") -> ArraySet:
         raise DataError(f"{path}: x_train {shapes['x_train']} and x_test {shapes['x_test']} are of different sizes")
     counts = [shape[0] for shape in shapes.values()]
     whole = (sum(counts), *next(iter(shapes.values()))[1:])
-    if math.prod(whole) > free_memory():
+    if math.prod(whole) > available_memory():
         raise DataError(f"{path}: {whole[0]:,} images of {whole[1:]} do not fit in memory; use a .npy file")
     if len(parts) == 1:
         pixels = npz_array(path, next(iter(shapes)))
@@ -246,7 +246,7 @@ def _read_array(member: Member, stated: int) -> NDArray[Any]:
     size = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or size > stated - head.tell():
         raise ValueError(f"it states {shape} and holds less")
-    if size > free_memory():
+    if size > available_memory():
         raise ValueError(f"{shape} do not fit in memory")
     data = np.empty(size, np.uint8)
     piece, at = start[head.tell() :][:size], 0

@@ -134,9 +134,11 @@ def _second_chance(
         slim = mending.png_without_notes(data)
         return None if slim is None else _decoded(slim, size, resize, crop_pct, samples)
     if mending.is_endless(data):
-        one, other = (_decoded(whole, size, resize, crop_pct, samples) for whole in mending.ended(data))
+        ended = mending.ended(data)
+        # by the whole picture: what is missing may lie outside of the crop, or vanish in a small copy
+        one, other = (_decoded(whole, None, "stretch", 1.0, samples) for whole in ended)
         if one.pixels is not None and other.pixels is not None and np.array_equal(one.pixels, other.pixels):
-            return one
+            return _decoded(ended[0], size, resize, crop_pct, samples)
     return None
 
 

@@ -108,7 +108,8 @@ _LOOKED = 2048  # values of one file that the set's black and white are taken fr
 def look(data: bytes) -> dict[str, Any]:
     """Return what a file's samples are: ``kind`` (None: 8 bits) and some ``values``; ``pages``, ``bands`` of a TIFF.
 
-    Empty where it cannot be read. Some values are enough: `_LOOKED`, at random.
+    ``upper``: it has colours of 16 bits, of which only the upper 8 can be read. Empty where it cannot be read. Some
+    values are enough: `_LOOKED`, at random.
     """
     told: dict[str, Any] = {}
     try:
@@ -129,9 +130,12 @@ def look(data: bytes) -> dict[str, Any]:
         image = open_any(data)
         if not believed(image.format, *image.size):
             return {}
+        upper = _loses_depth(image)
         before_loading(image)
         image.load()
         found = deep_values(image)
+        if upper and found is None:
+            return {"kind": None, "upper": True}
         if found is not None and not found[2]:
             return {"kind": found[1], "values": _some(found[0])}
     except Exception:  # an odd file says nothing of the set; its own reason is told when it is decoded

@@ -291,7 +291,6 @@ def _open_folder(path: Path, split: str) -> Listing | ArraySet:
         return found
     if (data := load_dataset(path, split)) is not None:
         data.passed_over = list_folder(path, taken=dataset_files(path)).passed_over
-        data.notes += [f"beside the data set: {line}" for line in data.passed_over.loud().lines()[:1]]
         return data
     return open_shards(path, split) or found
 

@@ -96,7 +96,10 @@ def _looked(listing: Listing) -> Iterable[dict[str, Any]]:
         except OSError:
             continue
         if data.startswith(b"\x89PNG"):
-            if data[24:26] not in (b"\x10\x00", b"\x10\x04"):  # 16 bits of grey; colours are read by their upper 8
+            if data[24:25] != b"\x10":
+                continue
+            if data[25:26] not in (b"\x00", b"\x04"):  # not grey: Pillow reads the upper 8 of the 16 bits
+                yield {"kind": None, "upper": True}
                 continue
         elif data.startswith((b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")):
             continue
@@ -104,8 +107,13 @@ def _looked(listing: Listing) -> Iterable[dict[str, Any]]:
 
 
 def _shapes(looked: list[dict[str, Any]], chosen: tuple[int, ...]) -> list[str]:
-    """Say what of the files is not shown: further pages, further bands."""
+    """Say what of the files is not shown: further pages, further bands, the lower half of deep colours."""
     notes = []
+    if upper := sum(one.get("upper", False) for one in looked):
+        notes.append(
+            f"{upper} of {len(looked)} files looked at have colours of 16 bits that can be read by their upper 8 bits "
+            "only: dark where the values are small, whatever range= says. As TIFF without compression they are read whole"
+        )
     stacks = sum(one.get("pages", 1) > 1 for one in looked)
     if stacks:
         notes.append(f"{stacks} of {len(looked)} files looked at hold several pages: the first of each is taken")

@@ -131,8 +131,8 @@ def notes_on_samples(images: Any) -> list[str]:
 
 def passed_over(images: Any) -> PassedOver:
     """Return what the source of `images` holds beside them."""
-    listing = getattr(images, "listing", None)
-    return listing.passed_over if listing is not None else PassedOver()
+    found: PassedOver = getattr(getattr(images, "listing", images), "passed_over", None) or PassedOver()
+    return found
 
 
 _LISTED = 1000  # sources that a run names; of a longer list it cannot say where its images are

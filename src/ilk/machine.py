@@ -1,0 +1,45 @@
+"""What the kernel says of this machine's memory. No torch: refusals that ask for it come before torch is loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+__all__ = ["available_memory", "number"]
+
+# limit, usage and statistics of a control group, versions 2 and 1
+_CGROUP = Path("/sys/fs/cgroup")
+_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+
+
+def available_memory() -> int:
+    """Return how many bytes of main memory this process can still get.
+
+    On Linux what the kernel calls available, or what is left of the memory that the process's control group may use;
+    elsewhere the whole memory, or more than any file holds where not even that is known.
+
+    >>> available_memory() > 2**20
+    True
+    """
+    found = [number(Path("/proc/meminfo"), "MemAvailable:", 1024)]
+    for limit, usage, stat in _GROUPS:
+        most, taken = number(_CGROUP / limit), number(_CGROUP / usage)
+        if most is not None and taken is not None:  # files that are only cached may go
+            found.append(max(0, most - taken + (number(_CGROUP / stat, "inactive_file") or 0)))
+    known = [count for count in found if count is not None]
+    if not known and hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(known, default=2**63)
+
+
+def number(path: Path, key: str = "", unit: int = 1) -> int | None:
+    """Return the number in a file of the kernel, behind `key` where it has several; None where it has none."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        text = path.read_text("ascii")
+        line = next(line for line in text.splitlines() if line.startswith(key))
+        return int(line.removeprefix(key).split()[0]) * unit
+    return None
