@@ -181,7 +181,7 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
             alone.passed_over.merge(passed)
         alone.notes += notes
         return alone
-    places = [_digits_or_place(one, base) for one in others]
+    places = [_whole_path(one, base) for one in others]
     sources: list[tuple[str, Listing]] = []
     for one, prefix in zip(others, prefixes(places), strict=True):
         opened = _checked(_open_one(one, split, base), split)
@@ -232,7 +232,7 @@ def _is_container(path: Path, lists: bool) -> bool:
     return head[:4] == b"PK\3\4" or head[257:262] == b"ustar" or is_dataset_file(path, head) is not None
 
 
-def _digits_or_place(spec: Path_, base: Path) -> str:
+def _whole_path(spec: Path_, base: Path) -> str:
     return os.path.abspath(base / Path(spec).expanduser())  # noqa: PTH100 - links in it are the user's own names
 
 
