@@ -298,10 +298,14 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         ArgumentError
             An unknown key; the message names the nearest known one.
         """
-        arguments = set(cls._get_param_names()) - {"settings"} | set(cls.renamed_arguments)
-        refuse_options(cls.__name__, options, arguments | cls.known_settings(old=True))
-        settings = {key: value for key, value in options.items() if key not in arguments}
-        return cls(**{k: v for k, v in options.items() if k in arguments}, settings=settings or None)
+        known = set(cls._get_param_names()) - {"settings"} | set(cls.renamed_arguments)
+        refuse_options(cls.__name__, options, known | cls.known_settings(old=True))
+        arguments = {key: value for key, value in options.items() if key in known}
+        if "preset" in arguments:
+            arguments["preset"] = cls.preset_called(arguments["preset"])
+        start = next(iter(cls.presets.values()))
+        settings = dict(_current(start, key, value) for key, value in options.items() if key not in known)
+        return cls(**arguments, settings=settings or None)
 
     @classmethod
     def known_settings(cls, *, old: bool = False) -> set[str]:
@@ -324,7 +328,7 @@ class Configured(BaseEstimator):  # type: ignore[misc]
             An unknown preset or key, or a value outside of what is allowed.
         """
         params = self.get_params(deep=False)
-        preset = self._preset(params["preset"])
+        preset = self.preset_called(params["preset"])
         given = params["settings"] or {}
         if not isinstance(given, Mapping):
             raise ArgumentError(f"settings must be a mapping of keys to values, got {type(given).__name__}.")
@@ -337,7 +341,7 @@ class Configured(BaseEstimator):  # type: ignore[misc]
                 )
         if not isinstance(start, Settings):  # a class of the user's own whose presets are mappings
             return {**start, **given}
-        values = dict(self._current(start, key, value) for key, value in given.items())
+        values = dict(_current(start, key, value) for key, value in given.items())
         values |= {key: params[name] for name, key in self.arguments.items() if params[name] is not None}
         extra = {key: value for key, value in values.items() if key not in start.options()}
         inner = {key: value for key, value in values.items() if key in start.options()}
@@ -345,26 +349,35 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         found.check()
         return found
 
-    def _preset(self, name: Any) -> str:
-        """Return the preset called `name`, now or before."""
-        if isinstance(name, str) and name in self.renamed_presets and name not in self.presets:
-            new = self.renamed_presets[name]
-            _deprecated(f"preset={name!r}", f"preset={new!r}")
+    @classmethod
+    def preset_called(cls, name: Any) -> str:
+        """Return the preset called `name`, now or before.
+
+        Raises
+        ------
+        ArgumentError
+            There is none; the message names the nearest.
+        """
+        if isinstance(name, str) and name in cls.renamed_presets and name not in cls.presets:
+            new = cls.renamed_presets[name]
+            _deprecated(f"preset={name}", f"preset={new}")
             return new
-        refuse_preset(type(self).__name__, name, self.presets)
+        refuse_preset(cls.__name__, name, cls.presets)
         return str(name)
 
-    @staticmethod
-    def _current(start: Settings, key: str, value: Any) -> tuple[str, Any]:
-        """Return a setting by the name that it has now."""
-        new, turned = start._translated(key, value)
-        if new != key:
-            _deprecated(f"{key}={value!r}", f"{new}={turned!r}")
-        return new, turned
+
+def _current(start: Any, key: str, value: Any) -> tuple[str, Any]:
+    """Return a setting by the name that it has now."""
+    if not isinstance(start, Settings):
+        return key, value
+    new, turned = start._translated(key, value)
+    if new != key:
+        _deprecated(f"{key}={value}", f"{new}={turned}")
+    return new, turned
 
 
 def _deprecated(old: str, new: str) -> None:
-    warnings.warn(f"{old} is now {new}; the old name goes with ilk 0.3.", DeprecationWarning, stacklevel=2)
+    warnings.warn(f"{old} is now {new}; the old name goes with ilk 0.3", DeprecationWarning, stacklevel=3)
 
 
 @dataclass_transform(eq_default=False)

@@ -31,7 +31,7 @@ class TrainedSettings(Settings):
 class AutoencoderSettings(TrainedSettings):
     """Of every training of an autoencoder, and of K-means on its codes."""
 
-    renamed: ClassVar = {"decay": LR_SCHEDULE, "widths": "hidden_dims", "code": "latent_dim"}
+    renamed: ClassVar = {"decay": LR_SCHEDULE, "code": "latent_dim"}
 
     optimizer: str = choice("adam", "what follows the gradient; sgd has momentum .9", ("adam", "sgd"))
     lr: float = number(1e-3, "learning rate", 0, 10)
@@ -42,6 +42,8 @@ class AutoencoderSettings(TrainedSettings):
 @dataclass(frozen=True, kw_only=True)
 class DenseSettings(AutoencoderSettings):
     """Of an autoencoder of dense layers: the trunk of the DEC papers."""
+
+    renamed: ClassVar = {**AutoencoderSettings.renamed, "widths": "hidden_dims"}
 
     hidden_dims: tuple[int, ...] = wholes((500, 500, 2000), "units of the hidden layers of the encoder")
     latent_dim: int = whole(10, "numbers in a code")

@@ -17,12 +17,16 @@ from ilk.errors import Diverged, RunError
 from ilk.methods.reporter import Reporter
 from ilk.methods.training.stage import Stage
 
-__all__ = ["Plan", "Run", "run"]
+__all__ = ["LEAVE_EVERY", "SHOW_EVERY", "Plan", "Run", "run"]
 
 FORMAT = 2
 _MANY_STEPS = 2000  # updates from which on it is worth knowing in advance how long they take
-_SHOWN = 1.0  # seconds between two records of how far an epoch is
-_LEFT = 10.0  # seconds between two of them that the training may be left at: a state costs a wait for the device
+SHOW_EVERY = 1.0
+"""Seconds between two records of how far an epoch is."""
+
+LEAVE_EVERY = 10.0
+"""Seconds between two of them that the training may be left at: a state costs a wait for the device."""
+
 _PREFIX = "memory."
 
 
@@ -127,9 +131,9 @@ class Run:
             self._loss = loss if self._loss is None else self._loss + loss
             self._unit += 1
             now = time.perf_counter()
-            if now - shown >= _SHOWN and self._unit < len(units):
+            if now - shown >= SHOW_EVERY and self._unit < len(units):
                 shown = now
-                leave = now - left >= _LEFT or stage.leaves_anywhere
+                leave = now - left >= LEAVE_EVERY or stage.leaves_anywhere
                 left = now if leave else left
                 self._progress(stage, len(units), leave)
         loss_mean = self._mean(stage, len(units))

@@ -168,7 +168,7 @@ class TransferClustering(Clusterer):
 
     def _features(self, source: ImageSource, report: Reporter, preview: Preview) -> Encoded:
         """Encode all images, a sample first."""
-        preset = "default" if brings_features(source) else self._preset(self.preset)
+        preset = "default" if brings_features(source) else self.preset_called(self.preset)
         name, inner = raw.encoder_of(preset, self.encoder, self.settings_.extra)
         load_encoder(self, source, report, name, self.weights, inner)
         with report.stage("encode"):

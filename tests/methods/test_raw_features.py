@@ -27,7 +27,7 @@ SMALL = "test_efficientnet"
 
 
 def seed(k: int | str = "auto", encoder: str = "pixels", **options: Any) -> TransferClustering:
-    return TransferClustering(k, encoder=encoder, preset="seed", device="cpu", **options)
+    return TransferClustering(k, encoder=encoder, preset="raw_features", device="cpu", **options)
 
 
 def pictures(n: int = 60, groups: int = 4, noise: float = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -51,12 +51,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_defaults_are_those_of_the_experiment() -> None:
-    table = TransferClustering(preset="seed").resolved()
+    table = TransferClustering(preset="raw_features").resolved()
     assert (table["reducer"], table["clusterer"], table["n_init"]) == ("raw", "kmeans", 10)
     assert table["k_grid"] == list(range(2, 11))
     own = {"image_size": 224, "resize": "stretch", "pool": "flatten"}
-    assert _seed_steps.encoder_of("seed", "auto", {}) == ("densenet201", own)
-    assert _seed_steps.encoder_of("seed", "resnet50", {"pool": "softmax"}) == ("resnet50", {**own, "pool": "softmax"})
+    assert _seed_steps.encoder_of("raw_features", "auto", {}) == ("densenet201", own)
+    softmax = {**own, "pool": "softmax"}
+    assert _seed_steps.encoder_of("raw_features", "resnet50", {"pool": "softmax"}) == ("resnet50", softmax)
     assert _seed_steps.encoder_of("kmeans", "resnet50", {}) == ("resnet50", {})
 
 
@@ -66,7 +67,7 @@ def test_the_two_networks_give_flattened_maps_and_probabilities(name: str, colum
         state = timm.create_model(name, pretrained=False).state_dict()
     images = backend.synthetic(2, 224, 224).permute(0, 2, 3, 1)
     for pool, d in (("flatten", columns), ("softmax", 1000)):
-        what = pretrained.recipe(name, _seed_steps.encoder_of("seed", name, {"pool": pool})[1])
+        what = pretrained.recipe(name, _seed_steps.encoder_of("raw_features", name, {"pool": pool})[1])
         assert (what.image_size, what.resize, what.crop_pct) == (224, "stretch", 1.0)
         assert pool != "flatten" or pretrained.flat_width(what) == d
         with torch.inference_mode():
@@ -86,7 +87,7 @@ def test_images_are_stretched_not_cut(weights: Path, tmp_path: Path) -> None:
     assert model.fit(images).encoder_.image_size == 224
     features = model.transform(images)
     assert np.abs(features[0] - features[1]).max() > 0.01 * np.abs(features[1]).max()
-    cut = _seed_steps.encoder_of("seed", SMALL, {"resize": "crop"})[1]
+    cut = _seed_steps.encoder_of("raw_features", SMALL, {"resize": "crop"})[1]
     assert cut == {"image_size": 224, "resize": "crop", "pool": "flatten"}  # what the user sets wins
 
 
@@ -157,7 +158,7 @@ def test_features_are_neither_normalised_nor_reduced() -> None:
 def test_the_number_is_given_with_a_warning() -> None:
     images, _ = pictures()
     model = seed().fit(images)
-    assert any("not to be trusted" in note and "without preset=seed" in note for note in model.notes_)
+    assert any("not to be trusted" in note and "without preset=raw_features" in note for note in model.notes_)
     assert model.k_choice_.clear is False
     given = seed(3).fit(images)
     assert (given.n_clusters_, given.k_choice_, given.notes_) == (3, None, [])
@@ -241,7 +242,7 @@ class _Huge:
 
 
 def test_too_much_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ilk.methods.transfer.estimator.open_images", lambda x: x)
+    monkeypatch.setattr("ilk.methods.clusterer.open_images", lambda x: x)
     for name, most in (("densenet201", "45,652"), ("resnet50", "42,799")):
         with pytest.raises(ArgumentError, match=f"GiB.*pool=gap.*at most {most} images"):
             seed(encoder=name, cache=tmp_path).fit(_Huge())
@@ -283,7 +284,7 @@ def test_flattened_maps_are_placed_by_a_sample(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(steps, "MOST_FOR_PCA", 40)
     images, truth = pictures(80, noise=20)
     model = seed(4).fit(images)
-    assert model.pca_.components.shape == (40, 144)
+    assert model.place_.pca.components.shape == (40, 144)
     assert np.array_equal(model.predict(images), model.labels_)
     assert adjusted_rand_score(truth, model.labels_) == 1
 
@@ -294,7 +295,7 @@ def test_flattened_maps_are_placed_by_a_sample(monkeypatch: pytest.MonkeyPatch) 
 def test_a_whole_run(ilk: Ilk, photos: Path, weights: Path, home: Path) -> None:
     said = ilk(
         *("cluster", photos, "-o", "run", "--encoder", SMALL, "--weights", weights, "--json"),
-        *("--set", "preset=seed", "--set", "k_grid=2-6,35"),
+        *("--set", "preset=raw_features", "--set", "k_grid=2-6,35"),
     )
     assert said.code == 0, said.err
     assert [row["k"] for row in said.json["k_table"]] == [2, 3, 4, 5, 6, 35]
@@ -307,7 +308,7 @@ def test_a_whole_run(ilk: Ilk, photos: Path, weights: Path, home: Path) -> None:
     rows = [line.split(",") for line in (home / "again.csv").read_text().splitlines()[1:]]
     assert sum(int(row[1]) >= 0 for row in rows) == 36
     refused = ilk(
-        "cluster", photos, "-o", "two", "--encoder", "pixels", "--set", "preset=seed", "--set", "k_grid=2,519"
+        "cluster", photos, "-o", "two", "--encoder", "pixels", "--set", "preset=raw_features", "--set", "k_grid=2,519"
     )
     assert refused.code == 1
     assert "519 groups are too many for 36" in refused.err
