@@ -118,7 +118,7 @@ def test_names_of_before_work_and_name_the_new_one(cls: Any) -> None:
 
 
 def test_one_line_says_it_and_the_value_counts() -> None:
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="is now") as caught:
         model = methods.DEC.from_options({"decay": False, "alpha": 2.0})
     lines = [str(one.message) for one in caught]
     assert [line.partition(";")[0] for line in lines] == [

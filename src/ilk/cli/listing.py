@@ -52,7 +52,7 @@ def one_method(screen: Screen, short: str, cls: Any) -> None:
 
 def _sentence(option: Mapping[str, Any]) -> str:
     """Return what a setting is, and what "none" means where it may be that."""
-    said = option["what"][:1].upper() + option["what"][1:]
+    said: str = option["what"][:1].upper() + option["what"][1:]
     return said + (f". None: {option['none']}" if option.get("none") else "") + "." * bool(said)
 
 

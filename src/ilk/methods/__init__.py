@@ -37,7 +37,7 @@ REGISTRY = {
 _CLASSES = {path.rpartition(".")[2]: path.rpartition(".")[0] for path in REGISTRY.values()}
 _OTHERS = {"ImageClusterer": "base", "rebuild": "saving.rebuilding"}
 
-__all__ = sorted(_CLASSES)  # noqa: PLE0605 - read off the table
+__all__ = sorted(_CLASSES)
 
 
 def short_names() -> dict[str, str]:
