@@ -14,6 +14,7 @@ from ilk.losses.pairwise import (
     selected_sum,
     similarities,
 )
+from ilk.losses.pointwise import PointwiseLoss, pair_weights, pointwise_loss, update_marginal
 from ilk.losses.thresholds import lambda_thresholds, linear_thresholds
 from ilk.losses.triplet import random_triplets, triplet_margin
 
@@ -21,6 +22,7 @@ __all__ = [
     "ConfidentLoss",
     "NeighborLoss",
     "PairLoss",
+    "PointwiseLoss",
     "bernoulli_divergence",
     "confident_loss",
     "cross_entropy",
@@ -32,6 +34,8 @@ __all__ = [
     "neighbor_loss",
     "normal_divergence",
     "nt_xent",
+    "pair_weights",
+    "pointwise_loss",
     "random_triplets",
     "selected_mean",
     "selected_rows",
@@ -41,4 +45,5 @@ __all__ = [
     "student_t",
     "tiled_xent",
     "triplet_margin",
+    "update_marginal",
 ]
