@@ -177,6 +177,7 @@ class Clusterer(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _proba(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        assert self.place_ is not None, "a method without a place has a `_proba` of its own"
         return self.place_(features)
 
     def _placer(self) -> Placer | None:

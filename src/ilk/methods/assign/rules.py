@@ -56,7 +56,7 @@ class Groups:
 
     Attributes
     ----------
-    place : Place
+    place : Place, optional
         How any image is placed; it gives the training images `labels`.
     labels : (m,) int64
     proba : (m, k) float32
@@ -73,7 +73,7 @@ class Groups:
         What `embedding` is called ("UMAP, 10 dimensions").
     """
 
-    place: Place
+    place: Place | None
     labels: Ints
     proba: Floats
     confidence: Floats
