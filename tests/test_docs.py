@@ -34,6 +34,7 @@ PAGES = [
         "docs/methods/jule.md",
         "docs/export.md",
         "docs/compare.md",
+        "docs/adding-a-method.md",
     ),
 ]
 
@@ -56,6 +57,7 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = np.round(digits.images[i] * 255 / 16).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{digits.target[i]}_{i:04}.png")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
@@ -63,6 +65,10 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_works(page: str, user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for language, text in blocks(page):
+        if language == "python" and (name := re.match(r"# (\w+\.py)\n", text)):  # a part of that file
+            with (user_folder / name[1]).open("a") as file:
+                file.write(text + "\n\n")
+            continue
         if language == "python":
             exec(compile(text, page, "exec"), {"__name__": "__page__"})
             continue
