@@ -1,6 +1,6 @@
 # make demo   sets everything up and groups real images        make test   sets everything up and runs the tests
 # make check  lint, types, architecture                        make bench  the short benchmark recipes
-# make names  writes options.json anew (docs/adding-a-method.md)
+# make names  writes anew what is read off the methods: tables of settings in the docs, options.json
 # make fuzz   damaged input by the thousand: SECONDS=120 MUTANTS= SEED=0 FIRST=0 ONLY=decode|sources|runs JOBS=1 GUIDED=1
 
 VENV    := .venv
@@ -51,7 +51,7 @@ check: setup
 	$(BIN)/mypy fuzz
 
 names: setup
-	$(BIN)/python -c "from ilk.methods import names; names.write()"
+	$(BIN)/python docs/generate.py
 
 bench: setup
 	$(INSTALL) -q -c constraints.txt -e '.[bench]'

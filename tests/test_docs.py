@@ -109,11 +109,11 @@ def test_every_setting_of_every_method_is_listed(capsys: pytest.CaptureFixture[s
 
 
 def test_tables_of_settings_are_those_of_the_classes() -> None:
-    written = runpy.run_path(str(ROOT / "docs" / "settings_tables.py"))["written"]
+    written = runpy.run_path(str(ROOT / "docs" / "generate.py"))["written"]
     shown = ""
     for page in sorted((ROOT / "docs" / "methods").glob("*.md")):
         text = page.read_text("utf-8")
-        assert written(text) == text, "run: python docs/settings_tables.py"
+        assert written(text) == text, "run: make names"
         shown += text
     for short in ilk.methods.short_names():
         assert f"<!-- settings: {short} -->" in shown, f"no page has the settings of {short}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 
-__all__ = ["FILE", "described", "refuse_options", "refuse_preset", "refuse_unknown", "write"]
+__all__ = ["FILE", "described", "refuse_options", "refuse_preset", "refuse_unknown"]
 
 FILE = Path(__file__).with_name("options.json")
 """Options and presets of every class in `ilk.methods.__all__`; a test compares them with the classes."""
@@ -45,16 +45,3 @@ def described(cls: Any) -> dict[str, list[str]]:
         "presets": [*cls.presets, *cls.renamed_presets],
         "options": sorted(arguments | cls.known_settings(old=True)),
     }
-
-
-def write() -> None:
-    """Write the file anew from the classes."""
-    import importlib
-
-    methods = importlib.import_module("ilk.methods")
-    parts = []
-    for name in methods.__all__:
-        entry = described(getattr(methods, name))
-        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items())
-        parts.append(f" {json.dumps(name)}: {{\n{lines}\n }}")
-    FILE.write_text("{\n" + ",\n".join(parts) + "\n}\n", "utf-8")

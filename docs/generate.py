@@ -5,11 +5,13 @@ python docs/settings_tables.py            writes them anew, between ``<!-- setti
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from ilk import methods
+from ilk.methods import names
 
 PAGES = Path(__file__).parent / "methods"
 BLOCK = re.compile(r"(<!-- settings: (\w+) -->\n).*?(<!-- /settings -->)", re.DOTALL)
@@ -50,8 +52,19 @@ def written(text: str) -> str:
     return BLOCK.sub(lambda found: found[1] + table(found[2]) + found[3], text)
 
 
+def options() -> str:
+    """Return options.json."""
+    parts = []
+    for name in methods.__all__:
+        entry = names.described(getattr(methods, name))
+        lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items())
+        parts.append(f" {json.dumps(name)}: {{\n{lines}\n }}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def main() -> None:
-    """Write all pages."""
+    """Write all pages, and the file."""
+    names.FILE.write_text(options(), "utf-8")
     for page in sorted(PAGES.glob("*.md")):
         text = page.read_text("utf-8")
         page.write_text(written(text), "utf-8")
