@@ -211,6 +211,7 @@ def test_engine_measures_the_clustering_phase(call: Any) -> None:
     assert [row["k"] for row in found["by_k"]] == [2, 4, 8]
 
 
+@pytest.mark.slow
 def test_placing_asks_about_images_of_no_group(call: Any, npz: Path) -> None:
     shares = call("placing.py", "unknown", npz, npz, "-k", 3)
     assert shares["mnist"]["known"] < 0.2 < shares["mnist"]["uniform_noise"]
