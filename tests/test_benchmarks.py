@@ -155,6 +155,7 @@ def test_recipes_are_read(path: Path) -> None:
     names = [cell.name for cell in recipe.cells()]
     assert names
     assert len(set(names)) == len(names)
+    assert all(row.name in bench.markdown(recipe) for row in recipe.rows)
 
 
 # -- each of them, small -----------------------------------------------------------------------------------------------
