@@ -1,12 +1,4 @@
-"""What the report of a large run costs: plots and page of 100,000 images, and the page in a browser.
-
-    python benchmarks/report.py [100000]
-
-The run is made here, through the writer that real jobs use: random features, a random map, thumbnails of random
-textures; nothing in it is the result of grouping. Plots and page are then written by a fresh process, which reports its
-time and its peak memory. Where Chromium is installed, it opens the page, hovers over the map, and its complaints are
-counted.
-"""
+"""Measurements of `system.py` on large made-up runs: the report, and exports."""
 
 from __future__ import annotations
 
@@ -23,34 +15,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import peak_mib
 from PIL import Image
+
+from ilk import files, runs
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS, DIMENSIONS, BLOCK = 40, 1280, 4096
+FOLDERS, A_FOLDER = 100, 1000
 
 
-def main() -> None:
-    """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("n", type=int, nargs="?", default=100_000)
-    parser.add_argument("--write", help="write the report of this run, and print what it cost")
-    parser.add_argument("--keep", help="leave the run here")
-    options = parser.parse_args()
-    if options.write:
-        print(json.dumps(written(Path(options.write))))
-        return
+def report(options: argparse.Namespace) -> dict[str, Any]:
+    """What the report of a large run costs: plots and page of N images, and the page in a browser.
+
+    The run is made here, through the writer that real jobs use: random features, a random map, thumbnails of random
+    textures; nothing in it is the result of grouping. Plots and page are then written by a fresh process, which reports
+    its time and its peak memory. Where Chromium is installed, it opens the page, hovers over the map, and its
+    complaints are counted.
+    """
+    n = int(options.n)
     with tempfile.TemporaryDirectory(prefix="ilk-report-") as scratch:
-        run = make(Path(options.keep or scratch) / "run", options.n)
-        again = [sys.executable, __file__, "--write", str(run)]
+        run = make(Path(options.keep or scratch) / "run", n)
+        again = [sys.executable, __file__, str(run)]
         figures = json.loads(subprocess.run(again, stdout=subprocess.PIPE, text=True, check=True).stdout)
         figures |= opened(run / "report.html")
-    print(json.dumps({"n_images": options.n, "n_groups": GROUPS, "data": "synthetic", **figures}))
+    return {"n_images": n, "n_groups": GROUPS, "data": "synthetic", **figures}
 
 
 def make(path: Path, n: int) -> Path:
     """Write a run of `n` images that has everything a report can show."""
-    from ilk import files, runs
-
     rng = np.random.default_rng(0)
     labels = rng.choice(GROUPS, n, p=rng.dirichlet(np.full(GROUPS, 3.0)))
     labels[rng.random(n) < 0.02] = -1
@@ -161,7 +154,7 @@ def figures_of(rng: np.random.Generator) -> list[dict[str, Any]]:
 
 def written(run: Path) -> dict[str, Any]:
     """Write plots and page of `run` in this process; return seconds, bytes and peak memory."""
-    from ilk import report, runs
+    from ilk import report
 
     loaded = runs.load_run(run)
     begin = time.perf_counter()
@@ -170,14 +163,13 @@ def written(run: Path) -> dict[str, Any]:
     page = report.write_report(loaded)
     end = time.perf_counter()
     used = resource.getrusage(resource.RUSAGE_SELF)
-    peak = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "plots": len(plots),
         "plots_seconds": round(middle - begin, 2),
         "page_seconds": round(end - middle, 2),
         "report_seconds": round(end - begin, 2),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
-        "peak_rss_mib": round(peak),
+        "peak_rss_mib": round(peak_mib()),
         "page_mb": round(page.stat().st_size / 1e6, 2),
     }
 
@@ -209,5 +201,92 @@ def opened(page: Path) -> dict[str, Any]:
         }
 
 
-if __name__ == "__main__":
-    main()
+def write_photos(folder: Path, n: int) -> list[str]:
+    """Write `n` files of 2 to 6 KB; their content does not matter, nothing opens them."""
+    rng = np.random.default_rng(0)
+    noise, names = rng.bytes(2**20), []
+    for i in range(n):
+        name = f"{i // A_FOLDER:03}/{i:06}.jpg"
+        if i % A_FOLDER == 0:
+            (folder / name).parent.mkdir(parents=True)
+        start, size = (int(v) for v in rng.integers((0, 2000), (10**6, 6000)))
+        (folder / name).write_bytes(b"\xff\xd8\xff" + noise[start : start + size])
+        names.append(name)
+    return names
+
+
+def write_run(path: Path, source: Path, names: list[str], labels: np.ndarray) -> None:
+    """Write a run folder with these labels."""
+    n = len(names)
+    listing = files.open_source(source)
+    origin = {"spec": str(source), "split": "all", "n": n, "kind": "folder", "fingerprint": listing.fingerprint()}
+    header = {
+        "method": "transfer",
+        "params": {},
+        "source": origin,
+        "summary": {},
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    writer = runs.begin(path, header, overwrite=True)
+    facts = {"bytes": listing.sizes, "width": np.full(n, 64), "height": np.full(n, 64), "status": ["ok"] * n}
+    nothing = {"reason": [None] * n, "twin": [None] * n}
+    writer.table("images.parquet", {"index": np.arange(n), "path": names, **facts, **nothing})
+    rng = np.random.default_rng(1)
+    floats = {
+        name: rng.random(n).astype(np.float32)
+        for name in ("confidence", "distance", "silhouette", "silhouette_reduced")
+    }
+    second = (labels + 1) % FOLDERS
+    writer.table("assignments.parquet", {"index": np.arange(n), "cluster": labels, "second": second, **floats})
+    groups = [{"id": i, "name": f"group {i}", "size": int((labels == i).sum())} for i in range(FOLDERS)]
+    writer.json("clusters.json", groups)
+    writer.finish()
+
+
+def exported(run: Path, folder: Path, *options: str) -> dict[str, float]:
+    """Run `ilk export`, and return its counts, seconds, and peak memory."""
+    code = (
+        "import resource, sys; from ilk.cli import main; code = main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, "export", str(run), str(folder), *options, "--json"]
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    wall = time.perf_counter() - start
+    told = json.loads(done.stdout)
+    peak = int(done.stderr.split()[-1]) / (2**20 if sys.platform == "darwin" else 2**10)
+    keys = ("added", "moved", "unchanged", "n_images")
+    rate = {"images_per_second": round(told["n_images"] / wall)}
+    return {"seconds": round(wall, 2), **rate, "peak_rss_mib": round(peak), **{key: told[key] for key in keys}}
+
+
+def export(options: argparse.Namespace) -> dict[str, Any]:
+    """What an export costs: N small files in a folder tree and a made-up run of them in 100 groups.
+
+    Links, the same again (nothing to do), the same after a tenth of the images changed their group, copies, and the
+    tables; each by the command, in a process of its own, with the peak of its memory. Nothing is decoded or grouped.
+    """
+    n = int(options.n)
+    with tempfile.TemporaryDirectory(prefix="ilk-export-") as scratch:
+        home = Path(scratch)
+        names = write_photos(home / "photos", n)
+        labels = np.random.default_rng(2).integers(0, FOLDERS, n)
+        write_run(home / "run", home / "photos", names, labels)
+        found = {name: exported(home / "run", home / "links") for name in ("link", "link again")}
+        moved = labels.copy()
+        moved[::10] = (moved[::10] + 1) % FOLDERS
+        write_run(home / "other", home / "photos", names, moved)
+        found["a tenth moved"] = exported(home / "other", home / "links")
+        named = ("--source", str(home / "photos"))  # the run cannot show what these files held: nobody decoded them
+        found["copy"] = exported(home / "run", home / "copies", "--mode", "copy", *named)
+        found["imagefolder"] = exported(home / "run", home / "train", "--as", "imagefolder", *named)
+        for layout in ("csv", "parquet"):
+            found[layout] = exported(home / "run", home / layout, "--as", layout)
+        size = sum(entry.stat().st_size for entry in os.scandir(home / "links") if entry.is_file())
+        assert found["a tenth moved"]["moved"] == len(moved[::10])
+    peak = max(one["peak_rss_mib"] for one in found.values())
+    return {"n_images": n, "groups": FOLDERS, "exports": found, "peak_rss_mib": peak, "table_bytes": size}
+
+
+if __name__ == "__main__":  # in the fresh process that `report` starts
+    print(json.dumps(written(Path(sys.argv[1]))))
