@@ -93,6 +93,9 @@ def rows_of_tables(images: Listing) -> Iterator[tuple[str, int]]:
 
 def _places(listing: Listing) -> list[str | None]:
     """Return for each image what is the same wherever it is found; empty where that cannot be said."""
+    if listing.parts:
+        found = {id(part.listing): _places(part.listing) for part in listing.parts}
+        return [(found[id(part.listing)] or {i: None})[i] for part in listing.parts for i in part.rows]
     if listing._path is not None:
         real = functools.cache(os.path.realpath)
         paths = [listing.path(i) for i in range(len(listing))]
@@ -100,7 +103,7 @@ def _places(listing: Listing) -> list[str | None]:
             None if path is None else os.path.join(real(os.path.dirname(path)), os.path.basename(path))
             for path in paths
         ]
-    if listing.kind in ("tar", "zip", "parquet"):
+    if listing.root.is_file():  # a container: what is in it has a name, also where it is an array
         start = f"{os.path.realpath(listing.root)}\0{listing._salt}\0"
         return [start + name for name in listing.names]
     return []
