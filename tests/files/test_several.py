@@ -248,7 +248,7 @@ def test_what_is_in_a_source_of_several_counts_once(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [picture(colour=i) for i in range(4, 6)]}), shards / "b.parquet")
     put(tmp_path / "f" / "1.png", picture(colour=7))
     np.savez(tmp_path / "x.npz", x=np.zeros((4, 8, 8), np.uint8))
-    os.symlink("x.npz", tmp_path / "y.npz")
+    (tmp_path / "y.npz").symlink_to("x.npz")
     for given, n, twice in (
         (["shards", "shards/a.tar"], 5, 3),
         (["shards/b.parquet", "shards"], 5, 2),
