@@ -25,7 +25,8 @@ __all__ = ["as_listing", "joined", "prefixes", "rows_of_tables"]
 def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()) -> Listing:
     """Return the images of all `sources` one after the other, the names of each below its prefix ("": as they are).
 
-    A file that is in two of them counts once, where it comes first; links to folders and containers do not make two.
+    A file, or an image of a container, that is in two of them counts once, where it comes first; links to folders and
+    containers do not make two.
     """
     parts, seen, twice = [], set[str](), 0
     for prefix, listing in sources:

@@ -112,8 +112,8 @@ def _shapes(looked: list[dict[str, Any]], chosen: tuple[int, ...]) -> list[str]:
     if upper := sum(one.get("upper", False) for one in looked):
         notes.append(
             f"{upper} of {len(looked)} files looked at have colours or opacity of 16 bits that can be read by their "
-            "upper 8 bits only: dark where the values are small, whatever range= says. TIFF without compression is read "
-            "whole"
+            "upper 8 bits only: dark where the values are small, whatever range= says. TIFF without compression is "
+            "read whole"
         )
     stacks = sum(one.get("pages", 1) > 1 for one in looked)
     if stacks:
