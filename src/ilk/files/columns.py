@@ -20,7 +20,7 @@ _USUAL = ("features", "feature", "embedding", "embeddings", "vector", "vectors")
 _BYTES = 32 * 2**20  # what a batch of rows may take, by the file's own average
 _NAME = 1000  # letters of the name of an image
 _NUMBER = 8  # bytes of a number in a batch
-_FEW, _PACKED = 64 * 2**20, 100  # numbers that any file may have; and for each of its bytes
+_FEW, _PACKED = 64 * 2**20, 1000  # numbers that any file may have; and for each of its bytes
 
 
 @dataclass(frozen=True)
