@@ -47,7 +47,7 @@ def write_run(path: Path, source: Path, names: list[str], labels: np.ndarray) ->
     header = {"method": "transfer", "params": {}, "source": told, "summary": {}, "created": "2026-01-01T00:00:00+00:00"}
     writer = runs.begin(path, header, overwrite=True)
     facts = {"bytes": listing.sizes, "width": np.full(n, 64), "height": np.full(n, 64), "status": ["ok"] * n}
-    nothing = {"reason": [None] * n, "twin": [None] * n}
+    nothing = {"reason": [None] * n, "duplicate_of": [None] * n}
     writer.table("images.parquet", {"index": np.arange(n), "path": names, **facts, **nothing})
     rng = np.random.default_rng(1)
     floats = {
@@ -55,7 +55,7 @@ def write_run(path: Path, source: Path, names: list[str], labels: np.ndarray) ->
         for name in ("confidence", "distance", "silhouette", "silhouette_reduced")
     }
     second = (labels + 1) % GROUPS
-    writer.table("assignments.parquet", {"index": np.arange(n), "cluster": labels, "second": second, **floats})
+    writer.table("assignments.parquet", {"index": np.arange(n), "group": labels, "second": second, **floats})
     groups = [{"id": i, "name": f"group {i}", "size": int((labels == i).sum())} for i in range(GROUPS)]
     writer.json("clusters.json", groups)
     writer.finish()

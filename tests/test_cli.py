@@ -296,7 +296,7 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     assert (found["n_unreadable"], found["threshold"]) == (1, 0.2)
     assert found["mean_known"] >= found["mean_confidence"] > 0.5  # of what could be read
     rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
-    assert list(rows[0]) == ["path", "group", "name", "confidence", "known", "second", "status", "reason"]
+    assert list(rows[0]) == list(runs.columns_of("predictions"))
     by_name = {row["path"]: row for row in rows}
     assert by_name["broken.png"]["group"] == "-1"
     assert by_name["broken.png"]["status"] == "unreadable"

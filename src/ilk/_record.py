@@ -107,9 +107,11 @@ def not_scored(run: runs.Run, why: str) -> None:
 
 
 def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
+    import pyarrow as pa
+
     position, rows = encoded.position, encoded.rows
-    twin = [
-        int(rows[at]) if status == "duplicate" else None for at, status in zip(position, encoded.status, strict=True)
+    kept = [
+        names[rows[at]] if status == "duplicate" else None for at, status in zip(position, encoded.status, strict=True)
     ]
     writer.table(
         "images.parquet",
@@ -120,8 +122,8 @@ def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
             "width": np.asarray(encoded.widths, np.int32),
             "height": np.asarray(encoded.heights, np.int32),
             "status": list(encoded.status),
-            "reason": list(encoded.reasons),
-            "twin": twin,
+            "duplicate_of": pa.array(kept, pa.string()),
+            "reason": pa.array(encoded.reasons, pa.string()),
             "content": [name.hex() or None for name in encoded.hashes],
         },
     )
@@ -135,14 +137,16 @@ def _assignments(
     told: Description,
     fine: npt.NDArray[np.int64] | None,
 ) -> None:
+    import pyarrow as pa
+
     index = np.flatnonzero(encoded.position >= 0)
     at = encoded.position[index]
     columns = {
         "index": index,
-        "cluster": labels[index],
+        "group": labels[index],
         "confidence": confidence[index],
         "distance": told.distance[at],
-        "second": told.second[at],
+        "second": pa.array(told.second[at], mask=told.second[at] < 0),
         "silhouette": told.silhouette[at],
         "silhouette_reduced": told.silhouette_reduced[at],
     }
@@ -346,14 +350,13 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
 
 def write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
     """Write `columns` as CSV or Parquet by the ending of `path`; a pipe or a device without an ending gets CSV."""
-    import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
     kind = path.suffix.lower() or (".csv" if disk.is_special(path) else "")
     if kind not in (".csv", ".parquet"):
         raise RunError(f"cannot write {path}: give a name that ends in .csv or .parquet.")
-    table = pa.table(dict(columns))
+    table = runs.written(columns)
     try:
         with disk.output(path) as file:
             if kind == ".csv":

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import ArgumentError, DataError
 from ilk.metrics import agreement, contingency
-from ilk.runs import Run, load_run, short_name, source_name
+from ilk.runs import Run, columns_of, load_run, short_name, source_name
 
 __all__ = ["Comparison", "Flow", "Step", "compare", "match"]
 
@@ -138,10 +138,10 @@ class Comparison:
                             "path": path,
                             "run_a": str(self.runs[i]),
                             "group_a": a,
-                            "name_a": self.names[i][a],
+                            "group_name_a": self.names[i][a],
                             "run_b": str(self.runs[i + 1]),
                             "group_b": b,
-                            "name_b": self.names[i + 1][b],
+                            "group_name_b": self.names[i + 1][b],
                             "kind": kinds[a, b],
                         }
                     )
@@ -149,12 +149,13 @@ class Comparison:
 
     def write_moved(self, path: str | Path) -> list[str]:
         """Write the rows of `moved` as CSV. Return what to know of the table."""
-        columns = ("path", "run_a", "group_a", "name_a", "run_b", "group_b", "name_b", "kind")
         with disk.output(Path(path)) as raw, disk.as_text(raw) as file:
-            out = csv.DictWriter(file, columns, lineterminator="\n")
+            out = csv.DictWriter(file, columns_of("moved"), lineterminator="\n")
             out.writeheader()
             out.writerows(rows := self.moved())
-        return disk.formula_note(text for row in rows for text in (row["path"], row["name_a"], row["name_b"]))
+        return disk.formula_note(
+            text for row in rows for text in (row["path"], row["group_name_a"], row["group_name_b"])
+        )
 
     def draw(self, path: str | Path) -> None:
         """Write a picture of the flow between the groups: .png, .svg or .pdf."""
@@ -247,7 +248,7 @@ def _readable(run: Run) -> dict[str, _Image]:
     # pixels of arrays are compared as a whole; where there are features and no images, contents are those of features
     files = run.header["source"].get("kind") not in (*_ARRAYS, "features")
     content = (run.hashes() if files else None) or [None] * len(path)
-    groups = zip(found["index"], found["cluster"], strict=True)
+    groups = zip(found["index"], found["group"], strict=True)
     return {path[i]: _Image(int(c), content[i], facts[i]) for i, c in groups}
 
 

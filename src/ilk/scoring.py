@@ -58,7 +58,7 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     truth = files.truth(spec, images)
     if not truth:
         return None
-    scores = score([names[i] for i in table["index"]], table["cluster"], truth)
+    scores = score([names[i] for i in table["index"]], table["group"], truth)
     if written(run) != (told := {"labels": str(spec), **scores}):
         write_json(run.path / "scores.json", told)
     return scores

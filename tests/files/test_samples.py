@@ -356,7 +356,7 @@ def test_new_images_are_read_as_those_of_the_run_were(tmp_path: Path) -> None:
     labels = dict(zip(run.images()["path"], run.labels().tolist(), strict=True))
     cold = folder_of(tmp_path / "new", {"alone.tif": pictures["cold00.tif"]})  # by its own values it would be all noise
     found = jobs.predict(run, cold)
-    assert found.cluster.tolist() == [labels["cold00.tif"]]
+    assert found.group.tolist() == [labels["cold00.tif"]]
     model = run.model()
     model.save(tmp_path / "model.ilk")
     for one in (model, ilk.load(tmp_path / "model.ilk")):

@@ -52,7 +52,7 @@ def expected(run: Any) -> dict[str, Any]:
     found = ilk.predict(run, "new")
     return {
         "labels": run.labels().tolist(),
-        "predicted": [int(group) for group in found.cluster],
+        "predicted": [int(group) for group in found.group],
         "confidence": [round(float(one), 3) for one in found.confidence],
         "model": [int(group) for group in run.model().predict(paths)],
         "n_clusters": run.header["summary"]["n_clusters"],

@@ -168,6 +168,6 @@ def _scores(cell: Cell, run: runs.Run, source: str, cache: Path | None) -> Mappi
     own = cell.row.method if ":" in cell.row.method else None  # the recipe may name code, a run may not
     found = jobs.predict(run, source, split=cell.data.score_split, cls=own, cache=cache)
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
-    names, clusters = [found.names[i] for i in seen], found.cluster[seen].tolist()
+    names, clusters = [found.names[i] for i in seen], found.group[seen].tolist()
     told = scoring.score_new(names, clusters, source, cell.data.labels, cell.data.score_split)
     return {name: told[name] for name in ("acc", "nmi", "nmi_geometric", "ari", "purity")}

@@ -96,7 +96,7 @@ class Encoded:
     rows : ndarray (m,) int64
         Row of the source for each row of `features`.
     position : ndarray (n,) int64
-        Row of `features` for each image of the source; duplicates share their twin's; -1 = unreadable.
+        Row of `features` for each image of the source; duplicates share one; -1 = unreadable.
     status : list of str
         "ok", "duplicate" or "unreadable".
     reasons : list of (str or None)

@@ -13,7 +13,7 @@ from PIL import Image
 from ilk.errors import DataError, RunError
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import Sprites
-from ilk.runs import AGAIN, Run
+from ilk.runs import AGAIN, Run, written
 
 __all__ = ["MOST_WORK", "write_atlas"]
 
@@ -25,9 +25,7 @@ _BLOCK = 4096  # images whose thumbnails are in memory at a time
 def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int], object]) -> tuple[int, bool]:
     """Write one row per readable image, and return how many, and whether their neighbours are among the columns.
 
-    Columns: ``x, y`` (the run's map), ``group`` (name), ``confidence``, ``silhouette``, ``second``, ``status``,
-    ``path``, ``image`` (struct of JPEG ``bytes`` and ``path``) and ``neighbors`` (struct of ``ids``, rows of this
-    file, and ``distances``): the 15 nearest by cosine of the features.
+    Columns: those of the table ``atlas`` (`ilk.runs.COLUMNS`). Neighbours are the 15 nearest by cosine of the features.
 
     Raises
     ------
@@ -66,7 +64,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int
                 kind = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
                 pairs = zip(ids.tolist(), distances.tolist(), strict=True)
                 columns["neighbors"] = pa.array([{"ids": a, "distances": b} for a, b in pairs], kind)
-            table = pa.table(columns)
+            table = written(columns)
             writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd")
             writer.write_table(table)
             tell(start + len(block), len(index))
@@ -81,18 +79,20 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int
 def _columns(rows: Rows, block: npt.NDArray[np.int64], points: npt.NDArray[np.float32]) -> dict[str, Any]:
     import pyarrow as pa
 
-    shown = {i: rows.shown(i) for i in rows.names}
-    seconds = [shown.get(i) if i >= 0 else None for i in rows.second[block].tolist()]
+    groups, second = rows.group[block].tolist(), rows.second[block]
+    words = {i: ", ".join(rows.looks[i]) or None for i in rows.names}
     return {
         "x": points[:, 0],
         "y": points[:, 1],
-        "group": rows.group[block],
-        "name": [shown[i] for i in rows.group[block].tolist()],
-        "confidence": pa.array(rows.confidence[block], from_pandas=True),
-        "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
-        "second": pa.array(seconds, pa.string()),
-        "status": [rows.status[i] for i in block],
         "path": [rows.path[i] for i in block],
+        "group": rows.group[block],
+        "group_name": [rows.names[i] for i in groups],
+        "looks_like": pa.array([words[i] for i in groups], pa.string()),
+        "caption": [rows.shown(i) for i in groups],
+        "confidence": pa.array(rows.confidence[block], from_pandas=True),
+        "second": pa.array(second, mask=second < 0),
+        "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
+        "status": [rows.status[i] for i in block],
     }
 
 

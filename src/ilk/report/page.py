@@ -128,7 +128,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "scores": scores,
         "unreadable": _unreadable(facts),
         "passed": _passed(facts),
-        "twins": _twins(facts),
+        "duplicates": _duplicates(facts),
         "how": how_view(run, facts),
     }
 
@@ -189,8 +189,8 @@ def _unreadable(facts: Facts) -> dict[str, Any]:
     return {"shown": shown, "n": len(rows), "more": len(rows) - len(shown)}
 
 
-def _twins(facts: Facts) -> dict[str, Any]:
-    sets = facts.twins()
+def _duplicates(facts: Facts) -> dict[str, Any]:
+    sets = facts.duplicates()
     shown = [
         {
             "first": words.shortened(facts.paths[rows[0]], 160),

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import RunError
 from ilk.runs import shapes
+from ilk.runs.columns import written
 from ilk.runs.figures import save_figures
 from ilk.runs.names import source_name
 from ilk.runs.reading import SCHEMA, read_header
@@ -55,11 +56,10 @@ class RunWriter:
 
     def table(self, name: str, columns: Mapping[str, Any]) -> None:
         """Write one Parquet file of the run from columns of equal length."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         with disk.replacing(self.folder / name) as file:
-            pq.write_table(pa.table(dict(columns)), file, compression="zstd")
+            pq.write_table(written(columns), file, compression="zstd")
 
     def state(self, state: Mapping[str, Any]) -> None:
         """Write the fitted model, ``model/state.safetensors`` and ``model/state.json``; run.json gets its checksums."""
