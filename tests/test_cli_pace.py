@@ -81,15 +81,15 @@ def test_images_that_got_lost_begin_anew() -> None:
     pace.at(50.0, 100)
     pace.at(51.0, 80)  # a damaged part of the cache is made again
     pace.at(53.0, 84)
-    assert pace.told() == "2 images/s, 0:08 left"
+    assert pace.as_text() == "2 images/s, 0:08 left"
     assert not pace.from_cache
 
 
 def test_nothing_is_said_before_something_is_done() -> None:
     pace = Pace.from_here(5.0, 30, 100)
-    assert pace.told() == ""
+    assert pace.as_text() == ""
     pace.at(9.0, 30)
-    assert pace.told() == ""
+    assert pace.as_text() == ""
 
 
 @pytest.mark.parametrize(

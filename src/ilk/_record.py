@@ -49,15 +49,15 @@ def write(
     confidence = getattr(model, "confidence_", None)
     confidence = model.probabilities_.max(1) if confidence is None else confidence
     reduced = _reduced(model)
-    told = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
-    looks, notes, naming = name(labels[rows], told.distance) if name is not None else ({}, [], 0.0)
+    described = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
+    looks, notes, naming = name(labels[rows], described.distance) if name is not None else ({}, [], 0.0)
     started += naming
     writer.update(warnings=[*writer.header["warnings"], *notes, *_cautions(model, images.names())])
     _images(writer, encoded, images.names())
-    _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
-    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position, looks))
+    _assignments(writer, encoded, labels, confidence, described, getattr(model, "fine_labels_", None))
+    writer.json("clusters.json", _clusters(described, rows, labels, encoded.position, looks))
     spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
-    writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in told.samples.items()})
+    writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in described.samples.items()})
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
         writer.json("k_table.json", choice.table)
@@ -134,7 +134,7 @@ def _assignments(
     encoded: Any,
     labels: npt.NDArray[np.int64],
     confidence: npt.NDArray[np.float32],
-    told: Description,
+    described: Description,
     fine: npt.NDArray[np.int64] | None,
 ) -> None:
     import pyarrow as pa
@@ -145,16 +145,16 @@ def _assignments(
         "index": index,
         "group": labels[index],
         "confidence": confidence[index],
-        "distance": told.distance[at],
-        "second": pa.array(told.second[at], mask=told.second[at] < 0),
-        "silhouette": told.silhouette[at],
-        "silhouette_reduced": told.silhouette_reduced[at],
+        "distance": described.distance[at],
+        "second": pa.array(described.second[at], mask=described.second[at] < 0),
+        "silhouette": described.silhouette[at],
+        "silhouette_reduced": described.silhouette_reduced[at],
     }
     writer.table("assignments.parquet", columns if fine is None else {**columns, "fine": fine[index]})
 
 
 def _clusters(
-    told: Description,
+    described: Description,
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     position: npt.NDArray[np.int64],
@@ -170,7 +170,7 @@ def _clusters(
             "exemplars": rows[group["exemplars"]].tolist(),
             "borderline": rows[np.asarray(group["borderline"], np.int64)].tolist(),
         }
-        for group in told.groups
+        for group in described.groups
     ]
 
 
@@ -245,8 +245,8 @@ def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) ->
         placed = layout.map_2d(model.space_, graph=graph, seed=int(model.random_state))
     except MissingDependency:
         placed = layout.principal_2d(model.space_)
-        told = "umap-learn does not load here: the map shows the first two principal components"
-        writer.update(warnings=[*writer.header["warnings"], told])
+        note = "umap-learn does not load here: the map shows the first two principal components"
+        writer.update(warnings=[*writer.header["warnings"], note])
     return np.where(position[:, None] >= 0, placed[position], np.float32("nan")).astype(np.float32)
 
 

@@ -210,11 +210,11 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     readable = [_readable(run) for run in opened]
     paths = _common(opened, readable)
     labels = [np.array([found[path].group for path in paths], np.int64) for found in readable]
-    told = [{int(group["id"]): disk.printable(short_name(group)) for group in run.clusters()} for run in opened]
+    named = [{int(group["id"]): disk.printable(short_name(group)) for group in run.clusters()} for run in opened]
     sizes = [dict(zip(*(v.tolist() for v in np.unique(one, return_counts=True)), strict=True)) for one in labels]
     names = [
         {i: "not assigned" if i == NOISE else mine.get(i) or f"group {i}" for i in size}
-        for mine, size in zip(told, sizes, strict=True)
+        for mine, size in zip(named, sizes, strict=True)
     ]
     pairs = [
         {"a": a, "b": b, **agreement(labels[a], labels[b])} for a, b in itertools.combinations(range(len(labels)), 2)

@@ -196,9 +196,9 @@ def _versions(sources: Path) -> str:
 
     The processor and the types are part of the name of each file.
     """
-    told = [f"{name} {version(name)}" for name in _PACKAGES]
-    told += [sys.implementation.cache_tag, platform.python_version(), platform.system(), platform.machine()]
-    digest = hashlib.blake2b(repr(told).encode(), digest_size=8)
+    parts = [f"{name} {version(name)}" for name in _PACKAGES]
+    parts += [sys.implementation.cache_tag, platform.python_version(), platform.system(), platform.machine()]
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8)
     for source in _SOURCES:
         digest.update((sources / source).read_bytes())
     return digest.hexdigest()

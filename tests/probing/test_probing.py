@@ -104,7 +104,7 @@ def test_a_classifier_reaches_logistic_regression_and_knows_only_its_own_layer()
         3, Schedule(epochs=30), 0, torch.device("cpu"),
     )  # fmt: skip
     assert alone[0].accuracy == pytest.approx(traces[0].accuracy, abs=0.02)
-    found = traces[0].told()
+    found = traces[0].as_record()
     assert found["best"] == round(max(traces[0].accuracy), 4)
     assert found["best"] >= found["last"]
     assert traces[0].accuracy[found["best_epoch"] - 1] == pytest.approx(found["best"], abs=1e-4)

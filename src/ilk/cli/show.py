@@ -173,14 +173,19 @@ class Screen:
         if self.console.is_terminal:
             if not isinstance(self._moving, Progress):
                 self._stop()
-                columns = (TextColumn("encoding"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+                columns = (
+                    TextColumn("encoding"),
+                    BarColumn(),
+                    TaskProgressColumn(),
+                    TextColumn("{task.fields[speed]}"),
+                )
                 self._moving = Progress(*columns, console=self.console, transient=True)
-                self._moving.add_task("encoding", total=total, told="")
+                self._moving.add_task("encoding", total=total, speed="")
                 self._moving.start()
-            self._moving.update(self._moving.task_ids[0], completed=done, told=self._pace.told())
+            self._moving.update(self._moving.task_ids[0], completed=done, speed=self._pace.as_text())
         elif now - self._told >= 5 and 0 < done < total:
             self._told = now
-            self.line(f"         {done:,} of {total:,}, {self._pace.told()}".rstrip(", "))
+            self.line(f"         {done:,} of {total:,}, {self._pace.as_text()}".rstrip(", "))
 
     def _first(self, event: Mapping[str, Any]) -> None:
         """Show the groups of a sample; the bar goes on below them."""
@@ -276,8 +281,8 @@ class Screen:
         )
         self._five(scores)
         rows = [
-            (group, f"{told['size']:,}", str(told["class"]), f"{100 * told['share']:.0f} %")
-            for group, told in scores["clusters"].items()
+            (group, f"{record['size']:,}", str(record["class"]), f"{100 * record['share']:.0f} %")
+            for group, record in scores["clusters"].items()
         ]
         self.table(("group", "images", "most frequent label", "share"), rows, right="images share")
         if scores["n_unlabelled"]:

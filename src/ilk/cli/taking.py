@@ -23,10 +23,10 @@ _SHOWN = 10
 
 def progress(screen: Screen) -> Callable[[int, int], None]:
     """Return what shows (done, total): a bar on a terminal, elsewhere a line every five seconds."""
-    told = time.monotonic()
+    last = time.monotonic()
 
     def show(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal last
         if screen.console.is_terminal:
             if not isinstance(screen._moving, Progress):
                 columns = (TextColumn("exporting"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -34,8 +34,8 @@ def progress(screen: Screen) -> Callable[[int, int], None]:
                 screen._moving.add_task("exporting", total=total)
                 screen._moving.start()
             screen._moving.update(screen._moving.task_ids[0], completed=done)
-        elif time.monotonic() - told >= 5 and done < total:
-            told = time.monotonic()
+        elif time.monotonic() - last >= 5 and done < total:
+            last = time.monotonic()
             screen.line(f"         {done:,} of {total:,}")
 
     return show

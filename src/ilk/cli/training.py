@@ -82,9 +82,11 @@ class Training:
             self._bar.stop()
             self._bar = None
 
-    def _estimate(self, told: Mapping[str, Any]) -> None:
-        speed = f"{told['images_per_second']:,.0f} images/s"
-        self._line(f"training takes about {clock(told['seconds'])}, {told['bytes'] / 1e9:.2f} GB of memory ({speed})")
+    def _estimate(self, record: Mapping[str, Any]) -> None:
+        speed = f"{record['images_per_second']:,.0f} images/s"
+        self._line(
+            f"training takes about {clock(record['seconds'])}, {record['bytes'] / 1e9:.2f} GB of memory ({speed})"
+        )
 
     def _advance(self, share: float, *, ended: bool) -> None:
         """Show that `share` of the stage is done; at the end of an epoch, or within one."""
@@ -105,12 +107,12 @@ class Training:
     def _move(self) -> None:
         if self._bar is None:
             self._stop_others()
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[told]}"))
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[values]}"))
             self._bar = Progress(*columns, console=self._console, transient=True)
-            self._bar.add_task("", total=1.0, told="")
+            self._bar.add_task("", total=1.0, values="")
             self._bar.start()
-        told = "  ".join(self._parts(True))
-        self._bar.update(self._bar.task_ids[0], description=self._name(), completed=self._share, told=told)
+        values = "  ".join(self._parts(True))
+        self._bar.update(self._bar.task_ids[0], description=self._name(), completed=self._share, values=values)
 
     def _name(self) -> str:
         name = "epoch" if self._stage == "train" else self._stage

@@ -86,13 +86,13 @@ def collect(
             source, work.width, work.dtype, work.apply, canonical=work.canonical, on_progress=on_progress
         )
     begin = time.perf_counter()
-    tell: OnProgress = on_progress or (lambda done, total: None)
+    notify: OnProgress = on_progress or (lambda done, total: None)
     home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()
     way = source.samples.key() if isinstance(source, FolderImages) else ""
     store = Store(home / f"{work.place}{way}", work.width, work.dtype)
     if cache is None:
         weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
-    job = _Job(source, work, store, home, tell, first)
+    job = _Job(source, work, store, home, notify, first)
     rows = job.run(before or (lambda n: None))
     return job.result(rows, begin)
 
@@ -110,14 +110,14 @@ class _Job:
         work: Work,
         store: Store,
         home: Path,
-        tell: OnProgress,
+        notify: OnProgress,
         first: First | None = None,
     ) -> None:
         self.source = source
         self.work = work
         self.store = store
         self.home = home
-        self.tell = tell
+        self.notify = notify
         self.first = first if first is not None and len(first.rows) else None
         self.awaited: set[int] = set()  # rows of `first` that are not there yet
         n = len(source)
@@ -179,7 +179,7 @@ class _Job:
         step = self.work.batch_size
         blocks = iter([todo[i : i + step] for i in range(0, len(todo), step)])
         try:
-            if self.tell(self.done, total):
+            if self.notify(self.done, total):
                 raise Interrupted("stopped before the first image")
             with compute.pool(self.threads) as pool:
                 try:
@@ -218,7 +218,7 @@ class _Job:
                 running.discard(future)
                 self._take(*future.result())
             self._show_first()
-            if self.tell(self.done, total):
+            if self.notify(self.done, total):
                 raise Interrupted(f"stopped after {self.done} of {total} images; the same command goes on from here")
 
     def _rescue(self, running: set[Future[tuple[Block, Rows]]]) -> None:

@@ -62,9 +62,9 @@ def collect_few(
         Called before and after; true before: `Interrupted`.
     """
     begin = time.perf_counter()
-    tell: OnProgress = on_progress or (lambda done, total: None)
+    report: OnProgress = on_progress or (lambda done, total: None)
     n = len(source)
-    if tell(0, n):
+    if report(0, n):
         raise Interrupted("stopped before the first image")
     block, twins = _scanned(source)
     rows = np.flatnonzero(block.ok)
@@ -77,7 +77,7 @@ def collect_few(
     at[rows] = np.arange(len(rows))
     position = at[twins]
     own = twins == np.arange(n)
-    tell(n, n)
+    report(n, n)
     seconds = time.perf_counter() - begin
     return Encoded(
         features=features,

@@ -149,11 +149,11 @@ def pack(
 
 
 def _of_array(
-    source: ArrayImages, size: tuple[int, int], margin: float, home: Path | None, tell: OnProgress | None
+    source: ArrayImages, size: tuple[int, int], margin: float, home: Path | None, report: OnProgress | None
 ) -> Packed:
     c, *own = source.sized(None).shape
     if tuple(own) == size and not source.has_alpha:
-        facts = collect_directly(source, 0, np.uint8, _flat, on_progress=tell)
+        facts = collect_directly(source, 0, np.uint8, _flat, on_progress=report)
         images = source.sized(None)
         return Packed(images if len(facts.rows) == len(source) else images.take(facts.rows), size, facts)
     sides = size if tuple(own) == size else (round(size[0] * margin), round(size[1] * margin))
@@ -162,7 +162,7 @@ def _of_array(
     if home is not None:
         home.mkdir(parents=True, exist_ok=True)
     facts = collect_directly(
-        source.sized(sides), c * sides[0] * sides[1], np.uint8, _flat, folder=home, on_progress=tell
+        source.sized(sides), c * sides[0] * sides[1], np.uint8, _flat, folder=home, on_progress=report
     )
     pixels = facts.features.reshape(len(facts.rows), *sides, c)
     images = ArrayImages(pixels[..., 0] if c == 1 else pixels, source.names(facts.rows), kind=source.kind)

@@ -119,9 +119,9 @@ def _remembered(folder: Path, precision: str) -> Verdict | None:
     """Return the kept verdict if its model is whole; a forced precision may be what "auto" came to."""
     for name in dict.fromkeys((precision, "auto")):
         try:
-            told = disk.read_json(folder / f"check-{name}.json", follow=True)
-            checksum = told.pop("digest")
-            verdict = Verdict(**told)
+            record = disk.read_json(folder / f"check-{name}.json", follow=True)
+            checksum = record.pop("digest")
+            verdict = Verdict(**record)
             if checksum != verdict.digest() or precision not in ("auto", verdict.precision):
                 continue
             if verdict.backend == "torch" or (verdict.weights, verdict.graph) == _digests(folder):
@@ -162,8 +162,8 @@ def _judged(
             verdict = replace(verdict, note=f"OpenVINO cannot run this model ({short}); torch encodes it, slower")
         bytes_, graph_ = _digests(temporary)
         verdict = replace(verdict, weights=bytes_, graph=graph_)
-        told = {**asdict(verdict), "digest": verdict.digest()}
-        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(told).encode())
+        record = {**asdict(verdict), "digest": verdict.digest()}
+        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(record).encode())
         _move(temporary, folder)
     except OSError as error:
         raise DataError(

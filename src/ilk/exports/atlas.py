@@ -22,7 +22,7 @@ _NEIGHBORS = 15
 _BLOCK = 4096  # images whose thumbnails are in memory at a time
 
 
-def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int], object]) -> tuple[int, bool]:
+def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, int], object]) -> tuple[int, bool]:
     """Write one row per readable image, and return how many, and whether their neighbours are among the columns.
 
     Columns: those of the table ``atlas`` (`ilk.runs.COLUMNS`). Neighbours are the 15 nearest by cosine of the features.
@@ -67,7 +67,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int
             table = written(columns)
             writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd")
             writer.write_table(table)
-            tell(start + len(block), len(index))
+            report(start + len(block), len(index))
     finally:
         if writer is not None:
             writer.close()

@@ -134,8 +134,8 @@ def folder_names(groups: Mapping[int, str], guesses: Mapping[int, Sequence[str]]
     {3: '03-running-shoe-clog'}
     """
     width = max(2, len(str(max([0, *groups]))))
-    told = {i: own_name({"id": i, "name": name}) or " ".join((guesses or {}).get(i, [])) for i, name in groups.items()}
-    return {i: "not-assigned" if i < 0 else f"{i:0{width}}-{_slug(name)}" for i, name in told.items()}
+    shown = {i: own_name({"id": i, "name": name}) or " ".join((guesses or {}).get(i, [])) for i, name in groups.items()}
+    return {i: "not-assigned" if i < 0 else f"{i:0{width}}-{_slug(name)}" for i, name in shown.items()}
 
 
 def _slug(name: str) -> str:

@@ -23,9 +23,9 @@ from ilk import disk
 from ilk.exports.manifest import Made, look, verified
 from ilk.exports.origin import Origin
 
-__all__ = ["Item", "Placer", "Plan", "Tell", "reconcile"]
+__all__ = ["Item", "OnProgress", "Placer", "Plan", "reconcile"]
 
-Tell = Callable[[int, int], object]
+OnProgress = Callable[[int, int], object]
 _NO_LINKS = {
     getattr(errno, name, None)
     for name in ("EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL", "EXDEV", "EMLINK")
@@ -160,8 +160,8 @@ class Placer:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.folder}/{rel}")
 
-    def make(self, plan: Plan, tell: Tell) -> None:
-        """Move and create what `plan` says; `tell(done, total)` is called now and then."""
+    def make(self, plan: Plan, report: OnProgress) -> None:
+        """Move and create what `plan` says; `report(done, total)` is called now and then."""
         total, done = len(plan.move) + len(plan.create), 0
         for part in {item.rel.rpartition("/")[0] for item in (*plan.create, *(item for _, item in plan.move))}:
             os.makedirs(f"{self.folder}/{part}", exist_ok=True)
@@ -171,8 +171,8 @@ class Placer:
         for _ in self._created(plan.create):
             done += 1
             if done % 256 == 0:
-                tell(done, total)
-        tell(total, total)
+                report(done, total)
+        report(total, total)
 
     def _created(self, items: list[Item]) -> Iterator[None]:
         """Create `items`: links one after the other, contents on all cores with a few in memory at a time."""

@@ -92,7 +92,7 @@ def gather(run: Run) -> Rows:
         return values
 
     group = column("group", np.int64, UNREADABLE)
-    told: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
+    groups: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
     ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
     return Rows(
         path=path,
@@ -108,8 +108,8 @@ def gather(run: Run) -> Rows:
         else np.full(n, np.nan, "f4"),
         duplicate_of=[str(one or "") for one in images["duplicate_of"]],
         sizes=np.array([size or 0 for size in images["bytes"]], np.int64),
-        names={i: plain_name(told.get(i, {"id": i})) for i in ids},
-        looks={i: looks_like(told.get(i, {})) for i in ids},
-        guesses={i: guessed(told.get(i, {"id": i})) for i in ids},
+        names={i: plain_name(groups.get(i, {"id": i})) for i in ids},
+        looks={i: looks_like(groups.get(i, {})) for i in ids},
+        guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
     )

@@ -40,11 +40,11 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
     numbers = (rows.confidence.tolist(), rows.distance.tolist(), rows.silhouette.tolist())
     for i, (path, group, second, *values) in enumerate(zip(rows.path, groups, seconds, *numbers, strict=True)):
         confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
-        told = "" if group == UNREADABLE else group
+        number = "" if group == UNREADABLE else group
         next_best = second if second != NOISE else ""
         place = exported.get(i, "")
         yield (
-            *(path, told, disk.printable(rows.names.get(group, "")), looks.get(group, "")),
+            *(path, number, disk.printable(rows.names.get(group, "")), looks.get(group, "")),
             *(confidence, distance, next_best, silhouette),
             *(rows.status[i], rows.duplicate_of[i], rows.reason[i], place),
         )
@@ -113,9 +113,9 @@ def fiftyone_labels(
         attributes |= {"ilk_path": rows.path[i], "status": rows.status[i]}
         second = folders.get(int(rows.second[i])) if rows.second[i] != NOISE else None
         attributes |= {"second": int(rows.second[i]), "second_label": second} if second else {}
-        told = {"label": position[int(rows.group[i])], "attributes": attributes}
+        record = {"label": position[int(rows.group[i])], "attributes": attributes}
         if np.isfinite(rows.confidence[i]):
-            told["confidence"] = float(rows.confidence[i])
-        labels[place.removeprefix("data/").rpartition(".")[0]] = told
+            record["confidence"] = float(rows.confidence[i])
+        labels[place.removeprefix("data/").rpartition(".")[0]] = record
     with disk.as_text(target) as file:
         json.dump({"classes": [folders[i] for i in ids], "labels": labels}, file, ensure_ascii=False, allow_nan=False)

@@ -77,19 +77,19 @@ def load_dataset(place: Path, split: str = "all") -> ArraySet | None:
             )
         parts = {split: parts[split]}
     read: Callable[[Path], NDArray[np.uint8]] = _idx_images if kind == "idx" else _cifar_images
-    pixels, names, told = [], list[str](), []
+    pixels, names, merged = [], list[str](), []
     for part, files in parts.items():
         images = [read(file) for file in files]
         count = sum(map(len, images))
         pixels += images
         width = max(6, len(str(count - 1)))
         names += [f"{part}/{i:0{width}d}" if part else f"{i:0{width}d}" for i in range(count)]
-        told.append(f"{part or 'all'} ({count:,})")
+        merged.append(f"{part or 'all'} ({count:,})")
     if len({images.shape[1:] for images in pixels}) > 1:
         raise DataError(f"{place}: the parts are of different sizes")
     if not names:
         raise DataError(f"there is no image in {place}")
-    notes = [f"merged {' and '.join(told)}; split=train or test takes one"] if len(parts) > 1 else []
+    notes = [f"merged {' and '.join(merged)}; split=train or test takes one"] if len(parts) > 1 else []
     return ArraySet(kind, pixels[0] if len(pixels) == 1 else np.concatenate(pixels), names, place, notes)
 
 

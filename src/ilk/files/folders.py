@@ -128,10 +128,10 @@ class Walk:
                     break
                 at = name.find("/", at + 1)
         if counts:
-            told = ", ".join(f"{printable(a.rstrip('/'))} -> {printable(self._away[a])}" for a in sorted(counts)[:2])
+            links = ", ".join(f"{printable(a.rstrip('/'))} -> {printable(self._away[a])}" for a in sorted(counts)[:2])
             more = f" and {len(counts) - 2:,} more" if len(counts) > 2 else ""
             images = "1 image lies" if counts.total() == 1 else f"{counts.total():,} images lie"
-            self.notes.append(f"{images} outside of {printable(self.base)}, behind links: {told}{more}")
+            self.notes.append(f"{images} outside of {printable(self.base)}, behind links: {links}{more}")
 
     @staticmethod
     def _own(entries: list[os.DirEntry[str]], path: str) -> bool:

@@ -214,9 +214,9 @@ class HelperPool:
     ) -> Decoded:
         """As `ilk.files.decode.decode`, in a helper."""
         height, width = size or (0, 0)
-        told = samples.encoded()
-        head = _REQUEST.pack(_DECODE, resize == "stretch", height, width, crop_pct, len(told), len(data))
-        return self._ask(head + told, data)
+        packed = samples.encoded()
+        head = _REQUEST.pack(_DECODE, resize == "stretch", height, width, crop_pct, len(packed), len(data))
+        return self._ask(head + packed, data)
 
     def probe(self, data: bytes) -> tuple[int, int] | None:
         """(width, height) from the header, or None."""
@@ -227,10 +227,10 @@ class HelperPool:
         """As `ilk.files.odd.look`, in a helper; empty as well where it took too long or crashed."""
         done = self._ask(_REQUEST.pack(_LOOK, 0, 0, 0, 1.0, 0, len(data)), data)
         try:
-            told = json.loads(done.reason or "")
+            record = json.loads(done.reason or "")
         except ValueError:
             return {}
-        return told if isinstance(told, dict) else {}
+        return record if isinstance(record, dict) else {}
 
     def _ask(self, request: bytes, data: bytes) -> Decoded:
         helper = self._places.get()

@@ -100,7 +100,7 @@ def _opened(spec: Any, split: str, base: Path, by_content: bool) -> Listing | Ar
     return _checked(found, split)
 
 
-def open_again(told: Mapping[str, Any], split: str | None = None) -> Listing | ArraySet | FeatureSet:
+def open_again(record: Mapping[str, Any], split: str | None = None) -> Listing | ArraySet | FeatureSet:
     """Open the source that a run tells of (``run.json``, "source"), with the names that its images had then.
 
     Parameters
@@ -110,10 +110,10 @@ def open_again(told: Mapping[str, Any], split: str | None = None) -> Listing | A
     split
         Another part than that of the run.
     """
-    spec = f"ilk:{_DIGITS}" if told.get("kind") == _DIGITS else told.get("spec")
-    found = open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
-    if isinstance(found, ArraySet) and split is None and told.get("fingerprint"):
-        as_before(found, told["fingerprint"])
+    spec = f"ilk:{_DIGITS}" if record.get("kind") == _DIGITS else record.get("spec")
+    found = open_source(spec, record.get("split") or "all" if split is None else split, folder=record.get("folder"))
+    if isinstance(found, ArraySet) and split is None and record.get("fingerprint"):
+        as_before(found, record["fingerprint"])
     return found
 
 

@@ -89,9 +89,9 @@ def _without_bytes(file: Any, column: str) -> Iterator[tuple[int, bool]]:
             column
         ):  # asked for its statistics, pyarrow would abort
             raise DataError(f"the Parquet file is damaged: part {g} of its column {column!r} is of another type")
-        told = chunk.statistics if chunk is not None and chunk.is_stats_set else None
-        if told is None or not told.has_null_count or told.null_count:
-            all_are = told is not None and told.has_null_count and told.null_count == group.num_rows
+        record = chunk.statistics if chunk is not None and chunk.is_stats_set else None
+        if record is None or not record.has_null_count or record.null_count:
+            all_are = record is not None and record.has_null_count and record.null_count == group.num_rows
             yield from ((i, all_are) for i in range(start, start + group.num_rows))
         start += group.num_rows
 

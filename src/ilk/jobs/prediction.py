@@ -163,13 +163,13 @@ def predict(
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
-    tell: OnEvent = on_event or (lambda event: None)
+    report: OnEvent = on_event or (lambda event: None)
     if threshold is not None and not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = _images(run, source, split, features, by_content, tell)
+    images = _images(run, source, split, features, by_content, report)
     from ilk.data import FEW
 
     if nearest is None:
@@ -181,7 +181,7 @@ def predict(
         model.set_params(threshold=threshold)
     encoded = model.encode(
         images,
-        on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
+        on_progress=lambda done, total: report({"event": "stage", "stage": "encode", "done": done, "total": total}),
     )
     proba = model.proba_of(encoded)
     if not np.isfinite(proba).all():
@@ -209,7 +209,7 @@ def predict(
     )
 
 
-def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, tell: OnEvent) -> Any:
+def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, report: OnEvent) -> Any:
     """Open what is to be placed, and say what it is."""
     opened, features = asking.opened(source, split, by_content), asking.given(features)
     from ilk.data import open_images  # torch, which a wrong path is not worth
@@ -217,8 +217,8 @@ def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: b
     given, part = (source, split) if opened is None else (opened, "all")
     images = open_images(given, part, features=features, samples=Samples.of_run(run.header))
     passed = asking.passed_over(images).lines()
-    told = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images), "passed": passed}
-    tell({"event": "found", **told})
+    record = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images), "passed": passed}
+    report({"event": "found", **record})
     return images
 
 

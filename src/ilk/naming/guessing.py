@@ -88,18 +88,18 @@ def guess(
     empty: dict[int, list[Guess]] = {i: [] for i in ids}
     if len(ids) < 2:  # nothing to differ from
         return empty
-    told = _Told(probabilities, labels, np.array(ids), vocabulary)
-    if told.sure @ told.counts / told.counts.sum() < _SURE_ALL:
+    clues = _Evidence(probabilities, labels, np.array(ids), vocabulary)
+    if clues.sure @ clues.counts / clues.counts.sum() < _SURE_ALL:
         return empty
-    words = [told.words_of(g) for g in range(len(ids))]
-    _tell_apart(words, told)
+    words = [clues.words_of(g) for g in range(len(ids))]
+    _distinguish(words, clues)
     return {
-        i: [Guess(vocabulary.words[j], float(told.p[g, j]), float(told.p[g, j] / told.mean[j])) for j in words[g]]
+        i: [Guess(vocabulary.words[j], float(clues.p[g, j]), float(clues.p[g, j] / clues.mean[j])) for j in words[g]]
         for g, i in enumerate(ids)
     }
 
 
-class _Told:
+class _Evidence:
     """What the probabilities say of k groups and m words.
 
     Attributes
@@ -187,9 +187,9 @@ def apart(p: Floats, rest: Floats) -> Floats:
     return clear
 
 
-def _tell_apart(words: list[list[int]], told: _Told) -> None:
+def _distinguish(words: list[list[int]], clues: _Evidence) -> None:
     """Give groups with the same words further ones, by what differs between these groups alone."""
-    members = told.vocabulary.members
+    members = clues.vocabulary.members
     same: dict[tuple[int, ...], list[int]] = {}
     for g, mine in enumerate(words):
         if mine:
@@ -197,10 +197,10 @@ def _tell_apart(words: list[list[int]], told: _Told) -> None:
     for chosen, groups in same.items():
         for g in groups if len(groups) > 1 else ():
             others = [other for other in groups if other != g]
-            weight = told.counts[others]
-            clear = apart(told.p[g], weight @ told.p[others] / weight.sum())
-            usable = told.fit[g] & (told.p[g] >= _FINER) & (clear >= _APART)
-            for j in np.argsort(-told.p[g] * clear, kind="stable").tolist():
+            weight = clues.counts[others]
+            clear = apart(clues.p[g], weight @ clues.p[others] / weight.sum())
+            usable = clues.fit[g] & (clues.p[g] >= _FINER) & (clear >= _APART)
+            for j in np.argsort(-clues.p[g] * clear, kind="stable").tolist():
                 # beside the common words, or inside one of them: "dog, terrier"
                 new = all(members[j] < members[i] or not members[j] & members[i] for i in chosen)
                 if usable[j] and new and len(chosen) < MOST_WORDS:

@@ -67,7 +67,7 @@ class Compared:
     seed : int
     augment, ten_crop : bool
         See `ilk.probing.probe`.
-    tell : callable
+    notify : callable
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Compared:
         *,
         augment: bool,
         ten_crop: bool,
-        tell: Callable[[dict[str, Any]], Any],
+        notify: Callable[[dict[str, Any]], Any],
     ) -> None:
         self.model = model
         self.train, self.test = parts["train"], parts["test"]
@@ -93,7 +93,7 @@ class Compared:
         self.seed = seed
         self.augment = augment
         self.ten_crop = ten_crop
-        self.tell = tell
+        self.notify = notify
         self.device: torch.device = self.train.views.device
         self.noise = compute.generator(seed, self.device)
         self.layers = layer_names(model.network_)
@@ -117,19 +117,19 @@ class Compared:
             )
             networks["supervised"] = self._probed("supervised", net.eval())
         pixels = self._traced("pixels", lambda images: iter([pooled(images, MOST)]))[0]
-        told = {name: [trace.told() for trace in traces] for name, traces in networks.items()}
-        return {"networks": told, "pixels": pixels.told()}
+        record = {name: [trace.as_record() for trace in traces] for name, traces in networks.items()}
+        return {"networks": record, "pixels": pixels.as_record()}
 
     def _probed(self, name: str, net: Any) -> list[Trace]:
         return self._traced(name, lambda images: pooled_maps(net, images))
 
     def _traced(self, name: str, looks: Looks) -> list[Trace]:
         begin = time.perf_counter()
-        self.tell({"event": "stage", "stage": f"probe {name}", "begin": True})
+        self.notify({"event": "stage", "stage": f"probe {name}", "begin": True})
         traces = train_linear(
             self._training(looks), self._testing(looks), self.n_classes, self.schedule, self.seed, self.device
         )
-        self.tell({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 3)})
+        self.notify({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 3)})
         return traces
 
     # -- passes over the images ----------------------------------------------------------------------------------------

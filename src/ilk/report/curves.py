@@ -68,8 +68,8 @@ def histories(history: Sequence[Any]) -> dict[str, dict[str, Points]]:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Points:
-    told = ((finite(row.get(x)), finite(row.get(y))) for row in rows)
-    return sorted((a, b) for a, b in told if a is not None and b is not None)
+    pairs = ((finite(row.get(x)), finite(row.get(y))) for row in rows)
+    return sorted((a, b) for a, b in pairs if a is not None and b is not None)
 
 
 def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
@@ -114,20 +114,20 @@ def _criterion(
     axes.plot(*zip(*at.values(), strict=True), color=LIGHT.bar, lw=1.6, marker="o", ms=3.5)
     if top is not None:
         axes.plot([at[top][0]], [at[top][1] - 0.11 * room], "^", ms=8, color=LIGHT.ink)
-    for k, told in names.items():
+    for k, titles in names.items():
         if k not in at:
             continue
         x, y = at[k]
-        if "taken" in told:
+        if "taken" in titles:
             axes.axvline(x, color=LIGHT.chosen, lw=1, ls=(0, (4, 3)))
             axes.plot([x], [y], "o", ms=9, mfc="white", mec=LIGHT.chosen, mew=2)
-        if first or "taken" not in told:
+        if first or "taken" not in titles:
             axes.axvline(x, color=LIGHT.grey, lw=0.6, zorder=0)
         if first:
-            colour, late = LIGHT.chosen if "taken" in told else LIGHT.ink, x > 0.72 * len(places)
-            text = f" {', '.join(told)}: {k} "
-            told_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
-            told_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
+            colour, late = LIGHT.chosen if "taken" in titles else LIGHT.ink, x > 0.72 * len(places)
+            text = f" {', '.join(titles)}: {k} "
+            text_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
+            text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
     step = math.ceil(len(places) / 12)
     axes.set_xticks(
         [i for i in places.values() if i % step == 0], [str(int(k)) for k, i in places.items() if i % step == 0]
@@ -190,9 +190,9 @@ def draw_history(history: Sequence[Any]) -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes)
     epochs = int(max(points[-1][0] for stages in every.values() for points in stages.values()))
-    told = f"What the method recorded over {counted(epochs, 'epoch')}"
-    told += f"; unchanged throughout: {shortened(', '.join(still), 90)}" if still else ""
-    figure.suptitle(fitting(told), x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
+    title = f"What the method recorded over {counted(epochs, 'epoch')}"
+    title += f"; unchanged throughout: {shortened(', '.join(still), 90)}" if still else ""
+    figure.suptitle(fitting(title), x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
     return figure
 
 

@@ -93,8 +93,8 @@ class Facts:
     @property
     def sample(self) -> int | None:
         """To how many images the distances of the silhouettes (of the features) are; None: to all."""
-        told = finite(((self.header.get("quality") or {}).get("silhouette") or {}).get("sample"))
-        return None if told is None else int(told)
+        sample = finite(((self.header.get("quality") or {}).get("silhouette") or {}).get("sample"))
+        return None if sample is None else int(sample)
 
     @cached_property
     def n_readable(self) -> int:
@@ -206,10 +206,10 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
     )
 
 
-def _mean(told: Any, values: Floats) -> float | None:
+def _mean(stated: Any, values: Floats) -> float | None:
     """Return what clusters.json says, else the mean of the images' own values."""
-    if finite(told) is not None:
-        return finite(told)
+    if finite(stated) is not None:
+        return finite(stated)
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
 

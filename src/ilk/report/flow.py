@@ -234,8 +234,8 @@ def _explain(
     handles: list[Any] = []
     for kind, colour in _COLOURS.items():
         counts = [sum(kinds.get(kind, 0) for kinds in flow.values()) for flow in flows]
-        told = ", ".join(f"{count:,}" for count in counts) + (f", {share(counts[0], n)}" if len(flows) == 1 else "")
-        handles.append(Patch(facecolor=colour, alpha=0.85, label=f"{_MEANING[kind]} ({told})"))
+        figures = ", ".join(f"{count:,}" for count in counts) + (f", {share(counts[0], n)}" if len(flows) == 1 else "")
+        handles.append(Patch(facecolor=colour, alpha=0.85, label=f"{_MEANING[kind]} ({figures})"))
     if thin:
         few = "short strokes at a bar: bands too thin to follow, drawn together"
         handles.append(Line2D([], [], color=_COLOURS["moved"], lw=1, label=few))

@@ -79,9 +79,9 @@ def interactive(run: Run, facts: Facts, pictures: Pictures) -> Interactive | Non
     plotly, digest = packed
     script = resources("ilk.report").joinpath("templates", "map.js").read_text("utf-8")
     own = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    told = json.dumps(_payload(facts, layout, placed, points, thumbs, pictures.small), separators=(",", ":"))
+    payload = json.dumps(_payload(facts, layout, placed, points, thumbs, pictures.small), separators=(",", ":"))
     return Interactive(
-        data=_packed(told.encode()),
+        data=_packed(payload.encode()),
         plotly=plotly,
         sheets=" ".join(sheets),
         script=Markup(script),  # noqa: S704 - our own file

@@ -135,23 +135,23 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
 
 def _title(run: Run, facts: Facts) -> str:
     """Return what was grouped: the last part of the source's path."""
-    told = facts.header.get("source") or {}
-    name = source_name({"spec": told["spec"][:1]} if isinstance(told.get("spec"), list) else told)
+    record = facts.header.get("source") or {}
+    name = source_name({"spec": record["spec"][:1]} if isinstance(record.get("spec"), list) else record)
     name = name or run.path.name.removesuffix(".partial")
     last = words.shortened(name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or name, 80)
-    return last + source_name(told)[len(name) :] if isinstance(told.get("spec"), list) else last
+    return last + source_name(record)[len(name) :] if isinstance(record.get("spec"), list) else last
 
 
 def _passed(facts: Facts) -> list[dict[str, Any]]:
     """Return what the source held beside its images: how many of what, examples, and how to take them in."""
-    told = (facts.header.get("source") or {}).get("passed_over") or {}
+    record = (facts.header.get("source") or {}).get("passed_over") or {}
     return [
         {
             "what": what,
-            "examples": words.shortened(", ".join(map(str, (told[kind].get("examples") or [])[:3])), 300),
-            "cure": words.shortened(str(told[kind].get("cure") or ""), 200),
+            "examples": words.shortened(", ".join(map(str, (record[kind].get("examples") or [])[:3])), 300),
+            "cure": words.shortened(str(record[kind].get("cure") or ""), 200),
         }
-        for kind, what in passed.counted(told)
+        for kind, what in passed.counted(record)
     ]
 
 

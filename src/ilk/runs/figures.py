@@ -93,9 +93,9 @@ def save_figures(folder: Path, figures: Sequence[Figure]) -> None:
             (folder / file).unlink(missing_ok=True)
         return
     arrays: dict[str, npt.NDArray[Any]] = {}
-    told = [_without_arrays(figure, str(figure["name"]), arrays) for figure in figures]
+    record = [_without_arrays(figure, str(figure["name"]), arrays) for figure in figures]
     disk.write_tensors(folder / FILES[0], arrays)
-    write_json(folder / FILES[1], told)
+    write_json(folder / FILES[1], record)
 
 
 def load_figures(folder: Path) -> list[Figure]:
@@ -109,9 +109,9 @@ def load_figures(folder: Path) -> list[Figure]:
     if not any((folder / file).exists() for file in FILES):
         return []
     try:
-        told = disk.read_json(folder / FILES[1])
+        record = disk.read_json(folder / FILES[1])
         arrays = disk.read_tensors(folder / FILES[0])
-        return [checked_figure(_with_arrays(figure, arrays)) for figure in told]
+        return [checked_figure(_with_arrays(figure, arrays)) for figure in record]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"the figures in {folder} are missing or damaged ({short(error)}). {AGAIN}") from None
 

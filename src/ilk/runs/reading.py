@@ -114,8 +114,8 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """The fitted model's state, held against the checksums in run.json."""
-        told = self.header.get("checksums") or {}
-        known = {name.removeprefix("model/"): value for name, value in told.items() if name.startswith("model/")}
+        record = self.header.get("checksums") or {}
+        known = {name.removeprefix("model/"): value for name, value in record.items() if name.startswith("model/")}
         state = load_state(self.path / "model", known)
         check_numbers(self.path / "model", state)
         return state

@@ -51,9 +51,11 @@ class Cost:
     images_per_second: float
     device: str
 
-    def told(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """Return it as plain data, for the record of the stage's beginning."""
         return {"seconds": self.seconds, "bytes": self.memory, "images_per_second": self.images_per_second}
+
+    told = as_record  # until methods/ has moved
 
     def note(self, presets: Iterable[str] = ()) -> str | None:
         """Return a warning if this is more than half an hour on a CPU, with what to do about it.
@@ -292,7 +294,7 @@ def half_precision(
 
 
 def watched(
-    batches: Batches, n_steps: int, tell: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
+    batches: Batches, n_steps: int, report: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield `batches`, and tell about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
 
@@ -313,4 +315,4 @@ def watched(
         now = time.perf_counter()
         if now - last >= every:
             last = now
-            tell({"step": number + 1, "steps": n_steps})
+            report({"step": number + 1, "steps": n_steps})
