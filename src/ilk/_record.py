@@ -185,16 +185,16 @@ def _cautions(model: Any, names: list[str]) -> list[str]:
     """Return notes on groups that say little of what is in the images."""
     encoded, labels = model.encoded_, model.labels_
     read = encoded.position >= 0
-    place = np.flatnonzero(read)
-    found = cautions.collapsed(labels[place])
+    slot = np.flatnonzero(read)
+    found = cautions.collapsed(labels[slot])
     found += cautions.file_traits(
-        labels[place], encoded.widths[place], encoded.heights[place], [names[i] for i in place.tolist()]
+        labels[slot], encoded.widths[slot], encoded.heights[slot], [names[i] for i in slot.tolist()]
     )
     if _features_are(model) == "features":
         graph = getattr(model, "graph_", None)
         near = cautions.nearest_rows(model.space_) if graph is None else graph.index
         if near is not None:
-            counts = np.bincount(encoded.position[place], minlength=len(encoded.rows))
+            counts = np.bincount(encoded.position[slot], minlength=len(encoded.rows))
             network = bool(getattr(model.encoder_, "weights_files", []))
             limit = cautions.CLOSE_IN_NETWORK if network else cautions.CLOSE
             found += cautions.near_copies(encoded.features, labels[encoded.rows], near, counts, limit=limit)

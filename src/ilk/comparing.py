@@ -38,7 +38,7 @@ class Flow:
         Group in the first and in the second run; -1 not assigned.
     n : int
     kind : str
-        "same": the groups match. "part": one group divided or several united, so the images kept their company.
+        "same": the groups match. "part": one group split or several merged, so the images kept their company.
         "moved": they left it.
     examples : list of str
         Names of the first few images.
@@ -276,7 +276,7 @@ def _agree(a: _Image, b: _Image, same_source: bool) -> bool:
 
 
 def _same_source(a: Run, b: Run) -> bool:
-    """Whether two runs are of one source: the same place (for arrays: the same pixels, or parts of one file)."""
+    """Whether two runs are of one source: the same path (for arrays: the same pixels, or parts of one file)."""
     one, other = a.header["source"], b.header["source"]
     if one.get("fingerprint") == other.get("fingerprint"):
         return True

@@ -29,10 +29,10 @@ __all__ = [
     "keep",
     "numba_can_import",
     "own_temporary",
+    "prepare_numba_cache",
     "private_folder",
     "private_or_new",
     "refusal",
-    "settle",
 ]
 
 KERNELS = (
@@ -123,12 +123,12 @@ def numba_can_import() -> bool:
     Otherwise it looks for a home, and where that cannot be written either, umap-learn does not load at all.
     """
     specs = [find_spec(name) for name in _COMPILED]
-    places = [Path(spec.origin).parent / "__pycache__" for spec in specs if spec is not None and spec.origin]
-    return all(disk.unwritable(place) is None for place in places)
+    paths = [Path(spec.origin).parent / "__pycache__" for spec in specs if spec is not None and spec.origin]
+    return all(disk.unwritable(location) is None for location in paths)
 
 
-def settle() -> None:
-    """Give numba a place for its files where its own ones cannot be written, before umap-learn is imported.
+def prepare_numba_cache() -> None:
+    """Give numba a folder for its files where its own ones cannot be written, before umap-learn is imported.
 
     Does nothing where ``NUMBA_CACHE_DIR`` names one, which the command line sees to.
     """

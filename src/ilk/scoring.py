@@ -1,4 +1,4 @@
-"""Scores of a finished run against true labels: the only place, besides `probe`, where labels are looked at."""
+"""Scores of a finished run against true labels: the only module, besides `probe`, where labels are looked at."""
 
 from __future__ import annotations
 

@@ -296,8 +296,8 @@ def _known(path: Path, what: str, entry: Any, allowed: Iterable[str], needed: It
 def _data(path: Path, name: str, entry: Any, variables: Mapping[str, str]) -> Data:
     _known(path, f"[data.{name}]", entry, _DATA, needed=("source",))
     source = string.Template(entry["source"]).safe_substitute(variables)
-    place = source if source == "digits" or Path(source).is_absolute() else str(path.parent / source)
-    return Data(name, **{**entry, "source": place})
+    location = source if source == "digits" or Path(source).is_absolute() else str(path.parent / source)
+    return Data(name, **{**entry, "source": location})
 
 
 def _rows(path: Path, entry: Any, data: Mapping[str, Data]) -> list[Row]:

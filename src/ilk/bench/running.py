@@ -127,9 +127,9 @@ def _run(
     report: OnEvent,
 ) -> dict[str, Any]:
     """Run one cell and return its result."""
-    source, place = cell.data.source, folder / f"{cell.name}-{cell.digest()}"
-    if again and (place / "run.json").is_file():
-        shutil.rmtree(place)  # or the old run would be taken where the new one is stopped
+    source, location = cell.data.source, folder / f"{cell.name}-{cell.digest()}"
+    if again and (location / "run.json").is_file():
+        shutil.rmtree(location)  # or the old run would be taken where the new one is stopped
     if cell.images is not None:
         source = str(subset(source, cell.images, folder / "parts"))
     options: dict[str, Any] = {**recipe.options(cell), "cache": cache}
@@ -144,7 +144,7 @@ def _run(
     compute.forget_peak()
     run = jobs.cluster(
         source,
-        place,
+        location,
         method=cell.row.method,
         options=options,
         split=cell.data.split,

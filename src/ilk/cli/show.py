@@ -57,7 +57,7 @@ class Screen:
         self.console = _Console(stderr=as_json or aside, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._moving: Progress | Status | None = None
         self._pace: Pace | None = None
-        self._told = 0.0
+        self._shown_at = 0.0
         self._noted: set[str] = set()
         self._training = Training(self.console, self.line, self._stop)
 
@@ -166,7 +166,7 @@ class Screen:
         """Show how far encoding is. The first call says what is there already, and is where time begins to count."""
         now = time.monotonic()
         if self._pace is None or self._pace.total != total:
-            self._pace, self._told = Pace.from_here(now, done, total), now
+            self._pace, self._shown_at = Pace.from_here(now, done, total), now
             if 0 < done < total:
                 self.line(f"cached   {done:,} of {_count(total, 'image')}: the others are left to encode")
         self._pace.at(now, done)
@@ -183,8 +183,8 @@ class Screen:
                 self._moving.add_task("encoding", total=total, speed="")
                 self._moving.start()
             self._moving.update(self._moving.task_ids[0], completed=done, speed=self._pace.as_text())
-        elif now - self._told >= 5 and 0 < done < total:
-            self._told = now
+        elif now - self._shown_at >= 5 and 0 < done < total:
+            self._shown_at = now
             self.line(f"         {done:,} of {total:,}, {self._pace.as_text()}".rstrip(", "))
 
     def _first(self, event: Mapping[str, Any]) -> None:

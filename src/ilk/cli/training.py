@@ -40,7 +40,7 @@ class Training:
         self._stage = stage
         self._begin = self._begun.get(stage, time.monotonic())
         self._first = self._share = 0.0  # of all epochs: done before this process, done now
-        self._told = 0.0
+        self._shown_at = 0.0
         self._epoch: Mapping[str, Any] = {}  # the newest
 
     def takes(self, event: Mapping[str, Any]) -> bool:
@@ -94,8 +94,8 @@ class Training:
         now = time.monotonic()
         if self._console.is_terminal:
             self._move()
-        elif now - self._told >= (_EVERY if ended else _WITHIN) or (ended and share >= 1):
-            self._told = now
+        elif now - self._shown_at >= (_EVERY if ended else _WITHIN) or (ended and share >= 1):
+            self._shown_at = now
             self._line(f"{self._name():<20} {'   '.join(self._parts(ended))}".rstrip())
         if ended and share >= 1:
             if self._bar is not None:
@@ -121,7 +121,7 @@ class Training:
         return f"{name} {self._epoch['epoch']}/{self._epoch['epochs']}"
 
     def _parts(self, ended: bool) -> list[str]:
-        """Return what is worth saying: loss, speed, time left, and whatever else the method tells of its epochs."""
+        """Return what is worth saying: loss, speed, time left, and whatever else the method reports of its epochs."""
         event = self._epoch
         parts = [] if ended else [f"{self._share:.1%} done"]
         if "loss" in event:

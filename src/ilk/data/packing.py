@@ -196,16 +196,16 @@ def _announce(
     """Say what the images will take on the disk; refuse what is more than half of what is free."""
     one = 3 * sides[0] * sides[1]
     size = n_new * one + (n * one if n * one >= _SMALL else 0)  # kept, and side by side while training
-    place = next(p for p in (home or Path("/"), *(home or Path("/")).parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    path = next(p for p in (home or Path("/"), *(home or Path("/")).parents) if p.exists())
+    free = shutil.disk_usage(path).free
     what = f"{n:,} images of {sides[1]} × {sides[0]} pixels take {size / 1e9:.1f} GB on the disk"
     if size > free / 2:
         raise DataError(
-            f"{what}, more than half of the {free / 1e9:.1f} GB that are free in {place}. Make image_size smaller, "
+            f"{what}, more than half of the {free / 1e9:.1f} GB that are free in {path}. Make image_size smaller, "
             "free some space, or choose another disk with --cache."
         )
     if size >= _SMALL and on_note is not None:
-        on_note(f"{what} ({place})")
+        on_note(f"{what} ({path})")
 
 
 def channel_mean(images: ArrayImages, *, rows: int = 1024) -> Tensor:

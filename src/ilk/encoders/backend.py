@@ -157,7 +157,7 @@ def _judged(
             verdict = _compared(temporary / "model.xml", pixels, truth, verdict, precision, workers)
         except OSError:
             raise
-        except Exception as error:  # the converter raises many kinds; torch does the work then, and the user is told
+        except Exception as error:  # the converter raises many kinds; torch does the work then, and a note says so
             short = " ".join(str(error).split())[:100]
             verdict = replace(verdict, note=f"OpenVINO cannot run this model ({short}); torch encodes it, slower")
         bytes_, graph_ = _digests(temporary)

@@ -251,8 +251,8 @@ def _rows_alone(source: OwnFeatures, on_progress: OnProgress | None, first: Firs
     for row in there.tolist():
         owner.setdefault(hashes[row], row)
     rows = np.array([owner[name] for name in sorted(owner)], np.int64)
-    place = {name: at for at, name in enumerate(sorted(owner))}
-    position = np.array([place[name] if name else -1 for name in hashes], np.int64)
+    slot = {name: at for at, name in enumerate(sorted(owner))}
+    position = np.array([slot[name] if name else -1 for name in hashes], np.int64)
     nothing = np.zeros(n, np.int32)
     return Encoded(
         features=_gathered(source, rows, None),

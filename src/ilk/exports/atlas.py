@@ -72,7 +72,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, i
         if writer is not None:
             writer.close()
     if writer is None:
-        raise DataError(f"{run.path} has no image with a place on its map.")
+        raise DataError(f"{run.path} has no image that is on its map.")
     return len(index), with_neighbors
 
 
@@ -111,10 +111,10 @@ def _neighbors(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.N
     found, distances = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     step = max(1, 2**24 // n)
     for start in range(0, n, step):
-        alike = x[start : start + step] @ x.T
-        alike[np.arange(len(alike)), start + np.arange(len(alike))] = -np.inf
-        best = np.argpartition(-alike, k - 1, axis=1)[:, :k]
-        values = np.take_along_axis(alike, best, 1)
+        similarity = x[start : start + step] @ x.T
+        similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -np.inf
+        best = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(similarity, best, 1)
         order = np.lexsort((best, -values), axis=1)
         found[start : start + step] = np.take_along_axis(best, order, 1)
         distances[start : start + step] = np.clip(1 - np.take_along_axis(values, order, 1), 0, 2)

@@ -61,8 +61,8 @@ class Origin:
         self.samples = samples or Samples()
         self._contents, self._own_word = contents, own_word
         self.created = _nanoseconds(created)
-        place = {name: i for i, name in enumerate(images.names)}
-        self.at = np.array([place.get(path, -1) for path in rows.path], np.int64)
+        location = {name: i for i, name in enumerate(images.names)}
+        self.at = np.array([location.get(path, -1) for path in rows.path], np.int64)
         self.reasons = dict.fromkeys(np.flatnonzero(self.at < 0).tolist(), "not in the source any more")
         self._numbered = np.zeros(len(self.at), bool)
         if isinstance(images, Listing):

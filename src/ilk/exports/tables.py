@@ -42,11 +42,11 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
         confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
         number = "" if group == UNREADABLE else group
         next_best = second if second != NOISE else ""
-        place = exported.get(i, "")
+        location = exported.get(i, "")
         yield (
             *(path, number, disk.printable(rows.names.get(group, "")), looks.get(group, "")),
             *(confidence, distance, next_best, silhouette),
-            *(rows.status[i], rows.duplicate_of[i], rows.reason[i], place),
+            *(rows.status[i], rows.duplicate_of[i], rows.reason[i], location),
         )
 
 
@@ -84,8 +84,8 @@ def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) ->
     with disk.as_text(target) as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("file_name", "label", "group", "confidence"))
-        for i, place in sorted(exported.items(), key=lambda item: item[1]):
-            out.writerow((place, place.partition("/")[0], int(rows.group[i]), f"{float(rows.confidence[i]):.6g}"))
+        for i, location in sorted(exported.items(), key=lambda item: item[1]):
+            out.writerow((location, location.partition("/")[0], int(rows.group[i]), f"{float(rows.confidence[i]):.6g}"))
 
 
 def fiftyone_labels(
@@ -105,7 +105,7 @@ def fiftyone_labels(
     ids = sorted(folders)
     position = {group: i for i, group in enumerate(ids)}
     labels = {}
-    for i, place in exported.items():
+    for i, location in exported.items():
         numbers = {name: getattr(rows, name)[i] for name in ("distance", "silhouette")}
         if layout is not None:
             numbers |= {"map_x": layout[i, 0], "map_y": layout[i, 1]}
@@ -116,6 +116,6 @@ def fiftyone_labels(
         record = {"label": position[int(rows.group[i])], "attributes": attributes}
         if np.isfinite(rows.confidence[i]):
             record["confidence"] = float(rows.confidence[i])
-        labels[place.removeprefix("data/").rpartition(".")[0]] = record
+        labels[location.removeprefix("data/").rpartition(".")[0]] = record
     with disk.as_text(target) as file:
         json.dump({"classes": [folders[i] for i in ids], "labels": labels}, file, ensure_ascii=False, allow_nan=False)

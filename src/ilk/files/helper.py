@@ -1,10 +1,10 @@
 """The decoding helper: a process with limits on memory and time, for odd formats and huge claims.
 
-Two halves. `serve` is what the helper runs: it imports NumPy and Pillow only, takes one file at a time on its standard
+Two parts. `serve` is what the helper runs: it imports NumPy and Pillow only, takes one file at a time on its standard
 input and answers with pixels or a reason. `HelperPool` is what the calling threads use: at most two helpers, started
 when first needed, replaced when they crash, hang or eat too much, and gone with the program (end of their input).
 
-A frame is a fixed header and a payload; both halves are in this file so that they cannot disagree.
+A frame is a fixed header and a payload; both are in this file so that they cannot disagree.
 """
 
 from __future__ import annotations

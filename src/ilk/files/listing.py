@@ -159,7 +159,7 @@ class Listing:
         return self._content
 
     def marks(self) -> list[bytes] | None:
-        """For each image 16 bytes of (place, name, size, time stamp), without reading it.
+        """For each image 16 bytes of (path, name, size, time stamp), without reading it.
 
         Equal marks are taken for equal files: what is known of one by its mark is not read again. Whatever the
         `fingerprint` knows of a container is part of the marks of what is in it: its own size and stamp, the checksums

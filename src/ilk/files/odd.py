@@ -138,7 +138,7 @@ def look(data: bytes) -> dict[str, Any]:
             return {"kind": None, "upper": True}
         if found is not None and not found[2]:
             return {"kind": found[1], "values": _some(found[0])}
-    except Exception:  # an odd file says nothing of the set; its own reason is told when it is decoded
+    except Exception:  # an odd file says nothing of the set; its own reason is found when it is decoded
         return record
     return record or {"kind": None}
 

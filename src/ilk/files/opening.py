@@ -101,11 +101,11 @@ def _opened(spec: Any, split: str, base: Path, by_content: bool) -> Listing | Ar
 
 
 def open_again(record: Mapping[str, Any], split: str | None = None) -> Listing | ArraySet | FeatureSet:
-    """Open the source that a run tells of (``run.json``, "source"), with the names that its images had then.
+    """Open the source that a run names (``run.json``, "source"), with the names that its images had then.
 
     Parameters
     ----------
-    told : mapping
+    record : mapping
         ``spec``, which must not be None, ``kind``, ``split``, ``folder`` and ``fingerprint``.
     split
         Another part than that of the run.

@@ -120,10 +120,10 @@ def prefixes(paths: Sequence[str]) -> list[str]:
     lengths = [1] * len(paths)
     while True:
         ends = ["/".join(parts[-n:]) for parts, n in zip(split, lengths, strict=True)]
-        alike = [i for i, end in enumerate(ends) if ends.count(end) > 1 and lengths[i] < len(split[i])]
-        if not alike:
+        equal = [i for i, end in enumerate(ends) if ends.count(end) > 1 and lengths[i] < len(split[i])]
+        if not equal:
             return [f"{end}/" for end in ends]
-        for i in alike:
+        for i in equal:
             lengths[i] += 1
 
 

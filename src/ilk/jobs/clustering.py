@@ -55,7 +55,7 @@ def cluster(
         Constructor arguments, preset keys and encoder settings of the method, in one flat mapping; ``features`` may
         stand here as well.
     features
-        Features of the user's own for the images of `source`, in the place of an encoder's: see `ilk.open_images`.
+        Features of the user's own for the images of `source`, instead of an encoder's: see `ilk.open_images`.
     split
         "all", "train" or "test", where the source has such parts.
     labels
@@ -208,7 +208,7 @@ def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not record["left"] or not any(map(len, thumbs)):
         return record  # the final groups are as soon there; or there are no pictures
     path = folder / _record.FIRST
-    with contextlib.suppress(OSError):  # a full disk will be told by what matters more
+    with contextlib.suppress(OSError):  # what matters more will report a full disk
         report.write_first(path, [f"{group['id']}: {group['size']} of {record['n']}" for group in groups], thumbs)
         record["picture"] = str(path)
     return record
@@ -304,5 +304,5 @@ def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
     run = runs.load_run(path)
     other = runs.difference(run.header, header)
     if other:
-        raise RunError(f"{path} holds a finished run of {other}. Choose another place with -o, or add --overwrite.")
+        raise RunError(f"{path} holds a finished run of {other}. Choose another folder with -o, or add --overwrite.")
     return run

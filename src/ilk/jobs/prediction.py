@@ -51,7 +51,7 @@ class Prediction:
     fine : (n,) int64 or None
         Fine cluster, -1 = unreadable; None where the method has one level only.
     nearest : list or None
-        For every image the images of the run most like it, the most alike first: dicts of path, similarity (cosine of
+        For every image the images of the run most like it, the most similar first: dicts of path, similarity (cosine of
         the features, at most 1) and group. Empty where the image is unreadable; None where it was not asked for.
     """
 
@@ -210,7 +210,7 @@ def predict(
 
 
 def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, report: OnEvent) -> Any:
-    """Open what is to be placed, and say what it is."""
+    """Open what is to be grouped, and say what it is."""
     opened, features = asking.opened(source, split, by_content), asking.given(features)
     from ilk.data import open_images  # torch, which a wrong path is not worth
 

@@ -1,9 +1,19 @@
-"""What is minimised, as pure functions of tensors: pairs, altered copies, neighbours, sure groups, distributions."""
+"""What is minimised, as pure functions: pairs, augmented views, neighbours, confident groups, distributions."""
 
 from ilk.losses.confidence import ConfidentLoss, confident_loss
 from ilk.losses.consistency import cross_entropy
 from ilk.losses.contrastive import nt_xent, tiled_xent
-from ilk.losses.distribution import bernoulli_divergence, divergence, normal_divergence, sharpened, student_t
+from ilk.losses.distribution import (
+    bernoulli_divergence,
+    divergence,
+    gaussian_kl,
+    kl_divergence,
+    normal_divergence,
+    sharpened,
+    sparsity_kl,
+    student_t,
+    target_distribution,
+)
 from ilk.losses.neighbors import NeighborLoss, neighbor_loss
 from ilk.losses.pairwise import (
     PairLoss,
@@ -21,24 +31,28 @@ __all__ = [
     "ConfidentLoss",
     "NeighborLoss",
     "PairLoss",
-    "bernoulli_divergence",
+    "bernoulli_divergence",  # until methods/ has moved
     "confident_loss",
     "cross_entropy",
-    "divergence",
+    "divergence",  # until methods/ has moved
     "every_pair",
+    "gaussian_kl",
+    "kl_divergence",
     "label_features",
     "lambda_thresholds",
     "linear_thresholds",
     "neighbor_loss",
-    "normal_divergence",
+    "normal_divergence",  # until methods/ has moved
     "nt_xent",
     "random_triplets",
     "selected_mean",
     "selected_rows",
     "selected_sum",
-    "sharpened",
+    "sharpened",  # until methods/ has moved
     "similarities",
+    "sparsity_kl",
     "student_t",
+    "target_distribution",
     "tiled_xent",
     "triplet_margin",
 ]

@@ -23,8 +23,8 @@ _SEEN, _SUPPORT = 0.05, 0.4  # a word is seen in an image from this probability 
 _APART = 0.5  # least of log2(2 p / (p + r)): the word is 2.4 times as frequent as among all other images
 _CHANCE = 4.0  # standard deviations by which a share must exceed that of random groups of that size
 _NEXT = 0.4  # of the first word's share: least share of a further word
-_WHOLE = 0.7  # of a kind: a member with this part of it is named in its place
-_FINER = 0.05  # least share of a word that only tells two groups with the same words apart
+_WHOLE = 0.7  # of a kind: a member with this part of it is named instead of it
+_FINER = 0.05  # least share of a word that only distinguishes two groups with the same words
 
 _BLOCK = 4096
 
@@ -71,7 +71,7 @@ def guess(
     Returns
     -------
     dict of int to list of Guess
-        One entry per group. Groups with the same words get a further one where one tells them apart.
+        One entry per group. Groups with the same words get a further one where one distinguishes them.
 
     Notes
     -----
@@ -161,7 +161,7 @@ class _Evidence:
         return found[:MOST_WORDS]
 
     def _finer(self, j: int, p: Floats, usable: Bools) -> list[int]:
-        """Return the word `j` itself, or what says more in its place."""
+        """Return the word `j` itself, or what says more."""
         members, words = self.vocabulary.members, self.vocabulary.words
         inside = [i for i in range(len(words)) if members[i] < members[j] and usable[i]]
         inside.sort(key=lambda i: (-p[i], len(members[i])))

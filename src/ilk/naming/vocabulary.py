@@ -204,7 +204,7 @@ def _numbers(text: str) -> set[int]:
 
 
 def _key(word: str) -> str:
-    """Return `word` without what does not tell words apart: case, hyphens, apostrophes.
+    """Return `word` without what does not distinguish words: case, hyphens, apostrophes.
 
     >>> _key("Jack-o'-Lantern")
     'jack o lantern'

@@ -119,7 +119,7 @@ def probe(
         "classes": len(classes),
         "most_frequent": round(float(np.bincount(test.classes).max() / len(test)), 4),
         "schedule": vars(schedule),
-        "training_views": "random crops, mirrored" if augment else "the centre, seen once",
+        "training_views": "random crops, flipped" if augment else "the centre, seen once",
         "test_views": "ten crops" if ten_crop else "the centre",
         "supervised_epochs": lessons if supervised else 0,
         "seed": seed,
@@ -149,11 +149,11 @@ def _parts(
     spec, split = (source, "all") if source is not None else (entry.get("spec"), entry.get("split", "all"))
     if spec is None:
         raise DataError("this run was made from an array in memory: give the images with --source.")
-    place = entry if source is None else {"spec": source}
+    where = entry if source is None else {"spec": source}
     try:
-        files_of = {part: files.open_again(place, part) for part in ("train", "test")}
+        files_of = {part: files.open_again(where, part) for part in ("train", "test")}
     except (ArgumentError, DataError):
-        files_of = {"all": files.open_again(place, split)}
+        files_of = {"all": files.open_again(where, split)}
     sources = {part: open_images(one) for part, one in files_of.items()}
     found = {}
     for part, opened in sources.items():
@@ -163,7 +163,7 @@ def _parts(
         found[part] = truth, opened
     names = sorted({str(label) for truth, _ in found.values() for label in truth.values()})
     if len(names) < 2:
-        raise DataError(f"all images have the same label ({names[0]!r}): there is nothing to tell apart.")
+        raise DataError(f"all images have the same label ({names[0]!r}): there is nothing to classify.")
     number = {name: i for i, name in enumerate(names)}
     draws = np.random.default_rng(seed)
     parts: dict[str, Seen] = {}

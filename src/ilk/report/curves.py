@@ -82,13 +82,13 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
         return None
     names = suggestions(facts, facts.n_groups)
     every = sorted({k for points in curves.values() for k, _ in points})
-    places = {k: i for i, k in enumerate(every)}
+    positions = {k: i for i, k in enumerate(every)}
     figure, panels = panelled(
         len(curves), width=8 if len(curves) == 1 else 5.2, height=4.4 if len(curves) == 1 else 3.3
     )
     for number, (axes, (name, points)) in enumerate(zip(panels, curves.items(), strict=True)):
         title, unit, _ = CRITERIA.get(name, (name.replace("_", " "), "", True))
-        _criterion(axes, points, places, best(name, points), names, first=number == 0)
+        _criterion(axes, points, positions, best(name, points), names, first=number == 0)
         axes.set_title(
             fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=LIGHT.ink
         )
@@ -102,13 +102,13 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
 def _criterion(
     axes: Axes,
     points: Points,
-    places: Mapping[float, int],
+    positions: Mapping[float, int],
     top: int | None,
     names: Mapping[int, list[str]],
     first: bool,
 ) -> None:
     """Draw one curve at even steps: candidates lie denser among small numbers, where the choice is made."""
-    at = {int(k): (places[k], v) for k, v in points}
+    at = {int(k): (positions[k], v) for k, v in points}
     values = [v for _, v in points]
     room = (max(values) - min(values)) or abs(values[0]) or 1.0
     axes.plot(*zip(*at.values(), strict=True), color=LIGHT.bar, lw=1.6, marker="o", ms=3.5)
@@ -124,13 +124,13 @@ def _criterion(
         if first or "taken" not in titles:
             axes.axvline(x, color=LIGHT.grey, lw=0.6, zorder=0)
         if first:
-            colour, late = LIGHT.chosen if "taken" in titles else LIGHT.ink, x > 0.72 * len(places)
+            colour, late = LIGHT.chosen if "taken" in titles else LIGHT.ink, x > 0.72 * len(positions)
             text = f" {', '.join(titles)}: {k} "
             text_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
             text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
-    step = math.ceil(len(places) / 12)
+    step = math.ceil(len(positions) / 12)
     axes.set_xticks(
-        [i for i in places.values() if i % step == 0], [str(int(k)) for k, i in places.items() if i % step == 0]
+        [i for i in positions.values() if i % step == 0], [str(int(k)) for k, i in positions.items() if i % step == 0]
     )
     axes.set_ylim(min(values) - 0.25 * room, max(values) + 0.28 * room)
     _plain(axes)
@@ -151,18 +151,18 @@ def moving(curves: Mapping[str, dict[str, Points]]) -> tuple[dict[str, dict[str,
     >>> moving({"upper": {"": [(1, 0.9), (2, 0.8)]}, "lower": {"": [(1, 0.9), (2, 0.8)]}, "k": {"": [(1, 3), (2, 3)]}})
     ({'upper, lower': {'': [(1, 0.9), (2, 0.8)]}}, ['k 3'])
     """
-    alike: list[tuple[list[str], dict[str, Points]]] = []
+    grouped: list[tuple[list[str], dict[str, Points]]] = []
     still = []
     for key, stages in curves.items():
         values = [value for points in stages.values() for _, value in points]
-        twin = next((names for names, other in alike if other == stages), None)
+        same = next((names for names, other in grouped if other == stages), None)
         if len(values) > 1 and min(values) == max(values):
             still.append(f"{key.replace('_', ' ')} {values[0]:g}")
-        elif twin is not None:
-            twin.append(key)
+        elif same is not None:
+            same.append(key)
         else:
-            alike.append(([key], stages))
-    return {", ".join(names): stages for names, stages in alike}, still
+            grouped.append(([key], stages))
+    return {", ".join(names): stages for names, stages in grouped}, still
 
 
 def draw_history(history: Sequence[Any]) -> Figure | None:

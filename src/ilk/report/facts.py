@@ -221,7 +221,7 @@ def central(facts: Facts, group: Group, limit: int) -> list[int]:
         return first
     distance, confidence = facts.distance[group.members], facts.confidence[group.members]
     order = np.lexsort((-np.nan_to_num(confidence, nan=-1.0), np.nan_to_num(distance, nan=np.inf)))
-    taken = {*first, *group.edge}  # the borderline ones have a place of their own
+    taken = {*first, *group.edge}  # the borderline ones are shown apart
     rest = (i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i])
     return first + [i for i, _ in zip(rest, range(limit - len(first)), strict=False)]
 

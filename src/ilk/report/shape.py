@@ -99,8 +99,8 @@ def draw_similarity(run: Run, facts: Facts) -> Figure | None:
     low, high = float(apart.min()), float(apart.max())
     image = axes.imshow(shade, cmap="cividis", vmin=low, vmax=high if high > low else low + 1e-3)
     small = 8 if n <= 30 else 6
-    turned = 90 if max(len(name) for name in names) > 3 else 0
-    axes.set_xticks(range(n), names, rotation=turned, fontsize=small, parse_math=False)
+    degrees = 90 if max(len(name) for name in names) > 3 else 0
+    axes.set_xticks(range(n), names, rotation=degrees, fontsize=small, parse_math=False)
     axes.set_yticks(range(n), names, fontsize=small, parse_math=False)
     if n <= 20:
         for (row, column), value in np.ndenumerate(cosine):

@@ -116,16 +116,16 @@ def load_figures(folder: Path) -> list[Figure]:
         raise RunError(f"the figures in {folder} are missing or damaged ({short(error)}). {AGAIN}") from None
 
 
-def _without_arrays(value: Any, place: str, arrays: dict[str, npt.NDArray[Any]]) -> Any:
+def _without_arrays(value: Any, path: str, arrays: dict[str, npt.NDArray[Any]]) -> Any:
     """Move the arrays below `value` into `arrays`, and leave their names in their places."""
     if isinstance(value, np.ndarray):
-        arrays[place] = np.ascontiguousarray(value)
-        return {"array": place}
+        arrays[path] = np.ascontiguousarray(value)
+        return {"array": path}
     if isinstance(value, Mapping):
         # places are numbered: two names of series may differ in nothing that a name of an array keeps apart
-        return {k: _without_arrays(v, f"{place}/{i}", arrays) for i, (k, v) in enumerate(value.items())}
+        return {k: _without_arrays(v, f"{path}/{i}", arrays) for i, (k, v) in enumerate(value.items())}
     if isinstance(value, list):
-        return [_without_arrays(v, f"{place}/{i}", arrays) for i, v in enumerate(value)]
+        return [_without_arrays(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]
     return value
 
 

@@ -109,11 +109,11 @@ def probe(
     Time: at most 6 steps, and none after 2 s. Memory is what the forward pass keeps for the backward pass, times 1.5,
     and weights, gradients and slots of the optimizer.
     """
-    place = torch.device(device)
-    with _put_back(network, optimizer, generators, place):
-        memory = _memory(step, batch, batch_size, optimizer, place)
-        one = _timed(step, lambda: batch(batch_size), optimizer, place)
-    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(place))
+    where = torch.device(device)
+    with _put_back(network, optimizer, generators, where):
+        memory = _memory(step, batch, batch_size, optimizer, where)
+        one = _timed(step, lambda: batch(batch_size), optimizer, where)
+    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(where))
 
 
 def check_memory(
@@ -155,14 +155,14 @@ def check_memory(
     >>> check_memory(lambda i, x: net(x).square().mean(), batch, batch_size=32, network=net, optimizer=sgd) < 10_000
     True
     """
-    place = torch.device(device)
-    with _put_back(network, optimizer, generators, place):
-        return _memory(step, batch, batch_size, optimizer, place, setting)
+    where = torch.device(device)
+    with _put_back(network, optimizer, generators, where):
+        return _memory(step, batch, batch_size, optimizer, where, setting)
 
 
 @contextlib.contextmanager
 def _put_back(
-    network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], place: torch.device
+    network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], where: torch.device
 ) -> Iterator[None]:
     """Leave all of this as it was, whatever happens inside."""
     compute.keep_freed()
@@ -171,7 +171,7 @@ def _put_back(
     draws = [(generator, generator.get_state()) for generator in generators]
     training = [(module, module.training) for module in network.modules()]
     try:
-        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
             yield
     finally:
         network.load_state_dict(weights)
@@ -189,18 +189,18 @@ def _memory(
     batch: Batch,
     batch_size: int,
     optimizer: torch.optim.Optimizer,
-    place: torch.device,
+    where: torch.device,
     setting: str = "batch_size",
 ) -> int:
     """Return the bytes that the training takes, by one step on a few images; raise if there are not as many."""
     few = min(_FEW, batch_size)
     kept = _step(step, batch(few), optimizer)
     memory = int(_BACKWARD * kept * batch_size / few) + _held(optimizer)
-    free = compute.free_memory(place)
+    free = compute.free_memory(where)
     if memory > _SHARE * free:
         raise NotEnoughMemory(
             f"training takes about {memory / 1e9:.1f} GB for batches of {batch_size:,} images, more than {_SHARE:.0%} "
-            f"of the {free / 1e9:.1f} GB that are free ({place}). Make {setting} or image_size smaller."
+            f"of the {free / 1e9:.1f} GB that are free ({where}). Make {setting} or image_size smaller."
         )
     return memory
 
@@ -221,7 +221,7 @@ def _step(step: Step, pair: tuple[Tensor, Tensor], optimizer: torch.optim.Optimi
     compute.average_gradients(p for group in optimizer.param_groups for p in group["params"])
     optimizer.step()
     weights = {p.untyped_storage().data_ptr() for group in optimizer.param_groups for p in group["params"]}
-    return sum(size for place, size in kept.items() if place not in weights)
+    return sum(size for where, size in kept.items() if where not in weights)
 
 
 def _held(optimizer: torch.optim.Optimizer) -> int:
@@ -284,9 +284,9 @@ def half_precision(
         return precision == "bf16"
     if resume:
         return bool(json.loads(resume.get("settings", "{}")).get("half"))
-    place = torch.device(device)
-    gpu = place.type == "cuda"
-    if not compute.has_bf16(place):
+    where = torch.device(device)
+    gpu = where.type == "cuda"
+    if not compute.has_bf16(where):
         return False
     if speed is None or (images is not None and images < _WORTH):
         return gpu
@@ -296,7 +296,7 @@ def half_precision(
 def watched(
     batches: Batches, n_steps: int, report: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `batches`, and tell about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
+    """Yield `batches`, and report about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
 
     For epochs that take minutes. Never waits for the device. Unlike a record with "done" and "total", this is no point
     where a fit can be left.

@@ -8,7 +8,7 @@
     "circle": "●", "triangle-up": "▲", "square": "■", "diamond": "◆", "triangle-down": "▼",
     "cross": "✚", "star": "★", "x": "✖", "triangle-left": "◀", "triangle-right": "▶",
   };
-  // from doubtful to sure, in equal steps of lightness: told apart by colour-blind eyes and in grey
+  // from doubtful to confident, in equal steps of lightness: different to colour-blind eyes and in grey
   const RAMPS = {
     light: [[0, 32, 77], [66, 78, 108], [124, 123, 120], [187, 173, 108], [236, 208, 80]],
     dark: [[255, 234, 120], [214, 198, 118], [170, 163, 126], [130, 134, 137], [92, 108, 142]],
@@ -216,5 +216,5 @@
     if (!seen.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     ready().catch(() => {});
-  }, { rootMargin: "500px" }).observe(el("map-place"));
+  }, { rootMargin: "500px" }).observe(el("map-card"));
 })();
