@@ -62,7 +62,7 @@ def test_numbers_of_the_table_are_those_of_the_run(album_run: Run, tmp_path: Pat
     for name in ("confidence", "distance", "silhouette"):
         assert [float(rows[i][name]) for i in found["index"]] == pytest.approx(found[name], rel=1e-5)
         assert [columns[name][i] for i in found["index"]] == pytest.approx(found[name])
-    assert [columns["group"][i] for i in found["index"]] == found["cluster"]
+    assert [columns["group"][i] for i in found["index"]] == found["group"]
     assert [int(rows[i]["second"]) for i in found["index"]] == found["second"]
     lost = [i for i, status in enumerate(columns["status"]) if status == "unreadable"]
     assert len(lost) == 2
