@@ -1,4 +1,4 @@
-"""docs/architecture.md, enforced: who may import whom, how large a room may be, and what is done in one place only."""
+"""docs/architecture.md, enforced: who may import whom, how large a file may be, and what is done in one module only."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_so_do_tests_and_benchmarks() -> None:
         ({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}, set()),
         ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "scoring", "probing", "cli.options"}),
     ],
-    ids=["talking to the process", "the process group", "pickle", "the labels' door"],
+    ids=["talking to the process", "the process group", "pickle", "labels"],
 )
 def test_done_in_one_place_only(what: set[str], where: set[str]) -> None:
     users = {name for name, tree in TREES.items() if names(tree) & what}

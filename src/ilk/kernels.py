@@ -141,7 +141,7 @@ def prepare_numba_cache() -> None:
 def refusal(folder: Path) -> str | None:
     """Return why others could put code into `folder` (absolute, without links), or None where they cannot.
 
-    It has to belong to us and be closed to all others. So that nobody can put another folder in its place, those above
+    It has to belong to us and be closed to all others. So that nobody can put another folder there instead, those above
     it belong to us or to the system, and are closed too or let nobody move what is not theirs (as ``/tmp`` does); one
     that is open to a group is fine where the group is ours alone.
     """

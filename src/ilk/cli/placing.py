@@ -61,7 +61,7 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
 
 
 def _one(screen: Screen, row: dict[str, Any], found: Prediction) -> None:
-    """Show one image: its group, how sure that is, how much of the image is known, and what of the run is like it."""
+    """Show one image: its group, with what confidence, how much of it is known, and what of the run is like it."""
     names = found.captions
     screen.line()
     screen.line(row["path"], "bold")

@@ -140,7 +140,7 @@ def _judged(
     precision: str,
     workers: int,
 ) -> Verdict:
-    """Convert, compare with torch in fp32, choose the precision, and put the model into its place in one move."""
+    """Convert, compare with torch in fp32, choose the precision, and put the model where it belongs in one move."""
     parent = folder.parent
     temporary = None
     try:
@@ -210,7 +210,7 @@ def _plain(graph: nn.Module, pixels: Tensor) -> Floats:
 
 
 def _move(temporary: Path, folder: Path) -> None:
-    """Put a finished folder in its place; what another process put there meanwhile is replaced, being equal."""
+    """Put a finished folder where it belongs; what another process put there meanwhile is replaced, being equal."""
     for path in temporary.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())

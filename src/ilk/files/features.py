@@ -1,4 +1,4 @@
-"""Features of the user's own: vectors in a .npy or Parquet file or an array, beside images or in their place."""
+"""Features of the user's own: vectors in a .npy or Parquet file or an array, beside images or instead of them."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class _Helper:
 
     def __init__(self, seconds: float, memory: int) -> None:
         home = str(Path(__file__).resolve().parents[2])
-        # -P: a numpy.py in the working folder is not imported; the package's own place is named instead
+        # -P: a numpy.py in the working folder is not imported; the package's own folder is named instead
         code = f"import sys; sys.path.append({home!r}); from ilk.files.helper import serve; serve({memory}, {seconds})"
         self.process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-W", "ignore", "-c", code],

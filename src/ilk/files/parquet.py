@@ -60,10 +60,10 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # a split may have left rows out: positions in the listing are not positions in the file
-        place = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
+        slot = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
 
         def read(i: int) -> bytes:
-            row = int(place[i])
+            row = int(slot[i])
             data = windows.read(row)
             if data is None and given and given[row]:
                 return beside.read(given[row])
@@ -256,7 +256,7 @@ class Beside:
         self._seen = hashlib.blake2b(digest_size=16)
 
     def row(self, row: Row, given: str | None) -> Row:
-        """Return `row` with size, stamp and place of the file `given`, or why it cannot be read."""
+        """Return `row` with size, stamp and path of the file `given`, or why it cannot be read."""
         try:
             path = self._place(given)
             state = os.stat(path)
@@ -284,8 +284,8 @@ class Beside:
 
     def reader(self, rows: list[Row]) -> Callable[[int], bytes]:
         """Return the reader of such rows."""
-        places = [str(row.where) for row in rows]
-        return lambda i: read_path(places[i])
+        locations = [str(row.where) for row in rows]
+        return lambda i: read_path(locations[i])
 
     def read(self, given: str) -> bytes:
         """Return the bytes of the file `given`."""

@@ -22,7 +22,7 @@ __all__ = ["plain_pickle"]
 
 _INSTRUCTIONS = 2_000_000  # each may take some hundred bytes of memory; the largest batch of CIFAR has 300,000
 _AGAIN = 2**20  # bytes that may be taken again from what was read before, beside as many as the file has
-_ITEM = 8  # bytes of a place in a list
+_ITEM = 8  # bytes of an item of a list
 _RECONSTRUCT = {f"{package}.multiarray _reconstruct" for package in ("numpy.core", "numpy._core")}
 _FROMBUFFER = {f"{package}.numeric _frombuffer" for package in ("numpy.core", "numpy._core")}
 _ENCODE, _DTYPE, _ARRAY = "_codecs encode", "numpy dtype", "numpy ndarray"

@@ -19,5 +19,5 @@ def cross_entropy(prediction: Tensor, target: Tensor, epsilon: float = 1e-7) -> 
     >>> cross_entropy(torch.tensor([[0.5]]), torch.tensor([[1.0]]))
     tensor(0.6931)
     """
-    sure = prediction.clamp(epsilon, 1 - epsilon)
-    return -(target * sure.log() + (1 - target) * (1 - sure).log()).mean()
+    clamped = prediction.clamp(epsilon, 1 - epsilon)
+    return -(target * clamped.log() + (1 - target) * (1 - clamped).log()).mean()

@@ -17,7 +17,7 @@ __all__ = ["MOST_WORDS", "Guess", "guess"]
 
 MOST_WORDS = 3
 
-_SURE_ALL, _SURE = 0.28, 0.24  # mean sureness below which all images, or a group's, are nothing that the network knows
+_CONFIDENT_ALL, _CONFIDENT = 0.28, 0.24  # of all images, of a group: below, the network does not know what they show
 _SHARE = 0.10  # of a group: least mean probability of a word
 _SEEN, _SUPPORT = 0.05, 0.4  # a word is seen in an image from this probability on, and must be in this part of a group
 _APART = 0.5  # least of log2(2 p / (p + r)): the word is 2.4 times as frequent as among all other images
@@ -81,15 +81,15 @@ def guess(
     size: the first two moments of that distribution are exact, no draws are made. A kind (dog) is named where a group
     spreads over its classes, and a class where it has most of the kind.
 
-    All groups are empty where the classifier is not sure of what it sees, in the mean over all images: digits, drawings
-    and textures without objects are like that. O(n · words) time, memory for 4,096 images at a time.
+    All groups are empty where the classifier is not confident of what it sees, in the mean over all images: digits,
+    drawings and textures without objects are like that. O(n · words) time, memory for 4,096 images at a time.
     """
     ids = [int(i) for i in np.unique(labels) if i >= 0]
     empty: dict[int, list[Guess]] = {i: [] for i in ids}
     if len(ids) < 2:  # nothing to differ from
         return empty
     clues = _Evidence(probabilities, labels, np.array(ids), vocabulary)
-    if clues.sure @ clues.counts / clues.counts.sum() < _SURE_ALL:
+    if clues.confidence @ clues.counts / clues.counts.sum() < _CONFIDENT_ALL:
         return empty
     words = [clues.words_of(g) for g in range(len(ids))]
     _distinguish(words, clues)
@@ -109,7 +109,7 @@ class _Evidence:
     mean : (m,) in all of them
     apart : (k, m) from 0 (no more frequent than elsewhere) to 1 (nowhere else)
     fit : (k, m) whether the word may be used: seen often enough, and beyond chance
-    sure : (k,) mean sureness
+    confidence : (k,) mean confidence
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class _Evidence:
     ) -> None:
         self.vocabulary = vocabulary
         k, m = len(ids), len(vocabulary.words)
-        sums, seen, squares, self.sure = np.zeros((k, m)), np.zeros((k, m)), np.zeros(m), np.zeros(k)
+        sums, seen, squares, self.confidence = np.zeros((k, m)), np.zeros((k, m)), np.zeros(m), np.zeros(k)
         rows = np.flatnonzero(labels >= 0)
         group = np.searchsorted(ids, labels[rows])
         self.counts: Floats = np.bincount(group, minlength=k).astype(np.float64)
@@ -134,8 +134,8 @@ class _Evidence:
             which[mine, np.arange(len(block))] = 1
             sums += which @ shares
             seen += which @ (shares >= _SEEN).astype(np.float32)
-            self.sure += which @ vocabulary.sureness(block)
-        self.sure /= self.counts
+            self.confidence += which @ vocabulary.confidence(block)
+        self.confidence /= self.counts
         n, counts = len(rows), self.counts[:, None]
         self.p: Floats = sums / counts
         self.mean: Floats = np.maximum(sums.sum(0) / n, 1e-12)
@@ -147,7 +147,7 @@ class _Evidence:
 
     def words_of(self, g: int) -> list[int]:
         """Return the words of group `g`, the best first."""
-        if self.sure[g] < _SURE:
+        if self.confidence[g] < _CONFIDENT:
             return []
         p, clear, members = self.p[g], self.apart[g], self.vocabulary.members
         usable = self.fit[g] & (p >= _SHARE) & (clear >= _APART)

@@ -164,7 +164,7 @@ def apart(header: Mapping[str, Any], silhouette: float | None, confidence: float
     """
     if silhouette is None or confidence is None or not calibrated(header):
         return ""
-    fitting = (word for word, (least, sure, _) in APART.items() if silhouette >= least and confidence >= sure)
+    fitting = (word for word, (least, confident, _) in APART.items() if silhouette >= least and confidence >= confident)
     return next(fitting, list(APART)[-1])
 
 

@@ -117,12 +117,12 @@ def load_figures(folder: Path) -> list[Figure]:
 
 
 def _without_arrays(value: Any, path: str, arrays: dict[str, npt.NDArray[Any]]) -> Any:
-    """Move the arrays below `value` into `arrays`, and leave their names in their places."""
+    """Move the arrays below `value` into `arrays`, and leave their names instead."""
     if isinstance(value, np.ndarray):
         arrays[path] = np.ascontiguousarray(value)
         return {"array": path}
     if isinstance(value, Mapping):
-        # places are numbered: two names of series may differ in nothing that a name of an array keeps apart
+        # entries are numbered: two names of series may differ in nothing that a name of an array keeps apart
         return {k: _without_arrays(v, f"{path}/{i}", arrays) for i, (k, v) in enumerate(value.items())}
     if isinstance(value, list):
         return [_without_arrays(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]
