@@ -4,12 +4,12 @@ from ilk.losses.confidence import ConfidentLoss, confident_loss
 from ilk.losses.consistency import cross_entropy
 from ilk.losses.contrastive import nt_xent, tiled_xent
 from ilk.losses.distribution import (
-    bernoulli_divergence,
-    divergence,
+    bernoulli_divergence,  # until methods/ has moved
+    divergence,  # until methods/ has moved
     gaussian_kl,
     kl_divergence,
-    normal_divergence,
-    sharpened,
+    normal_divergence,  # until methods/ has moved
+    sharpened,  # until methods/ has moved
     sparsity_kl,
     student_t,
     target_distribution,

@@ -78,6 +78,5 @@ def sparsity_kl(activations: Tensor, target: float) -> Tensor:
     return (target * (target / mean).log() + rest).sum()
 
 
-# until methods/ has moved
-sharpened, divergence = target_distribution, kl_divergence
-normal_divergence, bernoulli_divergence = gaussian_kl, sparsity_kl
+sharpened, divergence = target_distribution, kl_divergence  # until methods/ has moved
+normal_divergence, bernoulli_divergence = gaussian_kl, sparsity_kl  # until methods/ has moved

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 __all__ = ["COLUMNS", "TABLES_VERSION", "Column", "columns_of", "kinds_of", "written"]
 
 TABLES_VERSION = 2
-"""Stands in the metadata of every Parquet table as ``ilk_tables``; 1 were ``cluster``, ``twin`` and ``name``."""
+"""In the metadata of every Parquet table as ``ilk_tables``; 1 had other names for some (`_FORMER` in tables.py)."""
 
 
 class Column(NamedTuple):
