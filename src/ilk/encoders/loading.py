@@ -177,8 +177,8 @@ def _runner(
         forward, verdict = cache.keeping(lambda home: convert(home, precision=precision))
     else:
         graph = make()
-        half = precision == "bf16" or (precision == "auto" and on_device.type == "cuda")
-        verdict = backend.Verdict("torch", "bf16" if half else "fp32", 0, 1.0)
+        bf16 = precision == "bf16" or (precision == "auto" and on_device.type == "cuda")
+        verdict = backend.Verdict("torch", "bf16" if bf16 else "fp32", 0, 1.0)
         batch = _BATCH_CPU if on_device.type == "cpu" else _BATCH_GPU
         forward = runners.TorchRunner(graph, batch, verdict.precision, on_device)
     if not verdict.n_features:

@@ -18,7 +18,7 @@ from ilk import compute
 from ilk.errors import NotEnoughMemory
 from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "check_memory", "half_precision", "probe", "watched"]
+__all__ = ["Cost", "check_memory", "choose_bf16", "half_precision", "probe", "watched"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -250,7 +250,7 @@ def _timed(
     return sorted(taken)[len(taken) // 2]
 
 
-def half_precision(
+def choose_bf16(
     precision: str,
     device: str | torch.device,
     speed: Callable[[bool], float] | None = None,
@@ -266,7 +266,7 @@ def half_precision(
         a short training, on a GPU only.
     device
         Where the training runs.
-    speed : callable (half) -> images per second, optional
+    speed : callable (bf16) -> images per second, optional
         A short probe.
     resume : mapping, optional
         A state whose "settings" (JSON) have "half": with "auto", a training that goes on keeps what it began with.
@@ -275,9 +275,9 @@ def half_precision(
 
     Examples
     --------
-    >>> half_precision("bf16", "cpu"), half_precision("auto", "cpu")
+    >>> choose_bf16("bf16", "cpu"), choose_bf16("auto", "cpu")
     (True, False)
-    >>> half_precision("auto", "cpu", resume={"settings": '{"half": true}'})
+    >>> choose_bf16("auto", "cpu", resume={"settings": '{"half": true}'})
     True
     """
     if precision != "auto":
@@ -291,6 +291,9 @@ def half_precision(
     if speed is None or (images is not None and images < _WORTH):
         return gpu
     return speed(True) > 1.1 * speed(False)
+
+
+half_precision = choose_bf16  # until methods/ has moved
 
 
 def watched(
