@@ -64,7 +64,7 @@ def test_the_bar_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.event(10, done=420, total=500)
     assert seen.screen._moving is not None
     (bar,) = seen.screen._moving.tasks
-    assert (bar.completed, bar.total, bar.fields["told"]) == (420, 500, "2 images/s, 0:40 left")
+    assert (bar.completed, bar.total, bar.fields["speed"]) == (420, 500, "2 images/s, 0:40 left")
     seen.event(0, seconds=10.0)
 
 
