@@ -118,7 +118,7 @@ def main() -> None:
     pixels = pixels[: len(pixels) // BATCH * BATCH]  # both sides make the same steps
     if not len(pixels):
         parser.error(f"--images must be at least {BATCH}")
-    half = train.half_precision(asked.precision, "cpu", lambda half: make(pixels, half).speed())
+    half = train.choose_bf16(asked.precision, "cpu", lambda half: make(pixels, half).speed())
     sides: dict[str, Callable[[np.ndarray], dict[str, float]]] = {"ilk": functools.partial(ours, half=half)}
     if importlib.util.find_spec("clustpy") is not None:
         sides["clustpy"] = theirs

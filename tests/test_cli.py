@@ -107,7 +107,7 @@ def test_values_of_settings() -> None:
     assert [options.value(text) for text in texts] == [3, 0.5, True, False, None, "None", "crop", [2, 4], 0.001, ""]
 
 
-def test_threads_sleep_soon_unless_told_otherwise(ilk: Ilk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_sleep_soon_unless_set_otherwise(ilk: Ilk, monkeypatch: pytest.MonkeyPatch) -> None:
     for told, policy, spins in ((None, "PASSIVE", "1000"), ("ACTIVE", "ACTIVE", None)):
         monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
         monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
