@@ -149,6 +149,8 @@ def test_predict(home: Path, photos: Path, finished: Path) -> None:
     run = runs.load_run(finished)
     found = ilk.predict(run, photos, cache=home / "cache")
     assert found.group.tolist() == run.labels().tolist()
+    with pytest.warns(DeprecationWarning, match="Prediction.group"):
+        assert found.cluster is found.group
     assert found.names == run.images()["path"]
     assert tuple(found.columns()) == runs.columns_of("predictions")
     new = write_images(home / "new", 9, seed=9)
