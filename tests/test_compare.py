@@ -297,7 +297,7 @@ def test_the_command(finished: Path, photos: Path, ilk: Ilk, tmp_path: Path) -> 
     assert len(Path("moved.csv").read_text().splitlines()) == 13
     said = ilk("compare", finished, "two")
     assert said.code == 0
-    for words in ("common   36 images", "ARI", "united ", "moved    12 of 36 images (33.3 %)", "-o flow.png"):
+    for words in ("common   36 images", "ARI", "merged ", "moved    12 of 36 images (33.3 %)", "-o flow.png"):
         assert words in said.out
     for options, words in [
         (("-o", "flow.gif"), ".png or .svg or .pdf"),
