@@ -53,24 +53,25 @@ def make(path: Path, n: int) -> Path:
     centres = rng.normal(size=(GROUPS + 1, 2)) * 9
     writer = runs.begin(path, header(n), overwrite=True)
     states = np.where(unreadable, "unreadable", np.where(duplicate, "duplicate", "ok")).tolist()
+    paths = [f"archive/{2000 + i % 24}/holidays at the sea <{i % 97}>/IMG_{i:06}.jpeg" for i in range(n)]
     writer.table(
         "images.parquet",
         {
             "index": np.arange(n),
-            "path": [f"archive/{2000 + i % 24}/holidays at the sea <{i % 97}>/IMG_{i:06}.jpeg" for i in range(n)],
+            "path": paths,
             "bytes": np.full(n, 300_000),
             "width": np.full(n, 1600, np.int32),
             "height": np.full(n, 1200, np.int32),
             "status": states,
             "reason": ["truncated: ends after 12 bytes" if s == "unreadable" else None for s in states],
-            "twin": [0 if s == "duplicate" else None for s in states],
+            "duplicate_of": [paths[0] if s == "duplicate" else None for s in states],
         },
     )
     writer.table(
         "assignments.parquet",
         {
             "index": ok,
-            "cluster": labels[ok],
+            "group": labels[ok],
             "confidence": rng.beta(6, 1.5, len(ok)).astype(np.float32),
             "distance": rng.gamma(4, 0.1, len(ok)).astype(np.float32),
             "second": (labels[ok] + 1) % GROUPS,

@@ -1,4 +1,4 @@
-"""docs/architecture.md, enforced: who may import whom, how large a room may be, and what is done in one place only."""
+"""docs/architecture.md, enforced: who may import whom, how large a file may be, and what is done in one module only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
 LINES, FUNCTION, OPTIONS = 400, 60, 12
 
-# room -> rooms it may import; its own, `errors`, `disk` and `machine` are always allowed
+# package -> packages it may import; its own, `errors`, `disk` and `machine` are always allowed
 ALLOWED = {
     "errors": "",
     "disk": "",
@@ -62,7 +62,7 @@ TORCH_FREE = (
 TORCH_FREE += " ilk.exports ilk.comparing"
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     return module.split(".")[0]
 
 
@@ -95,14 +95,14 @@ def names(tree: ast.AST) -> set[str]:
 
 
 @pytest.mark.parametrize("module", FILES)
-def test_a_room_imports_only_what_it_may(module: str) -> None:
-    may = {room(module), "errors", "disk", "machine", "__version__", *ALLOWED[room(module)].split()}
+def test_a_package_imports_only_what_it_may(module: str) -> None:
+    may = {package(module), "errors", "disk", "machine", "__version__", *ALLOWED[package(module)].split()}
     may |= {other for one, other in UPWARDS if one == module}
     ours = {name.split(".")[1] for name in imports(TREES[module]) if name.startswith("ilk.")}
     assert ours <= may, f"{module} imports {sorted(ours - may)}"
 
 
-def test_rooms_fit_on_a_few_screens() -> None:
+def test_packages_fit_on_a_few_screens() -> None:
     assert {name: n for name, path in FILES.items() if (n := len(path.read_text("utf-8").splitlines())) > LINES} == {}
     functions = list(nodes((ast.FunctionDef, ast.AsyncFunctionDef)))
     assert {f"{name}:{f.name}": n for name, f in functions if (n := lines(f)) > FUNCTION} == {}
@@ -129,11 +129,11 @@ def test_so_do_tests_and_benchmarks() -> None:
         ({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}, set()),
         ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "scoring", "probing", "cli.options"}),
     ],
-    ids=["talking to the process", "the process group", "pickle", "the labels' door"],
+    ids=["talking to the process", "the process group", "pickle", "labels"],
 )
-def test_done_in_one_place_only(what: set[str], where: set[str]) -> None:
+def test_done_in_one_module_only(what: set[str], where: set[str]) -> None:
     users = {name for name, tree in TREES.items() if names(tree) & what}
-    assert {name for name in users if name not in where and room(name) not in where} == set()
+    assert {name for name in users if name not in where and package(name) not in where} == set()
 
 
 def test_nothing_loads_pickles_or_catches_everything_silently() -> None:
@@ -164,7 +164,7 @@ def test_files_are_written_in_one_place_only() -> None:
         opens = what in ("open", "os.fdopen") and any(isinstance(m, str) and set(m) & set("wxa+") for m in modes)
         by_name = what.rpartition(".")[2] in ("write_bytes", "write_text", "mkstemp", "NamedTemporaryFile", "save_file")
         opens = opens or (what.endswith(".savefig") and ast.unparse(call.args[0]) not in ("file", "buffer", "drawn"))
-        if room(name) != "disk" and (opens or (by_name and what not in ours)) and apart.get(name) != text:
+        if package(name) != "disk" and (opens or (by_name and what not in ours)) and apart.get(name) != text:
             found.add(f"{name}:{call.lineno} {text}")
     assert found == set()
 

@@ -113,7 +113,7 @@ def test_a_half_labels_all_rows_by_its_nearest_means(d: int) -> None:
     labels = few.fresh(4, torch.Generator().manual_seed(0)).labels
     means = np.stack([x[:60][labels.numpy() == k].mean(0) for k in range(4)])
     expected = ((x[50:, None] - means) ** 2).sum(2).argmin(1)
-    assert few.place(labels, 4, where.seen(half, rows)).tolist() == expected.tolist()
+    assert few.assign(labels, 4, where.seen(half, rows)).tolist() == expected.tolist()
 
 
 # -- the scan ----------------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_values_of_settings() -> None:
     assert [options.value(text) for text in texts] == [3, 0.5, True, False, None, "None", "crop", [2, 4], 0.001, ""]
 
 
-def test_threads_sleep_soon_unless_told_otherwise(ilk: Ilk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_sleep_soon_unless_set_otherwise(ilk: Ilk, monkeypatch: pytest.MonkeyPatch) -> None:
     for told, policy, spins in ((None, "PASSIVE", "1000"), ("ACTIVE", "ACTIVE", None)):
         monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
         monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
@@ -296,7 +296,7 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     assert (found["n_unreadable"], found["threshold"]) == (1, 0.2)
     assert found["mean_known"] >= found["mean_confidence"] > 0.5  # of what could be read
     rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
-    assert list(rows[0]) == ["path", "group", "name", "confidence", "known", "second", "status", "reason"]
+    assert list(rows[0]) == list(runs.columns_of("predictions"))
     by_name = {row["path"]: row for row in rows}
     assert by_name["broken.png"]["group"] == "-1"
     assert by_name["broken.png"]["status"] == "unreadable"

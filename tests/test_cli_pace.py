@@ -64,7 +64,7 @@ def test_the_bar_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.event(10, done=420, total=500)
     assert seen.screen._moving is not None
     (bar,) = seen.screen._moving.tasks
-    assert (bar.completed, bar.total, bar.fields["told"]) == (420, 500, "2 images/s, 0:40 left")
+    assert (bar.completed, bar.total, bar.fields["speed"]) == (420, 500, "2 images/s, 0:40 left")
     seen.event(0, seconds=10.0)
 
 
@@ -81,15 +81,15 @@ def test_images_that_got_lost_begin_anew() -> None:
     pace.at(50.0, 100)
     pace.at(51.0, 80)  # a damaged part of the cache is made again
     pace.at(53.0, 84)
-    assert pace.told() == "2 images/s, 0:08 left"
+    assert pace.as_text() == "2 images/s, 0:08 left"
     assert not pace.from_cache
 
 
 def test_nothing_is_said_before_something_is_done() -> None:
     pace = Pace.from_here(5.0, 30, 100)
-    assert pace.told() == ""
+    assert pace.as_text() == ""
     pace.at(9.0, 30)
-    assert pace.told() == ""
+    assert pace.as_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def make(tmp_path: Path) -> Make:
                 "width": [5] * n,
                 "height": [5] * n,
                 "reason": [None] * n,
-                "twin": pa.array([None] * n, pa.int64()),
+                "duplicate_of": pa.array([None] * n, pa.string()),
                 "status": ["unreadable" if label == -2 else "ok" for label in labels],
                 **({"content": other["content"]} if "content" in other else {}),
             },
@@ -53,7 +53,7 @@ def make(tmp_path: Path) -> Make:
         mine = [labels[i] for i in read]
         zeros = np.zeros(len(read), np.float32)
         columns = {**dict.fromkeys(("confidence", "distance", "silhouette"), zeros), "second": zeros.astype(np.int64)}
-        writer.table("assignments.parquet", {"index": read, "cluster": mine, **columns})
+        writer.table("assignments.parquet", {"index": read, "group": mine, **columns})
         names = {i: f"group {i}" for i in set(mine)} | dict(other.get("names", {}))  # type: ignore[call-overload]
         writer.json("clusters.json", [{"id": i, "name": names[i], "size": mine.count(i)} for i in sorted(set(mine))])
         return runs.load_run(writer.finish())
@@ -115,7 +115,7 @@ def test_pieces_and_movers_by_hand(make: Make, tmp_path: Path) -> None:
     with open(tmp_path / "moved.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
-    assert [(row["path"], row["name_a"], row["name_b"], row["kind"]) for row in rows[-3:]] == [
+    assert [(row["path"], row["group_name_a"], row["group_name_b"], row["kind"]) for row in rows[-3:]] == [
         ("027.jpg", "group 4", "group 0", "moved"),
         ("028.jpg", "group 4", "not assigned", "moved"),
         ("030.jpg", "not assigned", "group 2", "moved"),
@@ -297,7 +297,7 @@ def test_the_command(finished: Path, photos: Path, ilk: Ilk, tmp_path: Path) -> 
     assert len(Path("moved.csv").read_text().splitlines()) == 13
     said = ilk("compare", finished, "two")
     assert said.code == 0
-    for words in ("common   36 images", "ARI", "united ", "moved    12 of 36 images (33.3 %)", "-o flow.png"):
+    for words in ("common   36 images", "ARI", "merged ", "moved    12 of 36 images (33.3 %)", "-o flow.png"):
         assert words in said.out
     for options, words in [
         (("-o", "flow.gif"), ".png or .svg or .pdf"),

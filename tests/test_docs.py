@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 import ilk
 import ilk.methods
@@ -89,11 +90,24 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_command_and_option_is_documented() -> None:
-    pages = "".join((ROOT / page).read_text("utf-8") for page in PAGES)
+    pages = "".join((ROOT / page).read_text("utf-8") for page in [*PAGES, "docs/benchmarks.md"])
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
     assert commands
     for name in commands:
         assert f"ilk {name}" in pages, f"no page mentions `ilk {name}`"
+    options = {
+        (
+            name,
+            *(parameter.secondary_opts if parameter.default is True else parameter.opts),
+        )  # that which changes something
+        for name, command in get_command(app).commands.items()
+        for parameter in command.params
+        if parameter.param_type_name == "option" and not parameter.hidden
+    }
+    assert ("probe", "--no-supervised") in options
+    for name, *spellings in options:
+        said = any(re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", pages) for one in spellings)
+        assert said, f"no page mentions `ilk {name} {' or '.join(spellings)}`"
 
 
 def test_every_setting_of_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,8 +64,9 @@ def test_on_the_screen(ilk: Ilk, named: Path) -> None:
 def test_in_predictions_and_comparisons(ilk: Ilk, named: Path, finished: Path, photos: Path, home: Path) -> None:
     assert ilk("predict", named, photos, "-o", "placed.csv").code == 0
     with open(home / "placed.csv", newline="") as file:
-        found = {row["group"]: row["name"] for row in csv.DictReader(file)}
-    assert found == {"0": "group 0 (looks like sandal, clog)", "1": "sleeves", "2": "group 2"}
+        found = {(row["group"], row["group_name"], row["looks_like"]) for row in csv.DictReader(file)}
+    assert found == {("0", "group 0", "sandal, clog"), ("1", "sleeves", "hat"), ("2", "group 2", "")}
+    assert "group 0 (looks like sandal, clog)" in ilk("predict", named, photos).out
     out = ilk("compare", finished, named).out
     assert re.search(r"^group 0 +12 +group 0: sandal\? +12 ", out, re.M)
     assert re.search(r"^group 1 +12 +sleeves +12 ", out, re.M)
@@ -75,7 +76,7 @@ def test_in_exports(ilk: Ilk, named: Path, home: Path) -> None:
     assert ilk("export", named, "out").code == 0
     assert folders(home / "out") == ["00-sandal-clog", "01-sleeves", "02-group"]
     with open(home / "out" / "groups.csv", newline="") as file:
-        found = {(row["group"], row["name"], row["looks_like"]) for row in csv.DictReader(file)}
+        found = {(row["group"], row["group_name"], row["looks_like"]) for row in csv.DictReader(file)}
     assert found == {("0", "group 0", "sandal, clog"), ("1", "sleeves", "hat"), ("2", "group 2", "")}
     assert ilk("export", named, "tables", "--as", "parquet").code == 0
     columns = pq.read_table(home / "tables" / "groups.parquet").to_pydict()
@@ -83,7 +84,7 @@ def test_in_exports(ilk: Ilk, named: Path, home: Path) -> None:
     assert found == {(0, "sandal, clog"), (1, "hat"), (2, None)}
     assert ilk("export", named, "atlas", "--as", "embedding-atlas").code == 0
     atlas = pq.read_table(home / "atlas" / "atlas.parquet").to_pydict()
-    assert set(atlas["name"]) == {"group 0 (looks like sandal, clog)", "sleeves", "group 2"}
+    assert set(atlas["caption"]) == {"group 0 (looks like sandal, clog)", "sleeves", "group 2"}
 
 
 def test_a_name_given_later_renames_the_folder(ilk: Ilk, named: Path, home: Path) -> None:

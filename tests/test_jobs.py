@@ -65,7 +65,7 @@ def test_unreadable_images_and_copies(home: Path) -> None:
     images = run.images()
     at = images["path"].index("copy.png"), images["path"].index("0_0000.png"), images["path"].index("broken.png")
     assert [images["status"][i] for i in at] == ["duplicate", "ok", "unreadable"]
-    assert images["twin"][at[1]] is None
+    assert images["duplicate_of"][at[1]] is None
     assert run.labels()[at[0]] == run.labels()[at[1]]
     assert run.labels()[at[2]] == -2
     assert np.isnan(run.features()[at[2]]).all()
@@ -148,17 +148,20 @@ def test_a_folder_called_digits(home: Path) -> None:
 def test_predict(home: Path, photos: Path, finished: Path) -> None:
     run = runs.load_run(finished)
     found = ilk.predict(run, photos, cache=home / "cache")
-    assert found.cluster.tolist() == run.labels().tolist()
+    assert found.group.tolist() == run.labels().tolist()
+    with pytest.warns(DeprecationWarning, match="Prediction.group"):
+        assert found.cluster is found.group
     assert found.names == run.images()["path"]
-    assert set(found.columns()) == {"path", "group", "name", "confidence", "known", "second", "status", "reason"}
+    assert tuple(found.columns()) == runs.columns_of("predictions")
     new = write_images(home / "new", 9, seed=9)
     (new / "broken.png").write_bytes(b"nonsense")
     found = ilk.predict(finished, new)
     assert found.status.count("unreadable") == 1
     at = found.status.index("unreadable")
-    assert (found.cluster[at], found.second[at], found.confidence[at], found.known[at]) == (-1, -1, 0, 0)
+    assert (found.group[at], found.second[at], found.confidence[at], found.known[at]) == (-1, -1, 0, 0)
+    assert {found.columns()[name][at] for name in ("group", "group_name", "confidence", "known", "second")} == {None}
     assert found.reasons[at]
-    assert ((found.cluster != found.second) | (found.cluster == -1)).all()
+    assert ((found.group != found.second) | (found.group == -1)).all()
 
 
 def test_what_the_threshold_tests_is_what_is_shown(home: Path, finished: Path) -> None:
@@ -175,7 +178,7 @@ def test_what_the_threshold_tests_is_what_is_shown(home: Path, finished: Path) -
         rows = found.columns()
         assert found.threshold == threshold
         assert rows["known"] == shown["known"]
-        assert [k >= found.threshold for k in rows["known"]] == [g != "none of these" for g in rows["name"]]
+        assert [k >= found.threshold for k in rows["known"]] == [g != "not assigned" for g in rows["group_name"]]
     assert len(values) > 10  # the way out goes through many
     # half-way between two groups an image is known, and its group is not sure: the two numbers differ
     shares = [c / k for c, k in zip(between["confidence"], between["known"], strict=True) if k > 0.2]

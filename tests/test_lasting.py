@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int], 
     copy = shutil.copytree(run.path, tmp_path_factory.mktemp("elsewhere") / "copied")
     shutil.copytree(new, copy.parent / "new")
     shutil.rmtree(folder)
-    return copy, told.cluster.tolist(), told.columns()["name"]
+    return copy, told.group.tolist(), told.columns()["group_name"]
 
 
 def test_on_another_machine(trained: tuple[Path, list[int], list[str]], tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_on_another_machine(trained: tuple[Path, list[int], list[str]], tmp_path
     run, clusters, names = trained
     code = (
         "import json, sys, ilk; found = ilk.predict(*sys.argv[1:3]); "
-        "print(json.dumps([found.cluster.tolist(), found.columns()['name']]))"
+        "print(json.dumps([found.group.tolist(), found.columns()['group_name']]))"
     )
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "xdg"), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", code, str(run), str(run.parent / "new")]
@@ -66,8 +66,8 @@ def test_an_image_has_its_group_whatever_else_is_asked(trained: tuple[Path, list
     names = sorted(path.name for path in (run.parent / "new").iterdir())
     order = np.random.default_rng(0).permutation(len(names))
     paths = [run.parent / "new" / names[i] for i in order]
-    assert ilk.predict(run, paths).cluster.tolist() == [clusters[i] for i in order]
-    one = [ilk.predict(run, [run.parent / "new" / name]).cluster.tolist() for name in names[:3]]
+    assert ilk.predict(run, paths).group.tolist() == [clusters[i] for i in order]
+    one = [ilk.predict(run, [run.parent / "new" / name]).group.tolist() for name in names[:3]]
     assert one == [[cluster] for cluster in clusters[:3]]
 
 
@@ -79,8 +79,8 @@ def test_names_given_by_hand_stay_with_their_groups(trained: tuple[Path, list[in
         group["name"] = f"kind {group['id']}"
     (copy / "clusters.json").write_text(json.dumps(groups[::-1]), "utf-8")  # nor does their order in the file matter
     found = ilk.predict(copy, run.parent / "new")
-    assert found.cluster.tolist() == clusters
-    assert found.columns()["name"] == [f"kind {c}" if c >= 0 else "none of these" for c in clusters]
+    assert found.group.tolist() == clusters
+    assert found.columns()["group_name"] == [f"kind {c}" if c >= 0 else "not assigned" for c in clusters]
 
 
 def test_the_threshold_of_one_prediction(ilk: Ilk, home: Path, finished: Path) -> None:

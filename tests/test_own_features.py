@@ -248,7 +248,7 @@ def test_jobs_take_them_as_an_array(home: Path, photos: Path, no_report: None) -
     assert "features" not in run.header["params"]
     assert np.array_equal(run.features(), rows)
     found = package.predict(run, photos, features=rows)
-    assert np.array_equal(found.cluster, run.labels())
+    assert np.array_equal(found.group, run.labels())
     alone = package.cluster(rows, "b", options=options)
     assert alone.header["source"]["spec"] is None
     with pytest.raises(DataError, match="array in memory"):

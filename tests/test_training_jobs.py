@@ -58,7 +58,7 @@ def test_a_run_of_a_trained_network_is_whole(undisturbed: runs.Run, photos: Path
     with pytest.raises(ArgumentError, match="cls=Toy"):  # what a run says is never imported
         ilk.predict(undisturbed, photos)
     found = ilk.predict(undisturbed, photos, cls=Toy)
-    assert found.cluster.tolist() == undisturbed.labels().tolist()
+    assert found.group.tolist() == undisturbed.labels().tolist()
     assert not (undisturbed.path / "model" / "encoder.safetensors").exists()
 
 

@@ -1,4 +1,4 @@
-"""A small method that trains a network: what the floor promises to training methods is tried on it.
+"""A small method that trains a network: what the base promises to training methods is tried on it.
 
 An autoencoder with K-means on its code. It is built like the real ones: pack, `train_epoch`, a flat state per epoch.
 """

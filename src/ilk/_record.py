@@ -49,15 +49,15 @@ def write(
     confidence = getattr(model, "confidence_", None)
     confidence = model.probabilities_.max(1) if confidence is None else confidence
     reduced = _reduced(model)
-    told = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
-    looks, notes, naming = name(labels[rows], told.distance) if name is not None else ({}, [], 0.0)
+    described = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
+    looks, notes, naming = name(labels[rows], described.distance) if name is not None else ({}, [], 0.0)
     started += naming
     writer.update(warnings=[*writer.header["warnings"], *notes, *_cautions(model, images.names())])
     _images(writer, encoded, images.names())
-    _assignments(writer, encoded, labels, confidence, told, getattr(model, "fine_labels_", None))
-    writer.json("clusters.json", _clusters(told, rows, labels, encoded.position, looks))
+    _assignments(writer, encoded, labels, confidence, described, getattr(model, "fine_labels_", None))
+    writer.json("clusters.json", _clusters(described, rows, labels, encoded.position, looks))
     spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
-    writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in told.samples.items()})
+    writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in described.samples.items()})
     choice = getattr(model, "k_choice_", None)
     if choice is not None:
         writer.json("k_table.json", choice.table)
@@ -107,9 +107,11 @@ def not_scored(run: runs.Run, why: str) -> None:
 
 
 def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
+    import pyarrow as pa
+
     position, rows = encoded.position, encoded.rows
-    twin = [
-        int(rows[at]) if status == "duplicate" else None for at, status in zip(position, encoded.status, strict=True)
+    kept = [
+        names[rows[at]] if status == "duplicate" else None for at, status in zip(position, encoded.status, strict=True)
     ]
     writer.table(
         "images.parquet",
@@ -120,8 +122,8 @@ def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
             "width": np.asarray(encoded.widths, np.int32),
             "height": np.asarray(encoded.heights, np.int32),
             "status": list(encoded.status),
-            "reason": list(encoded.reasons),
-            "twin": twin,
+            "duplicate_of": pa.array(kept, pa.string()),
+            "reason": pa.array(encoded.reasons, pa.string()),
             "content": [name.hex() or None for name in encoded.hashes],
         },
     )
@@ -132,25 +134,27 @@ def _assignments(
     encoded: Any,
     labels: npt.NDArray[np.int64],
     confidence: npt.NDArray[np.float32],
-    told: Description,
+    described: Description,
     fine: npt.NDArray[np.int64] | None,
 ) -> None:
+    import pyarrow as pa
+
     index = np.flatnonzero(encoded.position >= 0)
     at = encoded.position[index]
     columns = {
         "index": index,
-        "cluster": labels[index],
+        "group": labels[index],
         "confidence": confidence[index],
-        "distance": told.distance[at],
-        "second": told.second[at],
-        "silhouette": told.silhouette[at],
-        "silhouette_reduced": told.silhouette_reduced[at],
+        "distance": described.distance[at],
+        "second": pa.array(described.second[at], mask=described.second[at] < 0),
+        "silhouette": described.silhouette[at],
+        "silhouette_reduced": described.silhouette_reduced[at],
     }
     writer.table("assignments.parquet", columns if fine is None else {**columns, "fine": fine[index]})
 
 
 def _clusters(
-    told: Description,
+    described: Description,
     rows: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     position: npt.NDArray[np.int64],
@@ -166,7 +170,7 @@ def _clusters(
             "exemplars": rows[group["exemplars"]].tolist(),
             "borderline": rows[np.asarray(group["borderline"], np.int64)].tolist(),
         }
-        for group in told.groups
+        for group in described.groups
     ]
 
 
@@ -181,16 +185,16 @@ def _cautions(model: Any, names: list[str]) -> list[str]:
     """Return notes on groups that say little of what is in the images."""
     encoded, labels = model.encoded_, model.labels_
     read = encoded.position >= 0
-    place = np.flatnonzero(read)
-    found = cautions.collapsed(labels[place])
+    slot = np.flatnonzero(read)
+    found = cautions.collapsed(labels[slot])
     found += cautions.file_traits(
-        labels[place], encoded.widths[place], encoded.heights[place], [names[i] for i in place.tolist()]
+        labels[slot], encoded.widths[slot], encoded.heights[slot], [names[i] for i in slot.tolist()]
     )
     if _features_are(model) == "features":
         graph = getattr(model, "graph_", None)
         near = cautions.nearest_rows(model.space_) if graph is None else graph.index
         if near is not None:
-            counts = np.bincount(encoded.position[place], minlength=len(encoded.rows))
+            counts = np.bincount(encoded.position[slot], minlength=len(encoded.rows))
             network = bool(getattr(model.encoder_, "weights_files", []))
             limit = cautions.CLOSE_IN_NETWORK if network else cautions.CLOSE
             found += cautions.near_copies(encoded.features, labels[encoded.rows], near, counts, limit=limit)
@@ -241,8 +245,8 @@ def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) ->
         placed = layout.map_2d(model.space_, graph=graph, seed=int(model.random_state))
     except MissingDependency:
         placed = layout.principal_2d(model.space_)
-        told = "umap-learn does not load here: the map shows the first two principal components"
-        writer.update(warnings=[*writer.header["warnings"], told])
+        note = "umap-learn does not load here: the map shows the first two principal components"
+        writer.update(warnings=[*writer.header["warnings"], note])
     return np.where(position[:, None] >= 0, placed[position], np.float32("nan")).astype(np.float32)
 
 
@@ -346,14 +350,13 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
 
 def write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
     """Write `columns` as CSV or Parquet by the ending of `path`; a pipe or a device without an ending gets CSV."""
-    import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
     kind = path.suffix.lower() or (".csv" if disk.is_special(path) else "")
     if kind not in (".csv", ".parquet"):
         raise RunError(f"cannot write {path}: give a name that ends in .csv or .parquet.")
-    table = pa.table(dict(columns))
+    table = runs.written(columns)
     try:
         with disk.output(path) as file:
             if kind == ".csv":

@@ -56,7 +56,7 @@ def _groups(space: npt.NDArray[Any], labels: Ints, rows: Ints, images: Ints, nat
     """
     from ilk.describe import describe  # torch
 
-    told = describe(space, space, labels, np.ones(len(labels), np.float32), n_shown=EXEMPLARS)
+    described = describe(space, space, labels, np.ones(len(labels), np.float32), n_shown=EXEMPLARS)
     wide = int(natural.max()) + 2  # -1, not assigned, has the last column
     table = np.bincount(images * wide + np.where(natural < 0, wide - 1, natural), minlength=wide * (images.max() + 1))
     shared = table.reshape(-1, wide)[:, :-1]
@@ -69,6 +69,6 @@ def _groups(space: npt.NDArray[Any], labels: Ints, rows: Ints, images: Ints, nat
             "holds": [int(g) for g in np.flatnonzero(home == group["id"]) if shared[group["id"], g]],
             "part_of": int(source[group["id"]]),
         }
-        for group in told.groups
+        for group in described.groups
         if group["id"] >= 0
     ]

@@ -25,7 +25,7 @@ CLOSE_IN_NETWORK = 0.25
 _FEWEST = 20  # near copies, or images of a kind of file, below which nothing is said
 _COMMON = 0.2  # the share of images of one scene from which on they weigh
 _SHARE = 0.5  # more than this of a group: it is theirs
-_TELLS = 0.5  # how much of what is unknown of a file's kind its group must tell, chance taken off
+_EXPLAINED = 0.5  # how much of what is unknown of a file's kind its group must explain, chance taken off
 _RARE = 0.1  # the share of images outside of the commonest kind below which kinds say nothing
 _ONE = 0.95  # the share of one group from which on the others hardly count
 _BLOCK = 1 << 14
@@ -164,8 +164,8 @@ def file_traits(
             [_SAME.get(e, e) for e in endings]
         ),
     }
-    found = {name: _told_by(labels[placed], kind) for name, kind in kinds.items()}
-    followed = [name for name, share in found.items() if share >= _TELLS]
+    found = {name: _explained_by(labels[placed], kind) for name, kind in kinds.items()}
+    followed = [name for name, share in found.items() if share >= _EXPLAINED]
     if not followed:
         return []
     return [
@@ -175,8 +175,8 @@ def file_traits(
     ]
 
 
-def _told_by(labels: Ints, kind: npt.NDArray[np.generic]) -> float:
-    """How much of the entropy of `kind` the labels tell, less what as many labels tell by chance: at most 1."""
+def _explained_by(labels: Ints, kind: npt.NDArray[np.generic]) -> float:
+    """How much of the entropy of `kind` the labels explain, less what as many labels explain by chance: at most 1."""
     code = np.unique(kind, return_inverse=True)[1]
     group = np.unique(labels, return_inverse=True)[1]
     n, n_kinds, n_groups = len(code), int(code.max()) + 1, int(group.max()) + 1

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import ArgumentError, DataError
 from ilk.metrics import agreement, contingency
-from ilk.runs import Run, load_run, short_name, source_name
+from ilk.runs import Run, columns_of, load_run, short_name, source_name
 
 __all__ = ["Comparison", "Flow", "Step", "compare", "match"]
 
@@ -38,7 +38,7 @@ class Flow:
         Group in the first and in the second run; -1 not assigned.
     n : int
     kind : str
-        "same": the groups match. "part": one group divided or several united, so the images kept their company.
+        "same": the groups match. "part": one group split or several merged, so the images kept their company.
         "moved": they left it.
     examples : list of str
         Names of the first few images.
@@ -138,10 +138,10 @@ class Comparison:
                             "path": path,
                             "run_a": str(self.runs[i]),
                             "group_a": a,
-                            "name_a": self.names[i][a],
+                            "group_name_a": self.names[i][a],
                             "run_b": str(self.runs[i + 1]),
                             "group_b": b,
-                            "name_b": self.names[i + 1][b],
+                            "group_name_b": self.names[i + 1][b],
                             "kind": kinds[a, b],
                         }
                     )
@@ -149,12 +149,13 @@ class Comparison:
 
     def write_moved(self, path: str | Path) -> list[str]:
         """Write the rows of `moved` as CSV. Return what to know of the table."""
-        columns = ("path", "run_a", "group_a", "name_a", "run_b", "group_b", "name_b", "kind")
         with disk.output(Path(path)) as raw, disk.as_text(raw) as file:
-            out = csv.DictWriter(file, columns, lineterminator="\n")
+            out = csv.DictWriter(file, columns_of("moved"), lineterminator="\n")
             out.writeheader()
             out.writerows(rows := self.moved())
-        return disk.formula_note(text for row in rows for text in (row["path"], row["name_a"], row["name_b"]))
+        return disk.formula_note(
+            text for row in rows for text in (row["path"], row["group_name_a"], row["group_name_b"])
+        )
 
     def draw(self, path: str | Path) -> None:
         """Write a picture of the flow between the groups: .png, .svg or .pdf."""
@@ -209,11 +210,11 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     readable = [_readable(run) for run in opened]
     paths = _common(opened, readable)
     labels = [np.array([found[path].group for path in paths], np.int64) for found in readable]
-    told = [{int(group["id"]): disk.printable(short_name(group)) for group in run.clusters()} for run in opened]
+    named = [{int(group["id"]): disk.printable(short_name(group)) for group in run.clusters()} for run in opened]
     sizes = [dict(zip(*(v.tolist() for v in np.unique(one, return_counts=True)), strict=True)) for one in labels]
     names = [
         {i: "not assigned" if i == NOISE else mine.get(i) or f"group {i}" for i in size}
-        for mine, size in zip(told, sizes, strict=True)
+        for mine, size in zip(named, sizes, strict=True)
     ]
     pairs = [
         {"a": a, "b": b, **agreement(labels[a], labels[b])} for a, b in itertools.combinations(range(len(labels)), 2)
@@ -247,7 +248,7 @@ def _readable(run: Run) -> dict[str, _Image]:
     # pixels of arrays are compared as a whole; where there are features and no images, contents are those of features
     files = run.header["source"].get("kind") not in (*_ARRAYS, "features")
     content = (run.hashes() if files else None) or [None] * len(path)
-    groups = zip(found["index"], found["cluster"], strict=True)
+    groups = zip(found["index"], found["group"], strict=True)
     return {path[i]: _Image(int(c), content[i], facts[i]) for i, c in groups}
 
 
@@ -275,7 +276,7 @@ def _agree(a: _Image, b: _Image, same_source: bool) -> bool:
 
 
 def _same_source(a: Run, b: Run) -> bool:
-    """Whether two runs are of one source: the same place (for arrays: the same pixels, or parts of one file)."""
+    """Whether two runs are of one source: the same path (for arrays: the same pixels, or parts of one file)."""
     one, other = a.header["source"], b.header["source"]
     if one.get("fingerprint") == other.get("fingerprint"):
         return True

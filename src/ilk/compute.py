@@ -134,11 +134,11 @@ def free_memory(device: str | torch.device = "cpu") -> int:
     >>> free_memory("cpu") > 2**20
     True
     """
-    place = torch.device(device)
+    where = torch.device(device)
     _give_back()
-    if place.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(place)
-        return int(free) + torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
+    if where.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(where)
+        return int(free) + torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where)
     return available_memory()
 
 
@@ -181,13 +181,13 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def forget_peak() -> None:
-    """Begin anew with what `peak_memory` tells, where the system allows it: on Linux."""
+    """Begin anew with what `peak_memory` returns, where the system allows it: on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", "ascii")
 
 
 def peak_memory() -> int | None:
-    """Return the most bytes of main memory that this process held at once; None where the system does not tell.
+    """Return the most bytes of main memory that this process held at once; None where the system does not say.
 
     Counted since `forget_peak` on Linux, else since the process began.
     """

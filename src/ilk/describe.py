@@ -1,4 +1,4 @@
-"""What can be said of groups without any label: how sure, how central, how well apart, which one is next."""
+"""What can be said of groups without any label: how confident, how central, how well apart, which one is next."""
 
 from __future__ import annotations
 

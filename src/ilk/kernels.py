@@ -29,10 +29,10 @@ __all__ = [
     "keep",
     "numba_can_import",
     "own_temporary",
+    "prepare_numba_cache",
     "private_folder",
     "private_or_new",
     "refusal",
-    "settle",
 ]
 
 KERNELS = (
@@ -123,12 +123,12 @@ def numba_can_import() -> bool:
     Otherwise it looks for a home, and where that cannot be written either, umap-learn does not load at all.
     """
     specs = [find_spec(name) for name in _COMPILED]
-    places = [Path(spec.origin).parent / "__pycache__" for spec in specs if spec is not None and spec.origin]
-    return all(disk.unwritable(place) is None for place in places)
+    paths = [Path(spec.origin).parent / "__pycache__" for spec in specs if spec is not None and spec.origin]
+    return all(disk.unwritable(location) is None for location in paths)
 
 
-def settle() -> None:
-    """Give numba a place for its files where its own ones cannot be written, before umap-learn is imported.
+def prepare_numba_cache() -> None:
+    """Give numba a folder for its files where its own ones cannot be written, before umap-learn is imported.
 
     Does nothing where ``NUMBA_CACHE_DIR`` names one, which the command line sees to.
     """
@@ -141,7 +141,7 @@ def settle() -> None:
 def refusal(folder: Path) -> str | None:
     """Return why others could put code into `folder` (absolute, without links), or None where they cannot.
 
-    It has to belong to us and be closed to all others. So that nobody can put another folder in its place, those above
+    It has to belong to us and be closed to all others. So that nobody can put another folder there instead, those above
     it belong to us or to the system, and are closed too or let nobody move what is not theirs (as ``/tmp`` does); one
     that is open to a group is fine where the group is ours alone.
     """
@@ -196,9 +196,9 @@ def _versions(sources: Path) -> str:
 
     The processor and the types are part of the name of each file.
     """
-    told = [f"{name} {version(name)}" for name in _PACKAGES]
-    told += [sys.implementation.cache_tag, platform.python_version(), platform.system(), platform.machine()]
-    digest = hashlib.blake2b(repr(told).encode(), digest_size=8)
+    parts = [f"{name} {version(name)}" for name in _PACKAGES]
+    parts += [sys.implementation.cache_tag, platform.python_version(), platform.system(), platform.machine()]
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8)
     for source in _SOURCES:
         digest.update((sources / source).read_bytes())
     return digest.hexdigest()

@@ -94,7 +94,7 @@ def umap_embedding(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # notes on parameters we chose on purpose
         embedding: Floats = np.asarray(model.fit_transform(x), np.float32)
-    # a spectral start of a graph in many pieces can leave rows without a place
+    # a spectral start of a graph in many pieces can leave rows without a position
     return np.nan_to_num(embedding, copy=False)
 
 
@@ -233,7 +233,7 @@ def _umap() -> Any:
     try:
         with _import_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            kernels.settle()
+            kernels.prepare_numba_cache()
             import umap
 
             kernels.attach(umap)

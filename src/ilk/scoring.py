@@ -1,4 +1,4 @@
-"""Scores of a finished run against true labels: the only place, besides `probe`, where labels are looked at."""
+"""Scores of a finished run against true labels: the only module, besides `probe`, where labels are looked at."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     truth = files.truth(spec, images)
     if not truth:
         return None
-    scores = score([names[i] for i in table["index"]], table["cluster"], truth)
-    if written(run) != (told := {"labels": str(spec), **scores}):
-        write_json(run.path / "scores.json", told)
+    scores = score([names[i] for i in table["index"]], table["group"], truth)
+    if written(run) != (record := {"labels": str(spec), **scores}):
+        write_json(run.path / "scores.json", record)
     return scores
 
 
@@ -127,5 +127,5 @@ def score(names: Sequence[str], clusters: Sequence[int], truth: Mapping[str, Any
         **metrics.scores(classes, groups),
         "n_scored": len(known),
         "n_unlabelled": len(names) - len(known),
-        "clusters": {str(group): told for group, told in metrics.per_cluster_accuracy(classes, groups).items()},
+        "clusters": {str(group): record for group, record in metrics.per_cluster_accuracy(classes, groups).items()},
     }

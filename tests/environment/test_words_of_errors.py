@@ -109,7 +109,7 @@ def test_the_name_of_a_file_is_never_cut_at_its_front(width: int) -> None:
     assert shortened("holiday-" * 12 + "34.jpg", width).endswith("34.jpg")
 
 
-def test_group_is_a_number_and_name_a_name_everywhere(ilk: Ilk, home: Path, photos: Path, finished: Path) -> None:
+def test_group_is_a_number_and_group_name_a_name_everywhere(ilk: Ilk, home: Path, photos: Path, finished: Path) -> None:
     assert ilk("predict", finished, photos, "-o", "placed.csv").code == 0
     assert ilk("export", finished, "tables", "--as", "csv").code == 0
     assert ilk("export", finished, "tables", "--as", "parquet").code == 0
@@ -117,15 +117,15 @@ def test_group_is_a_number_and_name_a_name_everywhere(ilk: Ilk, home: Path, phot
     tables = []
     for path in ("placed.csv", "tables/groups.csv"):
         with (home / path).open(encoding="utf-8", newline="") as file:
-            tables.append({row["path"]: (int(row["group"]), row["name"]) for row in csv.DictReader(file)})
+            tables.append({row["path"]: (int(row["group"]), row["group_name"]) for row in csv.DictReader(file)})
     for path in ("tables/groups.parquet", "atlas/atlas.parquet"):
         found = pq.read_table(home / path).to_pydict()
-        tables.append(dict(zip(found["path"], zip(found["group"], found["name"], strict=True), strict=True)))
+        tables.append(dict(zip(found["path"], zip(found["group"], found["group_name"], strict=True), strict=True)))
     assert tables[0] == tables[1] == tables[2] == tables[3]
     assert {name for _, name in tables[0].values()} == {"group 0", "group 1", "group 2"}
     image = ilk("predict", finished, photos / "0_0000.png", "--json").json["images"][0]
     assert image["nearest"][0]["group"] == image["group"]
-    assert image["name"] == f"group {image['group']}"
+    assert image["group_name"] == f"group {image['group']}"
 
 
 def test_an_output_in_a_folder_that_is_not_there(ilk: Ilk, home: Path, finished: Path) -> None:

@@ -43,9 +43,7 @@ def regroup(tmp_path: Path) -> Regroup:
     def change(run: Run, groups: dict[str, int]) -> Run:
         copy = shutil.copytree(run.path, tmp_path / f"regrouped-{next(count)}")
         paths, table = run.images()["path"], run.assignments()
-        table["cluster"] = [
-            groups.get(paths[i], cluster) for i, cluster in zip(table["index"], table["cluster"], strict=True)
-        ]
+        table["group"] = [groups.get(paths[i], group) for i, group in zip(table["index"], table["group"], strict=True)]
         pq.write_table(pa.table(table), copy / "assignments.parquet")
         return ilk.load_run(copy)
 

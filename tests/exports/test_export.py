@@ -38,7 +38,7 @@ def test_every_image_is_where_its_group_is(album: Path, album_run: Run, tmp_path
             assert (row["group"], row["exported"]) == ("", "")
             assert row["reason"]
             continue
-        assert (int(row["group"]), row["name"]) == (label, names[label])
+        assert (int(row["group"]), row["group_name"]) == (label, names[label])
         place = tmp_path / "out" / row["exported"]
         assert place.parent.name == f"{label:02}-group"
         assert place.is_symlink() == (mode == "link")
@@ -62,11 +62,11 @@ def test_numbers_of_the_table_are_those_of_the_run(album_run: Run, tmp_path: Pat
     for name in ("confidence", "distance", "silhouette"):
         assert [float(rows[i][name]) for i in found["index"]] == pytest.approx(found[name], rel=1e-5)
         assert [columns[name][i] for i in found["index"]] == pytest.approx(found[name])
-    assert [columns["group"][i] for i in found["index"]] == found["cluster"]
+    assert [columns["group"][i] for i in found["index"]] == found["group"]
     assert [int(rows[i]["second"]) for i in found["index"]] == found["second"]
     lost = [i for i, status in enumerate(columns["status"]) if status == "unreadable"]
     assert len(lost) == 2
-    assert {columns[name][i] for i in lost for name in ("group", "name", "confidence", "exported")} == {None}
+    assert {columns[name][i] for i in lost for name in ("group", "group_name", "confidence", "exported")} == {None}
     assert columns["path"] == album_run.images()["path"]
 
 
@@ -82,7 +82,7 @@ def test_not_assigned_has_a_folder_of_its_own(album_run: Run, regroup: Regroup, 
     names = files(tmp_path / "out")
     assert names["0_0006.png"] == names["1_0001.png"] == "not-assigned"
     row = next(row for row in table(tmp_path / "out") if row["path"] == "0_0006.png")
-    assert (row["group"], row["name"]) == ("-1", "not assigned")
+    assert (row["group"], row["group_name"]) == ("-1", "not assigned")
 
 
 def test_folders_bear_the_names_of_groups(album_run: Run, tmp_path: Path) -> None:

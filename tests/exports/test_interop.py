@@ -110,7 +110,7 @@ def test_embedding_atlas_file(album_run: Run, tmp_path: Path) -> None:
     for row in rows:
         assert row["image"]["bytes"].startswith(b"\xff\xd8\xff")  # WebP is not shown by the viewer
         assert Image.open(io.BytesIO(row["image"]["bytes"])).size == (48, 48)
-        assert row["name"].startswith("group ")
+        assert row["caption"].startswith("group ")
     features = np.asarray(album_run.features()[index], np.float64)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     distance = 1 - unit @ unit.T

@@ -118,7 +118,7 @@ def test_what_is_no_file_of_features(tmp_path: Path) -> None:
 def test_lists_of_floats(tmp_path: Path, kind: Any) -> None:
     values = X.astype("f2")
     found = load_features(parquet(tmp_path, id=list(range(7)), vector=lists(values, kind)))
-    assert found.told == "column vector"
+    assert found.about == "column vector"
     assert not found.named
     assert np.array_equal(found.read(slice(0, 7)), values)
     assert found.dtype == ("f2" if kind == pa.list_(pa.float16()) else "f4")
@@ -137,7 +137,7 @@ def test_columns_of_floats_but_not_those_called_like_labels(tmp_path: Path) -> N
     path = parquet(tmp_path, path=[f"{i}.png" for i in range(7)], Label=np.ones(7), id=list(range(7)), **columns)
     found = load_features(path)
     assert np.array_equal(found.read(slice(0, 7)), X.astype("f4"))
-    assert found.told == "5 columns, f0 … f4"
+    assert found.about == "5 columns, f0 … f4"
     assert found.names[6] == "6.png"
     assert found.named
     one = load_features(f"{path}:f3")
@@ -147,7 +147,7 @@ def test_columns_of_floats_but_not_those_called_like_labels(tmp_path: Path) -> N
 def test_the_column_is_named_or_usual(tmp_path: Path) -> None:
     other = lists(X[:, :2], pa.list_(pa.float32()))
     found = load_features(parquet(tmp_path, other=other, Embedding=lists(X, pa.list_(pa.float32()))))
-    assert (found.width, found.told) == (5, "column Embedding")
+    assert (found.width, found.about) == (5, "column Embedding")
     path = parquet(tmp_path, a=other, b=lists(X, pa.list_(pa.float32())), y=list(range(7)), t=["x"] * 7)
     with pytest.raises(DataError, match=r"several columns of features \(a, b\): name one, .*f\.parquet:a"):
         load_features(path)

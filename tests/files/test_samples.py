@@ -324,13 +324,13 @@ def test_a_range_is_for_files() -> None:
 
 def test_samples_survive_a_journey() -> None:
     samples = Samples((1.0, 2.5), None, (-3.0, 4.0), bands=(3, 2, 1))
-    assert Samples.from_told(samples.told()) == samples
+    assert Samples.from_record(samples.as_record()) == samples
     assert Samples.decoded(samples.encoded()) == samples
     assert Samples().key() == ""
     assert Samples.decoded(b"") == Samples()
     assert samples.key() != Samples((1.0, 2.5), None, (-3.0, 4.0)).key()
     assert Samples((1234560.0, 1234562.0)).key() != Samples((1234562.0, 1234564.0)).key()
-    assert Samples.from_told(Samples(dtype=True).told()) == Samples(dtype=True)
+    assert Samples.from_record(Samples(dtype=True).as_record()) == Samples(dtype=True)
 
 
 # -- a run -------------------------------------------------------------------------------------------------------------
@@ -356,11 +356,11 @@ def test_new_images_are_read_as_those_of_the_run_were(tmp_path: Path) -> None:
     labels = dict(zip(run.images()["path"], run.labels().tolist(), strict=True))
     cold = folder_of(tmp_path / "new", {"alone.tif": pictures["cold00.tif"]})  # by its own values it would be all noise
     found = jobs.predict(run, cold)
-    assert found.cluster.tolist() == [labels["cold00.tif"]]
+    assert found.group.tolist() == [labels["cold00.tif"]]
     model = run.model()
     model.save(tmp_path / "model.ilk")
     for one in (model, ilk.load(tmp_path / "model.ilk")):
-        assert one.samples == Samples.from_told(told)
+        assert one.samples == Samples.from_record(told)
         assert one.predict([cold / "alone.tif"]).tolist() == [labels["cold00.tif"]]
 
 

@@ -82,7 +82,7 @@ def test_a_job_in_slices_is_the_undisturbed_one(
     assert whole.header["encoder"]["name"] == "DeepCluster network tiny, 8 px"
     assert {figure["name"] for figure in whole.figures()} >= {"groups-first", "groups-last", "agreement"}
     found = package.predict(whole, tmp_path / "set.npz")
-    assert found.cluster.tolist() == whole.assignments()["cluster"]
+    assert found.group.tolist() == whole.assignments()["group"]
 
 
 @pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])

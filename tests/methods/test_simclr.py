@@ -115,7 +115,7 @@ def test_a_run_keeps_the_encoder_it_was_made_with(file: Path, tmp_path: Path) ->
         found = ilk.predict(run, images)
     finally:
         (tmp_path / "gone").rename(file)
-    assert np.array_equal(found.cluster, run.assignments()["cluster"])
+    assert np.array_equal(found.group, run.assignments()["group"])
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

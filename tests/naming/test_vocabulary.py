@@ -74,13 +74,13 @@ def test_shares_add_up_the_classes_of_a_word() -> None:
     assert np.allclose(shares[:, dogs], probabilities[:, 151:269].sum(1), atol=1e-6)
 
 
-def test_sureness_counts_a_kind_as_one_thing() -> None:
+def test_confidence_counts_a_kind_as_one_thing() -> None:
     spread = np.zeros((2, 1000), np.float32)
     spread[0, 151:269] = 1 / 118  # a dog, of any breed
     spread[1, 400:800:4] = 1 / 100  # a hundred things
-    sure = naming.imagenet().sureness(spread)
-    assert sure[0] == pytest.approx(1, abs=1e-5)
-    assert sure[1] < 0.1
+    confidence = naming.imagenet().confidence(spread)
+    assert confidence[0] == pytest.approx(1, abs=1e-5)
+    assert confidence[1] < 0.1
 
 
 # -- one's own ---------------------------------------------------------------------------------------------------------

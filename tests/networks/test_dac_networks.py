@@ -135,7 +135,7 @@ def test_fixed_statistics_are_those_of_all_reference_batches_together() -> None:
     net = DACNet(nn.Identity(), nn.Sequential(norm))
     draws = [torch.Generator().manual_seed(i) for i in range(3)]
     parts = [torch.randn(n, 2, generator=draws[i]) * (i + 1) + i for i, n in enumerate((50, 20, 30))]
-    with net.fixing() as passed:
+    with net.recalibrating() as passed:
         for part in parts:
             net(part)
             passed.append(len(part))

@@ -16,7 +16,7 @@ import ilk as package
 from ilk.errors import ArgumentError, DataError
 from ilk.networks.convnets import build_convnet
 from ilk.networks.layers import Dropout
-from ilk.probing.layers import layer_names, pooled, pooled_maps, settled
+from ilk.probing.layers import layer_names, pooled, pooled_maps, recalibrated
 from ilk.probing.linear import Schedule, train_linear
 
 
@@ -47,7 +47,7 @@ def test_other_maps_are_pooled_to_at_most_9600_values_on_the_finest_grid(shape: 
 def test_an_untrained_networks_batch_norms_are_shown_images_once() -> None:
     net = build_convnet("tiny", 1, 8, sobel=False, generator=rng())
     images = 5 + 3 * torch.rand(200, 1, 8, 8, generator=rng())
-    settled(net, iter(images.split(50)))
+    recalibrated(net, iter(images.split(50)))
     first = net.stages[0][0](images)
     torch.testing.assert_close(net.stages[0][1].running_mean, first.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
     assert not net.training
@@ -57,7 +57,7 @@ def test_dropout_rests_while_batch_norms_settle() -> None:
     """As in AlexNet and VGG-16, whose dropout has no noise before a training."""
     net = torch.nn.Sequential(torch.nn.Linear(4, 4), Dropout(0.5), torch.nn.BatchNorm1d(4))
     rows = 5 + torch.rand(100, 4, generator=rng())
-    settled(net, iter(rows.split(50)))
+    recalibrated(net, iter(rows.split(50)))
     torch.testing.assert_close(net[2].running_mean, net[0](rows).mean(0), rtol=1e-5, atol=1e-5)
     assert not net.training
 
@@ -66,7 +66,7 @@ def test_a_rest_of_one_image_is_no_batch_to_settle_on() -> None:
     """The neck of "small" has a batch norm of vectors, which refuses a single one: 257, 513, 769 images."""
     net = build_convnet("small", 1, 28, sobel=False, generator=rng())
     images = 5 + 3 * torch.rand(9, 1, 28, 28, generator=rng())
-    settled(net, iter(images.split(4)))
+    recalibrated(net, iter(images.split(4)))
     norm = net.stages[0][1]
     first = [net.stages[0][0](part).mean((0, 2, 3)) for part in images[:8].split(4)]
     torch.testing.assert_close(norm.running_mean, torch.stack(first).mean(0), rtol=1e-3, atol=1e-3)
@@ -104,7 +104,7 @@ def test_a_classifier_reaches_logistic_regression_and_knows_only_its_own_layer()
         3, Schedule(epochs=30), 0, torch.device("cpu"),
     )  # fmt: skip
     assert alone[0].accuracy == pytest.approx(traces[0].accuracy, abs=0.02)
-    found = traces[0].told()
+    found = traces[0].as_record()
     assert found["best"] == round(max(traces[0].accuracy), 4)
     assert found["best"] >= found["last"]
     assert traces[0].accuracy[found["best_epoch"] - 1] == pytest.approx(found["best"], abs=1e-4)

@@ -19,7 +19,7 @@ HOSTILE = {
     18: "日本語 العربية 👩\u200d👧 $x_1$.webp",
 }
 BAD = {5: "not an image <b>at all</b>", 20: "truncated after 12 bytes"}
-TWINS = {11: 1, 21: 1, 12: 2}
+ORIGINALS = {11: 1, 21: 1, 12: 2}
 N, SIDE = 60, 80
 
 Make = Callable[..., runs.Run]
@@ -104,9 +104,9 @@ def runs_in(folder: Path) -> Make:
         writer = runs.begin(folder / "run", header(n))
         ok = np.array([i for i in range(n) if i not in bad])
         labels = np.where((ok % 10 == 7) & noise, -1, ok % k)
-        for kept in (TWINS if n == N else {}).items():
+        for kept in (ORIGINALS if n == N else {}).items():
             labels[ok == kept[0]] = labels[ok == kept[1]]
-        twins = TWINS if n == N else {}
+        originals = ORIGINALS if n == N else {}
         names = [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(n)]
         writer.table(
             "images.parquet",
@@ -116,9 +116,9 @@ def runs_in(folder: Path) -> Make:
                 "bytes": [1000] * n,
                 "width": [None if i in bad else side for i in range(n)],
                 "height": [None if i in bad else side for i in range(n)],
-                "status": ["unreadable" if i in bad else "duplicate" if i in twins else "ok" for i in range(n)],
+                "status": ["unreadable" if i in bad else "duplicate" if i in originals else "ok" for i in range(n)],
                 "reason": [bad.get(i) for i in range(n)],
-                "twin": [twins.get(i) for i in range(n)],
+                "duplicate_of": [names[originals[i]] if i in originals else None for i in range(n)],
             },
         )
         rng = np.random.default_rng(1)
@@ -126,7 +126,7 @@ def runs_in(folder: Path) -> Make:
             c: rng.random(len(ok)).astype(np.float32)
             for c in ("confidence", "distance", "silhouette", "silhouette_reduced")
         }
-        writer.table("assignments.parquet", {"index": ok, "cluster": labels, "second": (labels + 1) % k, **columns})
+        writer.table("assignments.parquet", {"index": ok, "group": labels, "second": (labels + 1) % k, **columns})
         writer.json("clusters.json", [cluster_record(int(c), ok[labels == c]) for c in np.unique(labels)])
         if not without.get("no_k_table"):
             writer.json("k_table.json", [{"k": i, "silhouette": 0.1 * i, "stability": None} for i in (2, 3, 5)])

@@ -55,7 +55,7 @@ def forget(run: Path) -> None:
 def test_older_runs_still_load(photos: Path, finished: Path, finished_copy: Path) -> None:
     forget(finished_copy)
     old, new = (package.predict(run, photos) for run in (finished_copy, finished))
-    assert old.cluster.tolist() == new.cluster.tolist()
+    assert old.group.tolist() == new.group.tolist()
     assert "state.safetensors" not in runs.load_run(finished).state()
 
 

@@ -207,13 +207,13 @@ TABLES: dict[str, tuple[str, dict[str, Any]]] = {
     "an index that is not there": ("assignments.parquet", {"index": [*range(35), 10**12]}),
     "an index below 0": ("assignments.parquet", {"index": [*range(35), -1]}),
     "an index twice": ("assignments.parquet", {"index": [0, *range(35)]}),
-    "groups in words": ("assignments.parquet", {"cluster": ["a"] * 36}),
-    "groups beyond all sense": ("assignments.parquet", {"cluster": [10**12] * 36}),
+    "groups in words": ("assignments.parquet", {"group": ["a"] * 36}),
+    "groups beyond all sense": ("assignments.parquet", {"group": [10**12] * 36}),
     "lists": ("assignments.parquet", {"second": [[1]] * 36}),
     "a text of a megabyte": ("images.parquet", {"path": ["x" * 2**20] * 36}),
     "names are numbers": ("images.parquet", {"path": list(range(36))}),
     "an unknown status": ("images.parquet", {"status": ["?"] * 36}),
-    "a twin that is not there": ("images.parquet", {"twin": [99] * 36}),
+    "a duplicate of nothing": ("images.parquet", {"duplicate_of": ["nowhere.png"] * 36}),
     "rows in another order": ("images.parquet", {"index": list(range(36))[::-1]}),
 }
 

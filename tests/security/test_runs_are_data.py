@@ -89,7 +89,7 @@ def test_only_what_the_caller_gives(photos: Path, tmp_path: Path, payload: Path,
     with pytest.raises(ArgumentError, match=r"toy:Toy.*--method"):
         package.predict(run, photos)
     found = package.predict(run, photos, cls=Toy)
-    assert found.cluster.tolist() == run.labels().tolist()
+    assert found.group.tolist() == run.labels().tolist()
     assert ilk("predict", run.path, photos, "--method", "toy:Toy", "-o", "table.csv").code == 0
     assert ilk("evaluate", run.path, photos, "--labels", "prefix", "--method", "toy:Toy").code == 0
     with pytest.raises(ArgumentError, match="Own"):  # not the class of the run

@@ -209,7 +209,7 @@ def test_tables_to_stdout(photos: Path, finished: Path, tmp_path: Path, to_file:
     text = out.read_bytes() if to_file else b"# kept\n" + done.stdout
     lines = text.decode().splitlines()
     assert lines[0] == "# kept"
-    assert lines[1].startswith('"path","group","name"')
+    assert lines[1].startswith('"path","group","group_name"')
     assert len(lines) == 2 + 36
     assert b"placed" in done.stderr
     assert os.lstat("/dev/stdout") == before

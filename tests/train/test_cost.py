@@ -78,7 +78,7 @@ def test_what_it_says_fits_together() -> None:
     weights = sum(p.nbytes for p in parts()["network"].parameters())
     assert cost.memory > 4 * weights + 64 * 16 * 36 * 4 * 3
     assert probed(parts(), batch_size=128).memory > 1.7 * cost.memory
-    assert cost.told().keys() == {"seconds", "bytes", "images_per_second"}
+    assert cost.as_record().keys() == {"seconds", "bytes", "images_per_second"}
 
 
 def test_too_little_memory_is_named_before_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ilk import compute, runs
 from ilk.errors import Diverged, RunError
-from ilk.train import EMA, cosine, half_precision, restore, set_lr, state_of, train_epoch
+from ilk.train import EMA, choose_bf16, cosine, restore, set_lr, state_of, train_epoch
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -190,5 +190,5 @@ def test_bfloat16_on_a_gpu_is_taken_where_it_is_faster_or_nobody_measures(
     monkeypatch: pytest.MonkeyPatch, faster: float, images: int, half: bool
 ) -> None:
     monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
-    assert half_precision("auto", "cuda", lambda on: faster if on else 1.0, images=images) is half
-    assert half_precision("auto", "cuda")  # without a measure
+    assert choose_bf16("auto", "cuda", lambda on: faster if on else 1.0, images=images) is half
+    assert choose_bf16("auto", "cuda")  # without a measure

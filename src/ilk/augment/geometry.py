@@ -1,4 +1,4 @@
-"""Changes of place: turning, shifting, zooming, mirroring, cropping, cutting out."""
+"""Changes of geometry: rotating, shifting, zooming, flipping, cropping, cutting out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def affine(
     mode : {"nearest", "bilinear"}
         Where a pixel's value comes from.
     border : {"nearest", "reflect", "zeros"}
-        What is beyond the edge: the edge's pixels, the image mirrored, or 0.
+        What is beyond the edge: the edge's pixels, the image flipped, or 0.
 
     Returns
     -------
@@ -121,10 +121,10 @@ def _coordinates(
     return rows, columns
 
 
-def _mapped(images: Tensor, places: tuple[Tensor, Tensor], mode: Mode, border: Border) -> Tensor:
-    """Return `images` as seen at `places`, (rows, columns)."""
+def _mapped(images: Tensor, positions: tuple[Tensor, Tensor], mode: Mode, border: Border) -> Tensor:
+    """Return `images` as seen at `positions`, (rows, columns)."""
     b, c, h, w = images.shape
-    rows, columns = places
+    rows, columns = positions
     if mode == "nearest" and border == "nearest":  # as fast as grid_sample, and exact
         rows, columns = rows.round_().clamp_(0, h - 1), columns.round_().clamp_(0, w - 1)
         at = rows.mul_(w).add_(columns).long().view(b, 1, h * w)

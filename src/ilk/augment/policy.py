@@ -1,4 +1,4 @@
-"""Fourteen changes of which every image gets a few, by lot and with a strength by lot."""
+"""Fourteen changes of which every image gets a few, drawn at random with random strengths."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     levels = (images * 255).round().clamp(0, 255).long().view(b * c, h * w)
     counts = torch.zeros((b * c, 256), dtype=torch.int64, device=images.device)
     counts.scatter_add_(1, levels, torch.ones_like(levels))
-    places = torch.arange(256, device=images.device)
-    last = torch.where(counts > 0, places, 0).amax(1, keepdim=True)  # the highest level that occurs
+    positions = torch.arange(256, device=images.device)
+    last = torch.where(counts > 0, positions, 0).amax(1, keepdim=True)  # the highest level that occurs
     step = (h * w - counts.gather(1, last)) // 255
     before = counts.cumsum(1) - counts
     table = ((before + step // 2) // step.clamp(min=1)).clamp(0, 255)
-    table = torch.where(step > 0, table, places)
+    table = torch.where(step > 0, table, positions)
     return (table.gather(1, levels).to(images.dtype) / 255).view(b, c, h, w)
 
 
@@ -48,7 +48,7 @@ def solarize(images: Tensor, threshold: Tensor) -> Tensor:
     return torch.where((images * 255).round() >= threshold[:, None, None, None], 1 - images, images)
 
 
-def _turned(images: Tensor, degrees: Tensor) -> Tensor:
+def _rotated(images: Tensor, degrees: Tensor) -> Tensor:
     angle = torch.deg2rad(degrees)
     nothing = torch.zeros_like(angle)
     rows = [angle.cos(), angle.sin(), nothing, -angle.sin(), angle.cos(), nothing]
@@ -66,7 +66,7 @@ OPERATIONS: Mapping[str, tuple[float, float, Operation]] = {
     "identity": (0, 0, lambda x, _: x),
     "auto_contrast": (0, 0, auto_contrast),
     "equalize": (0, 0, equalize),
-    "rotate": (-30, 30, _turned),
+    "rotate": (-30, 30, _rotated),
     "solarize": (0, 256, solarize),
     "color": (0.05, 0.95, lambda x, f: blended(x, luma(x), f)),
     "contrast": (0.05, 0.95, lambda x, f: blended(x, luma(x).mean((2, 3), keepdim=True), f)),

@@ -13,7 +13,7 @@ from ilk.bench.table import collected
 
 __all__ = ["draw"]
 
-_OURS, _THEIRS = "#0072B2", "#E69F00"  # Okabe and Ito: told apart by everybody, and in grey
+_OURS, _THEIRS = "#0072B2", "#E69F00"  # Okabe and Ito: different to everybody, and in grey
 _LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 _MARKS = "os^Dvx+"
 
@@ -61,17 +61,17 @@ def _worth(rows: Rows, data: Data, score: str) -> Rows:
 
 def _bars(axis: Any, data: Data, rows: Rows, score: str) -> None:
     aside = 0.18 if _published(data, rows, score) else 0.0
-    for place, (row, records) in enumerate(rows):
+    for position, (row, records) in enumerate(rows):
         values = [record["scores"][score] for record in records]
         if values:
             mean = statistics.mean(values)
-            axis.barh(place - aside, mean, 0.34, color=_OURS)
-            axis.plot(values, [place - aside] * len(values), "|", color="black", markersize=8)
-            axis.text(max(values) + 0.012, place - aside, f"{mean:.3f}", va="center", fontsize=8)
+            axis.barh(position - aside, mean, 0.34, color=_OURS)
+            axis.plot(values, [position - aside] * len(values), "|", color="black", markersize=8)
+            axis.text(max(values) + 0.012, position - aside, f"{mean:.3f}", va="center", fontsize=8)
         theirs = row.published.get(data.name, {}).get(score)
         if theirs is not None:
-            axis.barh(place + aside, theirs, 0.34, color=_THEIRS, hatch="///", edgecolor="white")
-            axis.text(theirs + 0.012, place + aside, f"{theirs:.3f}", va="center", fontsize=8, color="#555555")
+            axis.barh(position + aside, theirs, 0.34, color=_THEIRS, hatch="///", edgecolor="white")
+            axis.text(theirs + 0.012, position + aside, f"{theirs:.3f}", va="center", fontsize=8, color="#555555")
     axis.set_yticks(range(len(rows)), [row.name for row, _ in rows], fontsize=9)
     axis.set_xlim(0, 1.08)
     axis.set_ylim(len(rows) - 0.4, -0.6)

@@ -133,8 +133,8 @@ class Cell:
     def job(self) -> dict[str, Any]:
         """Return everything that decides what comes out, as plain data."""
         data = {key: getattr(self.data, key) for key in ("labels", "split", "score_split")}
-        told = {"method": self.row.method, "options": self.options(), "images": self.images, "data": data}
-        return dict(json.loads(json.dumps(told)))
+        record = {"method": self.row.method, "options": self.options(), "images": self.images, "data": data}
+        return dict(json.loads(json.dumps(record)))
 
     def digest(self) -> str:
         """Return 8 hex digits of `job`."""
@@ -174,12 +174,12 @@ class Recipe:
 
         A result keeps the name and not what it stands for, which differs between machines.
         """
-        told = cell.options()
-        for key, value in told.items():
+        record = cell.options()
+        for key, value in record.items():
             if isinstance(value, str) and "$" in value:
                 meant = string.Template(value).safe_substitute(self.variables)
-                told[key] = meant if Path(meant).is_absolute() else str(self.path.parent / meant)
-        return told
+                record[key] = meant if Path(meant).is_absolute() else str(self.path.parent / meant)
+        return record
 
     @property
     def results(self) -> Path:
@@ -226,7 +226,7 @@ def _fits(name: str, cell: Cell) -> bool:
 def _reduction(row: Row, budget: float | None) -> Mapping[str, Any] | None:
     if budget is None or not row.budgets:
         return None
-    fitting = [told for told in row.budgets if told["minutes"] <= budget]
+    fitting = [record for record in row.budgets if record["minutes"] <= budget]
     return fitting[-1] if fitting else row.budgets[0]
 
 
@@ -250,24 +250,24 @@ def load_recipe(path: str | Path, variables: Mapping[str, str] | None = None) ->
     """
     path = Path(path)
     try:
-        told = tomllib.loads(path.read_text("utf-8"))
+        record = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no recipe: {error}.") from None
-    _known(path, "the recipe", told, _TOP, needed=("data", "row"))
+    _known(path, "the recipe", record, _TOP, needed=("data", "row"))
     # what the recipe says is meant from its own folder, and what the caller says from where the caller is
     given = {name: str(Path(value).resolve()) if _exists(value) else value for name, value in (variables or {}).items()}
-    named = {**told.get("variables", {}), **given}
-    data = {name: _data(path, name, entry, named) for name, entry in told["data"].items()}
-    rows = tuple(row for entry in told["row"] for row in _rows(path, entry, data))
-    scores = tuple(told.get("scores", ("acc", "nmi_geometric", "ari")))
+    named = {**record.get("variables", {}), **given}
+    data = {name: _data(path, name, entry, named) for name, entry in record["data"].items()}
+    rows = tuple(row for entry in record["row"] for row in _rows(path, entry, data))
+    scores = tuple(record.get("scores", ("acc", "nmi_geometric", "ari")))
     for score in scores:
         if score not in SCORES:
             raise ArgumentError(
                 f"{path.name}: no score {score!r}; there are {', '.join(SCORES)}.{nearest(score, SCORES)}"
             )
-    recipe = Recipe(path, told.get("title", path.stem), scores, data, rows, tuple(told.get("notes", ())), named)
+    recipe = Recipe(path, record.get("title", path.stem), scores, data, rows, tuple(record.get("notes", ())), named)
     names = [cell.name for cell in recipe.cells()]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -296,8 +296,8 @@ def _known(path: Path, what: str, entry: Any, allowed: Iterable[str], needed: It
 def _data(path: Path, name: str, entry: Any, variables: Mapping[str, str]) -> Data:
     _known(path, f"[data.{name}]", entry, _DATA, needed=("source",))
     source = string.Template(entry["source"]).safe_substitute(variables)
-    place = source if source == "digits" or Path(source).is_absolute() else str(path.parent / source)
-    return Data(name, **{**entry, "source": place})
+    location = source if source == "digits" or Path(source).is_absolute() else str(path.parent / source)
+    return Data(name, **{**entry, "source": location})
 
 
 def _rows(path: Path, entry: Any, data: Mapping[str, Data]) -> list[Row]:
@@ -311,9 +311,9 @@ def _rows(path: Path, entry: Any, data: Mapping[str, Data]) -> list[Row]:
             raise ArgumentError(f"{path.name}: {what} is on {name!r}, which is no [data.…].{nearest(name, data)}")
     for name, figures in published.items():
         _known(path, f"{what}, published.{name}", figures, _PUBLISHED)
-    for told in entry.get("budget", ()):
-        _known(path, f"{what}, budget", told, _BUDGET, needed=("minutes",))
-    budgets = sorted(entry.get("budget", ()), key=lambda told: float(told["minutes"]))
+    for record in entry.get("budget", ()):
+        _known(path, f"{what}, budget", record, _BUDGET, needed=("minutes",))
+    budgets = sorted(entry.get("budget", ()), key=lambda record: float(record["minutes"]))
     kept = {key: entry[key] for key in ("name", "method", "preset", "clusters", "images", "note") if key in entry}
     row = Row(
         **kept,
@@ -329,10 +329,10 @@ def _rows(path: Path, entry: Any, data: Mapping[str, Data]) -> list[Row]:
     _known(path, f"{what}, sweep", entry["sweep"], _SWEEP, needed=_SWEEP)
     values = entry["sweep"]["values"]
     for figures in published.values():
-        for name, told in figures.items():
-            if isinstance(told, list) and len(told) != len(values):
+        for name, record in figures.items():
+            if isinstance(record, list) and len(record) != len(values):
                 raise ArgumentError(
-                    f"{path.name}: {what} has {len(told)} published figures of {name} for {len(values)} values."
+                    f"{path.name}: {what} has {len(record)} published figures of {name} for {len(values)} values."
                 )
     return [_swept(row, entry["sweep"]["key"], value, at) for at, value in enumerate(values)]
 
@@ -342,7 +342,7 @@ def _swept(row: Row, key: str, value: Any, at: int) -> Row:
     inner = {key: value} if key in ("images", "clusters") else {"settings": {**row.settings, key: value}}
     name = f"{row.key}_{key}{value}" if row.key else f"{key}{value}"
     published = {
-        data: {score: told[at] if isinstance(told, list) else told for score, told in figures.items()}
+        data: {score: record[at] if isinstance(record, list) else record for score, record in figures.items()}
         for data, figures in row.published.items()
     }
     return Row(**{**vars(row), **inner, "key": name, "swept": (key, value), "published": published})

@@ -115,7 +115,7 @@ def forget(recipe: Recipe, cell: Cell) -> None:
 
 def results_of(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return the results that there are, by the name of their cell; those of budgets included."""
-    budgets = {None, *(float(told["minutes"]) for row in recipe.rows for told in row.budgets)}
+    budgets = {None, *(float(entry["minutes"]) for row in recipe.rows for entry in row.budgets)}
     cells = {cell.name: cell for budget in budgets for cell in recipe.cells(budget=budget)}
     found = {name: read(recipe, cell) for name, cell in cells.items()}
     return {name: record for name, record in found.items() if record is not None}
@@ -171,11 +171,11 @@ def hardware(device: str = "cpu") -> str:
     if hasattr(os, "sysconf"):
         memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
     units = " with bf16" if compute.has_bf16() else ""  # processors of one name differ in it, and by half in speed
-    told = f"{model}, {os.cpu_count()} cores{units}{memory}"
+    entry = f"{model}, {os.cpu_count()} cores{units}{memory}"
     if device.startswith("cuda"):
         import torch
 
         # a run that was trained on another machine can be finished and read on one without a GPU
         gpu = torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU elsewhere"
-        told = f"{gpu} beside {told}"
-    return told
+        entry = f"{gpu} beside {entry}"
+    return entry

@@ -77,27 +77,27 @@ def run_recipe(
         A name in `only` that fits nothing.
     """
     begin = time.perf_counter()
-    tell: OnEvent = on_event or (lambda event: None)
+    report: OnEvent = on_event or (lambda event: None)
     folder = folder or recipe.path.parent / "runs" / recipe.path.stem
     cells, outcome = recipe.cells(only, budget), Outcome()
     for number, cell in enumerate(cells, 1):
-        told: dict[str, Any] = {"event": "cell", "name": cell.name, "number": number, "of": len(cells)}
+        entry: dict[str, Any] = {"event": "cell", "name": cell.name, "number": number, "of": len(cells)}
         if results.read(recipe, cell) is not None and not again:
             outcome.there_already.append(cell.name)
-            tell({**told, "state": "there"})
+            report({**entry, "state": "there"})
             continue
         if not cell.data.here():
             outcome.no_data.append(cell.name)
-            tell({**told, "state": "no data", "source": cell.data.source, "get": cell.data.get})
+            report({**entry, "state": "no data", "source": cell.data.source, "get": cell.data.get})
             continue
         left = None if max_seconds is None else max_seconds - (time.perf_counter() - begin)
         if left is not None and left <= 0:
             outcome.stopped = f"the time is over before {cell.name}"
             break
-        tell({**told, "state": "run"})
+        report({**entry, "state": "run"})
         results.forget(recipe, cell)
         try:
-            record = _run(recipe, cell, folder, device, cache, left, again, tell)
+            record = _run(recipe, cell, folder, device, cache, left, again, report)
         except Interrupted as error:
             outcome.stopped = f"{cell.name}: {error}"
             break
@@ -109,11 +109,11 @@ def run_recipe(
         except Exception as error:  # whatever a method does wrong, the other cells are run
             why = str(error) if isinstance(error, IlkError) else f"{type(error).__name__}: {error}"
             outcome.failed[cell.name] = why
-            tell({**told, "state": "failed", "why": why})
+            report({**entry, "state": "failed", "why": why})
             continue
         results.write(recipe, cell, record)
         outcome.done.append(cell.name)
-        tell({**told, "state": "done", "scores": record["scores"]})
+        report({**entry, "state": "done", "scores": record["scores"]})
     return outcome
 
 
@@ -125,12 +125,12 @@ def _run(
     cache: Path | None,
     left: float | None,
     again: bool,
-    tell: OnEvent,
+    report: OnEvent,
 ) -> dict[str, Any]:
     """Run one cell and return its result."""
-    source, place = cell.data.source, folder / f"{cell.name}-{cell.digest()}"
-    if again and (place / "run.json").is_file():
-        shutil.rmtree(place)  # or the old run would be taken where the new one is stopped
+    source, location = cell.data.source, folder / f"{cell.name}-{cell.digest()}"
+    if again and (location / "run.json").is_file():
+        shutil.rmtree(location)  # or the old run would be taken where the new one is stopped
     if cell.images is not None:
         source = str(subset(source, cell.images, folder / "parts"))
     options: dict[str, Any] = {**recipe.options(cell), "cache": cache}
@@ -138,14 +138,14 @@ def _run(
         options["device"] = device
     events: set[str] = set()
 
-    def told(event: dict[str, Any]) -> bool | None:
+    def forward(event: dict[str, Any]) -> bool | None:
         events.add(str(event.get("event")))
-        return tell(event)
+        return report(event)
 
     compute.forget_peak()
     run = jobs.cluster(
         source,
-        place,
+        location,
         method=cell.row.method,
         options=options,
         split=cell.data.split,
@@ -154,7 +154,7 @@ def _run(
         command=results.command_of(recipe, cell),
         max_seconds=left,
         start_from=recipe.path.parent / "checkpoints" / recipe.path.stem / cell.name,
-        on_event=told,
+        on_event=forward,
     )
     # what was finished before took its memory in another process
     peak = None if "already" in events else compute.peak_memory()
@@ -169,6 +169,6 @@ def _scores(cell: Cell, run: runs.Run, source: str, cache: Path | None) -> Mappi
     own = cell.row.method if ":" in cell.row.method else None  # the recipe may name code, a run may not
     found = jobs.predict(run, source, split=cell.data.score_split, cls=own, cache=cache)
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
-    names, clusters = [found.names[i] for i in seen], found.cluster[seen].tolist()
-    told = scoring.score_new(names, clusters, source, cell.data.labels, cell.data.score_split)
-    return {name: told[name] for name in ("acc", "nmi", "nmi_geometric", "ari", "purity")}
+    names, clusters = [found.names[i] for i in seen], found.group[seen].tolist()
+    scored = scoring.score_new(names, clusters, source, cell.data.labels, cell.data.score_split)
+    return {name: scored[name] for name in ("acc", "nmi", "nmi_geometric", "ari", "purity")}

@@ -76,8 +76,8 @@ def stratified(fit: Fit, size: int, generator: torch.Generator) -> tuple[Tensor,
     order = shuffled[fit.labels.cpu()[shuffled].argsort(stable=True)]  # group by group, at random inside
     own = fit.labels.cpu()[order]
     share = torch.maximum((sizes * size + n // 2) // n, sizes.clamp_max(10))
-    place = torch.arange(n) - (sizes.cumsum(0) - sizes)[own]
-    index = order[place < share[own]].sort()[0].to(fit.labels.device)
+    position = torch.arange(n) - (sizes.cumsum(0) - sizes)[own]
+    index = order[position < share[own]].sort()[0].to(fit.labels.device)
     return index, (sizes / share).to(index.device)[fit.labels[index]]
 
 

@@ -96,8 +96,8 @@ def between(known: Sequence[int], at: Iterable[int]) -> list[int]:
     ordered = sorted(known)
     found = set()
     for k in at:
-        place = ordered.index(k)
-        found |= {(k + other) // 2 for other in ordered[max(place - 1, 0) : place + 2]}
+        position = ordered.index(k)
+        found |= {(k + other) // 2 for other in ordered[max(position - 1, 0) : position + 2]}
     return sorted(found - set(known))
 
 
@@ -163,7 +163,7 @@ def verdict(ranked: list[Row], natural: int, best: dict[str, int], cloud: Cloud 
     doubt = (
         _unstable(row, cloud)
         or _unseparated(row, cloud)
-        or _divided(natural, best)
+        or _disagreeing(natural, best)
         or _rivalled(ranked, row)
         or _at_the_end(ranked, natural)
     )
@@ -204,7 +204,7 @@ def _near(natural: int, best: dict[str, int]) -> list[str]:
     return [name for name, k in best.items() if natural / FACTOR < k < natural * FACTOR]
 
 
-def _divided(natural: int, best: dict[str, int]) -> str | None:
+def _disagreeing(natural: int, best: dict[str, int]) -> str | None:
     if len(_near(natural, best)) >= 3:
         return None
     return f"the criteria disagree (best: {', '.join(f'{NAMES[name]} {k}' for name, k in best.items())})"

@@ -59,7 +59,7 @@ class Sketch(NamedTuple):
             closest, centers[:, number] = distance[start, best], x[picked[start, best]]
         return centers
 
-    def settle(self, centers: Tensor, max_iter: int = _MAX_ITER) -> tuple[Tensor, Tensor]:
+    def converge(self, centers: Tensor, max_iter: int = _MAX_ITER) -> tuple[Tensor, Tensor]:
         """Iterate from starts (s, k, w) and return, of the best, labels (n,) and squared distances (n,).
 
         A group may come out empty.
@@ -70,7 +70,7 @@ class Sketch(NamedTuple):
         for _ in range(max_iter):
             flat = centers.reshape(-1, width)
             offset = torch.addmm((flat * flat).sum(1, keepdim=True), flat, self.x.T, alpha=-2).view(-1, k, len(self.x))
-            nearest = offset.amin(1, keepdim=True)  # a twentieth of the time of min(1), which also tells where
+            nearest = offset.amin(1, keepdim=True)  # a twentieth of the time of min(1), which also says where
             inertia = nearest.sum((1, 2)) + rest.sum()
             if before is not None and bool((before - inertia <= _TOLERANCE * inertia).all()):
                 break
@@ -83,10 +83,10 @@ class Sketch(NamedTuple):
 
     def race(self, k: int, warm: Tensor | None, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return labels (n,) and squared distances (n,) of the best among `warm` and `count` fresh starts."""
-        found = [] if warm is None else [self.settle(self.means(warm, k)[None])]
+        found = [] if warm is None else [self.converge(self.means(warm, k)[None])]
         most = max(1, _CELLS // (k * len(self.x)))
         while count > 0:
-            found.append(self.settle(self.draw(k, min(count, most), generator)))
+            found.append(self.converge(self.draw(k, min(count, most), generator)))
             count -= most
         return min(found, key=lambda one: float(one[1].sum()))
 
@@ -99,7 +99,7 @@ class Sketch(NamedTuple):
         side = (scores > 0).long()
         if not 0 < int(side.sum()) < len(side):
             return side, self.outside
-        return self.settle(self.means(side, 2)[None], 10)
+        return self.converge(self.means(side, 2)[None], 10)
 
 
 def sketch(gram: Tensor) -> Sketch:

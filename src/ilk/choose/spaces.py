@@ -122,10 +122,10 @@ class Coordinates:
         return apart.square_()
 
     def seen(self, index: Tensor, rows: Tensor) -> Tensor:
-        """Return what the space of the rows `index` needs to `place` the rows `rows`."""
+        """Return what the space of the rows `index` needs to `assign` the rows `rows`."""
         return self.x[rows]
 
-    def place(self, labels: Tensor, k: int, seen: Tensor) -> Tensor:
+    def assign(self, labels: Tensor, k: int, seen: Tensor) -> Tensor:
         """Return for each seen row the nearest mean of a partition of these rows."""
         means = self._means(self.x, labels, k)
         return ((means * means).sum(1) - 2 * seen @ means.T).argmin(1)
@@ -215,10 +215,10 @@ class Pairs:
         return apart.clamp_(min=0).fill_diagonal_(0)
 
     def seen(self, index: Tensor, rows: Tensor) -> Tensor:
-        """Return what the space of the rows `index` needs to `place` the rows `rows`."""
+        """Return what the space of the rows `index` needs to `assign` the rows `rows`."""
         return self.gram[index][:, rows]
 
-    def place(self, labels: Tensor, k: int, seen: Tensor) -> Tensor:
+    def assign(self, labels: Tensor, k: int, seen: Tensor) -> Tensor:
         """Return for each seen row the nearest mean of a partition of these rows."""
         counts = torch.bincount(labels, minlength=k)
         own = group_sums(self.gram, labels, k)[labels, torch.arange(len(labels), device=labels.device)]

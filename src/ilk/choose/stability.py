@@ -51,7 +51,7 @@ class Halves:
         if k >= self.distinct:
             return 0.0
         labels = [
-            scan.space.place(scan.fit(k).labels, k, seen) for scan, seen in zip(self.scans, self.seen, strict=True)
+            scan.space.assign(scan.fit(k).labels, k, seen) for scan, seen in zip(self.scans, self.seen, strict=True)
         ]
         return statistics.mean(agreement(one, other) for one, other in itertools.combinations(labels, 2))
 

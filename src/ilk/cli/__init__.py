@@ -102,8 +102,8 @@ def _explain(error: Exception) -> int:
     name = type(error).__name__
     if hasattr(error, "exit_code"):  # typer's own: wrong usage, or a plain exit
         if hasattr(error, "show") and hasattr(error, "format_message"):
-            told = printable(error.format_message())
-            error.format_message = lambda: told
+            text = printable(error.format_message())
+            error.format_message = lambda: text
             error.show()
         return int(error.exit_code)
     if short := _scarce(error):
@@ -118,8 +118,8 @@ def _explain(error: Exception) -> int:
         advice = _ADVICE.get(error.errno or 0, "Nothing that was finished is lost.")
         _say(f"ilk: {printable(f'{where}{error.strerror or error}')}. {advice}")
     else:
-        told = printable(f"{name}: {error}")
-        _say(f"ilk: unexpected {told}. Please report it with the output of the same command and --debug.")
+        text = printable(f"{name}: {error}")
+        _say(f"ilk: unexpected {text}. Please report it with the output of the same command and --debug.")
     return 1
 
 

@@ -33,8 +33,8 @@ def group_table(
     total = max(1, sum(group["size"] for group in groups))
     largest = sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:_SHOWN]
     lines = [_line(header, group, total, names) for group in largest]
-    told = [i for i in range(len(_HEADER)) if i in (0, 2, 3) or any(line[i] for line in lines)]
-    return [_HEADER[i] for i in told], [[line[i] for i in told] for line in lines]
+    shown = [i for i in range(len(_HEADER)) if i in (0, 2, 3) or any(line[i] for line in lines)]
+    return [_HEADER[i] for i in shown], [[line[i] for i in shown] for line in lines]
 
 
 def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names: Sequence[str]) -> list[str]:
@@ -55,10 +55,10 @@ def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names
 
 def notes(header: Mapping[str, Any]) -> list[str]:
     """Return lines that say what the numbers of the table are; none for an older run."""
-    told = (header.get("quality") or {}).get("silhouette")
-    if not told:
+    record = (header.get("quality") or {}).get("silhouette")
+    if not record:
         return []
-    sample = f" (distances to {told['sample']:,} images that stand for all)" if told["sample"] else ""
+    sample = f" (distances to {record['sample']:,} images that stand for all)" if record["sample"] else ""
     where = (
         "in the features" if calibrated(header) else "in the features learned for these groups, which sets any apart"
     )

@@ -216,4 +216,4 @@ def scores_of(
         opened, source, split=split, features=features, cls=method, cache=cache(None, False), on_event=on_event
     )
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
-    return scoring.score([found.names[i] for i in seen], found.cluster[seen].tolist(), truth)
+    return scoring.score([found.names[i] for i in seen], found.group[seen].tolist(), truth)

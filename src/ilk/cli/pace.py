@@ -48,12 +48,12 @@ class Pace:
         """Whether all images were there at the beginning."""
         return self.before >= self.total
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """Return the speed and the time left, empty as long as there is nothing to go by.
 
         >>> pace = Pace.from_here(100.0, 400, 500)
         >>> pace.at(110.0, 420)
-        >>> pace.told()
+        >>> pace.as_text()
         '2 images/s, 0:40 left'
         """
         if self.done <= self.before or self.now <= self.begin:
@@ -65,8 +65,10 @@ class Pace:
 def speed(header: Mapping[str, Any]) -> str:
     """Return how fast images were encoded, and how many did not have to be."""
     rate = header["summary"]["images_per_second"]
-    told = header.get("encoded") or {"now": rate, "cached": 0}
-    if not told["now"]:
-        return "; images from the cache" if told["cached"] else ""
-    cached = f", {told['cached']:,} of {told['now'] + told['cached']:,} from the cache" if told["cached"] else ""
+    counts = header.get("encoded") or {"now": rate, "cached": 0}
+    if not counts["now"]:
+        return "; images from the cache" if counts["cached"] else ""
+    cached = (
+        f", {counts['cached']:,} of {counts['now'] + counts['cached']:,} from the cache" if counts["cached"] else ""
+    )
     return f"; {rate:,.0f} images/s{cached}"

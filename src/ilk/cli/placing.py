@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["placed"]
 
+_NONE = "none of these"
 _SINGLY = 8  # images up to which each is shown by itself
 
 
 def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> None:
     """Show where new images went: a few one by one, more by the size of the groups."""
-    sizes = dict.fromkeys([*found.group_names.values(), "none of these"], 0)
+    sizes = dict.fromkeys([*found.captions.values(), _NONE], 0)
     n = len(found.names)
     rows = found.rows() if screen.as_json or n <= _SINGLY else []
     seen = [status != "unreadable" for status in found.status]
-    read = [name for name, ok in zip(found.columns()["name"], seen, strict=True) if ok]
+    read = [found.captions.get(group, _NONE) for group, ok in zip(found.group.tolist(), seen, strict=True) if ok]
     for name in read:
         sizes[name] += 1
     confidence, known = (float(values[seen].mean()) if read else None for values in (found.confidence, found.known))
@@ -60,8 +61,8 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
 
 
 def _one(screen: Screen, row: dict[str, Any], found: Prediction) -> None:
-    """Show one image: its group, how sure that is, how much of the image is known, and what of the run is like it."""
-    names = found.group_names
+    """Show one image: its group, with what confidence, how much of it is known, and what of the run is like it."""
+    names = found.captions
     screen.line()
     screen.line(row["path"], "bold")
     if row["status"] == "unreadable":
@@ -69,7 +70,7 @@ def _one(screen: Screen, row: dict[str, Any], found: Prediction) -> None:
         return
     second = f"; next best: {names[row['second']]}" if row["second"] in names else ""
     known = f", known {row['known']:.2g}" if found.threshold else ""
-    screen.line(f"group    {row['name']}, confidence {row['confidence']:.2f}{known}{second}")
+    screen.line(f"group    {names.get(row['group'], _NONE)}, confidence {row['confidence']:.2f}{known}{second}")
     if near := row.get("nearest"):
         shown = [(f"{one['similarity']:.2f}", names.get(one["group"], "none"), one["path"]) for one in near]
         screen.table(("similarity", "group", "nearest images of the run"), shown, right="similarity")

@@ -57,7 +57,7 @@ class Screen:
         self.console = _Console(stderr=as_json or aside, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._moving: Progress | Status | None = None
         self._pace: Pace | None = None
-        self._told = 0.0
+        self._shown_at = 0.0
         self._noted: set[str] = set()
         self._training = Training(self.console, self.line, self._stop)
 
@@ -166,21 +166,26 @@ class Screen:
         """Show how far encoding is. The first call says what is there already, and is where time begins to count."""
         now = time.monotonic()
         if self._pace is None or self._pace.total != total:
-            self._pace, self._told = Pace.from_here(now, done, total), now
+            self._pace, self._shown_at = Pace.from_here(now, done, total), now
             if 0 < done < total:
                 self.line(f"cached   {done:,} of {_count(total, 'image')}: the others are left to encode")
         self._pace.at(now, done)
         if self.console.is_terminal:
             if not isinstance(self._moving, Progress):
                 self._stop()
-                columns = (TextColumn("encoding"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+                columns = (
+                    TextColumn("encoding"),
+                    BarColumn(),
+                    TaskProgressColumn(),
+                    TextColumn("{task.fields[speed]}"),
+                )
                 self._moving = Progress(*columns, console=self.console, transient=True)
-                self._moving.add_task("encoding", total=total, told="")
+                self._moving.add_task("encoding", total=total, speed="")
                 self._moving.start()
-            self._moving.update(self._moving.task_ids[0], completed=done, told=self._pace.told())
-        elif now - self._told >= 5 and 0 < done < total:
-            self._told = now
-            self.line(f"         {done:,} of {total:,}, {self._pace.told()}".rstrip(", "))
+            self._moving.update(self._moving.task_ids[0], completed=done, speed=self._pace.as_text())
+        elif now - self._shown_at >= 5 and 0 < done < total:
+            self._shown_at = now
+            self.line(f"         {done:,} of {total:,}, {self._pace.as_text()}".rstrip(", "))
 
     def _first(self, event: Mapping[str, Any]) -> None:
         """Show the groups of a sample; the bar goes on below them."""
@@ -276,8 +281,8 @@ class Screen:
         )
         self._five(scores)
         rows = [
-            (group, f"{told['size']:,}", str(told["class"]), f"{100 * told['share']:.0f} %")
-            for group, told in scores["clusters"].items()
+            (group, f"{record['size']:,}", str(record["class"]), f"{100 * record['share']:.0f} %")
+            for group, record in scores["clusters"].items()
         ]
         self.table(("group", "images", "most frequent label", "share"), rows, right="images share")
         if scores["n_unlabelled"]:

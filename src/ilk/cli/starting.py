@@ -47,7 +47,7 @@ def compiled() -> list[Path]:
 
 
 def _places() -> None:
-    """Give numba and matplotlib a place for their files where their own ones cannot be written.
+    """Give numba and matplotlib a folder for their files where their own ones cannot be written.
 
     numba would not import umap-learn at all, matplotlib would look through all fonts in every process.
     """

@@ -23,10 +23,10 @@ _SHOWN = 10
 
 def progress(screen: Screen) -> Callable[[int, int], None]:
     """Return what shows (done, total): a bar on a terminal, elsewhere a line every five seconds."""
-    told = time.monotonic()
+    last = time.monotonic()
 
     def show(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal last
         if screen.console.is_terminal:
             if not isinstance(screen._moving, Progress):
                 columns = (TextColumn("exporting"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -34,8 +34,8 @@ def progress(screen: Screen) -> Callable[[int, int], None]:
                 screen._moving.add_task("exporting", total=total)
                 screen._moving.start()
             screen._moving.update(screen._moving.task_ids[0], completed=done)
-        elif time.monotonic() - told >= 5 and done < total:
-            told = time.monotonic()
+        elif time.monotonic() - last >= 5 and done < total:
+            last = time.monotonic()
             screen.line(f"         {done:,} of {total:,}")
 
     return show
@@ -139,7 +139,7 @@ def compared(screen: Screen, found: Comparison, picture: Path | None, table: Pat
 
 
 def _step(screen: Screen, found: Comparison, i: int, step: Step, letters: list[str]) -> None:
-    """Show the matched groups of two runs, what was divided or united, and what moved."""
+    """Show the matched groups of two runs, what was split or merged, and what moved."""
     a, b = letters[i], letters[i + 1]
     first, second = found.names[i], found.names[i + 1]
     screen.line()
@@ -159,14 +159,14 @@ def _step(screen: Screen, found: Comparison, i: int, step: Step, letters: list[s
         screen.line(f"and {len(step.matched) - 30} more (--json has all)")
     for one in step.split[:_SHOWN]:
         into = ", ".join(f"{second[piece['group']]} ({piece['n']:,})" for piece in one["into"])
-        screen.line(f"divided  {first[one['group']]} of {a} ({one['size']:,}) into {into}")
+        screen.line(f"split    {first[one['group']]} of {a} ({one['size']:,}) into {into}")
     for one in step.merged[:_SHOWN]:
         of = ", ".join(f"{first[piece['group']]} ({piece['n']:,})" for piece in one["of"])
-        screen.line(f"united   {of} of {a} in {second[one['group']]} ({one['size']:,})")
+        screen.line(f"merged   {of} of {a} in {second[one['group']]} ({one['size']:,})")
     away = [flow for flow in step.flows if flow.kind == "moved"]
     share = 100 * step.n_moved / found.n_common
     company = step.n_moved - step.n_moved_away
-    kept = f", {company:,} of them in a group that was divided or united" if company else ""
+    kept = f", {company:,} of them in a group that was split or merged" if company else ""
     screen.line(f"moved    {step.n_moved:,} of {found.n_common:,} images ({share:.1f} %){kept}")
     for flow in away[:5]:
         screen.line(f"         {flow.n:,} from {first[flow.a]} to {second[flow.b]}: {', '.join(flow.examples[:3])}")

@@ -40,7 +40,7 @@ class Training:
         self._stage = stage
         self._begin = self._begun.get(stage, time.monotonic())
         self._first = self._share = 0.0  # of all epochs: done before this process, done now
-        self._told = 0.0
+        self._shown_at = 0.0
         self._epoch: Mapping[str, Any] = {}  # the newest
 
     def takes(self, event: Mapping[str, Any]) -> bool:
@@ -82,9 +82,11 @@ class Training:
             self._bar.stop()
             self._bar = None
 
-    def _estimate(self, told: Mapping[str, Any]) -> None:
-        speed = f"{told['images_per_second']:,.0f} images/s"
-        self._line(f"training takes about {clock(told['seconds'])}, {told['bytes'] / 1e9:.2f} GB of memory ({speed})")
+    def _estimate(self, record: Mapping[str, Any]) -> None:
+        speed = f"{record['images_per_second']:,.0f} images/s"
+        self._line(
+            f"training takes about {clock(record['seconds'])}, {record['bytes'] / 1e9:.2f} GB of memory ({speed})"
+        )
 
     def _advance(self, share: float, *, ended: bool) -> None:
         """Show that `share` of the stage is done; at the end of an epoch, or within one."""
@@ -92,8 +94,8 @@ class Training:
         now = time.monotonic()
         if self._console.is_terminal:
             self._move()
-        elif now - self._told >= (_EVERY if ended else _WITHIN) or (ended and share >= 1):
-            self._told = now
+        elif now - self._shown_at >= (_EVERY if ended else _WITHIN) or (ended and share >= 1):
+            self._shown_at = now
             self._line(f"{self._name():<20} {'   '.join(self._parts(ended))}".rstrip())
         if ended and share >= 1:
             if self._bar is not None:
@@ -105,12 +107,12 @@ class Training:
     def _move(self) -> None:
         if self._bar is None:
             self._stop_others()
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[told]}"))
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[values]}"))
             self._bar = Progress(*columns, console=self._console, transient=True)
-            self._bar.add_task("", total=1.0, told="")
+            self._bar.add_task("", total=1.0, values="")
             self._bar.start()
-        told = "  ".join(self._parts(True))
-        self._bar.update(self._bar.task_ids[0], description=self._name(), completed=self._share, told=told)
+        values = "  ".join(self._parts(True))
+        self._bar.update(self._bar.task_ids[0], description=self._name(), completed=self._share, values=values)
 
     def _name(self) -> str:
         name = "epoch" if self._stage == "train" else self._stage
@@ -119,7 +121,7 @@ class Training:
         return f"{name} {self._epoch['epoch']}/{self._epoch['epochs']}"
 
     def _parts(self, ended: bool) -> list[str]:
-        """Return what is worth saying: loss, speed, time left, and whatever else the method tells of its epochs."""
+        """Return what is worth saying: loss, speed, time left, and whatever else the method reports of its epochs."""
         event = self._epoch
         parts = [] if ended else [f"{self._share:.1%} done"]
         if "loss" in event:

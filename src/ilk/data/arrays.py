@@ -189,12 +189,12 @@ class ArrayImages:
             Of the GPU's free memory that the pixels may take. Where they take more, `read` goes on to give batches on
             the CPU.
         """
-        place = torch.device(device)
+        on_device = torch.device(device)
         row = int(np.prod(self._pixels.shape[1:]))
         here = self._pixels.device if isinstance(self._pixels, Tensor) else torch.device("cpu")
-        if place.type == "cpu" or here == place or len(self) * row > share * compute.free_memory(place):
+        if on_device.type == "cpu" or here == on_device or len(self) * row > share * compute.free_memory(on_device):
             return self
-        whole = torch.empty((len(self), *self._pixels.shape[1:]), dtype=torch.uint8, device=place)
+        whole = torch.empty((len(self), *self._pixels.shape[1:]), dtype=torch.uint8, device=on_device)
         step = max(1, _UPLOAD // max(1, row))
         for start in range(0, len(self), step):
             rows = self._stored(np.arange(start, min(start + step, len(self))))
@@ -203,7 +203,7 @@ class ArrayImages:
                 if isinstance(self._pixels, Tensor)
                 else (torch.from_numpy(np.ascontiguousarray(self._pixels[rows])))
             )
-            whole[start : start + len(rows)] = part.to(place)
+            whole[start : start + len(rows)] = part.to(on_device)
         other = self.take(np.arange(len(self)))
         if self._chosen is not None:
             other._names, other._fingerprint = self.names(), None

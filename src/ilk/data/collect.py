@@ -86,13 +86,13 @@ def collect(
             source, work.width, work.dtype, work.apply, canonical=work.canonical, on_progress=on_progress
         )
     begin = time.perf_counter()
-    tell: OnProgress = on_progress or (lambda done, total: None)
+    notify: OnProgress = on_progress or (lambda done, total: None)
     home = Path(tempfile.mkdtemp(prefix="ilk-features-")) if cache is None else Path(cache).expanduser()
     way = source.samples.key() if isinstance(source, FolderImages) else ""
-    store = Store(home / f"{work.place}{way}", work.width, work.dtype)
+    store = Store(home / f"{work.subfolder}{way}", work.width, work.dtype)
     if cache is None:
         weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
-    job = _Job(source, work, store, home, tell, first)
+    job = _Job(source, work, store, home, notify, first)
     rows = job.run(before or (lambda n: None))
     return job.result(rows, begin)
 
@@ -110,14 +110,14 @@ class _Job:
         work: Work,
         store: Store,
         home: Path,
-        tell: OnProgress,
+        notify: OnProgress,
         first: First | None = None,
     ) -> None:
         self.source = source
         self.work = work
         self.store = store
         self.home = home
-        self.tell = tell
+        self.notify = notify
         self.first = first if first is not None and len(first.rows) else None
         self.awaited: set[int] = set()  # rows of `first` that are not there yet
         n = len(source)
@@ -179,7 +179,7 @@ class _Job:
         step = self.work.batch_size
         blocks = iter([todo[i : i + step] for i in range(0, len(todo), step)])
         try:
-            if self.tell(self.done, total):
+            if self.notify(self.done, total):
                 raise Interrupted("stopped before the first image")
             with compute.pool(self.threads) as pool:
                 try:
@@ -218,7 +218,7 @@ class _Job:
                 running.discard(future)
                 self._take(*future.result())
             self._show_first()
-            if self.tell(self.done, total):
+            if self.notify(self.done, total):
                 raise Interrupted(f"stopped after {self.done} of {total} images; the same command goes on from here")
 
     def _rescue(self, running: set[Future[tuple[Block, Rows]]]) -> None:
@@ -258,7 +258,7 @@ class _Job:
             self.sizes[row] = block.sizes[i]
             if not name or (not block.ok[i] and block.reasons[i] is None):
                 continue
-            if may_pass(block.reasons[i]):  # another time it may be readable: told now, kept nowhere
+            if may_pass(block.reasons[i]):  # another time it may be readable: reported now, kept nowhere
                 self.passing[name] = str(block.reasons[i])
                 continue
             self.pending.hashes.append(name)
@@ -285,11 +285,11 @@ class _Job:
         fresh = {name: at for at, name in enumerate(self.pending.hashes)}
         read = functools.cache(self.store.features)
         for name, row in {self.hashes[row]: row for row in reversed(first.rows.tolist())}.items():
-            place = self.store.place(name)
+            slot = self.store.position(name)
             if (at := fresh.get(name)) is not None and self.pending.reasons[at] is None:
                 features.append(self.pending.features[at])
-            elif place is not None and self.store.facts(place)[2] is None and (found := read(place[0])) is not None:
-                features.append(found[place[1]])
+            elif slot is not None and self.store.facts(slot)[2] is None and (found := read(slot[0])) is not None:
+                features.append(found[slot[1]])
             else:  # unreadable, or its shard is damaged
                 continue
             rows.append(row)
@@ -301,7 +301,7 @@ class _Job:
         """Return thumbnails of rows that were read already, from the shard in work or from the store."""
         names = [self.hashes[row] for row in rows]
         fresh = {name: at for at, name in enumerate(self.pending.hashes)}
-        thumbs = Thumbs(self.store, [self.store.place(name) for name in names]).read(range(len(names)))
+        thumbs = Thumbs(self.store, [self.store.position(name) for name in names]).read(range(len(names)))
         for i, name in enumerate(names):
             if name in fresh:
                 thumbs[i] = self.pending.thumbs[fresh[name]]
@@ -319,12 +319,12 @@ class _Job:
         lost: set[bytes] = set()
         distinct = dict.fromkeys(self.hashes)
         for name in sorted(distinct) if self.work.canonical else distinct:
-            place = self.store.place(name)
-            if name and place is None:
+            slot = self.store.position(name)
+            if name and slot is None:
                 lost.update({name} - self.passing.keys())
-            elif place is not None and self.store.facts(place)[2] is None:
+            elif slot is not None and self.store.facts(slot)[2] is None:
                 row = self.distinct[name] = len(self.distinct)
-                by_shard.setdefault(place[0], []).append((row, place[1]))
+                by_shard.setdefault(slot[0], []).append((row, slot[1]))
         features = room(len(self.distinct), self.work.width, self.work.dtype, self.store.writes)
         names, filled = list(self.distinct), 0
         for shard, pairs in by_shard.items():
@@ -345,10 +345,10 @@ class _Job:
         n = len(self.hashes)
         position, rows = np.full(n, -1, np.int64), np.full(len(self.distinct), -1, np.int64)
         status, widths, heights = ["unreadable"] * n, np.zeros(n, np.int32), np.zeros(n, np.int32)
-        places = [self.store.place(name) if name else None for name in self.hashes]
-        for row, (name, place) in enumerate(zip(self.hashes, places, strict=True)):
-            if place is not None:
-                widths[row], heights[row], self.reasons[row] = self.store.facts(place)
+        where = [self.store.position(name) if name else None for name in self.hashes]
+        for row, (name, slot) in enumerate(zip(self.hashes, where, strict=True)):
+            if slot is not None:
+                widths[row], heights[row], self.reasons[row] = self.store.facts(slot)
             elif name in self.passing:
                 self.reasons[row] = self.passing[name]
             at = self.distinct.get(name)
@@ -358,7 +358,7 @@ class _Job:
             status[row] = "ok" if rows[at] < 0 else "duplicate"
             rows[at] = row if rows[at] < 0 else rows[at]
         seconds = time.perf_counter() - begin
-        shown = [place if at >= 0 else None for place, at in zip(places, position, strict=True)]
+        shown = [slot if at >= 0 else None for slot, at in zip(where, position, strict=True)]
         return Encoded(
             features=features,
             rows=rows,

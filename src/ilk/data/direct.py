@@ -64,7 +64,7 @@ def collect_directly(
         Rows come in the order of the content hashes instead of that of the source.
     """
     begin = time.perf_counter()
-    tell: OnProgress = on_progress or (lambda done, total: None)
+    report: OnProgress = on_progress or (lambda done, total: None)
     n, thumbs = len(source), _ArrayThumbs(source.sized(None))
     _show_first(source, apply, first, thumbs)
     features = room(n, width, dtype, folder)
@@ -73,7 +73,7 @@ def collect_directly(
     hashes: list[bytes] = []
     seen: dict[bytes, int] = {}
     for start in range(0, n, _ROWS):
-        if tell(start, n):
+        if report(start, n):
             raise Interrupted(f"stopped after {start} of {n} images")
         index = np.arange(start, min(start + _ROWS, n))
         hashes += (names := source.hashes(index))
@@ -86,7 +86,7 @@ def collect_directly(
         if width and len(rows) > known:
             features[known : len(rows)] = apply(source.read(rows[known:]))
             release(features)
-    tell(n, n)
+    report(n, n)
     status = ["duplicate"] * n
     for row in rows:
         status[row] = "ok"

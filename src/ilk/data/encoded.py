@@ -39,7 +39,7 @@ class Work:
 
     Attributes
     ----------
-    place : str, folder of the cache for the results; equal places, equal results
+    subfolder : str, where in the cache the results are; equal names, equal results
     width : int
         Numbers per image.
     dtype : numpy dtype
@@ -50,7 +50,7 @@ class Work:
         Rows come in the order of the content hashes instead of that of the source.
     """
 
-    place: str
+    subfolder: str
     width: int
     dtype: npt.DTypeLike
     apply: Callable[[Tensor], npt.NDArray[Any]]
@@ -96,7 +96,7 @@ class Encoded:
     rows : ndarray (m,) int64
         Row of the source for each row of `features`.
     position : ndarray (n,) int64
-        Row of `features` for each image of the source; duplicates share their twin's; -1 = unreadable.
+        Row of `features` for each image of the source; duplicates share one; -1 = unreadable.
     status : list of str
         "ok", "duplicate" or "unreadable".
     reasons : list of (str or None)

@@ -62,11 +62,11 @@ def collect_few(
         Called before and after; true before: `Interrupted`.
     """
     begin = time.perf_counter()
-    tell: OnProgress = on_progress or (lambda done, total: None)
+    report: OnProgress = on_progress or (lambda done, total: None)
     n = len(source)
-    if tell(0, n):
+    if report(0, n):
         raise Interrupted("stopped before the first image")
-    block, twins = _scanned(source)
+    block, firsts = _scanned(source)
     rows = np.flatnonzero(block.ok)
     if canonical:
         rows = np.array(sorted(rows.tolist(), key=lambda row: block.hashes[row]), np.int64)
@@ -75,20 +75,20 @@ def collect_few(
     )
     at = np.full(n, -1, np.int64)
     at[rows] = np.arange(len(rows))
-    position = at[twins]
-    own = twins == np.arange(n)
-    tell(n, n)
+    position = at[firsts]
+    own = firsts == np.arange(n)
+    report(n, n)
     seconds = time.perf_counter() - begin
     return Encoded(
         features=features,
         rows=rows,
         position=position,
         status=np.where(position < 0, "unreadable", np.where(own, "ok", "duplicate")).tolist(),
-        reasons=[block.reasons[twin] for twin in twins.tolist()],
+        reasons=[block.reasons[first] for first in firsts.tolist()],
         hashes=block.hashes,
         sizes=block.sizes,
-        widths=block.widths[twins],
-        heights=block.heights[twins],
+        widths=block.widths[firsts],
+        heights=block.heights[firsts],
         images_per_second=len(rows) / max(seconds, 1e-9),
         seconds=seconds,
         n_encoded=len(rows),

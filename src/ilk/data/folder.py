@@ -161,7 +161,7 @@ class FolderImages:
         return self._sizes
 
     def stamps(self) -> list[bytes] | None:
-        """Return for each row 16 bytes of (place, name, size, time stamp), without reading a file: `Listing.marks`."""
+        """Return for each row 16 bytes of (path, name, size, time stamp), without reading a file: `Listing.marks`."""
         return self._listing.marks()
 
     def _bytes(self, row: int) -> tuple[bytes | None, str | None]:

@@ -41,7 +41,7 @@ def open_images(
     split : {"all", "train", "test"}
         Part of a specification that has parts; arrays and lists have none.
     features : path, ndarray or Tensor (n, d), optional
-        Features of your own, which every method then works on in the place of an encoder's: ``.npy`` (rows in the order
+        Features of your own, which every method then works on instead of an encoder's: ``.npy`` (rows in the order
         of the images), Parquet (a column ``path`` says of which image a row is), ``FILE.parquet:COLUMN``, or the name
         of a column of `X`. float16, float32 or float64.
     range : "auto", "dtype", "LOW,HIGH" or (low, high)

@@ -110,12 +110,12 @@ class OwnFeatures:
         """Return the features (b, d) of the images `rows`, all of which have some; float16 or float32, as given."""
         return self.table.read(self.at[rows])
 
-    def told(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """Return what a run says of them, as plain JSON: where they are from, and their content as hex digits."""
         file = None if self.table.root is None else str(self.table.root.resolve())
         return {
             "file": file,
-            "columns": self.table.told or None,
+            "columns": self.table.about or None,
             "n_features": self.width,
             "matched": self.matched if self.images is not None else None,
             "content": self.table.fingerprint(),

@@ -149,11 +149,11 @@ def pack(
 
 
 def _of_array(
-    source: ArrayImages, size: tuple[int, int], margin: float, home: Path | None, tell: OnProgress | None
+    source: ArrayImages, size: tuple[int, int], margin: float, home: Path | None, report: OnProgress | None
 ) -> Packed:
     c, *own = source.sized(None).shape
     if tuple(own) == size and not source.has_alpha:
-        facts = collect_directly(source, 0, np.uint8, _flat, on_progress=tell)
+        facts = collect_directly(source, 0, np.uint8, _flat, on_progress=report)
         images = source.sized(None)
         return Packed(images if len(facts.rows) == len(source) else images.take(facts.rows), size, facts)
     sides = size if tuple(own) == size else (round(size[0] * margin), round(size[1] * margin))
@@ -162,7 +162,7 @@ def _of_array(
     if home is not None:
         home.mkdir(parents=True, exist_ok=True)
     facts = collect_directly(
-        source.sized(sides), c * sides[0] * sides[1], np.uint8, _flat, folder=home, on_progress=tell
+        source.sized(sides), c * sides[0] * sides[1], np.uint8, _flat, folder=home, on_progress=report
     )
     pixels = facts.features.reshape(len(facts.rows), *sides, c)
     images = ArrayImages(pixels[..., 0] if c == 1 else pixels, source.names(facts.rows), kind=source.kind)
@@ -196,16 +196,16 @@ def _announce(
     """Say what the images will take on the disk; refuse what is more than half of what is free."""
     one = 3 * sides[0] * sides[1]
     size = n_new * one + (n * one if n * one >= _SMALL else 0)  # kept, and side by side while training
-    place = next(p for p in (home or Path("/"), *(home or Path("/")).parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    path = next(p for p in (home or Path("/"), *(home or Path("/")).parents) if p.exists())
+    free = shutil.disk_usage(path).free
     what = f"{n:,} images of {sides[1]} × {sides[0]} pixels take {size / 1e9:.1f} GB on the disk"
     if size > free / 2:
         raise DataError(
-            f"{what}, more than half of the {free / 1e9:.1f} GB that are free in {place}. Make image_size smaller, "
+            f"{what}, more than half of the {free / 1e9:.1f} GB that are free in {path}. Make image_size smaller, "
             "free some space, or choose another disk with --cache."
         )
     if size >= _SMALL and on_note is not None:
-        on_note(f"{what} ({place})")
+        on_note(f"{what} ({path})")
 
 
 def channel_mean(images: ArrayImages, *, rows: int = 1024) -> Tensor:

@@ -2,7 +2,7 @@
 
 ``cache/features/<encoder key>/<shard>.safetensors`` each hold up to 256 images: features float16 (m, d), hashes, sizes,
 reasons, and the thumbnails as one WebP sheet. A shard appears in one move and is never changed.
-``cache/pixels/<size>`` is the same with uint8 pixels in the place of features.
+``cache/pixels/<size>`` is the same with uint8 pixels in the position of features.
 ``cache/files/<source>`` remembers (name, size, time) → hash, so that unchanged files are not even read.
 """
 
@@ -40,7 +40,7 @@ __all__ = [
     "SHARD",
     "UNSEEN",
     "Memo",
-    "Place",
+    "Position",
     "Shard",
     "Store",
     "Thumbs",
@@ -56,7 +56,7 @@ DECODE_VERSION = 2
 """Raised when the way files become pixels changes, so that what was cached before is not mixed with what is new."""
 
 Pixels = npt.NDArray[np.uint8]
-Place = tuple[str, int]  # (shard, row)
+Position = tuple[str, int]  # (shard, row)
 
 _DECODER = f"ilk {ilk.__version__}, Pillow {PIL.__version__}"  # what called a file unreadable; another one tries again
 UNSEEN = 160
@@ -108,7 +108,7 @@ class Store:
         self.dtype = np.dtype(dtype)
         self.notes: list[str] = []
         self.writes = folder
-        self._index: dict[bytes, Place] = {}
+        self._index: dict[bytes, Position] = {}
         self._facts: dict[str, Facts] = {}
         try:
             with _writing(folder):
@@ -123,13 +123,13 @@ class Store:
     def __contains__(self, name: bytes) -> bool:
         return name in self._index
 
-    def place(self, name: bytes) -> Place | None:
+    def position(self, name: bytes) -> Position | None:
         """Return (shard, row) of a hash, or None."""
         return self._index.get(name)
 
-    def facts(self, place: Place) -> tuple[int, int, str | None]:
+    def facts(self, position: Position) -> tuple[int, int, str | None]:
         """Return (width, height, reason) of an image."""
-        facts, row = self._facts[place[0]], place[1]
+        facts, row = self._facts[position[0]], position[1]
         return facts.widths[row], facts.heights[row], facts.reasons[row]
 
     def add(self, shard: Shard) -> None:
@@ -347,29 +347,29 @@ class Thumbs:
     Parameters
     ----------
     store : Store
-    places : list of (Place or None)
+    positions : list of (Position or None)
         One per row of the source; None is shown as grey.
     """
 
-    def __init__(self, store: Store, places: list[Place | None], keep: Any = None) -> None:
+    def __init__(self, store: Store, positions: list[Position | None], keep: Any = None) -> None:
         self._store = store
-        self._places = places
+        self._positions = positions
         self._keep = keep  # a temporary cache lives as long as its thumbnails
         self._recent: OrderedDict[str, Pixels | None] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     def read(self, index: Iterable[int]) -> Pixels:
-        """Return uint8 (b, 48, 48, 3) of the rows `index`; duplicates share their twin's, unreadable ones are grey."""
+        """Return uint8 (b, 48, 48, 3) of the rows `index`; duplicates share one, unreadable ones are grey."""
         rows = [int(row) for row in index]
         thumbs = np.full((len(rows), THUMB, THUMB, 3), UNSEEN, np.uint8)
         for i, row in enumerate(rows):
-            place = self._places[row]
-            sheet = None if place is None else self._sheet(place[0])
-            if place is not None and sheet is not None:
-                thumbs[i] = sheet[place[1]]
+            position = self._positions[row]
+            sheet = None if position is None else self._sheet(position[0])
+            if position is not None and sheet is not None:
+                thumbs[i] = sheet[position[1]]
         return thumbs
 
     def blocks(self, size: int = SHARD) -> Iterator[Pixels]:

@@ -1,4 +1,4 @@
-"""The disk, in one place: how files are written whole, and how files that may be anybody's are read.
+"""The disk, in one package: how files are written whole, and how files that may be anybody's are read.
 
 Everyone may import it. What it guards against is in SECURITY.md.
 """

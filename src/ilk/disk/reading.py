@@ -130,7 +130,7 @@ def read_array(path: Path, *, follow: bool = False) -> npt.NDArray[Any]:
     ValueError
         It is no such file, holds Python objects, or its header says more than the file has.
     """
-    import numpy as np  # not at the top: the command line needs the rest of this room before it needs any numbers
+    import numpy as np  # not at the top: the command line needs the rest of this package before it needs any numbers
 
     with opened(path, follow=follow) as file:
         shape, fortran, dtype = array_header(file)

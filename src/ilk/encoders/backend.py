@@ -119,9 +119,9 @@ def _remembered(folder: Path, precision: str) -> Verdict | None:
     """Return the kept verdict if its model is whole; a forced precision may be what "auto" came to."""
     for name in dict.fromkeys((precision, "auto")):
         try:
-            told = disk.read_json(folder / f"check-{name}.json", follow=True)
-            checksum = told.pop("digest")
-            verdict = Verdict(**told)
+            record = disk.read_json(folder / f"check-{name}.json", follow=True)
+            checksum = record.pop("digest")
+            verdict = Verdict(**record)
             if checksum != verdict.digest() or precision not in ("auto", verdict.precision):
                 continue
             if verdict.backend == "torch" or (verdict.weights, verdict.graph) == _digests(folder):
@@ -140,7 +140,7 @@ def _judged(
     precision: str,
     workers: int,
 ) -> Verdict:
-    """Convert, compare with torch in fp32, choose the precision, and put the model into its place in one move."""
+    """Convert, compare with torch in fp32, choose the precision, and put the model where it belongs in one move."""
     parent = folder.parent
     temporary = None
     try:
@@ -157,13 +157,13 @@ def _judged(
             verdict = _compared(temporary / "model.xml", pixels, truth, verdict, precision, workers)
         except OSError:
             raise
-        except Exception as error:  # the converter raises many kinds; torch does the work then, and the user is told
+        except Exception as error:  # the converter raises many kinds; torch does the work then, and a note says so
             short = " ".join(str(error).split())[:100]
             verdict = replace(verdict, note=f"OpenVINO cannot run this model ({short}); torch encodes it, slower")
         bytes_, graph_ = _digests(temporary)
         verdict = replace(verdict, weights=bytes_, graph=graph_)
-        told = {**asdict(verdict), "digest": verdict.digest()}
-        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(told).encode())
+        record = {**asdict(verdict), "digest": verdict.digest()}
+        disk.write_bytes(temporary / f"check-{precision}.json", json.dumps(record).encode())
         _move(temporary, folder)
     except OSError as error:
         raise DataError(
@@ -210,7 +210,7 @@ def _plain(graph: nn.Module, pixels: Tensor) -> Floats:
 
 
 def _move(temporary: Path, folder: Path) -> None:
-    """Put a finished folder in its place; what another process put there meanwhile is replaced, being equal."""
+    """Put a finished folder where it belongs; what another process put there meanwhile is replaced, being equal."""
     for path in temporary.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())

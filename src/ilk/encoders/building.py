@@ -143,7 +143,7 @@ def _chosen(asked: _Asked) -> FrozenEncoder:
     return encoder
 
 
-def _images_per_second(encoder: FrozenEncoder, place: torch.device) -> float:
+def _images_per_second(encoder: FrozenEncoder, on_device: torch.device) -> float:
     """Return how many images a second one call at a time encodes: the best of three, rounded to two digits."""
     pixels = backend.synthetic(encoder.batch_size, *square(encoder.image_size))
     best = float("inf")
@@ -240,9 +240,9 @@ def rebuild(
         `weights_file` is missing or does not hold the weights of that encoder; or it was the user's own, and `own` is
         none.
     """
-    place = compute.device(device)
+    on_device = compute.device(device)
     if spec.get("own") is True:
-        return replace(rebuild_own(spec, own, place), why="as in the run")
+        return replace(rebuild_own(spec, own, on_device), why="as in the run")
     if "parts" in spec:
         return _rebuild_joined(spec, weights_file, device, precision, cache)
     try:
@@ -264,12 +264,12 @@ def rebuild(
         raise RunError(f"the weights of the run's encoder {name} are missing ({file}); run the command again")
     if name == "learned":
         home = open_home(cache)
-        learned = home.keeping(lambda folder: build_learned(file, None, place, folder / "weights"))
+        learned = home.keeping(lambda folder: build_learned(file, None, on_device, folder / "weights"))
         if learned.weights_hash != wanted:
             raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
         return replace(learned, why="as in the run", home=home)
     encoder = build_timm(
-        name, file, settings, None, place, exact, cache=open_home(cache), wanted=wanted, plain=made_by == "torch"
+        name, file, settings, None, on_device, exact, cache=open_home(cache), wanted=wanted, plain=made_by == "torch"
     )
     encoder.why = "as in the run"
     if encoder.key != spec["key"]:

@@ -76,7 +76,7 @@ def renamed(found: Mapping[str, Tensor]) -> weights.State:
     """
     if "_conv_stem.weight" not in found:
         return dict(found)
-    places: dict[int, tuple[int, int, bool]] = {}
+    positions: dict[int, tuple[int, int, bool]] = {}
     stage, index = -1, 0
     try:
         for block in range(1 + max(int(m[1]) for key in found if (m := _BLOCK.match(key)))):
@@ -85,16 +85,16 @@ def renamed(found: Mapping[str, Tensor]) -> weights.State:
             channels = first.shape[1] if wide else first.shape[0]
             begins = channels != found[f"_blocks.{block}._project_conv.weight"].shape[0]
             stage, index = (stage + 1, 0) if begins else (stage, index + 1)
-            places[block] = stage, index, wide
-        return {_name(key, places): value for key, value in found.items()}
+            positions[block] = stage, index, wide
+        return {_name(key, positions): value for key, value in found.items()}
     except (KeyError, ValueError) as error:
         raise DataError(f"these are not whole weights of an EfficientNet-Lite: {error} is missing") from None
 
 
-def _name(key: str, places: Mapping[int, tuple[int, int, bool]]) -> str:
+def _name(key: str, positions: Mapping[int, tuple[int, int, bool]]) -> str:
     inner = _BLOCK.match(key)
     if inner is None:
         outer, _, rest = key.partition(".")
         return f"{_OUTER[outer]}.{rest}"
-    stage, index, wide = places[int(inner[1])]
+    stage, index, wide = positions[int(inner[1])]
     return f"blocks.{stage}.{index}.{(_EXPANDED if wide else _PLAIN)[inner[2]]}.{inner[3]}"

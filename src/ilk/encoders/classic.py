@@ -74,9 +74,9 @@ def hog(pixels: Tensor) -> Tensor:
     dy[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
     dx[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     length = torch.hypot(dx, dy)
-    place = (torch.atan2(dy, dx) % math.pi) * (_BINS / math.pi)
-    low = place.floor()
-    share = place - low
+    position = (torch.atan2(dy, dx) % math.pi) * (_BINS / math.pi)
+    low = position.floor()
+    share = position - low
     first = low.long() % _BINS
     votes = length.new_zeros((len(grey), _BINS, *grey.shape[1:]))
     votes.scatter_add_(1, first.unsqueeze(1), (length * (1 - share)).unsqueeze(1))

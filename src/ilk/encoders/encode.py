@@ -18,7 +18,7 @@ from ilk.errors import DataError
 
 __all__ = ["encode"]
 
-Halves = npt.NDArray[np.float16]
+Float16s = npt.NDArray[np.float16]
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -67,7 +67,7 @@ def encode(
         return encode_given(source, encoder, cache=cache, on_progress=on_progress, first=first)
     check_room(len(source), encoder.n_features, encoder.settings.get("pool"))
 
-    def halves(pixels: Tensor) -> Halves:
+    def to_float16(pixels: Tensor) -> Float16s:
         features = encoder(pixels)
         if not np.isfinite(features).all():
             raise DataError(
@@ -79,7 +79,7 @@ def encode(
         f"features/{encoder.key}",
         encoder.n_features,
         np.float16,
-        halves,
+        to_float16,
         encoder.batch_size,
         encoder.workers,
         canonical=True,
@@ -88,6 +88,6 @@ def encode(
     sized = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
     if isinstance(sized, ArrayImages) and encoder.name in ("pixels", "gradients"):  # as fast as any cache
         return collect_directly(
-            sized, encoder.n_features, np.float16, halves, on_progress=on_progress, first=first, canonical=True
+            sized, encoder.n_features, np.float16, to_float16, on_progress=on_progress, first=first, canonical=True
         )
     return collect(sized, work, cache=cache, on_progress=on_progress, first=first)

@@ -49,7 +49,7 @@ def build_given(source: OwnFeatures, name: Any, settings: Mapping[str, Any] | No
     check_settings(settings, (), NAME)
     table = source.table
     where = "" if table.root is None else f" of {table.root.name}"
-    where += f" ({table.told})" if table.told else ""
+    where += f" ({table.about})" if table.about else ""
     how = ", matched by path" if source.matched == "path" else ""
     if source.images is not None and not how:
         first, last = source.names([0, len(source) - 1])
@@ -231,7 +231,7 @@ def _torn(source: OwnFeatures, rows: Ints, position: Ints) -> list[str]:
 
 def _rows_alone(source: OwnFeatures, on_progress: OnProgress | None, first: First | None) -> Encoded:
     begin = time.perf_counter()
-    tell: OnProgress = on_progress or (lambda done, total: None)
+    report: OnProgress = on_progress or (lambda done, total: None)
     n = len(source)
     there = np.flatnonzero(source.at >= 0)
     thumbs = NoThumbs()
@@ -241,18 +241,18 @@ def _rows_alone(source: OwnFeatures, on_progress: OnProgress | None, first: Firs
         first(early[distinct], features[distinct], thumbs.read)
     hashes = [b""] * n
     for start in range(0, len(there), _BLOCK):
-        if tell(int(there[start]), n):
+        if report(int(there[start]), n):
             raise Interrupted(f"stopped after {start} of {n} rows")
         part = there[start : start + _BLOCK]
         for row, features in zip(part.tolist(), source.features(part), strict=True):
             hashes[row] = content_hash(features.tobytes())
-    tell(n, n)
+    report(n, n)
     owner: dict[bytes, int] = {}
     for row in there.tolist():
         owner.setdefault(hashes[row], row)
     rows = np.array([owner[name] for name in sorted(owner)], np.int64)
-    place = {name: at for at, name in enumerate(sorted(owner))}
-    position = np.array([place[name] if name else -1 for name in hashes], np.int64)
+    slot = {name: at for at, name in enumerate(sorted(owner))}
+    position = np.array([slot[name] if name else -1 for name in hashes], np.int64)
     nothing = np.zeros(n, np.int32)
     return Encoded(
         features=_gathered(source, rows, None),

@@ -134,7 +134,7 @@ def _matrices(side: int, device: str) -> tuple[Tensor, Tensor]:
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
     kernel = torch.exp(-0.5 * (offsets / _BLUR) ** 2)
     kernel /= kernel.sum()
-    padded = torch.cat([brought[:reach].flip(0), brought, brought[-reach:].flip(0)])  # mirrored at the border
+    padded = torch.cat([brought[:reach].flip(0), brought, brought[-reach:].flip(0)])  # reflected at the border
     blurred = torch.stack([kernel @ padded[i : i + 2 * reach + 1] for i in range(_SIDE)])
     edged = torch.cat([blurred[:1], blurred, blurred[-1:]])
     slope = (edged[2:] - edged[:-2]) / 2

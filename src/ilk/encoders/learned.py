@@ -52,7 +52,7 @@ def _bytes(about: Mapping[str, Any]) -> Tensor:
 
 
 def read_learned(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
-    """Return what `save_learned` was told, the weights, and 32 hex digits that name both.
+    """Return what `save_learned` was given, the weights, and 32 hex digits that name both.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_learned(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], s
 
 
 def build_learned(
-    path: str | Path | None, settings: Mapping[str, Any] | None, place: torch.device, folder: Path
+    path: str | Path | None, settings: Mapping[str, Any] | None, on_device: torch.device, folder: Path
 ) -> FrozenEncoder:
     """Return the encoder that `save_learned` wrote.
 
@@ -79,7 +79,7 @@ def build_learned(
         The file.
     settings
         None are known.
-    place
+    on_device
         Where it runs.
     folder
         Where the weights are kept for the run.
@@ -107,7 +107,7 @@ def build_learned(
             raise ValueError(f"{odd[0]!r} holds values that are not finite")
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"weights={str(path)!r} were not written by SimCLR.save ({error})") from None
-    network = network.eval().to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.eval().to(on_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     kept = weights.keep({**state, _ABOUT: _bytes(about)}, content, folder)
     return FrozenEncoder(
         name="learned",
@@ -115,7 +115,7 @@ def build_learned(
         key=digest("learned", 1, DECODE_VERSION, content),
         image_size=side,
         n_features=network.width,
-        forward=_Forward(network, mean, std, place),
+        forward=_Forward(network, mean, std, on_device),
         channels=channels,
         batch_size=_BATCH,
         workers=1,
@@ -128,17 +128,17 @@ def build_learned(
 class _Forward:
     """The network on uint8 batches, always of the same size, so that an image does not depend on its company."""
 
-    def __init__(self, network: Encoder, mean: Tensor, std: Tensor, place: torch.device) -> None:
+    def __init__(self, network: Encoder, mean: Tensor, std: Tensor, on_device: torch.device) -> None:
         self.network = network
-        self.mean, self.std = mean.view(1, -1, 1, 1).to(place), std.view(1, -1, 1, 1).to(place)
-        self.place = place
+        self.mean, self.std = mean.view(1, -1, 1, 1).to(on_device), std.view(1, -1, 1, 1).to(on_device)
+        self.on_device = on_device
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> npt.NDArray[np.float32]:
         """Return float32 (b, d)."""
         b = len(pixels)
         full = torch.cat([pixels, pixels.new_zeros((_BATCH - b, *pixels.shape[1:]))]) if b < _BATCH else pixels
-        unit = full.to(self.place).float() / 255
+        unit = full.to(self.on_device).float() / 255
         images = ((unit - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         found: npt.NDArray[np.float32] = self.network(images)[:b].cpu().numpy()
         return found

@@ -84,7 +84,7 @@ def build_timm(
     file: Path | None,
     settings: Mapping[str, Any] | None,
     source: ImageSource | None,
-    place: torch.device,
+    on_device: torch.device,
     precision: str,
     *,
     cache: Home,
@@ -110,7 +110,7 @@ def build_timm(
     content = weights.content(state)
     if wanted is not None and content != wanted:
         raise RunError(f"{file} does not hold the weights the run was made with; run the command again")
-    forward, verdict, backend_name = _runner(what, state, content, file, source, place, precision, cache, plain)
+    forward, verdict, backend_name = _runner(what, state, content, file, source, on_device, precision, cache, plain)
     size = square(what.image_size)
     mean_std = [list(what.cfg.mean), list(what.cfg.std)]
     how = [size, what.crop_pct, mean_std, backend_name, verdict.precision]
@@ -123,7 +123,7 @@ def build_timm(
         forward=forward,
         resize=what.resize,
         crop_pct=what.crop_pct,
-        batch_size=_BATCH_CPU if place.type == "cpu" else _BATCH_GPU,
+        batch_size=_BATCH_CPU if on_device.type == "cpu" else _BATCH_GPU,
         workers=compute.threads(),
         backend=verdict.backend,
         precision=verdict.precision,
@@ -162,7 +162,7 @@ def _runner(
     content: str,
     file: Path,
     source: ImageSource | None,
-    place: torch.device,
+    on_device: torch.device,
     precision: str,
     cache: Home,
     plain: bool,
@@ -170,20 +170,20 @@ def _runner(
     """Return the runner, what is known about it, and the back end's name for the key."""
     make = functools.partial(pretrained.network, what, state, file)
     size = square(what.image_size)
-    if place.type == "cpu" and not plain:
+    if on_device.type == "cpu" and not plain:
         key = digest(what.name, what.settings, what.crop_pct, content, DECODE_VERSION)
         probe: Callable[[], Tensor] = functools.partial(_probe, source, what)
         convert = functools.partial(backend.on_cpu, make, probe, key=key, size=size, workers=compute.threads())
         forward, verdict = cache.keeping(lambda home: convert(home, precision=precision))
     else:
         graph = make()
-        half = precision == "bf16" or (precision == "auto" and place.type == "cuda")
-        verdict = backend.Verdict("torch", "bf16" if half else "fp32", 0, 1.0)
-        batch = _BATCH_CPU if place.type == "cpu" else _BATCH_GPU
-        forward = runners.TorchRunner(graph, batch, verdict.precision, place)
+        bf16 = precision == "bf16" or (precision == "auto" and on_device.type == "cuda")
+        verdict = backend.Verdict("torch", "bf16" if bf16 else "fp32", 0, 1.0)
+        batch = _BATCH_CPU if on_device.type == "cpu" else _BATCH_GPU
+        forward = runners.TorchRunner(graph, batch, verdict.precision, on_device)
     if not verdict.n_features:
         verdict = replace(verdict, n_features=forward(backend.synthetic(1, *size)).shape[1])
-    return forward, verdict, verdict.backend if place.type == "cpu" else "torch-cuda"
+    return forward, verdict, verdict.backend if on_device.type == "cpu" else "torch-cuda"
 
 
 def _probe(source: ImageSource | None, what: pretrained.Recipe) -> Tensor:

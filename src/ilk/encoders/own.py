@@ -41,7 +41,7 @@ def name_of(encoder: Any) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def build_own(encoder: Own | str, settings: Mapping[str, Any] | None, place: torch.device) -> FrozenEncoder:
+def build_own(encoder: Own | str, settings: Mapping[str, Any] | None, on_device: torch.device) -> FrozenEncoder:
     """Return a frozen encoder around an object of the user's own.
 
     Parameters
@@ -68,7 +68,7 @@ def build_own(encoder: Own | str, settings: Mapping[str, Any] | None, place: tor
         raise ArgumentError(f"encoder {name!r} cannot be called: give a function, a torch module or module:function.")
     size: Size = wanted.get("image_size") or _own_size(run) or _SIDE
     resize: Resize = wanted.get("resize", "crop")
-    forward: Any = _Module(run, place, name) if isinstance(run, nn.Module) else _Function(run, name)
+    forward: Any = _Module(run, on_device, name) if isinstance(run, nn.Module) else _Function(run, name)
     height, width = square(size)
     trial = forward(torch.zeros((2, 3, height, width), dtype=torch.uint8))
     given = wanted.get("encoder_key")
@@ -89,7 +89,7 @@ def build_own(encoder: Own | str, settings: Mapping[str, Any] | None, place: tor
     )
 
 
-def rebuild_own(spec: Mapping[str, Any], encoder: Any, place: torch.device) -> FrozenEncoder:
+def rebuild_own(spec: Mapping[str, Any], encoder: Any, on_device: torch.device) -> FrozenEncoder:
     """Return the own encoder that `spec` describes, around `encoder`, which has to be given again.
 
     Raises
@@ -105,7 +105,7 @@ def rebuild_own(spec: Mapping[str, Any], encoder: Any, place: torch.device) -> F
             f"({again}, or encoder= in Python)."
         )
     settings = {key: value for key, value in dict(spec["settings"]).items() if value is not None}
-    found = build_own(encoder, settings, place)
+    found = build_own(encoder, settings, on_device)
     if found.n_features != spec["n_features"]:
         raise RunError(
             f"encoder {found.name} gives {found.n_features} numbers an image, the run was made with "
@@ -157,15 +157,15 @@ class _Function:
 class _Module:
     """Float images in, vectors out."""
 
-    def __init__(self, run: nn.Module, place: torch.device, name: str) -> None:
-        self.run, self.place, self.name = run.eval().to(place), place, name
+    def __init__(self, run: nn.Module, on_device: torch.device, name: str) -> None:
+        self.run, self.on_device, self.name = run.eval().to(on_device), on_device, name
         config = _timm_config(run)
-        self.mean = torch.tensor(config.get("mean", (0.0,) * 3), device=place).view(1, 3, 1, 1)
-        self.std = torch.tensor(config.get("std", (1.0,) * 3), device=place).view(1, 3, 1, 1)
+        self.mean = torch.tensor(config.get("mean", (0.0,) * 3), device=on_device).view(1, 3, 1, 1)
+        self.std = torch.tensor(config.get("std", (1.0,) * 3), device=on_device).view(1, 3, 1, 1)
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> npt.NDArray[np.float32]:
-        images = (pixels.to(self.place).float() / 255 - self.mean) / self.std
+        images = (pixels.to(self.on_device).float() / 255 - self.mean) / self.std
         return _vectors(self.run(images), len(pixels), self.name)
 
 

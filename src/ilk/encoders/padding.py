@@ -30,7 +30,7 @@ def trained_padding(what: Recipe, state: State, pixels: Tensor, origin: str | Pa
     what
         The network.
     state
-        All its weights. Without a classifier nothing can be told.
+        All its weights. Without a classifier nothing can be said.
     pixels : uint8 (m, 3, h, w)
         Images of the size of `what`; some of the user's own.
     origin

@@ -109,9 +109,9 @@ def _from_cache(
     """Fill in what the shards of `store` hold, each of which is opened once."""
     wanted: dict[str, list[tuple[int, int]]] = {}
     for i, row in enumerate(rows.tolist()):
-        place = store.place(hashes[row]) if hashes[row] else None
-        if place is not None and store.facts(place)[2] is None:
-            wanted.setdefault(place[0], []).append((i, place[1]))
+        position = store.position(hashes[row]) if hashes[row] else None
+        if position is not None and store.facts(position)[2] is None:
+            wanted.setdefault(position[0], []).append((i, position[1]))
     for name, pairs in wanted.items():
         found = store.features(name)
         if found is not None:

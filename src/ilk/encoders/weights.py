@@ -53,8 +53,8 @@ def locate(cfg: Any, hub: Path | None = None) -> Path | None:
 def fetch(name: str, cfg: Any, hub: Path | None = None) -> Path:
     """Download the weights of a timm model into the local cache, and return the file.
 
-    A first question with a short timeout tells within a few seconds whether there is a network at all. The file gets
-    its name only when it is whole.
+    A first question with a short timeout finds out within a few seconds whether there is a network at all. The file
+    gets its name only when it is whole.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from PIL import Image
 from ilk.errors import DataError, RunError
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import Sprites
-from ilk.runs import AGAIN, Run
+from ilk.runs import AGAIN, Run, written
 
 __all__ = ["MOST_WORK", "write_atlas"]
 
@@ -22,12 +22,10 @@ _NEIGHBORS = 15
 _BLOCK = 4096  # images whose thumbnails are in memory at a time
 
 
-def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int], object]) -> tuple[int, bool]:
+def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, int], object]) -> tuple[int, bool]:
     """Write one row per readable image, and return how many, and whether their neighbours are among the columns.
 
-    Columns: ``x, y`` (the run's map), ``group`` (name), ``confidence``, ``silhouette``, ``second``, ``status``,
-    ``path``, ``image`` (struct of JPEG ``bytes`` and ``path``) and ``neighbors`` (struct of ``ids``, rows of this
-    file, and ``distances``): the 15 nearest by cosine of the features.
+    Columns: those of the table ``atlas`` (`ilk.runs.COLUMNS`). Neighbours are the 15 nearest by cosine of the features.
 
     Raises
     ------
@@ -66,33 +64,35 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, tell: Callable[[int, int
                 kind = pa.struct([("ids", pa.list_(pa.int64())), ("distances", pa.list_(pa.float32()))])
                 pairs = zip(ids.tolist(), distances.tolist(), strict=True)
                 columns["neighbors"] = pa.array([{"ids": a, "distances": b} for a, b in pairs], kind)
-            table = pa.table(columns)
+            table = written(columns)
             writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd")
             writer.write_table(table)
-            tell(start + len(block), len(index))
+            report(start + len(block), len(index))
     finally:
         if writer is not None:
             writer.close()
     if writer is None:
-        raise DataError(f"{run.path} has no image with a place on its map.")
+        raise DataError(f"{run.path} has no image that is on its map.")
     return len(index), with_neighbors
 
 
 def _columns(rows: Rows, block: npt.NDArray[np.int64], points: npt.NDArray[np.float32]) -> dict[str, Any]:
     import pyarrow as pa
 
-    shown = {i: rows.shown(i) for i in rows.names}
-    seconds = [shown.get(i) if i >= 0 else None for i in rows.second[block].tolist()]
+    groups, second = rows.group[block].tolist(), rows.second[block]
+    words = {i: ", ".join(rows.looks[i]) or None for i in rows.names}
     return {
         "x": points[:, 0],
         "y": points[:, 1],
-        "group": rows.group[block],
-        "name": [shown[i] for i in rows.group[block].tolist()],
-        "confidence": pa.array(rows.confidence[block], from_pandas=True),
-        "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
-        "second": pa.array(seconds, pa.string()),
-        "status": [rows.status[i] for i in block],
         "path": [rows.path[i] for i in block],
+        "group": rows.group[block],
+        "group_name": [rows.names[i] for i in groups],
+        "looks_like": pa.array([words[i] for i in groups], pa.string()),
+        "caption": [rows.shown(i) for i in groups],
+        "confidence": pa.array(rows.confidence[block], from_pandas=True),
+        "second": pa.array(second, mask=second < 0),
+        "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
+        "status": [rows.status[i] for i in block],
     }
 
 
@@ -111,10 +111,10 @@ def _neighbors(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.N
     found, distances = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
     step = max(1, 2**24 // n)
     for start in range(0, n, step):
-        alike = x[start : start + step] @ x.T
-        alike[np.arange(len(alike)), start + np.arange(len(alike))] = -np.inf
-        best = np.argpartition(-alike, k - 1, axis=1)[:, :k]
-        values = np.take_along_axis(alike, best, 1)
+        similarity = x[start : start + step] @ x.T
+        similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -np.inf
+        best = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(similarity, best, 1)
         order = np.lexsort((best, -values), axis=1)
         found[start : start + step] = np.take_along_axis(best, order, 1)
         distances[start : start + step] = np.clip(1 - np.take_along_axis(values, order, 1), 0, 2)

@@ -51,10 +51,10 @@ def foreign(
     real = functools.cache(os.path.realpath)
     outside = []
     for row, i in wanted.items():
-        place = images.path(i)
-        if place is None:  # in an archive
+        location = images.path(i)
+        if location is None:  # in an archive
             continue
-        path = os.path.abspath(place)  # noqa: PTH100
+        path = os.path.abspath(location)  # noqa: PTH100
         folder = real(os.path.dirname(path))
         if _is_link(path):
             folder = os.path.dirname(os.path.realpath(path))

@@ -58,8 +58,8 @@ def expect(manifest: Manifest, targets: dict[str, str]) -> int:
     """Put the tables that will be written into the manifest: a killed export finds them again as its own."""
     stamp = time.time_ns()
     for rel in targets.values():
-        place = manifest.folder / rel
-        manifest.files[rel] = Made("", None, None, stamp, place.lstat().st_mtime_ns if place.exists() else 0)
+        path = manifest.folder / rel
+        manifest.files[rel] = Made("", None, None, stamp, path.lstat().st_mtime_ns if path.exists() else 0)
     return stamp
 
 

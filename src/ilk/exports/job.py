@@ -15,7 +15,7 @@ from ilk.exports.beside import expect, table_names, write_table
 from ilk.exports.manifest import Manifest, load
 from ilk.exports.origin import Origin, find
 from ilk.exports.outcome import Exported
-from ilk.exports.placing import Tell
+from ilk.exports.placing import OnProgress
 from ilk.exports.rows import NOISE, UNREADABLE, Rows, gather
 from ilk.exports.trees import write_tree
 from ilk.files import is_run_folder
@@ -35,7 +35,7 @@ def export(
     layout: str = "folders",
     mode: str = "link",
     source: Any = None,
-    on_progress: Tell | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Exported:
     """Take the groups of `run` away: folders of images, tables, or what another tool opens.
 
@@ -78,7 +78,7 @@ def export(
         if value not in allowed:
             raise ArgumentError(f"{name}={value!r}: allowed are {', '.join(allowed)}.{nearest(str(value), allowed)}")
     run = run if isinstance(run, Run) else load_run(run)
-    tell: Tell = on_progress or (lambda done, total: None)
+    report: OnProgress = on_progress or (lambda done, total: None)
     rows = gather(run)
     origin = find(run, rows, source) if layout in _TREES else None
     base = _checked_folder(Path(folder), run, origin)
@@ -90,9 +90,9 @@ def export(
     if origin is None:
         names = [{"csv": "groups.csv", "parquet": "groups.parquet"}.get(layout, "atlas.parquet")]
         targets = table_names(manifest, names, done)
-        _one_table(run, rows, manifest, targets, done, tell)
+        _one_table(run, rows, manifest, targets, done, report)
     else:
-        write_tree(run, rows, origin, manifest, done, tell)
+        write_tree(run, rows, origin, manifest, done, report)
     done.seconds = time.perf_counter() - begin
     return done
 
@@ -131,8 +131,8 @@ def _roots(run: Run, origin: Origin | None) -> list[Path]:
 
 def _check_manifest(manifest: Manifest, run: Run, layout: str) -> None:
     """Refuse to mix two sources, or two layouts, in one folder."""
-    told = run.header["source"]
-    identity = str(told.get("spec") or told.get("fingerprint"))
+    record = run.header["source"]
+    identity = str(record.get("spec") or record.get("fingerprint"))
     if manifest.source is not None and manifest.source != identity:
         raise DataError(
             f"{manifest.folder} holds an export of other images ({manifest.source}). Export to another folder."
@@ -164,7 +164,9 @@ def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[st
     return notes
 
 
-def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str], done: Exported, tell: Tell) -> None:
+def _one_table(
+    run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str], done: Exported, report: OnProgress
+) -> None:
     (rel,), stamp = targets.values(), expect(manifest, targets)
     manifest.folder.mkdir(parents=True, exist_ok=True)
     manifest.save(run.path, "running")
@@ -173,7 +175,7 @@ def _one_table(run: Run, rows: Rows, manifest: Manifest, targets: dict[str, str]
     if done.layout == "embedding-atlas":
 
         def write(file: BinaryIO) -> None:
-            done.n_images, near = write_atlas(file, run, rows, tell)
+            done.n_images, near = write_atlas(file, run, rows, report)
             near_too = " --neighbors neighbors" if near else ""
             table = shlex.quote(str(manifest.folder / rel))
             done.opened_by = f"uvx embedding-atlas {table} --x x --y y{near_too}"

@@ -105,27 +105,29 @@ def look(folder: Path, part: str) -> dict[str, os.stat_result] | None:
     DataError
         ``folder/part`` is a link or a file: whatever is written there would land elsewhere.
     """
-    place = folder / part if part else folder
+    location = folder / part if part else folder
     try:
-        kind = place.lstat().st_mode
+        kind = location.lstat().st_mode
     except FileNotFoundError:
         return None
     if part and not stat.S_ISDIR(kind):
         what = "a link" if stat.S_ISLNK(kind) else "a file"
-        raise DataError(f"{place} is in the way: it is {what}, no folder. Move it away, or export to another folder.")
+        raise DataError(
+            f"{location} is in the way: it is {what}, no folder. Move it away, or export to another folder."
+        )
     found = {}
-    disk.remove_temporaries(place)
-    with os.scandir(place) as entries:
+    disk.remove_temporaries(location)
+    with os.scandir(location) as entries:
         for entry in entries:
             if not disk.is_temporary(entry.name):
                 found[entry.name] = entry.stat(follow_symlinks=False)
     return found
 
 
-def verified(place: str, state: os.stat_result, made: Made) -> bool:
-    """Whether the file at `place` is still what the export made."""
+def verified(location: str, state: os.stat_result, made: Made) -> bool:
+    """Whether the file at `location` is still what the export made."""
     if stat.S_ISLNK(state.st_mode):
-        return made.link is not None and os.readlink(place) == made.link  # noqa: PTH115
+        return made.link is not None and os.readlink(location) == made.link  # noqa: PTH115
     if not stat.S_ISREG(state.st_mode):
         return False
     stamps = (made.stamp, made.before or made.stamp)

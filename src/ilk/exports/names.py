@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_(][A-Za-z0-9_ .,()+=@#~-]*(?<![. ])")
 _BAD = re.compile(r'[<>:"/\\|?*]')  # Windows takes none of them; / and \ would lead elsewhere
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?=\.|$)")
 _JOINERS = "\u200c\u200d"  # part of ordinary words and emoji
-_NUMBERED = re.compile(r"(.+)\.([A-Za-z0-9]{1,11})#(\d+)")  # how a listing tells two equal names apart
+_NUMBERED = re.compile(r"(.+)\.([A-Za-z0-9]{1,11})#(\d+)")  # how a listing marks equal names
 
 
 def component(text: str, limit: int = LIMIT) -> str:
@@ -63,7 +63,7 @@ def _with(name: str, mark: str, limit: int = LIMIT) -> str:
 
 
 def _same(name: str) -> str:
-    """What two names share where a disk cannot tell them apart: case and composition do not count."""
+    """What two names share where they are one name to a disk: case and composition do not count."""
     return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
@@ -134,8 +134,8 @@ def folder_names(groups: Mapping[int, str], guesses: Mapping[int, Sequence[str]]
     {3: '03-running-shoe-clog'}
     """
     width = max(2, len(str(max([0, *groups]))))
-    told = {i: own_name({"id": i, "name": name}) or " ".join((guesses or {}).get(i, [])) for i, name in groups.items()}
-    return {i: "not-assigned" if i < 0 else f"{i:0{width}}-{_slug(name)}" for i, name in told.items()}
+    shown = {i: own_name({"id": i, "name": name}) or " ".join((guesses or {}).get(i, [])) for i, name in groups.items()}
+    return {i: "not-assigned" if i < 0 else f"{i:0{width}}-{_slug(name)}" for i, name in shown.items()}
 
 
 def _slug(name: str) -> str:

@@ -61,8 +61,8 @@ class Origin:
         self.samples = samples or Samples()
         self._contents, self._own_word = contents, own_word
         self.created = _nanoseconds(created)
-        place = {name: i for i, name in enumerate(images.names)}
-        self.at = np.array([place.get(path, -1) for path in rows.path], np.int64)
+        location = {name: i for i, name in enumerate(images.names)}
+        self.at = np.array([location.get(path, -1) for path in rows.path], np.int64)
         self.reasons = dict.fromkeys(np.flatnonzero(self.at < 0).tolist(), "not in the source any more")
         self._numbered = np.zeros(len(self.at), bool)
         if isinstance(images, Listing):
@@ -179,25 +179,26 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     DataError
         The source is gone, was never a file, or holds other images.
     """
-    told = run.header["source"]
-    given = told.get("spec") if source is None else source
+    record = run.header["source"]
+    given = record.get("spec") if source is None else source
     if given is None:
         raise DataError(
-            f"the run was made from {'a list of paths' if told.get('kind') == 'list' else 'an array in memory'}, which "
-            "it cannot find again: give it once more (source= in Python), or export a table (--as csv or parquet)."
+            f"the run was made from {'a list of paths' if record.get('kind') == 'list' else 'an array in memory'}, "
+            "which it cannot find again: give it once more (source= in Python), or export a table (--as csv or "
+            "parquet)."
         )
     try:
         if source is None:
-            images = open_again(told)
+            images = open_again(record)
         else:
-            images = open_source(given, told.get("split", "all") if isinstance(given, str | Path) else "all")
+            images = open_source(given, record.get("split", "all") if isinstance(given, str | Path) else "all")
     except DataError as error:
         if source is None and (gone := [one for one in _listed(given) if not Path(one).exists()]):
             where = ", ".join(gone[:3])
             raise DataError(f"the images are not at {where} any more. Say where they are now with --source.") from None
         raise error
     where = source_name({"spec": given}) if isinstance(given, str | list) else given
-    if isinstance(images, ArraySet) and images.fingerprint() != told.get("fingerprint"):
+    if isinstance(images, ArraySet) and images.fingerprint() != record.get("fingerprint"):
         where = where if images.root else "the array"
         raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
     if isinstance(images, FeatureSet):
@@ -208,7 +209,7 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header), contents, own_word)
     wanted = rows.group != UNREADABLE
     if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
-        _keep_to_source(run, rows, origin, given, told.get("spec") if source is None else None)
+        _keep_to_source(run, rows, origin, given, record.get("spec") if source is None else None)
     if wanted.any() and not (wanted & (origin.at >= 0)).any():
         example = rows.path[int(np.flatnonzero(wanted)[0])]
         raise DataError(

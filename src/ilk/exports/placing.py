@@ -23,9 +23,9 @@ from ilk import disk
 from ilk.exports.manifest import Made, look, verified
 from ilk.exports.origin import Origin
 
-__all__ = ["Item", "Placer", "Plan", "Tell", "reconcile"]
+__all__ = ["Item", "OnProgress", "Placer", "Plan", "reconcile"]
 
-Tell = Callable[[int, int], object]
+OnProgress = Callable[[int, int], object]
 _NO_LINKS = {
     getattr(errno, name, None)
     for name in ("EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL", "EXDEV", "EMLINK")
@@ -81,10 +81,10 @@ def reconcile(folder: Path, old: Mapping[str, Made], items: list[Item], known: C
     wanted = {item.rel: item for item in items}
     disk = _on_disk(folder, {rel.rpartition("/")[0] for rel in itertools.chain(wanted, old)})
     ours = {rel: made for rel, made in old.items() if rel in disk and verified(f"{folder}/{rel}", disk[rel], made)}
-    places: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for rel, made in ours.items():
         if rel not in wanted and made.path:
-            places.setdefault(made.path, []).append(rel)
+            paths.setdefault(made.path, []).append(rel)
     plan = Plan()
     moved = set[str]()
     for item in items:
@@ -98,7 +98,7 @@ def reconcile(folder: Path, old: Mapping[str, Made], items: list[Item], known: C
         elif item.rel in disk:
             (plan.kept if item.rel in old else plan.foreign).append(item.rel)
         else:
-            found = places.get(item.made.path, [])
+            found = paths.get(item.made.path, [])
             before = next((rel for rel in found if _serves(ours[rel], disk[rel], item)), None)
             if before is not None:
                 moved.add(before)
@@ -160,8 +160,8 @@ class Placer:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.folder}/{rel}")
 
-    def make(self, plan: Plan, tell: Tell) -> None:
-        """Move and create what `plan` says; `tell(done, total)` is called now and then."""
+    def make(self, plan: Plan, report: OnProgress) -> None:
+        """Move and create what `plan` says; `report(done, total)` is called now and then."""
         total, done = len(plan.move) + len(plan.create), 0
         for part in {item.rel.rpartition("/")[0] for item in (*plan.create, *(item for _, item in plan.move))}:
             os.makedirs(f"{self.folder}/{part}", exist_ok=True)
@@ -171,8 +171,8 @@ class Placer:
         for _ in self._created(plan.create):
             done += 1
             if done % 256 == 0:
-                tell(done, total)
-        tell(total, total)
+                report(done, total)
+        report(total, total)
 
     def _created(self, items: list[Item]) -> Iterator[None]:
         """Create `items`: links one after the other, contents on all cores with a few in memory at a time."""
@@ -204,17 +204,17 @@ class Placer:
             self.failed[item.made.path] = str(error)
 
     def _link(self, item: Item) -> None:
-        target, place = item.made.link, f"{self.folder}/{item.rel}"
+        target, location = item.made.link, f"{self.folder}/{item.rel}"
         assert target is not None
         if self.kind == "symlink":
             try:
-                os.symlink(target, place)
+                os.symlink(target, location)
                 return
             except (OSError, NotImplementedError) as error:
                 self._next_kind(error, "hard link")
         if self.kind == "hard link":
             try:
-                os.link(os.path.realpath(target), place)
+                os.link(os.path.realpath(target), location)
                 return
             except (OSError, NotImplementedError) as error:
                 self._next_kind(error, "copy")
@@ -228,8 +228,8 @@ class Placer:
     def _write(self, item: Item) -> None:
         """Write a copy or pixels to a name of our own first: half of a file never bears its name."""
         assert self.origin is not None
-        place = f"{self.folder}/{item.rel}"
-        temporary = f"{os.path.dirname(place)}/{disk.temporary_name()}"
+        location = f"{self.folder}/{item.rel}"
+        temporary = f"{os.path.dirname(location)}/{disk.temporary_name()}"
         try:
             with disk.create(temporary) as file:
                 if item.how in ("bytes", "png"):
@@ -249,10 +249,10 @@ class Placer:
 
     def _give(self, temporary: str, item: Item) -> None:
         """Give a finished file its name, unless another has it."""
-        place = f"{self.folder}/{item.rel}"
-        if os.path.lexists(place):
-            raise FileExistsError(errno.EEXIST, "in the way", place)
-        os.rename(temporary, place)
+        location = f"{self.folder}/{item.rel}"
+        if os.path.lexists(location):
+            raise FileExistsError(errno.EEXIST, "in the way", location)
+        os.rename(temporary, location)
 
 
 class _Hashed:

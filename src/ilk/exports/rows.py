@@ -30,7 +30,7 @@ class Rows:
         Next-best group; -1 where there is none.
     confidence, distance, silhouette : (n,) float32
         NaN where unknown. The silhouette is that of the features.
-    twin : list of str
+    duplicate_of : list of str
         For a duplicate, the image it is a copy of; else empty.
     sizes : (n,) int64
         Bytes when the run was made.
@@ -52,7 +52,7 @@ class Rows:
     confidence: npt.NDArray[np.float32]
     distance: npt.NDArray[np.float32]
     silhouette: npt.NDArray[np.float32]
-    twin: list[str]
+    duplicate_of: list[str]
     sizes: npt.NDArray[np.int64]
     names: dict[int, str]
     looks: dict[int, list[str]]
@@ -91,8 +91,8 @@ def gather(run: Run) -> Rows:
         values[index] = np.array([empty if one is None else one for one in found[name]], kind)
         return values
 
-    group = column("cluster", np.int64, UNREADABLE)
-    told: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
+    group = column("group", np.int64, UNREADABLE)
+    groups: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
     ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
     return Rows(
         path=path,
@@ -106,10 +106,10 @@ def gather(run: Run) -> Rows:
         silhouette=column("silhouette", np.float32, np.nan)
         if "silhouette_reduced" in found
         else np.full(n, np.nan, "f4"),
-        twin=["" if i is None else path[i] for i in images["twin"]],
+        duplicate_of=[str(one or "") for one in images["duplicate_of"]],
         sizes=np.array([size or 0 for size in images["bytes"]], np.int64),
-        names={i: plain_name(told.get(i, {"id": i})) for i in ids},
-        looks={i: looks_like(told.get(i, {})) for i in ids},
-        guesses={i: guessed(told.get(i, {"id": i})) for i in ids},
+        names={i: plain_name(groups.get(i, {"id": i})) for i in ids},
+        looks={i: looks_like(groups.get(i, {})) for i in ids},
+        guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
     )

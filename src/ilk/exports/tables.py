@@ -12,14 +12,9 @@ import numpy as np
 
 from ilk import disk
 from ilk.exports.rows import NOISE, UNREADABLE, Rows
+from ilk.runs import columns_of, written
 
-__all__ = ["COLUMNS", "fiftyone_labels", "write_csv", "write_metadata", "write_parquet"]
-
-COLUMNS = (
-    *("path", "group", "name", "looks_like", "confidence", "second", "distance", "silhouette"),
-    *("status", "duplicate_of", "reason", "exported"),
-)
-"""A run with finer clusters has "fine" behind them."""
+__all__ = ["fiftyone_labels", "write_csv", "write_metadata", "write_parquet"]
 
 
 def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:
@@ -31,9 +26,8 @@ def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None
     with disk.as_text(target) as file:
         out = csv.writer(file, lineterminator="\n")
         lines: Iterator[tuple[Any, ...]] = _lines(rows, exported)
-        columns: tuple[str, ...] = COLUMNS
+        columns = columns_of("groups", *(() if rows.fine is None else ("fine",)))
         if rows.fine is not None:
-            columns = (*COLUMNS, "fine")
             fine = ("" if number == UNREADABLE else number for number in rows.fine.tolist())
             lines = ((*line, number) for line, number in zip(lines, fine, strict=True))
         out.writerow(columns)
@@ -46,13 +40,13 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
     numbers = (rows.confidence.tolist(), rows.distance.tolist(), rows.silhouette.tolist())
     for i, (path, group, second, *values) in enumerate(zip(rows.path, groups, seconds, *numbers, strict=True)):
         confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
-        told = "" if group == UNREADABLE else group
+        number = "" if group == UNREADABLE else group
         next_best = second if second != NOISE else ""
-        place = exported.get(i, "")
+        location = exported.get(i, "")
         yield (
-            *(path, told, disk.printable(rows.names.get(group, "")), looks.get(group, "")),
-            *(confidence, next_best, distance, silhouette),
-            *(rows.status[i], rows.twin[i], rows.reason[i], place),
+            *(path, number, disk.printable(rows.names.get(group, "")), looks.get(group, "")),
+            *(confidence, distance, next_best, silhouette),
+            *(rows.status[i], rows.duplicate_of[i], rows.reason[i], location),
         )
 
 
@@ -66,20 +60,20 @@ def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> 
     columns = {
         "path": rows.path,
         "group": pa.array(rows.group, mask=none),
-        "name": [rows.names.get(group) for group in rows.group.tolist()],
+        "group_name": [rows.names.get(group) for group in rows.group.tolist()],
         "looks_like": pa.array([looks.get(group) for group in rows.group.tolist()], pa.string()),
         "confidence": pa.array(rows.confidence, from_pandas=True),
-        "second": pa.array(rows.second, mask=rows.second == NOISE),
         "distance": pa.array(rows.distance, from_pandas=True),
+        "second": pa.array(rows.second, mask=rows.second == NOISE),
         "silhouette": pa.array(rows.silhouette, mask=none),
         "status": rows.status,
-        "duplicate_of": pa.array([twin or None for twin in rows.twin], pa.string()),
+        "duplicate_of": pa.array([path or None for path in rows.duplicate_of], pa.string()),
         "reason": pa.array([reason or None for reason in rows.reason], pa.string()),
         "exported": pa.array([exported.get(i) for i in range(len(rows))], pa.string()),
     }
     if rows.fine is not None:
         columns["fine"] = pa.array(rows.fine, mask=none)
-    pq.write_table(pa.table(columns), target, compression="zstd")
+    pq.write_table(written(columns), target, compression="zstd")
 
 
 def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:
@@ -90,8 +84,8 @@ def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) ->
     with disk.as_text(target) as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("file_name", "label", "group", "confidence"))
-        for i, place in sorted(exported.items(), key=lambda item: item[1]):
-            out.writerow((place, place.partition("/")[0], int(rows.group[i]), f"{float(rows.confidence[i]):.6g}"))
+        for i, location in sorted(exported.items(), key=lambda item: item[1]):
+            out.writerow((location, location.partition("/")[0], int(rows.group[i]), f"{float(rows.confidence[i]):.6g}"))
 
 
 def fiftyone_labels(
@@ -111,17 +105,17 @@ def fiftyone_labels(
     ids = sorted(folders)
     position = {group: i for i, group in enumerate(ids)}
     labels = {}
-    for i, place in exported.items():
+    for i, location in exported.items():
         numbers = {name: getattr(rows, name)[i] for name in ("distance", "silhouette")}
         if layout is not None:
             numbers |= {"map_x": layout[i, 0], "map_y": layout[i, 1]}
         attributes: dict[str, Any] = {name: float(value) for name, value in numbers.items() if np.isfinite(value)}
         attributes |= {"ilk_path": rows.path[i], "status": rows.status[i]}
         second = folders.get(int(rows.second[i])) if rows.second[i] != NOISE else None
-        attributes |= {"second": second} if second else {}
-        told = {"label": position[int(rows.group[i])], "attributes": attributes}
+        attributes |= {"second": int(rows.second[i]), "second_label": second} if second else {}
+        record = {"label": position[int(rows.group[i])], "attributes": attributes}
         if np.isfinite(rows.confidence[i]):
-            told["confidence"] = float(rows.confidence[i])
-        labels[place.removeprefix("data/").rpartition(".")[0]] = told
+            record["confidence"] = float(rows.confidence[i])
+        labels[location.removeprefix("data/").rpartition(".")[0]] = record
     with disk.as_text(target) as file:
         json.dump({"classes": [folders[i] for i in ids], "labels": labels}, file, ensure_ascii=False, allow_nan=False)

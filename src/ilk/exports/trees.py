@@ -15,7 +15,7 @@ from ilk.exports.manifest import Made, Manifest
 from ilk.exports.names import file_names, folder_names
 from ilk.exports.origin import Origin
 from ilk.exports.outcome import Exported
-from ilk.exports.placing import Item, Placer, Plan, Tell, reconcile
+from ilk.exports.placing import Item, OnProgress, Placer, Plan, reconcile
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files.passed import extension
 from ilk.runs import Run
@@ -29,7 +29,7 @@ _OPENED = {
 }
 
 
-def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: Exported, tell: Tell) -> None:
+def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: Exported, report: OnProgress) -> None:
     """Bring the folder of `manifest` to what the run says, and say in `done` what that took.
 
     Raises
@@ -57,7 +57,7 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
     stamp = expect(manifest, targets)
     manifest.folder.mkdir(parents=True, exist_ok=True)
     manifest.save(run.path, "running")
-    placer.make(plan, tell)
+    placer.make(plan, report)
     held = [item for item in (*plan.unchanged, *plan.create, *moved) if item.made.path not in placer.failed]
     kept = set(plan.kept)
     exported = {item.row: item.rel for item in (*held, *(item for item in items if item.rel in kept))}

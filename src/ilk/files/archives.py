@@ -53,7 +53,7 @@ def list_tar(path: Path, split: str = "all") -> Listing:
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         def read(i: int) -> bytes:
-            size, at = places[i]
+            size, at = spans[i]
             data = pread(size, at)
             while 0 < len(data) < size and (more := pread(size - len(data), at + len(data))):
                 data += more
@@ -61,7 +61,7 @@ def list_tar(path: Path, split: str = "all") -> Listing:
                 raise OSError("the archive ends before it")
             return data
 
-        places = [(row.size, row.where if isinstance(row.where, int) else 0) for row in rows]
+        spans = [(row.size, row.where if isinstance(row.where, int) else 0) for row in rows]
         weakref.finalize(read, os.close, fd)
         return read
 
@@ -91,7 +91,7 @@ class _TarIndex:
                 self._links.pop(raw, None)
                 if reason is None and (member.issym() or member.islnk()):
                     self._note_link(raw, member)
-                    self.rows[raw] = Row(raw)  # its place in the order; what it is shows when all members are known
+                    self.rows[raw] = Row(raw)  # its position in the order; what it is shows when all members are known
                 elif (row := self._row(raw, reason, member)) is not None:
                     self.rows[raw] = row
         except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:

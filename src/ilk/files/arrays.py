@@ -166,7 +166,7 @@ def load_npz(path: Path, split: str = "all") -> ArraySet:
         raise DataError(f"{path}: {whole[0]:,} images of {whole[1:]} do not fit in memory; use a .npy file")
     if len(parts) == 1:
         pixels = npz_array(path, next(iter(shapes)))
-    else:  # part by part into its place: never twice the whole in memory
+    else:  # part by part into one array: never twice the whole in memory
         pixels = np.empty(whole, np.uint8)
         at = 0
         for key, count in zip(shapes, counts, strict=True):
@@ -189,8 +189,8 @@ def load_digits(split: str = "all") -> ArraySet:
 def _digits() -> NDArray[np.float64]:
     """Return the (1797, 8, 8) images of scikit-learn, from its file: importing it takes most of a second."""
     spec = find_spec("sklearn")
-    for place in spec.submodule_search_locations or () if spec else ():
-        file = Path(place) / "datasets" / "data" / "digits.csv.gz"
+    for location in spec.submodule_search_locations or () if spec else ():
+        file = Path(location) / "datasets" / "data" / "digits.csv.gz"
         if file.is_file():
             return np.loadtxt(file, delimiter=",")[:, :-1].reshape(-1, 8, 8)
     from sklearn.datasets import load_digits as load
@@ -237,7 +237,7 @@ def npz_array(path: Path, key: str) -> NDArray[Any]:
 
 
 def _read_array(member: Member, stated: int) -> NDArray[Any]:
-    """Return the array of a member of `stated` bytes, which is read into its place a piece at a time."""
+    """Return the array of a member of `stated` bytes, which is read a piece at a time."""
     start = member.read(_HEADER)
     head = BytesIO(start)
     shape, fortran, dtype = disk.array_header(head)

@@ -33,13 +33,13 @@ class Columns:
         NaN in the rows where it holds none. In a file if large.
     names : list of str or None
         Tidy names of the images, where there is a column of them.
-    told : str
+    about : str
         Which columns these are.
     """
 
     values: NDArray[Any]
     names: list[str] | None
-    told: str
+    about: str
 
 
 def has_vectors(path: Path) -> bool:
@@ -79,8 +79,8 @@ def read_vectors(path: Path, column: str = "") -> Columns:
         raise DataError(f"{path}: the column {named!r} holds texts of more than {_NAME:,} letters, which are no names.")
     if names is not None and None in names:
         raise DataError(f"{path}: the column {named!r} names no image in row {names.index(None)}.")
-    told = f"column {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} columns, {chosen[0]} … {chosen[-1]}"
-    return Columns(values, None if names is None else [tidy(name) for name in names], told)
+    about = f"column {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} columns, {chosen[0]} … {chosen[-1]}"
+    return Columns(values, None if names is None else [tidy(name) for name in names], about)
 
 
 def _kind(kind: Any) -> str:

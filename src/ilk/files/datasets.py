@@ -58,7 +58,7 @@ def _idx_head(path: Path, head: bytes) -> tuple[int, ...] | None:
     return tuple(int(n) for n in np.frombuffer(head[4 : 4 + 4 * head[3]], ">u4"))
 
 
-def load_dataset(place: Path, split: str = "all") -> ArraySet | None:
+def load_dataset(location: Path, split: str = "all") -> ArraySet | None:
     """Return the images of a file of such a set, or of the set in a folder or up to two below it; None where there is
     none.
 
@@ -67,31 +67,31 @@ def load_dataset(place: Path, split: str = "all") -> ArraySet | None:
     DataError
         It is damaged, there are several, or it has no such split.
     """
-    found = _files(place)
+    found = _files(location)
     if found is None:
         return None
     kind, parts = found
     if split != "all":
         if split not in parts:
             raise DataError(
-                f"{place} has no part {split!r}; it has {', '.join(filter(None, parts)) or 'one part only'}"
+                f"{location} has no part {split!r}; it has {', '.join(filter(None, parts)) or 'one part only'}"
             )
         parts = {split: parts[split]}
     read: Callable[[Path], NDArray[np.uint8]] = _idx_images if kind == "idx" else _cifar_images
-    pixels, names, told = [], list[str](), []
+    pixels, names, merged = [], list[str](), []
     for part, files in parts.items():
         images = [read(file) for file in files]
         count = sum(map(len, images))
         pixels += images
         width = max(6, len(str(count - 1)))
         names += [f"{part}/{i:0{width}d}" if part else f"{i:0{width}d}" for i in range(count)]
-        told.append(f"{part or 'all'} ({count:,})")
+        merged.append(f"{part or 'all'} ({count:,})")
     if len({images.shape[1:] for images in pixels}) > 1:
-        raise DataError(f"{place}: the parts are of different sizes")
+        raise DataError(f"{location}: the parts are of different sizes")
     if not names:
-        raise DataError(f"there is no image in {place}")
-    notes = [f"merged {' and '.join(told)}; split=train or test takes one"] if len(parts) > 1 else []
-    return ArraySet(kind, pixels[0] if len(pixels) == 1 else np.concatenate(pixels), names, place, notes)
+        raise DataError(f"there is no image in {location}")
+    notes = [f"merged {' and '.join(merged)}; split=train or test takes one"] if len(parts) > 1 else []
+    return ArraySet(kind, pixels[0] if len(pixels) == 1 else np.concatenate(pixels), names, location, notes)
 
 
 def dataset_labels(source: ArraySet, word: str) -> list[NDArray[Any]] | None:
@@ -112,13 +112,13 @@ def dataset_labels(source: ArraySet, word: str) -> list[NDArray[Any]] | None:
     return None if any(one is None for one in labels) else [one for one in labels if one is not None]
 
 
-def _files(place: Path) -> tuple[str, dict[str, list[Path]]] | None:
-    """Return the kind of the data set at `place`, and its files by part ("" where there is one part only)."""
-    if place.is_file():
-        with disk.opened(place, follow=True) as file:
-            kind = is_dataset_file(place, file.read(32))
-        return None if kind is None else (kind, {"": [place]})
-    for folder in _folders(place):
+def _files(location: Path) -> tuple[str, dict[str, list[Path]]] | None:
+    """Return the kind of the data set at `location`, and its files by part ("" where there is one part only)."""
+    if location.is_file():
+        with disk.opened(location, follow=True) as file:
+            kind = is_dataset_file(location, file.read(32))
+        return None if kind is None else (kind, {"": [location]})
+    for folder in _folders(location):
         kinds = {path: kind for path in sorted(folder.iterdir()) if (kind := _kind(path)) is not None}
         if not kinds:
             continue
@@ -140,12 +140,12 @@ def _files(place: Path) -> tuple[str, dict[str, list[Path]]] | None:
     return None
 
 
-def dataset_files(place: Path) -> set[str]:
-    """Return the files of the data set below the folder `place`, by their relative names, with those of its labels."""
-    found = _files(place)
+def dataset_files(location: Path) -> set[str]:
+    """Return the files of the data set below `location`, by their relative names, with those of its labels."""
+    found = _files(location)
     folders = {file.parent for files in found[1].values() for file in files} if found else ()
     return {
-        path.relative_to(place).as_posix()
+        path.relative_to(location).as_posix()
         for folder in folders
         for path in folder.iterdir()
         if _PARTS.fullmatch(path.name) or _CIFAR.fullmatch(path.name)
@@ -159,10 +159,10 @@ def _kind(path: Path) -> str | None:
         return is_dataset_file(path, file.read(32))
 
 
-def _folders(place: Path) -> Sequence[Path]:
-    """Return `place` and up to 100 folders at most two below it."""
-    children = _below(place)
-    return [place, *children, *(inner for child in children for inner in _below(child))][:100]
+def _folders(location: Path) -> Sequence[Path]:
+    """Return `location` and up to 100 folders at most two below it."""
+    children = _below(location)
+    return [location, *children, *(inner for child in children for inner in _below(child))][:100]
 
 
 def _below(folder: Path) -> list[Path]:

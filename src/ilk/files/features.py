@@ -1,4 +1,4 @@
-"""Features of the user's own: vectors in a .npy or Parquet file or an array, beside images or in their place."""
+"""Features of the user's own: vectors in a .npy or Parquet file or an array, beside images or instead of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FeatureSet:
         Whether the file names the images.
     root : Path or None
         The file.
-    told : str
+    about : str
         Where these are in the file: which columns.
     notes : list of str
     """
@@ -52,7 +52,7 @@ class FeatureSet:
     names: list[str]
     named: bool = False
     root: Path | None = None
-    told: str = ""
+    about: str = ""
     notes: list[str] = field(default_factory=list)
     kind: str = "features"
     _seen: tuple[NDArray[np.bool_], str] | None = field(default=None, repr=False)
@@ -166,7 +166,7 @@ def _loaded(spec: str | os.PathLike[str] | NDArray[Any] | FeatureSet) -> Feature
         raise DataError(f"features {path}: give a float .npy (n, d), or a .parquet with a column of them.")
     found = read_vectors(path, column)
     made = _set_of(found.values, path, found.names)
-    made.told = found.told
+    made.about = found.about
     return made
 
 

@@ -46,7 +46,7 @@ def list_folder(root: Path, split: str = "all", taken: Collection[str] = ()) -> 
 
     odd: dict[int, str] = {}
 
-    def place(i: int) -> str:
+    def path_of(i: int) -> str:
         return f"{walk.base}/{odd.get(i) or listing.names[i]}"
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
@@ -54,11 +54,11 @@ def list_folder(root: Path, split: str = "all", taken: Collection[str] = ()) -> 
         if any(printable(row.raw) != row.raw for row in rows):  # then two may also look the same
             names = unique([printable(row.raw) for row in rows])
             odd.update({i: row.raw for i, row in enumerate(rows) if names[i] != row.raw})
-        return lambda i: read_path(place(i))
+        return lambda i: read_path(path_of(i))
 
     walk.say_links(row.raw for row in rows)
     listing = build("folder", root, rows, reader, split=split, passed=walk.passed, notes=walk.notes)
-    listing._path = place
+    listing._path = path_of
     return listing
 
 
@@ -128,10 +128,10 @@ class Walk:
                     break
                 at = name.find("/", at + 1)
         if counts:
-            told = ", ".join(f"{printable(a.rstrip('/'))} -> {printable(self._away[a])}" for a in sorted(counts)[:2])
+            links = ", ".join(f"{printable(a.rstrip('/'))} -> {printable(self._away[a])}" for a in sorted(counts)[:2])
             more = f" and {len(counts) - 2:,} more" if len(counts) > 2 else ""
             images = "1 image lies" if counts.total() == 1 else f"{counts.total():,} images lie"
-            self.notes.append(f"{images} outside of {printable(self.base)}, behind links: {told}{more}")
+            self.notes.append(f"{images} outside of {printable(self.base)}, behind links: {links}{more}")
 
     @staticmethod
     def _own(entries: list[os.DirEntry[str]], path: str) -> bool:

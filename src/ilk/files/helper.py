@@ -1,10 +1,10 @@
 """The decoding helper: a process with limits on memory and time, for odd formats and huge claims.
 
-Two halves. `serve` is what the helper runs: it imports NumPy and Pillow only, takes one file at a time on its standard
+Two parts. `serve` is what the helper runs: it imports NumPy and Pillow only, takes one file at a time on its standard
 input and answers with pixels or a reason. `HelperPool` is what the calling threads use: at most two helpers, started
 when first needed, replaced when they crash, hang or eat too much, and gone with the program (end of their input).
 
-A frame is a fixed header and a payload; both halves are in this file so that they cannot disagree.
+A frame is a fixed header and a payload; both are in this file so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class _Helper:
 
     def __init__(self, seconds: float, memory: int) -> None:
         home = str(Path(__file__).resolve().parents[2])
-        # -P: a numpy.py in the working folder is not imported; the package's own place is named instead
+        # -P: a numpy.py in the working folder is not imported; the package's own folder is named instead
         code = f"import sys; sys.path.append({home!r}); from ilk.files.helper import serve; serve({memory}, {seconds})"
         self.process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-P", "-W", "ignore", "-c", code],
@@ -214,9 +214,9 @@ class HelperPool:
     ) -> Decoded:
         """As `ilk.files.decode.decode`, in a helper."""
         height, width = size or (0, 0)
-        told = samples.encoded()
-        head = _REQUEST.pack(_DECODE, resize == "stretch", height, width, crop_pct, len(told), len(data))
-        return self._ask(head + told, data)
+        packed = samples.encoded()
+        head = _REQUEST.pack(_DECODE, resize == "stretch", height, width, crop_pct, len(packed), len(data))
+        return self._ask(head + packed, data)
 
     def probe(self, data: bytes) -> tuple[int, int] | None:
         """(width, height) from the header, or None."""
@@ -227,10 +227,10 @@ class HelperPool:
         """As `ilk.files.odd.look`, in a helper; empty as well where it took too long or crashed."""
         done = self._ask(_REQUEST.pack(_LOOK, 0, 0, 0, 1.0, 0, len(data)), data)
         try:
-            told = json.loads(done.reason or "")
+            record = json.loads(done.reason or "")
         except ValueError:
             return {}
-        return told if isinstance(told, dict) else {}
+        return record if isinstance(record, dict) else {}
 
     def _ask(self, request: bytes, data: bytes) -> Decoded:
         helper = self._places.get()

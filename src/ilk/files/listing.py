@@ -159,7 +159,7 @@ class Listing:
         return self._content
 
     def marks(self) -> list[bytes] | None:
-        """For each image 16 bytes of (place, name, size, time stamp), without reading it.
+        """For each image 16 bytes of (path, name, size, time stamp), without reading it.
 
         Equal marks are taken for equal files: what is known of one by its mark is not read again. Whatever the
         `fingerprint` knows of a container is part of the marks of what is in it: its own size and stamp, the checksums
@@ -171,15 +171,15 @@ class Listing:
         if self.parts:
             found = [(part, part.listing.marks()) for part in self.parts]
             return [b"" if marks is None else marks[i] for part, marks in found for i in part.rows]
-        place = str(self.root.resolve())
+        location = str(self.root.resolve())
         if self.root.is_file():
             archive = self.root.stat()
-            place += f"\0{archive.st_size}\0{archive.st_mtime_ns}\0{self._salt}"
+            location += f"\0{archive.st_size}\0{archive.st_mtime_ns}\0{self._salt}"
             if time.time_ns() - archive.st_mtime_ns < _RACY:
                 return None
         elif not self.stamps.any():
             return None
-        root = hashlib.blake2b(place.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        root = hashlib.blake2b(location.encode("utf-8", "surrogateescape"), digest_size=16).digest()
         limit = time.time_ns() - _RACY
         result = []
         for name, size, stamp in zip(self.names, self.sizes.tolist(), self.stamps.tolist(), strict=True):

@@ -25,7 +25,7 @@ from ilk.files.passed import extension
 __all__ = ["LIST_ENDINGS", "list_paths", "open_list", "table_rows", "text_of"]
 
 LIST_ENDINGS = ("txt", "lst", "list", "csv", "tsv", "jsonl", "ndjson", "")
-_LONGEST, _CUTS = 4096, 8  # letters of a path; places looked at from either end
+_LONGEST, _CUTS = 4096, 8  # letters of a path; cuts looked at from either end
 _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 _BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -239,14 +239,14 @@ def list_paths(paths: Sequence[str | os.PathLike[str] | None], folder: Path, spl
         else _path_row(path, os.path.relpath(path, root).replace(os.sep, "/"))
         for i, path in enumerate(whole, 1)
     ]
-    places: list[str] = []
+    locations: list[str] = []
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        places.extend(str(row.where) for row in rows)
-        return lambda i: read_path(places[i])
+        locations.extend(str(row.where) for row in rows)
+        return lambda i: read_path(locations[i])
 
     listing = build("list", Path(root), rows, reader, split=split, ordered=True)
-    listing._path = places.__getitem__
+    listing._path = locations.__getitem__
     if len(rows) > 1 and len(listing.refused) == len(rows):
         reasons = Counter(listing.refused.values())
         if reasons["no such file"] == len(rows):

@@ -113,7 +113,7 @@ def look(data: bytes) -> dict[str, Any]:
     ``upper``: it has colours of 16 bits, of which only the upper 8 can be read. Empty where it cannot be read. Some
     values are enough: `_LOOKED`, at random.
     """
-    told: dict[str, Any] = {}
+    record: dict[str, Any] = {}
     try:
         if tiff.is_tiff(data) or fits.is_fits(data):
             width, height = tiff.raster_size(data) if tiff.is_tiff(data) else fits.fits_size(data)
@@ -126,9 +126,9 @@ def look(data: bytes) -> dict[str, Any]:
             else:
                 values = raster.values[..., :-1] if raster.alpha else raster.values
                 bands = values.shape[2] if values.ndim == 3 else 1
-                told = {"kind": None, "pages": raster.pages, "bands": bands}
+                record = {"kind": None, "pages": raster.pages, "bands": bands}
                 free = raster.kind is not None and not raster.depth
-                return told | ({"kind": raster.kind, "values": _some(values)} if free else {})
+                return record | ({"kind": raster.kind, "values": _some(values)} if free else {})
         image = open_any(data)
         if not believed(image.format, *image.size):
             return {}
@@ -140,9 +140,9 @@ def look(data: bytes) -> dict[str, Any]:
             return {"kind": None, "upper": True}
         if found is not None and not found[2]:
             return {"kind": found[1], "values": _some(found[0])}
-    except Exception:  # an odd file says nothing of the set; its own reason is told when it is decoded
-        return told
-    return told or {"kind": None}
+    except Exception:  # an odd file says nothing of the set; its own reason is found when it is decoded
+        return record
+    return record or {"kind": None}
 
 
 def _some(values: NDArray[Any]) -> list[float]:

@@ -101,20 +101,20 @@ def _opened(spec: Any, split: str, base: Path, by_content: bool) -> Listing | Ar
     return _checked(found, split)
 
 
-def open_again(told: Mapping[str, Any], split: str | None = None) -> Listing | ArraySet | FeatureSet:
-    """Open the source that a run tells of (``run.json``, "source"), with the names that its images had then.
+def open_again(record: Mapping[str, Any], split: str | None = None) -> Listing | ArraySet | FeatureSet:
+    """Open the source that a run names (``run.json``, "source"), with the names that its images had then.
 
     Parameters
     ----------
-    told : mapping
+    record : mapping
         ``spec``, which must not be None, ``kind``, ``split``, ``folder`` and ``fingerprint``.
     split
         Another part than that of the run.
     """
-    spec = f"ilk:{_DIGITS}" if told.get("kind") == _DIGITS else told.get("spec")
-    found = open_source(spec, told.get("split") or "all" if split is None else split, folder=told.get("folder"))
-    if isinstance(found, ArraySet) and split is None and told.get("fingerprint"):
-        as_before(found, told["fingerprint"])
+    spec = f"ilk:{_DIGITS}" if record.get("kind") == _DIGITS else record.get("spec")
+    found = open_source(spec, record.get("split") or "all" if split is None else split, folder=record.get("folder"))
+    if isinstance(found, ArraySet) and split is None and record.get("fingerprint"):
+        as_before(found, record["fingerprint"])
     return found
 
 
@@ -182,16 +182,16 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
             alone.passed_over.merge(passed)
         alone.notes += notes
         return alone
-    places = [_whole_path(one, base) for one in others]
+    paths = [_whole_path(one, base) for one in others]
     sources: list[tuple[str, Listing]] = []
-    for one, prefix in zip(others, prefixes(places), strict=True):
+    for one, prefix in zip(others, prefixes(paths), strict=True):
         opened = _checked(_open_one(one, split, base), split)
         if isinstance(opened, FeatureSet):
             raise DataError(f"{one} holds features, and no images that could be joined with others: give it alone")
         sources.append((prefix, as_listing(opened) if isinstance(opened, ArraySet) else opened))
     if files:
         sources.append(("", list_paths(files, base, split)))
-    whole = joined("several", _common(places, base), sources)
+    whole = joined("several", _common(paths, base), sources)
     whole.passed_over.merge(passed)
     whole.notes += notes
     return whole
@@ -238,9 +238,9 @@ def _whole_path(spec: Path_, base: Path) -> str:
     return os.path.abspath(base / Path(spec).expanduser())  # noqa: PTH100 - links in it are the user's own names
 
 
-def _common(places: list[str], base: Path) -> Path:
+def _common(paths: list[str], base: Path) -> Path:
     try:
-        return Path(os.path.commonpath([os.path.dirname(place) for place in places]))  # noqa: PTH120
+        return Path(os.path.commonpath([os.path.dirname(location) for location in paths]))  # noqa: PTH120
     except ValueError:  # two drives
         return base
 

@@ -63,10 +63,10 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # a split may have left rows out: positions in the listing are not positions in the file
-        place = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
+        slot = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
 
         def read(i: int) -> bytes:
-            row = int(place[i])
+            row = int(slot[i])
             data = windows.read(row)
             if data is None and given and given[row]:
                 return beside.read(given[row])
@@ -92,9 +92,9 @@ def _without_bytes(file: Any, column: str) -> Iterator[tuple[int, bool]]:
             column
         ):  # asked for its statistics, pyarrow would abort
             raise DataError(f"the Parquet file is damaged: part {g} of its column {column!r} is of another type")
-        told = chunk.statistics if chunk is not None and chunk.is_stats_set else None
-        if told is None or not told.has_null_count or told.null_count:
-            all_are = told is not None and told.has_null_count and told.null_count == group.num_rows
+        record = chunk.statistics if chunk is not None and chunk.is_stats_set else None
+        if record is None or not record.has_null_count or record.null_count:
+            all_are = record is not None and record.has_null_count and record.null_count == group.num_rows
             yield from ((i, all_are) for i in range(start, start + group.num_rows))
         start += group.num_rows
 
@@ -282,7 +282,7 @@ class Beside:
         self._seen = hashlib.blake2b(digest_size=16)
 
     def row(self, row: Row, given: str | None) -> Row:
-        """Return `row` with size, stamp and place of the file `given`, or why it cannot be read."""
+        """Return `row` with size, stamp and path of the file `given`, or why it cannot be read."""
         try:
             path = self._place(given)
             state = os.stat(path)
@@ -310,8 +310,8 @@ class Beside:
 
     def reader(self, rows: list[Row]) -> Callable[[int], bytes]:
         """Return the reader of such rows."""
-        places = [str(row.where) for row in rows]
-        return lambda i: read_path(places[i])
+        locations = [str(row.where) for row in rows]
+        return lambda i: read_path(locations[i])
 
     def read(self, given: str) -> bytes:
         """Return the bytes of the file `given`."""

@@ -146,7 +146,7 @@ class PassedOver(dict[str, Passed]):
         """Return those kinds that a user may have meant: without ilk's own, a system's, and other files."""
         return PassedOver({kind: found for kind, found in self.items() if kind not in _SAID_QUIETLY})
 
-    def told(self) -> dict[str, dict[str, Any]]:
+    def as_record(self) -> dict[str, dict[str, Any]]:
         """Return all of it as plain JSON."""
         return {
             kind: {
@@ -161,43 +161,43 @@ class PassedOver(dict[str, Passed]):
 
     def lines(self) -> list[str]:
         """Say it in at most two lines: what there was, and how to take in what may be meant."""
-        return lines(self.told())
+        return lines(self.as_record())
 
 
-def lines(told: dict[str, dict[str, Any]]) -> list[str]:
-    """Say what `PassedOver.told` holds, which may come from a run: what there was; how to take it in.
+def lines(record: dict[str, dict[str, Any]]) -> list[str]:
+    """Say what `PassedOver.as_record` holds, which may come from a run: what there was; how to take it in.
 
     >>> found = PassedOver()
     >>> found.file("a.mov")
     >>> found.lines()
     ['1 video (.mov)', 'to take them in: extract frames of the videos']
     """
-    loud = [kind for kind in _WORDS if kind in told and kind not in _SAID_QUIETLY]
-    quiet = [kind for kind in _SAID_QUIETLY if kind in told]
+    loud = [kind for kind in _WORDS if kind in record and kind not in _SAID_QUIETLY]
+    quiet = [kind for kind in _SAID_QUIETLY if kind in record]
     if not loud and not {*quiet} - {"system"}:
         return []
-    said = [", ".join(_one(kind, told[kind]) for kind in [*loud, *(kind for kind in quiet if kind != "system")])]
+    said = [", ".join(_one(kind, record[kind]) for kind in [*loud, *(kind for kind in quiet if kind != "system")])]
     cures = [str(_WORDS[kind][2]) for kind in loud]
     return [*said, f"to take them in: {'; '.join(cures)}"] if cures else said
 
 
-def counted(told: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return for each kind in `PassedOver.told` how many of what there are; none where only systems left something."""
-    if told.keys() <= {"system"}:
+def counted(record: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return for each kind in a record how many of what there are; none where only systems left something."""
+    if record.keys() <= {"system"}:
         return []
-    return [(kind, _one(kind, told[kind], named=False)) for kind in _WORDS if kind in told]
+    return [(kind, _one(kind, record[kind], named=False)) for kind in _WORDS if kind in record]
 
 
-def _one(kind: str, told: dict[str, Any], named: bool = True) -> str:
+def _one(kind: str, record: dict[str, Any], named: bool = True) -> str:
     """Say one kind: count, words, and the endings or an example."""
-    count = int(told.get("count") or 0)
+    count = int(record.get("count") or 0)
     text = f"{count:,} {_WORDS[kind][count != 1]}"
-    endings: Iterable[tuple[str, int]] = sorted((told.get("endings") or {}).items(), key=lambda x: (-x[1], x[0]))
+    endings: Iterable[tuple[str, int]] = sorted((record.get("endings") or {}).items(), key=lambda x: (-x[1], x[0]))
     if kind in ("pictures", "videos", "other"):
         shown = list(endings)
         parts = [ending_words(end, n if len(shown) > 1 else 0) for end, n in shown[:4]]
         return f"{text} ({', '.join(parts)}{' …' if len(shown) > 4 else ''})"
-    examples = list(told.get("examples") or []) if named else []
+    examples = list(record.get("examples") or []) if named else []
     return f"{text} ({examples[0]}{' …' if count > 1 else ''})" if examples else text
 
 

@@ -22,9 +22,9 @@ __all__ = ["plain_pickle"]
 
 _INSTRUCTIONS = 2_000_000  # each may take some hundred bytes of memory; the largest batch of CIFAR has 300,000
 _AGAIN = 2**20  # bytes that may be taken again from what was read before, beside as many as the file has
-_ITEM = 8  # bytes of a place in a list
-_RECONSTRUCT = {f"{room}.multiarray _reconstruct" for room in ("numpy.core", "numpy._core")}
-_FROMBUFFER = {f"{room}.numeric _frombuffer" for room in ("numpy.core", "numpy._core")}
+_ITEM = 8  # bytes of an item of a list
+_RECONSTRUCT = {f"{package}.multiarray _reconstruct" for package in ("numpy.core", "numpy._core")}
+_FROMBUFFER = {f"{package}.numeric _frombuffer" for package in ("numpy.core", "numpy._core")}
 _ENCODE, _DTYPE, _ARRAY = "_codecs encode", "numpy dtype", "numpy ndarray"
 _KNOWN = {*_RECONSTRUCT, *_FROMBUFFER, _ENCODE, _DTYPE, _ARRAY}
 _NUMBERS = {"u1": "u1", "i1": "i1", "u2": "u2", "i2": "i2", "i4": "i4", "u4": "u4", "i8": "i8", "f4": "f4", "f8": "f8"}

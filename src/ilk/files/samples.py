@@ -101,42 +101,44 @@ class Samples:
         """Return (black, white) of samples of `kind`, where they are fixed."""
         return {"uint16": self.uint16, "integer": self.integer, "float": self.floating}[kind]
 
-    def told(self) -> dict[str, list[float]]:
+    def as_record(self) -> dict[str, list[float]]:
         """Return only what is fixed, as JSON has it."""
         pairs = {"uint16": self.uint16, "integer": self.integer, "float": self.floating, "bands": self.bands or None}
         return {key: list(value) for key, value in pairs.items() if value} | ({"dtype": [1]} if self.dtype else {})
 
     @classmethod
-    def from_told(cls, told: Mapping[str, Any]) -> Samples:
-        """Rebuild from what `told` returned; what is not there, or makes no sense, is not fixed."""
+    def from_record(cls, record: Mapping[str, Any]) -> Samples:
+        """Rebuild from what `as_record` returned; what is not there, or makes no sense, is not fixed."""
 
         def pair(key: str) -> Limits | None:
-            low, high = (*map(float, told.get(key, ())), math.nan, math.nan)[:2]
+            low, high = (*map(float, record.get(key, ())), math.nan, math.nan)[:2]
             return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
-        bands = tuple(int(band) for band in told.get("bands", ()) if math.isfinite(band) and band >= 1)
+        bands = tuple(int(band) for band in record.get("bands", ()) if math.isfinite(band) and band >= 1)
         bands = bands if len(bands) in (1, 3) else ()
-        return cls(pair("uint16"), pair("integer"), pair("float"), bool(told.get("dtype")), bands)
+        return cls(pair("uint16"), pair("integer"), pair("float"), bool(record.get("dtype")), bands)
+
+    told, from_told = as_record, from_record  # until methods/ has moved
 
     @classmethod
     def of_run(cls, header: Mapping[str, Any]) -> Samples:
         """Return how the images of a run were read, by its ``run.json``."""
-        return cls.from_told((header.get("source") or {}).get("samples") or {})
+        return cls.from_record((header.get("source") or {}).get("samples") or {})
 
     def key(self) -> str:
         """Return a name for this way of reading, fit for a folder; empty where nothing is fixed."""
-        text = "_".join(f"{key}{'~'.join(f'{v!r}' for v in value)}" for key, value in self.told().items())
+        text = "_".join(f"{key}{'~'.join(f'{v!r}' for v in value)}" for key, value in self.as_record().items())
         return f"-{text}" if text else ""
 
     def encoded(self) -> bytes:
         """Return the bytes that `decoded` understands; empty where nothing is fixed."""
-        told = self.told()
-        return json.dumps(told).encode() if told else b""
+        record = self.as_record()
+        return json.dumps(record).encode() if record else b""
 
     @classmethod
     def decoded(cls, data: bytes) -> Samples:
         """Rebuild from what `encoded` returned."""
-        return cls.from_told(json.loads(data)) if data else cls()
+        return cls.from_record(json.loads(data)) if data else cls()
 
 
 def _bands(bands: Any) -> tuple[int, ...]:

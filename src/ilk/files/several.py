@@ -52,12 +52,12 @@ def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes:
     passed = PassedOver()
     for part in parts:
         passed.merge(part.listing.passed_over, part.prefix)
-    told = list(notes)
+    all_notes = list(notes)
     for part in parts:
         named = f"{part.prefix.rstrip('/')}: " if part.prefix else ""
-        told += [f"{named}{note}" for note in part.listing.notes]
+        all_notes += [f"{named}{note}" for note in part.listing.notes]
     if twice:
-        told.append(
+        all_notes.append(
             f"{twice:,} file{'s are' if twice > 1 else ' is'} in more than one of the sources, and counted once"
         )
     names = [part.prefix + part.listing.names[i] for part in parts for i in part.rows]
@@ -74,7 +74,7 @@ def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes:
             if i in part.listing.refused
         },
         passed,
-        told,
+        all_notes,
         read,
         _path=path if any(part.listing._path is not None for part in parts) else None,
         parts=parts,
@@ -124,10 +124,10 @@ def prefixes(paths: Sequence[str]) -> list[str]:
     lengths = [1] * len(paths)
     while True:
         ends = ["/".join(parts[-n:]) for parts, n in zip(split, lengths, strict=True)]
-        alike = [i for i, end in enumerate(ends) if ends.count(end) > 1 and lengths[i] < len(split[i])]
-        if not alike:
+        equal = [i for i, end in enumerate(ends) if ends.count(end) > 1 and lengths[i] < len(split[i])]
+        if not equal:
             return [f"{end}/" for end in ends]
-        for i in alike:
+        for i in equal:
             lengths[i] += 1
 
 

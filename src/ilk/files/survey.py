@@ -47,19 +47,19 @@ def survey(listing: Listing, range: Any = "auto", bands: Any = None) -> tuple[Sa
     notes = _shapes(looked, chosen)
     if asked is not None:
         return asked, notes
-    told: dict[str, Any] = {"bands": list(chosen)}
+    record: dict[str, Any] = {"bands": list(chosen)}
     kinds: tuple[Kind, ...] = ("uint16", "integer", "float")
     for kind in kinds:
         mine = [one["values"] for one in looked if one.get("kind") == kind and one.get("values")]
         if not mine:
             continue
         low, high = limits_of(kind, np.concatenate([np.asarray(values) for values in mine]))
-        told[kind] = [low, high]
+        record[kind] = [low, high]
         notes.append(
             f"{_WORDS[kind]}: {low:,g} is shown as black and {high:,g} as white, as {len(mine)} of the files suggest "
             "(--set range=LOW,HIGH for others, range=dtype for all that the type can hold)"
         )
-    return Samples.from_told(told), notes
+    return Samples.from_record(record), notes
 
 
 def _evenly(rows: list[int], count: int) -> list[int]:

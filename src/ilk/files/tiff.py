@@ -1,4 +1,4 @@
-"""TIFF files that Pillow does not read: doubles and halves, colours in floats, five bands or thirteen; and stacks.
+"""TIFF files that Pillow does not read: doubles and float16, colours in floats, five bands or thirteen; and stacks.
 
 Runs in the helper process only, which has limits on memory and time.
 """

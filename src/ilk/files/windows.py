@@ -43,10 +43,10 @@ class Windows:
         import pyarrow as pa
 
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        window, place = divmod(row - int(self._starts[group]), self._steps[group])
+        window, offset = divmod(row - int(self._starts[group]), self._steps[group])
         try:
             with self._lock:
-                value = self._window(group, window)[place].as_py()
+                value = self._window(group, window)[offset].as_py()
         except (pa.lib.ArrowException, StopIteration, IndexError) as error:
             raise OSError(f"damaged in the Parquet file: {error}") from error
         if value is None or not self._base64:

@@ -29,7 +29,7 @@ __all__ = [
     "notes_on_samples",
     "opened",
     "passed_over",
-    "place",
+    "path_of",
     "spec",
     "stem",
     "what",
@@ -86,7 +86,7 @@ def spec(source: Any, images: Any) -> str | list[str] | None:
     """Return what a run says of where its images are, so that they can be found again; None where they cannot."""
     source = as_list(source)
     if isinstance(source, str | Path):
-        return "digits" if images.kind == "digits" else str(place(source))
+        return "digits" if images.kind == "digits" else str(path_of(source))
     if not isinstance(source, list | tuple) or len(source) > _LISTED:
         return None
     if not all(isinstance(one, str | Path) for one in source):
@@ -104,11 +104,11 @@ def stem(source: Any) -> str:
     source = as_list(source)
     if isinstance(source, list | tuple) and source and isinstance(source[0], str | Path):
         more = f"-and-{len(source) - 1}-more" if len(source) > 1 else ""
-        return f"{place(source[0]).stem[:40]}{more}"
-    return place(source).stem if isinstance(source, str | Path) else "array"
+        return f"{path_of(source[0]).stem[:40]}{more}"
+    return path_of(source).stem if isinstance(source, str | Path) else "array"
 
 
-def place(source: str | Path) -> Path:
+def path_of(source: str | Path) -> Path:
     path = Path(source)
     return (path if path.exists() else path.expanduser()).resolve()
 
@@ -147,7 +147,7 @@ def checked_labels(labels: str, kind: str) -> str:
     'prefix'
     """
     if Path(labels).suffix.lower() in _TABLES:
-        file = place(labels)
+        file = path_of(labels)
         if not file.is_file():
             raise DataError(f"--labels {labels}: there is no such file.")
         return str(file)

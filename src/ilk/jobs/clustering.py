@@ -56,7 +56,7 @@ def cluster(
         Constructor arguments, preset keys and encoder settings of the method, in one flat mapping; ``features`` may
         stand here as well.
     features
-        Features of the user's own for the images of `source`, in the place of an encoder's: see `ilk.open_images`.
+        Features of the user's own for the images of `source`, instead of an encoder's: see `ilk.open_images`.
     split
         "all", "train" or "test", where the source has such parts.
     labels
@@ -96,7 +96,7 @@ def cluster(
         Stopped by `max_seconds` or `on_event`.
     """
     begin = time.perf_counter()
-    tell: OnEvent = on_event or (lambda event: None)
+    notify: OnEvent = on_event or (lambda event: None)
     # what can be refused is refused before torch and the rest are loaded
     options = dict(options or {})
     features = asking.given(options.pop("features", features))
@@ -116,25 +116,25 @@ def cluster(
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    tell(_found(images, seconds["list"], path, renamed))
+    notify(_found(images, seconds["list"], path, renamed))
     run = _finished(path, header) if not overwrite else None
     if run is not None:
-        tell({"event": "already", "run": str(path)})
+        notify({"event": "already", "run": str(path)})
         return _scored(run, labels, images) if _to_score(run, labels) else run
     writer = runs.begin(path, header, overwrite=overwrite)
     if writer.resumed:
-        tell({"event": "resumed", "run": str(path)})
+        notify({"event": "resumed", "run": str(path)})
     with _released(writer, path):
         checkpoint = runs.Checkpoint(writer.folder, begin, max_seconds, start=start_from)
-        _fit(model, images, writer, checkpoint, tell)
-        tell({"event": "write", "run": str(path)})
+        _fit(model, images, writer, checkpoint, notify)
+        notify({"event": "write", "run": str(path)})
         cache = (options or {}).get("cache") or writer.folder / "cache"
-        name = naming.Namer(model, images, chosen, cache, tell, str(path)) if names else None
+        name = naming.Namer(model, images, chosen, cache, notify, str(path)) if names else None
         _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds, name)
-        tell({"event": "finishing", "run": str(path)})
+        notify({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
     run = _scored(run, labels, images)
-    tell({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
+    notify({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
 
 
@@ -157,8 +157,8 @@ def _released(writer: runs.RunWriter, path: Path) -> Iterator[None]:
 def _found(images: Any, seconds: float, path: Path, renamed: list[str]) -> dict[str, Any]:
     """Return the event that says what there is to group."""
     notes, passed = [*renamed, *asking.notes(images)], asking.passed_over(images).lines()
-    told = {"event": "found", "n": len(images), "what": asking.what(images), "notes": notes, "passed": passed}
-    return {**told, "seconds": seconds, "run": str(path)}
+    entry = {"event": "found", "n": len(images), "what": asking.what(images), "notes": notes, "passed": passed}
+    return {**entry, "seconds": seconds, "run": str(path)}
 
 
 def _model(method: str, options: Mapping[str, Any]) -> tuple[Any, list[str]]:
@@ -175,17 +175,17 @@ def _model(method: str, options: Mapping[str, Any]) -> tuple[Any, list[str]]:
     return model, list(dict.fromkeys(str(one.message) for one in caught))
 
 
-def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, tell: OnEvent) -> None:
+def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, notify: OnEvent) -> None:
     """Fit `model`, from the checkpoint where there is one."""
     notes: list[str] = []
     if (cache := getattr(model, "cache", "none")) is None or (cache != "none" and _cannot_be_made(cache, notes)):
         model.cache = writer.folder / "cache"  # without a cache, the unfinished run is where a kill resumes
     resume = checkpoint.load()
     if resume is not None:
-        tell({"event": "stage", "stage": "resume", "notes": checkpoint.notes})
+        notify({"event": "stage", "stage": "resume", "notes": checkpoint.notes})
 
     def hook(record: dict[str, Any], state: Callable[[], dict[str, Any]]) -> bool:
-        stop = tell({"event": "stage", **_pictured(record, writer.folder)})
+        stop = notify({"event": "stage", **_pictured(record, writer.folder)})
         return checkpoint.take(record, state, bool(stop))
 
     model.fit(images, on_epoch=hook, resume=resume)
@@ -214,7 +214,7 @@ def _pictured(record: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not record["left"] or not any(map(len, thumbs)):
         return record  # the final groups are as soon there; or there are no pictures
     path = folder / _record.FIRST
-    with contextlib.suppress(OSError):  # a full disk will be told by what matters more
+    with contextlib.suppress(OSError):  # what matters more will report a full disk
         report.write_first(path, [f"{group['id']}: {group['size']} of {record['n']}" for group in groups], thumbs)
         record["picture"] = str(path)
     return record
@@ -271,8 +271,8 @@ def _header(
     from ilk.data import OwnFeatures
 
     if isinstance(images, OwnFeatures):
-        described["features"] = images.told()
-    elif samples := getattr(images, "samples", Samples()).told():
+        described["features"] = images.as_record()
+    elif samples := getattr(images, "samples", Samples()).as_record():
         described["samples"] = samples
     return {
         "method": method,
@@ -284,7 +284,7 @@ def _header(
             **described,
             "kind": getattr(images, "kind", "array"),
             "folder": str(Path.cwd()) if getattr(images, "kind", "") in ("list", "several") else None,
-            "passed_over": asking.passed_over(images).told(),
+            "passed_over": asking.passed_over(images).as_record(),
         },
         "identity": {"method": method, "params": params, "source": described},
         "versions": _record.versions(),
@@ -311,5 +311,5 @@ def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
     run = runs.load_run(path)
     other = runs.difference(run.header, header)
     if other:
-        raise RunError(f"{path} holds a finished run of {other}. Choose another place with -o, or add --overwrite.")
+        raise RunError(f"{path} holds a finished run of {other}. Choose another folder with -o, or add --overwrite.")
     return run

@@ -60,7 +60,7 @@ class Namer:
         The only ones to choose from; None = all.
     cache
         As in `ilk.encoders.build`.
-    tell : callable (event)
+    report : callable (event)
     run
         Where the run will stand, for its events.
     """
@@ -71,12 +71,12 @@ class Namer:
         images: Any,
         words: Sequence[str] | None,
         cache: str | Path | None,
-        tell: Callable[[dict[str, Any]], object],
+        report: Callable[[dict[str, Any]], object],
         run: str,
     ) -> None:
         self._model, self._images, self._words, self._cache = model, images, words, cache
-        self._tell, self._run = tell, run
-        self._told = False
+        self._report, self._run = report, run
+        self._reported = False
 
     def __call__(
         self, labels: npt.NDArray[np.int64], distance: npt.NDArray[np.float32]
@@ -100,11 +100,11 @@ class Namer:
         except Exception as error:  # whatever it is, the groups stand: they keep their numbers
             found = naming.Named(notes=[f"no words for groups: {' '.join(str(error).split())[:200]}"])
         seconds = time.perf_counter() - started
-        if self._told:
-            self._tell({"event": "stage", "stage": "name", "seconds": seconds})
-            self._tell({"event": "write", "run": self._run})
+        if self._reported:
+            self._report({"event": "stage", "stage": "name", "seconds": seconds})
+            self._report({"event": "write", "run": self._run})
         return {group: [one.plain() for one in words] for group, words in found.words.items()}, found.notes, seconds
 
     def _begin(self) -> None:
-        self._told = True
-        self._tell({"event": "stage", "stage": "name", "begin": True})
+        self._reported = True
+        self._report({"event": "stage", "stage": "name", "begin": True})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,32 +32,41 @@ class Prediction:
     ----------
     names, status, reasons : list
         File names; "ok", "duplicate" or "unreadable"; why not.
-    cluster, second : (n,) int64
-        Group and next-best group; -1 = none of these.
+    group, second : (n,) int64
+        Group and second-best group; -1 = none of these.
     confidence : (n,) float32
         Probability of the best group.
     known : (n,) float64
-        Sum of the probabilities of all groups, which is what the threshold tests: below it, cluster is -1.
+        Sum of the probabilities of all groups, which is what the threshold tests: below it, group is -1.
     threshold : float
         0 where the method refuses no image.
     group_names : dict
-        Name of every group of the run.
+        Name of every group of the run, by number: what a person called it, else ``group 3``.
+    looks_like : dict
+        Words guessed for what every group shows.
+    captions : dict
+        Name and guessed words of every group, in one line.
+    duplicate_of : list
+        For a duplicate, the file it equals; else None.
     fine : (n,) int64 or None
         Fine cluster, -1 = unreadable; None where the method has one level only.
     nearest : list or None
-        For every image the images of the run most like it, the most alike first: dicts of path, similarity (cosine of
+        For every image the images of the run most like it, the most similar first: dicts of path, similarity (cosine of
         the features, at most 1) and group. Empty where the image is unreadable; None where it was not asked for.
     """
 
     names: list[str]
     status: list[str]
     reasons: list[str | None]
-    cluster: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
     second: npt.NDArray[np.int64]
     confidence: npt.NDArray[np.float32]
     known: npt.NDArray[np.float64]
     threshold: float
     group_names: dict[int, str]
+    looks_like: dict[int, list[str]]
+    captions: dict[int, str]
+    duplicate_of: list[str | None]
     fine: npt.NDArray[np.int64] | None = None
     nearest: list[list[dict[str, Any]]] | None = None
 
@@ -68,22 +78,33 @@ class Prediction:
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return path, group, name, confidence, known, second, status, reason as lists; fine where there is it.
+        """Return the columns of the table ``predictions`` (`ilk.runs.COLUMNS`) as lists, None where empty."""
+        read = [status != "unreadable" for status in self.status]
 
-        As in the tables of an export, ``group`` is the number of the group, ``name`` its name.
-        """
-        fine = {} if self.fine is None else {"fine": self.fine.tolist()}
-        return {
+        def of_read(values: Iterable[Any]) -> list[Any]:
+            return [value if there else None for value, there in zip(values, read, strict=True)]
+
+        groups = self.group.tolist()
+        words = {number: ", ".join(words) or None for number, words in self.looks_like.items()}
+        columns = {
             "path": self.names,
-            "group": self.cluster.tolist(),
-            "name": [self.group_names.get(int(c), "none of these") for c in self.cluster],
-            "confidence": [round(float(c), 4) for c in self.confidence],
-            "known": self.known.tolist(),
-            "second": self.second.tolist(),
+            "group": of_read(groups),
+            "group_name": of_read(self.group_names.get(group, runs.plain_name({"id": -1})) for group in groups),
+            "looks_like": of_read(words.get(group) for group in groups),
+            "confidence": of_read(round(float(one), 4) for one in self.confidence),
+            "known": of_read(self.known.tolist()),
+            "second": [group if group >= 0 else None for group in self.second.tolist()],
             "status": self.status,
-            "reason": [reason or "" for reason in self.reasons],
-            **fine,
+            "duplicate_of": self.duplicate_of,
+            "reason": self.reasons,
         }
+        return columns if self.fine is None else {**columns, "fine": of_read(self.fine.tolist())}
+
+    @property
+    def cluster(self) -> npt.NDArray[np.int64]:
+        """Former name of `group`."""
+        warnings.warn("Prediction.cluster is now Prediction.group.", DeprecationWarning, stacklevel=2)
+        return self.group
 
     def write(self, path: str | Path) -> list[str]:
         """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it. Return what to know of the table."""
@@ -142,13 +163,13 @@ def predict(
     RunError
         The run is damaged, or its encoder's weights are not those it was made with.
     """
-    tell: OnEvent = on_event or (lambda event: None)
+    report: OnEvent = on_event or (lambda event: None)
     if threshold is not None and not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold={threshold!r}: give a number from 0 (no image is refused) to 1.")
     if nearest is not None and nearest < 0:
         raise ArgumentError(f"nearest={nearest!r}: give a number of images, or 0.")
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
-    images = _images(run, source, split, features, by_content, tell)
+    images = _images(run, source, split, features, by_content, report)
     from ilk.data import FEW
 
     if nearest is None:
@@ -160,7 +181,7 @@ def predict(
         model.set_params(threshold=threshold)
     encoded = model.encode(
         images,
-        on_progress=lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total}),
+        on_progress=lambda done, total: report({"event": "stage", "stage": "encode", "done": done, "total": total}),
     )
     proba = model.proba_of(encoded)
     if not np.isfinite(proba).all():
@@ -169,6 +190,7 @@ def predict(
     second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
     read = encoded.position >= 0
     like = _nearest(run, model, encoded, nearest) if nearest else None
+    groups = run.clusters()
     return Prediction(
         images.names(),
         list(encoded.status),
@@ -178,23 +200,32 @@ def predict(
         proba.max(1).astype(np.float32),
         model.known_of(proba),
         float(getattr(model, "threshold", 0)),
-        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in run.clusters()},
+        {int(g["id"]): disk.printable(runs.plain_name(g)) for g in groups},
+        {int(g["id"]): runs.looks_like(g) for g in groups},
+        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in groups},
+        _originals(images.names(), encoded),
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
     )
 
 
-def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, tell: OnEvent) -> Any:
-    """Open what is to be placed, and say what it is."""
+def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, report: OnEvent) -> Any:
+    """Open what is to be grouped, and say what it is."""
     opened, features = asking.opened(source, split, by_content), asking.given(features)
     from ilk.data import open_images  # torch, which a wrong path is not worth
 
     given, part = (source, split) if opened is None else (opened, "all")
     images = open_images(given, part, features=features, samples=Samples.of_run(run.header))
     passed = asking.passed_over(images).lines()
-    told = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images), "passed": passed}
-    tell({"event": "found", **told})
+    record = {"n": len(images), "what": asking.what(images), "notes": asking.notes(images), "passed": passed}
+    report({"event": "found", **record})
     return images
+
+
+def _originals(names: list[str], encoded: Any) -> list[str | None]:
+    """Return for every duplicate the name of the image it equals."""
+    rows = zip(encoded.position.tolist(), encoded.status, strict=True)
+    return [names[int(encoded.rows[at])] if status == "duplicate" else None for at, status in rows]
 
 
 def _nearest(run: runs.Run, model: Any, encoded: Any, count: int) -> list[list[dict[str, Any]]]:

@@ -1,9 +1,19 @@
-"""What is minimised, as pure functions of tensors: pairs, altered copies, neighbours, sure groups, distributions."""
+"""What is minimised, as pure functions: pairs, augmented views, neighbours, confident groups, distributions."""
 
 from ilk.losses.confidence import ConfidentLoss, confident_loss
 from ilk.losses.consistency import cross_entropy
 from ilk.losses.contrastive import nt_xent, tiled_xent
-from ilk.losses.distribution import bernoulli_divergence, divergence, normal_divergence, sharpened, student_t
+from ilk.losses.distribution import (
+    bernoulli_divergence,  # until methods/ has moved
+    divergence,  # until methods/ has moved
+    gaussian_kl,
+    kl_divergence,
+    normal_divergence,  # until methods/ has moved
+    sharpened,  # until methods/ has moved
+    sparsity_kl,
+    student_t,
+    target_distribution,
+)
 from ilk.losses.neighbors import NeighborLoss, neighbor_loss
 from ilk.losses.pairwise import (
     PairLoss,
@@ -23,16 +33,18 @@ __all__ = [
     "NeighborLoss",
     "PairLoss",
     "PointwiseLoss",
-    "bernoulli_divergence",
+    "bernoulli_divergence",  # until methods/ has moved
     "confident_loss",
     "cross_entropy",
-    "divergence",
+    "divergence",  # until methods/ has moved
     "every_pair",
+    "gaussian_kl",
+    "kl_divergence",
     "label_features",
     "lambda_thresholds",
     "linear_thresholds",
     "neighbor_loss",
-    "normal_divergence",
+    "normal_divergence",  # until methods/ has moved
     "nt_xent",
     "pair_weights",
     "pointwise_loss",
@@ -40,9 +52,11 @@ __all__ = [
     "selected_mean",
     "selected_rows",
     "selected_sum",
-    "sharpened",
+    "sharpened",  # until methods/ has moved
     "similarities",
+    "sparsity_kl",
     "student_t",
+    "target_distribution",
     "tiled_xent",
     "triplet_margin",
     "update_marginal",

@@ -1,4 +1,4 @@
-"""Self-labelling: an altered image is given the group that its unaltered self is sure of."""
+"""Self-labelling: an augmented image is given the group that the image as it is has with confidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ConfidentLoss(NamedTuple):
     Attributes
     ----------
     loss : Tensor ()
-        0, with gradients of 0, where no image is sure.
+        0, with gradients of 0, where no image is confident.
     confident : Tensor ()
         How many images are.
     """
@@ -26,19 +26,22 @@ class ConfidentLoss(NamedTuple):
     confident: Tensor
 
 
-def confident_loss(target: Tensor, altered: Tensor, threshold: float = 0.99, *, balance: bool = True) -> ConfidentLoss:
-    """Cross-entropy of `altered` against the surest group of `target`, over images that are sure.
+def confident_loss(
+    target: Tensor, augmented: Tensor, threshold: float = 0.99, *, balance: bool = True
+) -> ConfidentLoss:
+    """Cross-entropy of `augmented` against the most confident group of `target`, over images that are confident.
 
     Parameters
     ----------
     target : Tensor (b, k)
-        Logits of the unaltered images. No gradient goes there.
-    altered : Tensor (b, k)
-        Logits of their altered copies.
+        Logits of the images as they are. No gradient goes there.
+    augmented : Tensor (b, k)
+        Logits of their augmented views.
     threshold : float
-        An image is sure where its highest probability is above it.
+        An image is confident where its highest probability is above it.
     balance : bool
-        Weigh each image by (sure images) / (sure images of its group), so every group that occurs counts the same.
+        Weigh each image by (confident images) / (confident images of its group), so that every group that occurs
+        counts the same.
 
     Returns
     -------
@@ -52,8 +55,8 @@ def confident_loss(target: Tensor, altered: Tensor, threshold: float = 0.99, *, 
 
     Examples
     --------
-    >>> sure = torch.tensor([[9.0, 0.0], [0.0, 9.0], [0.0, 0.1]])
-    >>> loss, count = confident_loss(sure, torch.zeros(3, 2))
+    >>> logits = torch.tensor([[9.0, 0.0], [0.0, 9.0], [0.0, 0.1]])
+    >>> loss, count = confident_loss(logits, torch.zeros(3, 2))
     >>> round(float(loss), 4), int(count)
     (0.6931, 2)
     """
@@ -65,5 +68,5 @@ def confident_loss(target: Tensor, altered: Tensor, threshold: float = 0.99, *, 
             counts = torch.zeros(target.shape[1], device=target.device).index_add(0, group, weights)
             weights = weights * (confident / counts.clamp(min=1.0))[group]
         total = weights.sum().clamp(min=1e-12)
-    each = functional.cross_entropy(altered.float(), group, reduction="none")
+    each = functional.cross_entropy(augmented.float(), group, reduction="none")
     return ConfidentLoss((weights * each).sum() / total, confident)

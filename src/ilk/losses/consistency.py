@@ -1,4 +1,4 @@
-"""Losses that tie an altered copy of an image to the image itself."""
+"""Losses that tie an augmented view of an image to the image itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["cross_entropy"]
 def cross_entropy(prediction: Tensor, target: Tensor, epsilon: float = 1e-7) -> Tensor:
     """Mean binary cross-entropy of all entries of `prediction` (b, k) against `target` (b, k), both in [0, 1].
 
-    Used by the released scripts of DAC between the label features of an altered image and those of the unaltered one.
+    Used by the released scripts of DAC between the label features of an augmented image and those of the image.
     It is least where both agree, but not 0 unless the target is 0 or 1.
 
     Examples
@@ -19,5 +19,5 @@ def cross_entropy(prediction: Tensor, target: Tensor, epsilon: float = 1e-7) -> 
     >>> cross_entropy(torch.tensor([[0.5]]), torch.tensor([[1.0]]))
     tensor(0.6931)
     """
-    sure = prediction.clamp(epsilon, 1 - epsilon)
-    return -(target * sure.log() + (1 - target) * (1 - sure).log()).mean()
+    clamped = prediction.clamp(epsilon, 1 - epsilon)
+    return -(target * clamped.log() + (1 - target) * (1 - clamped).log()).mean()

@@ -1,4 +1,4 @@
-"""Contrastive losses: two altered copies of an image belong together, copies of other images do not."""
+"""Contrastive losses: two augmented views of an image belong together, copies of other images do not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float = 0.1, *, one_side
     Parameters
     ----------
     first, second : Tensor (b, d)
-        Projections of two altered copies of the same b images, row by row. They are brought to length 1.
+        Projections of two augmented views of the same b images, row by row. They are brought to length 1.
     temperature : float
         Above 0.
     one_sided : bool

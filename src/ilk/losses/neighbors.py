@@ -47,7 +47,7 @@ def neighbor_loss(
         λ.
     similarity_as_logit : bool
         Take the similarity, a number from 0 to 1, for a logit, as the Keras example does: softplus(−s) in place of
-        −log s. Its slope is nearly the same everywhere, so nothing ever becomes sure.
+        −log s. Its slope is nearly the same everywhere, so nothing ever becomes confident.
 
     Notes
     -----
@@ -61,8 +61,8 @@ def neighbor_loss(
 
     Examples
     --------
-    >>> sure = torch.tensor([[[99.0, 0.0]], [[0.0, 99.0]]])  # two images, one head, two groups
-    >>> found = neighbor_loss(sure, sure, 1.0)
+    >>> logits = torch.tensor([[[99.0, 0.0]], [[0.0, 99.0]]])  # two images, one head, two groups
+    >>> found = neighbor_loss(logits, logits, 1.0)
     >>> round(float(found.consistency), 4), round(float(found.entropy), 4)
     (0.0, 0.6931)
     """

@@ -130,7 +130,7 @@ def every_pair(similarity: Tensor, reference: Tensor, threshold: Level, *, squar
     ----------
     similarity : Tensor (b, b)
     reference : Tensor (b, b)
-        Similarities that decide, for example frozen ones of unaltered images.
+        Similarities that decide, for example frozen ones of images as they are.
     threshold : float
     squared : bool
         Squared difference (MNIST) instead of cross-entropy (all other data sets).

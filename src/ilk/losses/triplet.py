@@ -9,7 +9,7 @@ __all__ = ["random_triplets", "triplet_margin"]
 
 
 def random_triplets(labels: Tensor, most: int, draws: torch.Generator) -> Tensor:
-    """Return triplets of rows: each pair of a group once, against rows of other groups by lot.
+    """Return triplets of rows: each pair of a group once, against rows of other groups at random.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def random_triplets(labels: Tensor, most: int, draws: torch.Generator) -> Tensor
     lots = torch.rand(len(pairs), len(labels), generator=draws, device=labels.device)
     lots = lots.masked_fill(same[pairs[:, 0]], -1.0)
     drawn = lots.topk(min(most, len(labels)), 1)
-    pair, place = (drawn.values >= 0).nonzero(as_tuple=True)
-    return torch.cat([pairs[pair], drawn.indices[pair, place][:, None]], 1)
+    pair, column = (drawn.values >= 0).nonzero(as_tuple=True)
+    return torch.cat([pairs[pair], drawn.indices[pair, column][:, None]], 1)
 
 
 def triplet_margin(features: Tensor, triplets: Tensor, *, margin: float = 0.2, weight: float = 1.0) -> Tensor:

@@ -17,14 +17,14 @@ __all__ = ["MOST_WORDS", "Guess", "guess"]
 
 MOST_WORDS = 3
 
-_SURE_ALL, _SURE = 0.28, 0.24  # mean sureness below which all images, or a group's, are nothing that the network knows
+_CONFIDENT_ALL, _CONFIDENT = 0.28, 0.24  # of all images, of a group: below, the network does not know what they show
 _SHARE = 0.10  # of a group: least mean probability of a word
 _SEEN, _SUPPORT = 0.05, 0.4  # a word is seen in an image from this probability on, and must be in this part of a group
 _APART = 0.5  # least of log2(2 p / (p + r)): the word is 2.4 times as frequent as among all other images
 _CHANCE = 4.0  # standard deviations by which a share must exceed that of random groups of that size
 _NEXT = 0.4  # of the first word's share: least share of a further word
-_WHOLE = 0.7  # of a kind: a member with this part of it is named in its place
-_FINER = 0.05  # least share of a word that only tells two groups with the same words apart
+_WHOLE = 0.7  # of a kind: a member with this part of it is named instead of it
+_FINER = 0.05  # least share of a word that only distinguishes two groups with the same words
 
 _BLOCK = 4096
 
@@ -71,7 +71,7 @@ def guess(
     Returns
     -------
     dict of int to list of Guess
-        One entry per group. Groups with the same words get a further one where one tells them apart.
+        One entry per group. Groups with the same words get a further one where one distinguishes them.
 
     Notes
     -----
@@ -81,25 +81,25 @@ def guess(
     size: the first two moments of that distribution are exact, no draws are made. A kind (dog) is named where a group
     spreads over its classes, and a class where it has most of the kind.
 
-    All groups are empty where the classifier is not sure of what it sees, in the mean over all images: digits, drawings
-    and textures without objects are like that. O(n · words) time, memory for 4,096 images at a time.
+    All groups are empty where the classifier is not confident of what it sees, in the mean over all images: digits,
+    drawings and textures without objects are like that. O(n · words) time, memory for 4,096 images at a time.
     """
     ids = [int(i) for i in np.unique(labels) if i >= 0]
     empty: dict[int, list[Guess]] = {i: [] for i in ids}
     if len(ids) < 2:  # nothing to differ from
         return empty
-    told = _Told(probabilities, labels, np.array(ids), vocabulary)
-    if told.sure @ told.counts / told.counts.sum() < _SURE_ALL:
+    clues = _Evidence(probabilities, labels, np.array(ids), vocabulary)
+    if clues.confidence @ clues.counts / clues.counts.sum() < _CONFIDENT_ALL:
         return empty
-    words = [told.words_of(g) for g in range(len(ids))]
-    _tell_apart(words, told)
+    words = [clues.words_of(g) for g in range(len(ids))]
+    _distinguish(words, clues)
     return {
-        i: [Guess(vocabulary.words[j], float(told.p[g, j]), float(told.p[g, j] / told.mean[j])) for j in words[g]]
+        i: [Guess(vocabulary.words[j], float(clues.p[g, j]), float(clues.p[g, j] / clues.mean[j])) for j in words[g]]
         for g, i in enumerate(ids)
     }
 
 
-class _Told:
+class _Evidence:
     """What the probabilities say of k groups and m words.
 
     Attributes
@@ -109,7 +109,7 @@ class _Told:
     mean : (m,) in all of them
     apart : (k, m) from 0 (no more frequent than elsewhere) to 1 (nowhere else)
     fit : (k, m) whether the word may be used: seen often enough, and beyond chance
-    sure : (k,) mean sureness
+    confidence : (k,) mean confidence
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class _Told:
     ) -> None:
         self.vocabulary = vocabulary
         k, m = len(ids), len(vocabulary.words)
-        sums, seen, squares, self.sure = np.zeros((k, m)), np.zeros((k, m)), np.zeros(m), np.zeros(k)
+        sums, seen, squares, self.confidence = np.zeros((k, m)), np.zeros((k, m)), np.zeros(m), np.zeros(k)
         rows = np.flatnonzero(labels >= 0)
         group = np.searchsorted(ids, labels[rows])
         self.counts: Floats = np.bincount(group, minlength=k).astype(np.float64)
@@ -134,8 +134,8 @@ class _Told:
             which[mine, np.arange(len(block))] = 1
             sums += which @ shares
             seen += which @ (shares >= _SEEN).astype(np.float32)
-            self.sure += which @ vocabulary.sureness(block)
-        self.sure /= self.counts
+            self.confidence += which @ vocabulary.confidence(block)
+        self.confidence /= self.counts
         n, counts = len(rows), self.counts[:, None]
         self.p: Floats = sums / counts
         self.mean: Floats = np.maximum(sums.sum(0) / n, 1e-12)
@@ -147,7 +147,7 @@ class _Told:
 
     def words_of(self, g: int) -> list[int]:
         """Return the words of group `g`, the best first."""
-        if self.sure[g] < _SURE:
+        if self.confidence[g] < _CONFIDENT:
             return []
         p, clear, members = self.p[g], self.apart[g], self.vocabulary.members
         usable = self.fit[g] & (p >= _SHARE) & (clear >= _APART)
@@ -161,7 +161,7 @@ class _Told:
         return found[:MOST_WORDS]
 
     def _finer(self, j: int, p: Floats, usable: Bools) -> list[int]:
-        """Return the word `j` itself, or what says more in its place."""
+        """Return the word `j` itself, or what says more."""
         members, words = self.vocabulary.members, self.vocabulary.words
         inside = [i for i in range(len(words)) if members[i] < members[j] and usable[i]]
         inside.sort(key=lambda i: (-p[i], len(members[i])))
@@ -187,9 +187,9 @@ def apart(p: Floats, rest: Floats) -> Floats:
     return clear
 
 
-def _tell_apart(words: list[list[int]], told: _Told) -> None:
+def _distinguish(words: list[list[int]], clues: _Evidence) -> None:
     """Give groups with the same words further ones, by what differs between these groups alone."""
-    members = told.vocabulary.members
+    members = clues.vocabulary.members
     same: dict[tuple[int, ...], list[int]] = {}
     for g, mine in enumerate(words):
         if mine:
@@ -197,10 +197,10 @@ def _tell_apart(words: list[list[int]], told: _Told) -> None:
     for chosen, groups in same.items():
         for g in groups if len(groups) > 1 else ():
             others = [other for other in groups if other != g]
-            weight = told.counts[others]
-            clear = apart(told.p[g], weight @ told.p[others] / weight.sum())
-            usable = told.fit[g] & (told.p[g] >= _FINER) & (clear >= _APART)
-            for j in np.argsort(-told.p[g] * clear, kind="stable").tolist():
+            weight = clues.counts[others]
+            clear = apart(clues.p[g], weight @ clues.p[others] / weight.sum())
+            usable = clues.fit[g] & (clues.p[g] >= _FINER) & (clear >= _APART)
+            for j in np.argsort(-clues.p[g] * clear, kind="stable").tolist():
                 # beside the common words, or inside one of them: "dog, terrier"
                 new = all(members[j] < members[i] or not members[j] & members[i] for i in chosen)
                 if usable[j] and new and len(chosen) < MOST_WORDS:

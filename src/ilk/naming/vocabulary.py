@@ -36,7 +36,7 @@ class Vocabulary:
     n_classes : int
         Columns of the probabilities.
     kinds : tuple of frozenset of int
-        Columns that are one thing to a person, such as all breeds of dogs: see `sureness`.
+        Columns that are one thing to a person, such as all breeds of dogs: see `confidence`.
     """
 
     words: tuple[str, ...]
@@ -50,10 +50,10 @@ class Vocabulary:
         shares: npt.NDArray[np.float32] = probabilities @ _indicator(self.members, self.n_classes)
         return shares
 
-    def sureness(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def confidence(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return (n,): the probability of what each image shows most likely, all classes of a kind taken together.
 
-        A network that has learned what it is shown is sure; before digits or drawings it spreads its guesses.
+        A network that has learned what it is shown is confident; before digits or drawings it spreads its guesses.
         """
         inside = frozenset[int]().union(*self.kinds) if self.kinds else frozenset()
         single = [i for i in range(self.n_classes) if i not in inside]
@@ -176,9 +176,9 @@ def read_words(path: str | Path) -> list[str]:
 def _lemmas() -> list[list[str]]:
     """Return the names of every class, the usual one first, from the tables of timm, which is not imported."""
     spec = importlib.util.find_spec("timm")
-    places = spec.submodule_search_locations if spec is not None else None
+    paths = spec.submodule_search_locations if spec is not None else None
     try:
-        folder = Path(next(iter(places or ()))) / "data" / "_info"
+        folder = Path(next(iter(paths or ()))) / "data" / "_info"
         synsets = (folder / "imagenet_synsets.txt").read_text("utf-8").split()
         lines = (folder / "imagenet_synset_to_lemma.txt").read_text("utf-8").splitlines()
         names = dict(line.split("\t", 1) for line in lines if "\t" in line)
@@ -204,7 +204,7 @@ def _numbers(text: str) -> set[int]:
 
 
 def _key(word: str) -> str:
-    """Return `word` without what does not tell words apart: case, hyphens, apostrophes.
+    """Return `word` without what does not distinguish words: case, hyphens, apostrophes.
 
     >>> _key("Jack-o'-Lantern")
     'jack o lantern'

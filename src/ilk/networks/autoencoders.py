@@ -120,10 +120,10 @@ class ConvolutionalAutoencoder(nn.Module):
 
 
 class SwitchedAutoencoder(nn.Module):
-    """What and where: every max pooling keeps its values (what) and its places (where), and the decoder puts them back.
+    """What and where: max pooling keeps its values (what) and positions (where), and the decoder puts them back.
 
     Convolution 3 × 3, ReLU, max pooling 2, until the shorter side is one pixel. The decoder unpools each value to the
-    place it came from, then convolves. The code has principal components of what all levels hold, `reduce`.
+    position it came from, then convolves. The code has principal components of what all levels hold, `reduce`.
 
     Parameters
     ----------
@@ -157,9 +157,9 @@ class SwitchedAutoencoder(nn.Module):
             maps = functional.relu(layer(maps), inplace=True)
             sizes.append(maps.shape[2:])
             # an odd side has a last row that is pooled by itself: left out, it would be zeros to the decoder
-            maps, places = functional.max_pool2d(maps, 2, ceil_mode=True, return_indices=True)
+            maps, positions = functional.max_pool2d(maps, 2, ceil_mode=True, return_indices=True)
             what.append(maps)
-            where.append(places)
+            where.append(positions)
         return what, where, sizes
 
     def decoded(self, top: Tensor, where: list[Tensor], sizes: list[torch.Size]) -> list[Tensor]:

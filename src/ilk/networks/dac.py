@@ -141,7 +141,7 @@ class BatchNorm(nn.Module):
             self.sums[1] += (variance + mean.square()) * len(x)
         return functional.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
 
-    def settle(self, images: int) -> None:
+    def recalibrate(self, images: int) -> None:
         """Turn what passed through into statistics: those of all reference images together."""
         assert self.sums is not None
         self.mean.copy_(self.sums[0] / images)
@@ -192,14 +192,16 @@ class DACNet(nn.Module):
             yield
 
     @contextmanager
-    def fixing(self) -> Iterator[list[int]]:
+    def recalibrating(self) -> Iterator[list[int]]:
         """Measure the statistics on what passes through inside the block; append the size of each batch to the list."""
         passed: list[int] = []
         for norm in self.norms():
             norm.sums = [torch.zeros_like(norm.mean), torch.zeros_like(norm.variance)]
         yield passed
         for norm in self.norms():
-            norm.settle(sum(passed))
+            norm.recalibrate(sum(passed))
+
+    fixing = recalibrating  # until methods/ has moved
 
 
 def build_dac_net(
@@ -225,7 +227,7 @@ def build_dac_net(
     for count, kernel, width in what.blocks:
         for i in range(count):
             layers += [_conv(channels, width, kernel, generator), BatchNorm(width, affine)]
-            # ReLU and max pooling may change places, values and gradients stay: pooled first, there is less to do
+            # ReLU and max pooling may be swapped, values and gradients stay: pooled first, there is less to do
             layers += [nn.MaxPool2d(what.pool), nn.ReLU(inplace=True)] if i == count - 1 else [nn.ReLU(inplace=True)]
             channels = width
         if what.pooled_norm:

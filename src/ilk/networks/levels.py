@@ -29,7 +29,7 @@ def pooled_width(channels: int, height: int, width: int) -> int:
 
 
 class Components(nn.Module):
-    """A place for principal components, which whoever trains the network fills in; zeros before.
+    """A slot for principal components, which whoever trains the network fills in; zeros before.
 
     Parameters
     ----------

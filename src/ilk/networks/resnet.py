@@ -65,7 +65,7 @@ The same and 2 × 2 max pooling with a margin of one pixel, as published for STL
 
 
 class Backbone(nn.Module):
-    """Stem, stages, and the mean over places: float (b, c, h, w) to (b, width).
+    """Stem, stages, and the mean over positions: float (b, c, h, w) to (b, width).
 
     Attributes
     ----------

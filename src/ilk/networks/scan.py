@@ -58,7 +58,7 @@ class Heads(nn.Module):
     n_clusters : int
         k.
     centered : bool
-        Features are brought to length 1, centred, and scaled to a mean square of 1 per entry first; see `settle`.
+        Features are brought to length 1, centred, and scaled to a mean square of 1 per entry first; see `calibrate`.
     """
 
     mean: Tensor
@@ -90,13 +90,15 @@ class Heads(nn.Module):
         return rows
 
     @torch.no_grad()
-    def settle(self, features: Tensor) -> None:
+    def calibrate(self, features: Tensor) -> None:
         """Measure centre and scale on `features` (n, width)."""
         if not self.centered:
             return
         rows = functional.normalize(features.float(), dim=1)
         self.mean.copy_(rows.mean(0))
         self.scale.copy_((rows - self.mean).square().mean().clamp(min=1e-12).rsqrt())
+
+    settle = calibrate  # until methods/ has moved
 
     @torch.no_grad()
     def keep(self, head: int) -> None:

@@ -1,4 +1,4 @@
-"""Linear probes: what each frozen layer of a network knows. Beside scoring the only room that sees true labels."""
+"""Linear probes: what each frozen layer of a network knows. Beside scoring the only package that sees true labels."""
 
 from ilk.probing.job import probe
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ilk import compute
 from ilk.augment import flip, resized_crop
 from ilk.errors import ArgumentError
-from ilk.probing.layers import MOST, Looks, kept, layer_names, pooled, pooled_maps, settled
+from ilk.probing.layers import MOST, Looks, kept, layer_names, pooled, pooled_maps, recalibrated
 from ilk.probing.linear import Schedule, Trace, train_linear
 
 __all__ = ["Compared", "Seen"]
@@ -67,7 +67,7 @@ class Compared:
     seed : int
     augment, ten_crop : bool
         See `ilk.probing.probe`.
-    tell : callable
+    notify : callable
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Compared:
         *,
         augment: bool,
         ten_crop: bool,
-        tell: Callable[[dict[str, Any]], Any],
+        notify: Callable[[dict[str, Any]], Any],
     ) -> None:
         self.model = model
         self.train, self.test = parts["train"], parts["test"]
@@ -93,7 +93,7 @@ class Compared:
         self.seed = seed
         self.augment = augment
         self.ten_crop = ten_crop
-        self.tell = tell
+        self.notify = notify
         self.device: torch.device = self.train.views.device
         self.noise = compute.generator(seed, self.device)
         self.layers = layer_names(model.network_)
@@ -110,26 +110,27 @@ class Compared:
         `epochs` (at least 1) are those that the supervised network is trained for.
         """
         networks = {"trained": self._probed("trained", self.model.network_.eval())}
-        networks["random"] = self._probed("random", settled(self.model.fresh_network(self.seed + 1), self._plain()))
+        fresh = self.model.fresh_network(self.seed + 1)
+        networks["random"] = self._probed("random", recalibrated(fresh, self._plain()))
         if supervised:
             net = self.model.supervised_network(
                 self.train.views, self.train.rows, self.train.classes, self.n_classes, epochs, self.seed
             )
             networks["supervised"] = self._probed("supervised", net.eval())
         pixels = self._traced("pixels", lambda images: iter([pooled(images, MOST)]))[0]
-        told = {name: [trace.told() for trace in traces] for name, traces in networks.items()}
-        return {"networks": told, "pixels": pixels.told()}
+        record = {name: [trace.as_record() for trace in traces] for name, traces in networks.items()}
+        return {"networks": record, "pixels": pixels.as_record()}
 
     def _probed(self, name: str, net: Any) -> list[Trace]:
         return self._traced(name, lambda images: pooled_maps(net, images))
 
     def _traced(self, name: str, looks: Looks) -> list[Trace]:
         begin = time.perf_counter()
-        self.tell({"event": "stage", "stage": f"probe {name}", "begin": True})
+        self.notify({"event": "stage", "stage": f"probe {name}", "begin": True})
         traces = train_linear(
             self._training(looks), self._testing(looks), self.n_classes, self.schedule, self.seed, self.device
         )
-        self.tell({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 3)})
+        self.notify({"event": "stage", "stage": f"probe {name}", "seconds": round(time.perf_counter() - begin, 3)})
         return traces
 
     # -- passes over the images ----------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ class Compared:
         return batches
 
     def _cropped(self, images: Tensor) -> Tensor:
-        """Return a random place of every image, in the size of the network, every second one mirrored."""
+        """Return a random crop of every image, in the size of the network, every second one flipped."""
         views, side = self.train.views, self.train.views.side
         share = (side / images.shape[-1]) ** 2
         cut = resized_crop(images, self.noise, scale=(share, share), ratio=(1.0, 1.0), size=side)
@@ -188,8 +189,8 @@ class Compared:
         """Return four corners and the centre, and their mirror images, each normalised."""
         views, side = self.test.views, self.test.views.side
         far = images.shape[-1] - side
-        places = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
-        cuts = [images[..., top : top + side, left : left + side] for top, left in places]
+        positions = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
+        cuts = [images[..., top : top + side, left : left + side] for top, left in positions]
         return [views.finished(cut) for part in cuts for cut in (part, part.flip(3))]
 
     def _kept(self, looks: Looks, seen: Seen) -> list[Tensor] | None:

@@ -87,7 +87,7 @@ def probe(
     published tables, so it flatters. Labels are used here and in `evaluate` alone, when the run is finished.
     """
     begin = time.perf_counter()
-    tell: OnEvent = on_event or (lambda event: None)
+    notify: OnEvent = on_event or (lambda event: None)
     run = run if isinstance(run, runs.Run) else runs.load_run(run)
     schedule = Schedule(epochs=_whole("epochs", epochs))
     model = methods.rebuild(
@@ -103,12 +103,12 @@ def probe(
         raise ArgumentError(
             f"{run.path} has no network with layers to probe: method {run.header['method']} trained none."
         )
-    parts, classes = _parts(run, model, labels, source, images, seed, tell)
-    compared = Compared(model, parts, len(classes), schedule, seed, augment=augment, ten_crop=ten_crop, tell=tell)
+    parts, classes = _parts(run, model, labels, source, images, seed, notify)
+    compared = Compared(model, parts, len(classes), schedule, seed, augment=augment, ten_crop=ten_crop, notify=notify)
     lessons = max(len(_epochs(run)), 1)
     found = compared.all(supervised=supervised, epochs=lessons)
     test = parts["test"]
-    told = {
+    entry = {
         "run": str(run.path),
         "labels": str(labels),
         "network": model.network_name_,
@@ -119,16 +119,16 @@ def probe(
         "classes": len(classes),
         "most_frequent": round(float(np.bincount(test.classes).max() / len(test)), 4),
         "schedule": vars(schedule),
-        "training_views": "random crops, mirrored" if augment else "the centre, seen once",
+        "training_views": "random crops, flipped" if augment else "the centre, seen once",
         "test_views": "ten crops" if ten_crop else "the centre",
         "supervised_epochs": lessons if supervised else 0,
         "seed": seed,
         "device": str(compute.device(device)),
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    runs.write_json(run.path / FILE, told)
-    _picture(run, told)
-    return told
+    runs.write_json(run.path / FILE, entry)
+    _picture(run, entry)
+    return entry
 
 
 def _whole(name: str, value: int) -> int:
@@ -142,18 +142,18 @@ def _epochs(run: runs.Run) -> list[Mapping[str, Any]]:
 
 
 def _parts(
-    run: runs.Run, model: Any, labels: str, source: Any, images: tuple[int, int] | None, seed: int, tell: OnEvent
+    run: runs.Run, model: Any, labels: str, source: Any, images: tuple[int, int] | None, seed: int, notify: OnEvent
 ) -> tuple[dict[str, Seen], list[Any]]:
     """Return the images and classes for training and testing, and the classes' names."""
-    told = run.header["source"]
-    spec, split = (source, "all") if source is not None else (told.get("spec"), told.get("split", "all"))
+    entry = run.header["source"]
+    spec, split = (source, "all") if source is not None else (entry.get("spec"), entry.get("split", "all"))
     if spec is None:
         raise DataError("this run was made from an array in memory: give the images with --source.")
-    place = told if source is None else {"spec": source}
+    where = entry if source is None else {"spec": source}
     try:
-        files_of = {part: files.open_again(place, part) for part in ("train", "test")}
+        files_of = {part: files.open_again(where, part) for part in ("train", "test")}
     except (ArgumentError, DataError):
-        files_of = {"all": files.open_again(place, split)}
+        files_of = {"all": files.open_again(where, split)}
     sources = {part: open_images(one) for part, one in files_of.items()}
     found = {}
     for part, opened in sources.items():
@@ -163,14 +163,14 @@ def _parts(
         found[part] = truth, opened
     names = sorted({str(label) for truth, _ in found.values() for label in truth.values()})
     if len(names) < 2:
-        raise DataError(f"all images have the same label ({names[0]!r}): there is nothing to tell apart.")
+        raise DataError(f"all images have the same label ({names[0]!r}): there is nothing to classify.")
     number = {name: i for i, name in enumerate(names)}
     draws = np.random.default_rng(seed)
     parts: dict[str, Seen] = {}
     for part, (truth, opened) in found.items():
-        tell({"event": "found", "n": len(opened), "what": f"{part} image" if part != "all" else "image", "notes": []})
+        notify({"event": "found", "n": len(opened), "what": f"{part} image" if part != "all" else "image", "notes": []})
         views, packed = model.views(
-            opened, lambda done, total: tell({"event": "stage", "stage": "encode", "done": done, "total": total})
+            opened, lambda done, total: notify({"event": "stage", "stage": "encode", "done": done, "total": total})
         )
         known = [truth.get(name) for name in opened.names(packed.facts.rows)]
         rows = np.array([i for i, label in enumerate(known) if label is not None], np.int64)
@@ -189,16 +189,16 @@ def _parts(
     return parts, names
 
 
-def _picture(run: runs.Run, told: Mapping[str, Any]) -> None:
+def _picture(run: runs.Run, entry: Mapping[str, Any]) -> None:
     """Put the accuracy of every layer into the pictures of the run, and write its report anew."""
-    layers = told["layers"]
-    series = {name: [layer["last"] for layer in found] for name, found in told["networks"].items()}
-    series["pixels"] = [told["pixels"]["last"]] * len(layers)
+    layers = entry["layers"]
+    series = {name: [layer["last"] for layer in found] for name, found in entry["networks"].items()}
+    series["pixels"] = [entry["pixels"]["last"]] * len(layers)
     figure = {
         "name": "probe",
         "title": "What each layer knows: linear classifiers on frozen layers",
-        "caption": f"Accuracy on {told['n_test']} test images after the last of {told['schedule']['epochs']} epochs, "
-        f"{told['classes']} classes, {told['n_train']} training images. Layers: {', '.join(layers)}. Labels are used "
+        "caption": f"Accuracy on {entry['n_test']} test images after the last of {entry['schedule']['epochs']} epochs, "
+        f"{entry['classes']} classes, {entry['n_train']} training images. Layers: {', '.join(layers)}. Labels are used "
         "for this alone, after the run.",
         "kind": "lines",
         "x": np.arange(1, len(layers) + 1),

@@ -1,4 +1,4 @@
-"""What a probe sees of a network: the maps behind every stage, averaged over places to at most 9,600 values."""
+"""What a probe sees of a network: the maps behind every stage, averaged over positions to at most 9,600 values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["MOST", "Looks", "layer_names", "pooled", "pooled_maps", "settled"]
+__all__ = ["MOST", "Looks", "layer_names", "pooled", "pooled_maps", "recalibrated"]
 
 MOST = 9_600
 """Values that a linear classifier gets of one image."""
@@ -20,7 +20,7 @@ MOST = 9_600
 # AlexNet on 224 pixels: window, stride and padding of the average pooling behind each convolution, as published
 _TABLED = ((6, 6, 3), (4, 4, 0), (3, 3, 1), (3, 3, 1), (2, 2, 0))
 _ALEXNET = ((96, 55), (256, 27), (384, 13), (384, 13), (256, 13))
-_SETTLING = 1024  # images that an untrained network's batch norms are shown
+_RECALIBRATING = 1024  # images that an untrained network's batch norms are shown
 
 Looks = Callable[[Tensor], Iterator[Tensor]]
 """Normalised images (b, c, h, w) -> one (b, d) for every layer."""
@@ -57,7 +57,7 @@ def layer_names(net: Any) -> list[str]:
 
 
 @torch.no_grad()
-def settled(net: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
+def recalibrated(net: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
     """Show an untrained network some images, so that its batch norms know means and variances; return it.
 
     Without, the comparison would be with a network that nobody would use: one whose maps have no scale. A batch of one
@@ -76,7 +76,7 @@ def settled(net: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
             continue
         net(images)
         seen += len(images)
-        if seen >= _SETTLING:
+        if seen >= _RECALIBRATING:
             break
     return net.eval()
 

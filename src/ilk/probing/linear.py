@@ -62,7 +62,7 @@ class Trace:
     values: int
     accuracy: list[float] = field(default_factory=list)
 
-    def told(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """Return the last and the best epoch. Which one is best, the test labels say: it flatters."""
         best = max(range(len(self.accuracy)), key=lambda epoch: self.accuracy[epoch])
         return {

@@ -68,8 +68,8 @@ def histories(history: Sequence[Any]) -> dict[str, dict[str, Points]]:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Points:
-    told = ((finite(row.get(x)), finite(row.get(y))) for row in rows)
-    return sorted((a, b) for a, b in told if a is not None and b is not None)
+    pairs = ((finite(row.get(x)), finite(row.get(y))) for row in rows)
+    return sorted((a, b) for a, b in pairs if a is not None and b is not None)
 
 
 def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
@@ -82,13 +82,13 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
         return None
     names = suggestions(facts, facts.n_groups)
     every = sorted({k for points in curves.values() for k, _ in points})
-    places = {k: i for i, k in enumerate(every)}
+    positions = {k: i for i, k in enumerate(every)}
     figure, panels = panelled(
         len(curves), width=8 if len(curves) == 1 else 5.2, height=4.4 if len(curves) == 1 else 3.3
     )
     for number, (axes, (name, points)) in enumerate(zip(panels, curves.items(), strict=True)):
         title, unit, _ = CRITERIA.get(name, (name.replace("_", " "), "", True))
-        _criterion(axes, points, places, best(name, points), names, first=number == 0)
+        _criterion(axes, points, positions, best(name, points), names, first=number == 0)
         axes.set_title(
             fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=LIGHT.ink
         )
@@ -102,35 +102,35 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
 def _criterion(
     axes: Axes,
     points: Points,
-    places: Mapping[float, int],
+    positions: Mapping[float, int],
     top: int | None,
     names: Mapping[int, list[str]],
     first: bool,
 ) -> None:
     """Draw one curve at even steps: candidates lie denser among small numbers, where the choice is made."""
-    at = {int(k): (places[k], v) for k, v in points}
+    at = {int(k): (positions[k], v) for k, v in points}
     values = [v for _, v in points]
     room = (max(values) - min(values)) or abs(values[0]) or 1.0
     axes.plot(*zip(*at.values(), strict=True), color=LIGHT.bar, lw=1.6, marker="o", ms=3.5)
     if top is not None:
         axes.plot([at[top][0]], [at[top][1] - 0.11 * room], "^", ms=8, color=LIGHT.ink)
-    for k, told in names.items():
+    for k, titles in names.items():
         if k not in at:
             continue
         x, y = at[k]
-        if "taken" in told:
+        if "taken" in titles:
             axes.axvline(x, color=LIGHT.chosen, lw=1, ls=(0, (4, 3)))
             axes.plot([x], [y], "o", ms=9, mfc="white", mec=LIGHT.chosen, mew=2)
-        if first or "taken" not in told:
+        if first or "taken" not in titles:
             axes.axvline(x, color=LIGHT.grey, lw=0.6, zorder=0)
         if first:
-            colour, late = LIGHT.chosen if "taken" in told else LIGHT.ink, x > 0.72 * len(places)
-            text = f" {', '.join(told)}: {k} "
-            told_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
-            told_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
-    step = math.ceil(len(places) / 12)
+            colour, late = LIGHT.chosen if "taken" in titles else LIGHT.ink, x > 0.72 * len(positions)
+            text = f" {', '.join(titles)}: {k} "
+            text_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
+            text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
+    step = math.ceil(len(positions) / 12)
     axes.set_xticks(
-        [i for i in places.values() if i % step == 0], [str(int(k)) for k, i in places.items() if i % step == 0]
+        [i for i in positions.values() if i % step == 0], [str(int(k)) for k, i in positions.items() if i % step == 0]
     )
     axes.set_ylim(min(values) - 0.25 * room, max(values) + 0.28 * room)
     _plain(axes)
@@ -151,18 +151,18 @@ def moving(curves: Mapping[str, dict[str, Points]]) -> tuple[dict[str, dict[str,
     >>> moving({"upper": {"": [(1, 0.9), (2, 0.8)]}, "lower": {"": [(1, 0.9), (2, 0.8)]}, "k": {"": [(1, 3), (2, 3)]}})
     ({'upper, lower': {'': [(1, 0.9), (2, 0.8)]}}, ['k 3'])
     """
-    alike: list[tuple[list[str], dict[str, Points]]] = []
+    grouped: list[tuple[list[str], dict[str, Points]]] = []
     still = []
     for key, stages in curves.items():
         values = [value for points in stages.values() for _, value in points]
-        twin = next((names for names, other in alike if other == stages), None)
+        same = next((names for names, other in grouped if other == stages), None)
         if len(values) > 1 and min(values) == max(values):
             still.append(f"{key.replace('_', ' ')} {values[0]:g}")
-        elif twin is not None:
-            twin.append(key)
+        elif same is not None:
+            same.append(key)
         else:
-            alike.append(([key], stages))
-    return {", ".join(names): stages for names, stages in alike}, still
+            grouped.append(([key], stages))
+    return {", ".join(names): stages for names, stages in grouped}, still
 
 
 def draw_history(history: Sequence[Any]) -> Figure | None:
@@ -190,9 +190,9 @@ def draw_history(history: Sequence[Any]) -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _plain(axes)
     epochs = int(max(points[-1][0] for stages in every.values() for points in stages.values()))
-    told = f"What the method recorded over {counted(epochs, 'epoch')}"
-    told += f"; unchanged throughout: {shortened(', '.join(still), 90)}" if still else ""
-    figure.suptitle(fitting(told), x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
+    title = f"What the method recorded over {counted(epochs, 'epoch')}"
+    title += f"; unchanged throughout: {shortened(', '.join(still), 90)}" if still else ""
+    figure.suptitle(fitting(title), x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
     return figure
 
 

@@ -81,7 +81,7 @@ class Facts:
     silhouette: Floats
     reduced: Floats
     duplicate: npt.NDArray[np.bool_]
-    twin: Indices
+    original: Indices  # of a duplicate, the row of the image it equals; else -1
     longest: int
     groups: list[Group] = field(default_factory=list)
 
@@ -93,8 +93,8 @@ class Facts:
     @property
     def sample(self) -> int | None:
         """To how many images the distances of the silhouettes (of the features) are; None: to all."""
-        told = finite(((self.header.get("quality") or {}).get("silhouette") or {}).get("sample"))
-        return None if told is None else int(told)
+        sample = finite(((self.header.get("quality") or {}).get("silhouette") or {}).get("sample"))
+        return None if sample is None else int(sample)
 
     @cached_property
     def n_readable(self) -> int:
@@ -110,11 +110,11 @@ class Facts:
         """Rows of the files that could not be read."""
         return [i for i, s in enumerate(self.status) if s == "unreadable"]
 
-    def twins(self) -> list[list[int]]:
+    def duplicates(self) -> list[list[int]]:
         """Sets of exact duplicates, largest first: rows, the kept one in front."""
         sets: dict[int, list[int]] = {}
-        for i in np.flatnonzero(self.duplicate & (self.twin >= 0)).tolist():
-            sets.setdefault(int(self.twin[i]), []).append(i)
+        for i in np.flatnonzero(self.duplicate & (self.original >= 0)).tolist():
+            sets.setdefault(int(self.original[i]), []).append(i)
         return sorted(([first, *rest] for first, rest in sets.items()), key=lambda s: (-len(s), s[0]))
 
 
@@ -130,8 +130,9 @@ def gather(run: Run) -> Facts:
     n = len(images["path"])
     where = np.asarray(rows["index"], np.int64)
     labels = np.full(n, -2, np.int64)
-    labels[where] = np.asarray(rows["cluster"], np.int64)
+    labels[where] = np.asarray(rows["group"], np.int64)
     nothing: list[Any] = [None] * n
+    row_of = {path: row for row, path in enumerate(images["path"])}
     both = "silhouette_reduced" in rows
     status = [str(s) for s in images.get("status", ["ok"] * n)]
     facts = Facts(
@@ -145,7 +146,7 @@ def gather(run: Run) -> Facts:
         silhouette=_column(rows, "silhouette" if both else "", where, n),
         reduced=_column(rows, "silhouette_reduced" if both else "silhouette", where, n),
         duplicate=np.asarray([s == "duplicate" for s in status], bool),
-        twin=np.asarray([-1 if t is None else t for t in images.get("twin", nothing)], np.int64),
+        original=np.asarray([row_of.get(path, -1) for path in images.get("duplicate_of", nothing)], np.int64),
         longest=_longest(images),
     )
     facts.groups = _groups(facts, run.clusters())
@@ -205,10 +206,10 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
     )
 
 
-def _mean(told: Any, values: Floats) -> float | None:
+def _mean(stated: Any, values: Floats) -> float | None:
     """Return what clusters.json says, else the mean of the images' own values."""
-    if finite(told) is not None:
-        return finite(told)
+    if finite(stated) is not None:
+        return finite(stated)
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
 
@@ -220,7 +221,7 @@ def central(facts: Facts, group: Group, limit: int) -> list[int]:
         return first
     distance, confidence = facts.distance[group.members], facts.confidence[group.members]
     order = np.lexsort((-np.nan_to_num(confidence, nan=-1.0), np.nan_to_num(distance, nan=np.inf)))
-    taken = {*first, *group.edge}  # the borderline ones have a place of their own
+    taken = {*first, *group.edge}  # the borderline ones are shown apart
     rest = (i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i])
     return first + [i for i, _ in zip(rest, range(limit - len(first)), strict=False)]
 

@@ -27,11 +27,11 @@ MAX_GROUPS = 30  # bars in a column; the rest are one bar
 _REST = -3
 _BAR, _GAP, _LETTER = 0.11, 3.4, 0.085  # inches
 _SLOT, _SPACE, _THIN = 0.2, 0.08, 0.015  # inches: least room of a bar, room between two, least height of a band
-# light, middle, dark: told apart in grey too; lighter ones are drawn first
+# light, middle, dark: different in grey too; lighter ones are drawn first
 _COLOURS = {"same": "#d3dae1", "part": "#7fb0d6", "moved": "#b8432f"}
 _MEANING = {
     "same": "stayed with their group",
-    "part": "kept their company in a group that was divided or united",
+    "part": "kept their company in a group that was split or merged",
     "moved": "left their group",
 }
 
@@ -83,8 +83,8 @@ def draw_flow(
     scale = max(3.4, 0.17 * most) / max(n, 1)
     stacks = [_stack(columns[0], shown[0], scale)]
     for column, ids, flow, partner in zip(columns[1:], shown[1:], flows, partners, strict=True):
-        place = {i: at for at, i in enumerate(stacks[-1])}
-        rank = {i: (i == NOISE, *_beside(i, flow, place, partner)) for i in ids}
+        position = {i: at for at, i in enumerate(stacks[-1])}
+        rank = {i: (i == NOISE, *_beside(i, flow, position, partner)) for i in ids}
         ids.sort(key=rank.__getitem__)
         stacks.append(_stack(column, ids, scale))
     tall = max(_height(stack) for stack in stacks)
@@ -146,13 +146,13 @@ def _stack(column: Mapping[str, Any], ids: list[int], scale: float) -> dict[int,
 
 
 def _beside(
-    i: int, flow: Mapping[tuple[int, int], Mapping[str, int]], place: Mapping[int, int], partner: Mapping[int, int]
+    i: int, flow: Mapping[tuple[int, int], Mapping[str, int]], position: Mapping[int, int], partner: Mapping[int, int]
 ) -> tuple[float, float, int]:
     """Where in its column group `i` belongs: beside its partner, else beside what most of its images come from."""
-    shares = [(place[a], sum(kinds.values())) for (a, b), kinds in flow.items() if b == i]
+    shares = [(position[a], sum(kinds.values())) for (a, b), kinds in flow.items() if b == i]
     mean = sum(at * n for at, n in shares) / max(1, sum(n for _, n in shares))
     main = max(shares, key=lambda pair: (pair[1], -pair[0]))[0] if shares else 0
-    return float(place.get(partner.get(i, _REST - 1), main)), mean, i
+    return float(position.get(partner.get(i, _REST - 1), main)), mean, i
 
 
 def _height(stack: Mapping[int, _Bar]) -> float:
@@ -160,7 +160,7 @@ def _height(stack: Mapping[int, _Bar]) -> float:
 
 
 def _place(stack: Mapping[int, _Bar], tall: float) -> None:
-    """Give every bar its place, from the top down, the whole in the middle of `tall` inches."""
+    """Give every bar its position, from the top down, the whole in the middle of `tall` inches."""
     top = tall - (tall - _height(stack)) / 2
     for bar in stack.values():
         slot = max(bar.height, _SLOT)
@@ -234,8 +234,8 @@ def _explain(
     handles: list[Any] = []
     for kind, colour in _COLOURS.items():
         counts = [sum(kinds.get(kind, 0) for kinds in flow.values()) for flow in flows]
-        told = ", ".join(f"{count:,}" for count in counts) + (f", {share(counts[0], n)}" if len(flows) == 1 else "")
-        handles.append(Patch(facecolor=colour, alpha=0.85, label=f"{_MEANING[kind]} ({told})"))
+        figures = ", ".join(f"{count:,}" for count in counts) + (f", {share(counts[0], n)}" if len(flows) == 1 else "")
+        handles.append(Patch(facecolor=colour, alpha=0.85, label=f"{_MEANING[kind]} ({figures})"))
     if thin:
         few = "short strokes at a bar: bands too thin to follow, drawn together"
         handles.append(Line2D([], [], color=_COLOURS["moved"], lw=1, label=few))

@@ -28,7 +28,7 @@ from ilk.runs import Run
 MAX_POINTS = 20_000
 MAX_THUMBS = 4_000
 MAX_BYTES = 3_500_000  # of sprite sheets in the page
-CENTRAL, DOUBTFUL = 0.4, 0.3  # of a group's thumbnails; the others are drawn by lot
+CENTRAL, DOUBTFUL = 0.4, 0.3  # of a group's thumbnails; the others are drawn at random
 GRID = 10_000  # steps of each axis: finer than a screen
 SYMBOLS = (
     *("circle", "triangle-up", "square", "diamond", "triangle-down"),
@@ -79,9 +79,9 @@ def interactive(run: Run, facts: Facts, pictures: Pictures) -> Interactive | Non
     plotly, digest = packed
     script = resources("ilk.report").joinpath("templates", "map.js").read_text("utf-8")
     own = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    told = json.dumps(_payload(facts, layout, placed, points, thumbs, pictures.small), separators=(",", ":"))
+    payload = json.dumps(_payload(facts, layout, placed, points, thumbs, pictures.small), separators=(",", ":"))
     return Interactive(
-        data=_packed(told.encode()),
+        data=_packed(payload.encode()),
         plotly=plotly,
         sheets=" ".join(sheets),
         script=Markup(script),  # noqa: S704 - our own file
@@ -97,8 +97,8 @@ def interactive(run: Run, facts: Facts, pictures: Pictures) -> Interactive | Non
 def _plotly() -> tuple[str, str] | None:
     """Return plotly's script, gzip + base64, and its SHA-256; None where plotly is missing. plotly is not imported."""
     spec = importlib.util.find_spec("plotly")
-    places = spec.submodule_search_locations if spec is not None else None
-    path = Path(next(iter(places))) / "package_data" / "plotly.min.js" if places else None
+    locations = spec.submodule_search_locations if spec is not None else None
+    path = Path(next(iter(locations))) / "package_data" / "plotly.min.js" if locations else None
     if path is None or not path.is_file():
         return None
     code = path.read_bytes()
@@ -117,7 +117,7 @@ def _payload(
     thumbs: list[int],
     small: bool,
 ) -> dict[str, Any]:
-    """Return columns of the points (places as whole steps, confidence in per cent or −1) and one record per group."""
+    """Return columns of the points (positions in whole steps, confidence in per cent or −1), one record per group."""
     # the middle 99.8 % of the images fill the frame, as in the static map; the others are a zoom away
     low, high = np.quantile(layout[placed], (0.001, 0.999), axis=0)
     span = np.where(high > low, high - low, 1.0)
@@ -165,7 +165,7 @@ def _group(group: Group, steps: npt.NDArray[np.float64], placed: npt.NDArray[np.
 
 
 def chosen_thumbs(facts: Facts, placed: npt.NDArray[np.bool_], limit: int = MAX_THUMBS) -> list[int]:
-    """Return up to `limit` images to show on hover: of each group central ones, doubtful ones, and some by lot.
+    """Return up to `limit` images to show on hover: of each group central ones, doubtful ones, and some at random.
 
     Small groups come whole; what they leave of their share goes to the larger ones.
     """
@@ -188,7 +188,7 @@ def chosen_thumbs(facts: Facts, placed: npt.NDArray[np.bool_], limit: int = MAX_
 
 
 def chosen_points(facts: Facts, placed: npt.NDArray[np.bool_], thumbs: list[int], limit: int = MAX_POINTS) -> list[int]:
-    """Return up to `limit` images to draw, by index: those of `thumbs`, and the same share of every group by lot."""
+    """Return up to `limit` images to draw, by index: those of `thumbs`, and the same share of every group at random."""
     everyone = np.flatnonzero(placed)
     if len(everyone) <= limit:
         return [int(i) for i in everyone]
@@ -208,7 +208,7 @@ def chosen_points(facts: Facts, placed: npt.NDArray[np.bool_], thumbs: list[int]
 
 
 def fair_shares(sizes: list[int], limit: int) -> list[int]:
-    """Share `limit` places out evenly; who needs fewer gives the others what is left.
+    """Share `limit` out evenly; who needs fewer gives the others what is left.
 
     >>> fair_shares([2, 100, 50], 52)
     [2, 25, 25]

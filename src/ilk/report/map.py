@@ -20,7 +20,7 @@ Layout = npt.NDArray[np.float32]
 
 
 def draw_map(facts: Facts, layout: Layout, theme: Theme = LIGHT, title: bool = True) -> Figure | None:
-    """Return a scatter plot of `layout` (n, 2), coloured by group; None where no image has a place.
+    """Return a scatter plot of `layout` (n, 2), coloured by group; None where no image has a point.
 
     More than 12 groups take turns with colours and differ in marker; the 40 largest are labelled.
     """
@@ -98,9 +98,9 @@ def _half(text: str) -> tuple[float, float]:
     return 0.008 * len(text) + 0.005, 0.02
 
 
-def is_hidden(places: npt.NDArray[Any], text: str) -> bool:
-    """Return whether a label in the middle of `places` (n, 2), shares of the axes, would cover nearly all of them."""
-    low, high = np.quantile(places, (0.05, 0.95), axis=0)
+def is_hidden(points: npt.NDArray[Any], text: str) -> bool:
+    """Return whether a label in the middle of `points` (n, 2), shares of the axes, would cover nearly all of them."""
+    low, high = np.quantile(points, (0.05, 0.95), axis=0)
     return bool(np.all(high - low < 2 * np.asarray(_half(text))))
 
 
@@ -111,7 +111,7 @@ def _named(facts: Facts) -> list[Group]:
 def _free(
     x: float, y: float, half: tuple[float, float], taken: list[tuple[float, float, float, float]]
 ) -> tuple[float, float]:
-    """Return the place nearest to (x, y), searched on growing rings, where a label covers no other one."""
+    """Return the position nearest to (x, y), searched on growing rings, where a label covers no other one."""
     for ring in range(12):
         for step in range(max(1, 8 * (ring > 0))):
             angle = math.pi / 4 * step

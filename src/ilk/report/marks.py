@@ -1,4 +1,4 @@
-"""What all plots share: colours that colour-blind readers tell apart, inks, and text that the font can draw."""
+"""What all plots share: colours that colour-blind readers can distinguish, inks, and text that the font can draw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PALETTE_DARK = (
     *("#44aa99", "#b5b54a", "#c2568c", "#b8674f", "#6699cc", "#ee7733"),
 )
 MARKERS = "o^sDvP*X<>"
-# for lines: dark first, and told apart by their dashes too
+# for lines: dark first, and distinguished by their dashes too
 STROKES = tuple(
     (colour, dash)
     for dash in ("-", (0, (5, 2)), (0, (1, 1.5)))

@@ -126,16 +126,16 @@ def _scatter(own: Own) -> Figure:
             axes.plot(*mine.T, marker=marker, ls="none", ms=size, mew=0, alpha=0.75, color=colour)
             if label >= 0 and number < 40:
                 x, y = np.median(mine, axis=0).tolist()
-                told = axes.text(x, y, str(label), fontsize=9, ha="center", color=LIGHT.ink)
-                told.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=LIGHT.ground)])
+                text = axes.text(x, y, str(label), fontsize=9, ha="center", color=LIGHT.ink)
+                text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=LIGHT.ground)])
         _finish(axes, {**own, "title": panel["title"]}, size=10)
         axes.tick_params(labelsize=7)
     rest = len(own["panels"]) - len(shown)
     title = own["title"] + (f" ({counted(rest, 'more panel')} not drawn)" if rest else "")
-    told = figure.suptitle(
+    title = figure.suptitle(
         fitting(shortened(title, 110)), x=0.02, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink
     )
-    told.set_parse_math(False)
+    title.set_parse_math(False)
     return figure
 
 

@@ -128,30 +128,30 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "scores": scores,
         "unreadable": _unreadable(facts),
         "passed": _passed(facts),
-        "twins": _twins(facts),
+        "duplicates": _duplicates(facts),
         "how": how_view(run, facts),
     }
 
 
 def _title(run: Run, facts: Facts) -> str:
     """Return what was grouped: the last part of the source's path."""
-    told = facts.header.get("source") or {}
-    name = source_name({"spec": told["spec"][:1]} if isinstance(told.get("spec"), list) else told)
+    record = facts.header.get("source") or {}
+    name = source_name({"spec": record["spec"][:1]} if isinstance(record.get("spec"), list) else record)
     name = name or run.path.name.removesuffix(".partial")
     last = words.shortened(name.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or name, 80)
-    return last + source_name(told)[len(name) :] if isinstance(told.get("spec"), list) else last
+    return last + source_name(record)[len(name) :] if isinstance(record.get("spec"), list) else last
 
 
 def _passed(facts: Facts) -> list[dict[str, Any]]:
     """Return what the source held beside its images: how many of what, examples, and how to take them in."""
-    told = (facts.header.get("source") or {}).get("passed_over") or {}
+    record = (facts.header.get("source") or {}).get("passed_over") or {}
     return [
         {
             "what": what,
-            "examples": words.shortened(", ".join(map(str, (told[kind].get("examples") or [])[:3])), 300),
-            "cure": words.shortened(str(told[kind].get("cure") or ""), 200),
+            "examples": words.shortened(", ".join(map(str, (record[kind].get("examples") or [])[:3])), 300),
+            "cure": words.shortened(str(record[kind].get("cure") or ""), 200),
         }
-        for kind, what in passed.counted(told)
+        for kind, what in passed.counted(record)
     ]
 
 
@@ -189,8 +189,8 @@ def _unreadable(facts: Facts) -> dict[str, Any]:
     return {"shown": shown, "n": len(rows), "more": len(rows) - len(shown)}
 
 
-def _twins(facts: Facts) -> dict[str, Any]:
-    sets = facts.twins()
+def _duplicates(facts: Facts) -> dict[str, Any]:
+    sets = facts.duplicates()
     shown = [
         {
             "first": words.shortened(facts.paths[rows[0]], 160),

@@ -44,16 +44,16 @@ def choice_view(run: Run, facts: Facts) -> dict[str, Any]:
     best = {name: curves.best(name, points) for name, points in criteria.items()}
     columns = ["k", *criteria]
     whole = {name for name, points in criteria.items() if all(float(y).is_integer() for _, y in points)} | {"k"}
-    told = facts.header.get("choice") or {}
-    clear = told.get("clear")
+    record = facts.header.get("choice") or {}
+    clear = record.get("clear")
     return {
         "k": k,
         "given": isinstance(asked, int) and not isinstance(asked, bool),
         "asked": asked if isinstance(asked, int) else None,
         "is_clear": clear if isinstance(clear, bool) else None,
-        "why": words.plain(told.get("why") or "", 600),
-        "space": words.plain(told.get("space") or "", 100),
-        "number": words.finite(told.get("number")),
+        "why": words.plain(record.get("why") or "", 600),
+        "space": words.plain(record.get("space") or "", 100),
+        "number": words.finite(record.get("number")),
         "columns": [_heading(c) for c in columns],
         "rows": [
             {
@@ -131,9 +131,9 @@ def scores_view(scores: Mapping[str, Any] | None, facts: Facts) -> dict[str, Any
 def _majority(scores: Mapping[str, Any]) -> dict[int, str]:
     """Return the majority label of every group with its share, from scores.json's ``clusters``."""
     found = {}
-    for group, told in list((scores.get("clusters") or {}).items())[:MAX_LABELS]:
-        part = words.finite(told.get("share"))
-        found[int(group)] = str(told.get("class")) + ("" if part is None else f" ({words.share(part, 1)})")
+    for group, record in list((scores.get("clusters") or {}).items())[:MAX_LABELS]:
+        part = words.finite(record.get("share"))
+        found[int(group)] = str(record.get("class")) + ("" if part is None else f" ({words.share(part, 1)})")
     return found
 
 
@@ -174,8 +174,8 @@ def how_view(run: Run, facts: Facts) -> dict[str, Any]:
 def _rate(facts: Facts) -> str:
     """Return how fast images were decoded and encoded, and how many of them came from the cache."""
     rate = words.finite(facts.summary.get("images_per_second"))
-    told = facts.header.get("encoded") or {}
-    now, cached = (words.finite(told.get(key)) or 0 for key in ("now", "cached"))
+    record = facts.header.get("encoded") or {}
+    now, cached = (words.finite(record.get(key)) or 0 for key in ("now", "cached"))
     if cached and not now:
         return "all images from the cache"
     if not rate:
@@ -201,8 +201,8 @@ def _encoder(facts: Facts) -> dict[str, Any] | None:
 
 def _seconds(facts: Facts) -> list[dict[str, Any]]:
     """Return the stages with their share of the longest one; the total last, without a bar."""
-    told = facts.header.get("seconds") or facts.summary.get("seconds") or {}
-    stages = [(str(name), s) for name, value in told.items() if (s := words.finite(value)) is not None]
+    record = facts.header.get("seconds") or facts.summary.get("seconds") or {}
+    stages = [(str(name), s) for name, value in record.items() if (s := words.finite(value)) is not None]
     longest = max((s for name, s in stages if name != "total"), default=0) or 1
     stages.sort(key=lambda stage: stage[0] == "total")
     return [

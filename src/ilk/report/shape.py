@@ -31,11 +31,11 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
     cost as much as 1,000.
     """
     own = [(g, np.sort(_known(facts.silhouette[g.members]))) for g in facts.groups if g.id != NOISE]
-    told = [(g, values) for g, values in own if len(values)]
-    if not told:
+    known = [(g, values) for g, values in own if len(values)]
+    if not known:
         return None
-    shown, rest = told[:MAX_BARS], told[MAX_BARS:]
-    mean = float(np.mean(np.concatenate([values for _, values in told])))
+    shown, rest = known[:MAX_BARS], known[MAX_BARS:]
+    mean = float(np.mean(np.concatenate([values for _, values in known])))
     figure, axes = framed(8, float(np.clip(1.6 + 0.42 * len(shown), 3.2, 12)), LIGHT.ground)
     largest = max(len(values) for _, values in shown)
     y, labels = 0.0, []
@@ -99,16 +99,16 @@ def draw_similarity(run: Run, facts: Facts) -> Figure | None:
     low, high = float(apart.min()), float(apart.max())
     image = axes.imshow(shade, cmap="cividis", vmin=low, vmax=high if high > low else low + 1e-3)
     small = 8 if n <= 30 else 6
-    turned = 90 if max(len(name) for name in names) > 3 else 0
-    axes.set_xticks(range(n), names, rotation=turned, fontsize=small, parse_math=False)
+    degrees = 90 if max(len(name) for name in names) > 3 else 0
+    axes.set_xticks(range(n), names, rotation=degrees, fontsize=small, parse_math=False)
     axes.set_yticks(range(n), names, fontsize=small, parse_math=False)
     if n <= 20:
         for (row, column), value in np.ndenumerate(cosine):
             if row != column:
                 ink = "black" if value > (low + high) / 2 else "white"
                 size = 7 if n <= 12 else 5.5
-                told = axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=ink)
-                told.set_in_layout(False)  # inside of its cell: measuring it would only cost time
+                text = axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=ink)
+                text.set_in_layout(False)  # inside of its cell: measuring it would only cost time
     axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -164,14 +164,14 @@ def apart(header: Mapping[str, Any], silhouette: float | None, confidence: float
     """
     if silhouette is None or confidence is None or not calibrated(header):
         return ""
-    fitting = (word for word, (least, sure, _) in APART.items() if silhouette >= least and confidence >= sure)
+    fitting = (word for word, (least, confident, _) in APART.items() if silhouette >= least and confidence >= confident)
     return next(fitting, list(APART)[-1])
 
 
 def calibrated(header: Mapping[str, Any]) -> bool:
     """Whether the silhouettes of a run are of the kind that the words were set on."""
-    told = (header.get("quality") or {}).get("silhouette") or {}
-    return bool(told.get("space") == "features")
+    record = (header.get("quality") or {}).get("silhouette") or {}
+    return bool(record.get("space") == "features")
 
 
 def meaning() -> str:
@@ -182,6 +182,6 @@ def meaning() -> str:
     >>> meaning()[:82]
     'by both. Where labels are known, and for as many groups as kinds, of one kind were'
     """
-    told = [f"{purity} % of a group “{word}”" for word, (_, _, purity) in APART.items()]
-    rest = ", ".join(one.replace(" of a group", "") for one in told[1:])
-    return f"by both. Where labels are known, and for as many groups as kinds, of one kind were {told[0]}, {rest}"
+    shares = [f"{purity} % of a group “{word}”" for word, (_, _, purity) in APART.items()]
+    rest = ", ".join(one.replace(" of a group", "") for one in shares[1:])
+    return f"by both. Where labels are known, and for as many groups as kinds, of one kind were {shares[0]}, {rest}"

@@ -5,6 +5,7 @@ always whole. A lock file keeps two processes off one run. Nothing here is ever 
 """
 
 from ilk.runs.checkpoint import Checkpoint
+from ilk.runs.columns import COLUMNS, TABLES_VERSION, Column, columns_of, kinds_of, written
 from ilk.runs.figures import checked_figure, save_figures
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
@@ -13,14 +14,19 @@ from ilk.runs.writing import RunWriter, begin, difference
 
 __all__ = [
     "AGAIN",
+    "COLUMNS",
     "SCHEMA",
+    "TABLES_VERSION",
     "Checkpoint",
+    "Column",
     "Run",
     "RunWriter",
     "begin",
     "checked_figure",
+    "columns_of",
     "difference",
     "guessed",
+    "kinds_of",
     "load_run",
     "load_state",
     "looks_like",
@@ -33,4 +39,5 @@ __all__ = [
     "shown_name",
     "source_name",
     "write_json",
+    "written",
 ]

@@ -88,7 +88,7 @@ class Checkpoint:
         return None
 
     def take(self, record: Mapping[str, Any], state: Callable[[], dict[str, Any]], stop: bool) -> bool:
-        """Take note of what a fit tells; return whether it is to stop now.
+        """Take note of what a fit reports; return whether it is to stop now.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class Checkpoint:
         done, total = (int(record[key]) for key in (("epoch", "epochs") if in_epochs else ("done", "total")))
         if in_epochs:
             self._epochs = done, total
-        fresh = stage != self._stage  # the first point of a stage may tell what was done before
+        fresh = stage != self._stage  # the first point of a stage may say what was done before
         self._longest = max(0.0 if fresh else self._longest, now - self._last)
         if in_epochs or "step" in record or stage in self.stages:
             self.stages[stage] = self.stages.get(stage, 0.0) + now - self._last

@@ -93,9 +93,9 @@ def save_figures(folder: Path, figures: Sequence[Figure]) -> None:
             (folder / file).unlink(missing_ok=True)
         return
     arrays: dict[str, npt.NDArray[Any]] = {}
-    told = [_without_arrays(figure, str(figure["name"]), arrays) for figure in figures]
+    record = [_without_arrays(figure, str(figure["name"]), arrays) for figure in figures]
     disk.write_tensors(folder / FILES[0], arrays)
-    write_json(folder / FILES[1], told)
+    write_json(folder / FILES[1], record)
 
 
 def load_figures(folder: Path) -> list[Figure]:
@@ -109,23 +109,23 @@ def load_figures(folder: Path) -> list[Figure]:
     if not any((folder / file).exists() for file in FILES):
         return []
     try:
-        told = disk.read_json(folder / FILES[1])
+        record = disk.read_json(folder / FILES[1])
         arrays = disk.read_tensors(folder / FILES[0])
-        return [checked_figure(_with_arrays(figure, arrays)) for figure in told]
+        return [checked_figure(_with_arrays(figure, arrays)) for figure in record]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise RunError(f"the figures in {folder} are missing or damaged ({short(error)}). {AGAIN}") from None
 
 
-def _without_arrays(value: Any, place: str, arrays: dict[str, npt.NDArray[Any]]) -> Any:
-    """Move the arrays below `value` into `arrays`, and leave their names in their places."""
+def _without_arrays(value: Any, path: str, arrays: dict[str, npt.NDArray[Any]]) -> Any:
+    """Move the arrays below `value` into `arrays`, and leave their names instead."""
     if isinstance(value, np.ndarray):
-        arrays[place] = np.ascontiguousarray(value)
-        return {"array": place}
+        arrays[path] = np.ascontiguousarray(value)
+        return {"array": path}
     if isinstance(value, Mapping):
-        # places are numbered: two names of series may differ in nothing that a name of an array keeps apart
-        return {k: _without_arrays(v, f"{place}/{i}", arrays) for i, (k, v) in enumerate(value.items())}
+        # entries are numbered: two names of series may differ in nothing that a name of an array keeps apart
+        return {k: _without_arrays(v, f"{path}/{i}", arrays) for i, (k, v) in enumerate(value.items())}
     if isinstance(value, list):
-        return [_without_arrays(v, f"{place}/{i}", arrays) for i, v in enumerate(value)]
+        return [_without_arrays(v, f"{path}/{i}", arrays) for i, v in enumerate(value)]
     return value
 
 

@@ -78,7 +78,7 @@ def short_name(group: Mapping[str, Any]) -> str:
 
 
 def source_name(source: Mapping[str, Any]) -> str:
-    """Return where the images of a run are, as its header tells: the place, or the first of several and how many more.
+    """Return where the images of a run are, as its header says: the path, or the first of several and how many more.
 
     >>> source_name({"spec": ["/photos", "/b.zip", "/c"]}), source_name({"spec": None})
     ('/photos and 2 more', '')

@@ -13,17 +13,16 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import IlkError, RunError
 from ilk.runs import shapes
+from ilk.runs.columns import kinds_of
 from ilk.runs.figures import load_figures
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 from ilk.runs.tables import count_rows, read_table
 
 __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 
-SCHEMA = 1
-_IMAGES = {"index": "whole", "path": "text", "bytes": "whole", "width": "whole", "height": "whole", "status": "text"}
-_IMAGES |= {"reason": "text", "twin": "whole"}
-_ASSIGNMENTS = {"index": "whole", "cluster": "whole", "confidence": "number", "distance": "number", "second": "whole"}
-_ASSIGNMENTS |= {"silhouette": "number"}
+SCHEMA = 2
+_IMAGES = {name: kind for name, kind in kinds_of("images").items() if name != "content"}  # that is asked for apart
+_ASSIGNMENTS = {name: kind for name, kind in kinds_of("assignments").items() if name != "silhouette_reduced"}
 _STATUS = {"ok", "unreadable", "duplicate"}
 
 
@@ -58,12 +57,12 @@ class Run:
         self.header = header
 
     def images(self) -> dict[str, list[Any]]:
-        """Columns of images.parquet: index, path, bytes, width, height, status, reason, twin."""
+        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason."""
         table: dict[str, list[Any]] = self._read("images.parquet", _images)
         return table
 
     def assignments(self) -> dict[str, list[Any]]:
-        """Columns of assignments.parquet: index, cluster, confidence, distance, second, silhouette; fine by method."""
+        """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method."""
         n = self._n()
         table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: _assignments(path, n))
         return table
@@ -115,8 +114,8 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """The fitted model's state, held against the checksums in run.json."""
-        told = self.header.get("checksums") or {}
-        known = {name.removeprefix("model/"): value for name, value in told.items() if name.startswith("model/")}
+        record = self.header.get("checksums") or {}
+        known = {name.removeprefix("model/"): value for name, value in record.items() if name.startswith("model/")}
         state = load_state(self.path / "model", known)
         check_numbers(self.path / "model", state)
         return state
@@ -175,7 +174,7 @@ class Run:
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(n,) group of every image of images.parquet; -1 for "none of these", -2 for unreadable."""
-        return self._by_image("cluster")
+        return self._by_image("group")
 
     def fine_labels(self) -> npt.NDArray[np.int64] | None:
         """(n,) fine cluster of every image, -2 for unreadable; None where the method has one level only."""
@@ -218,13 +217,13 @@ class Run:
 
 
 def _images(path: Path) -> dict[str, list[Any]]:
-    table = read_table(path, _IMAGES, more=False)  # the contents are asked for apart
+    table = read_table(path, _IMAGES, more=False)
     n = len(table["index"])
     if table["index"] != list(range(n)):
         raise ValueError("index does not count the rows")
     if None in table["path"] or not {*table["status"]} <= _STATUS:
         raise ValueError("an image without a name, or of an unknown status")
-    if not all(i is None or 0 <= i < n for i in table["twin"]):
+    if not {*table["duplicate_of"]} <= {*table["path"], None}:
         raise ValueError("a duplicate of an image that is not there")
     if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
         raise ValueError("a size below 0, or beyond all sense")
@@ -236,7 +235,8 @@ def _assignments(path: Path, n: int) -> dict[str, list[Any]]:
     index = np.asarray([-1 if i is None else i for i in table["index"]])
     if len(index) and (index.min() < 0 or index.max() >= n or len(np.unique(index)) < len(index)):
         raise ValueError("an image that is not in images.parquet, or is there twice")
-    for name in ("cluster", "second", *(["fine"] if "fine" in table else [])):
+    table["second"] = [-1 if i is None else i for i in table["second"]]
+    for name in ("group", "second", *(["fine"] if "fine" in table else [])):
         if not all(isinstance(i, int) and -2 < i < 2**31 for i in table[name]):
             raise ValueError(f"column {name} holds what is no group")
     return table

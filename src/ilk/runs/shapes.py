@@ -93,7 +93,7 @@ SCORES: Shape = {
 }
 
 
-def misfit(value: Any, shape: Shape, place: str = "") -> str | None:
+def misfit(value: Any, shape: Shape, path: str = "") -> str | None:
     """Say where `value` is not as `shape` says, and what belongs there; None where all is well.
 
     >>> misfit({"a": [1, "x"]}, {"a": [int], "b?": str})
@@ -102,33 +102,33 @@ def misfit(value: Any, shape: Shape, place: str = "") -> str | None:
     'no a'
     """
     if isinstance(shape, tuple):
-        found = [misfit(value, one, place) for one in shape]
+        found = [misfit(value, one, path) for one in shape]
         return None if None in found else found[0]
     if isinstance(shape, list):
         if not isinstance(value, list):
-            return f"{place or 'it'} is not a list"
-        return _first(misfit(one, shape[0], f"{place}/{i}") for i, one in enumerate(value))
+            return f"{path or 'it'} is not a list"
+        return _first(misfit(one, shape[0], f"{path}/{i}") for i, one in enumerate(value))
     if isinstance(shape, Mapping):
-        return _object(value, shape, place)
+        return _object(value, shape, path)
     if shape is object:
         return None
     if shape is None:
-        return None if value is None else f"{place or 'it'} is not null"
+        return None if value is None else f"{path or 'it'} is not null"
     kinds: dict[type, Any] = {float: int | float, int: int}
     wanted: Any = kinds.get(shape, shape)
     fits = isinstance(value, wanted) and (shape is bool or not isinstance(value, bool))
     if fits and isinstance(value, int) and abs(value) > _LARGEST:
         fits = False
-    return None if fits else f"{place or 'it'} is not {_WORDS.get(shape, shape.__name__)}"
+    return None if fits else f"{path or 'it'} is not {_WORDS.get(shape, shape.__name__)}"
 
 
-def _object(value: Any, shape: Mapping[str, Shape], place: str) -> str | None:
+def _object(value: Any, shape: Mapping[str, Shape], path: str) -> str | None:
     if not isinstance(value, dict):
-        return f"{place or 'it'} is not an object"
+        return f"{path or 'it'} is not an object"
     known = {key.removesuffix("?"): one for key, one in shape.items() if key != "*"}
     if missing := [key for key in shape if key != "*" and not key.endswith("?") and key not in value]:
-        return f"no {f'{place}/' if place else ''}{missing[0]}"
-    inner = f"{place}/" if place else ""
+        return f"no {f'{path}/' if path else ''}{missing[0]}"
+    inner = f"{path}/" if path else ""
     rest = shape.get("*", object)
     return _first(misfit(one, known.get(key, rest), f"{inner}{key}") for key, one in value.items())
 

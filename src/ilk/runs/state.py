@@ -125,6 +125,6 @@ def short(error: BaseException) -> str:
     >>> short(ValueError("two\\nlines"))
     'two lines'
     """
-    told = getattr(error, "strerror", None) or str(error)
-    text = " ".join(told.split()) or type(error).__name__
+    message = getattr(error, "strerror", None) or str(error)
+    text = " ".join(message.split()) or type(error).__name__
     return text if len(text) <= 100 else text[:99] + "…"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ilk import disk
+from ilk.runs.columns import COLUMNS
 
 __all__ = ["count_rows", "read_table"]
 
@@ -16,13 +17,16 @@ _CELL = 32  # bytes of memory that a value takes in a list
 _TEXT = 1 << 16  # most characters of one text
 
 
-_OPTIONAL = {"silhouette": "number", "silhouette_reduced": "number", "distance": "number", "second": "whole"}
-_OPTIONAL |= {"fine": "whole", "twin": "whole", "reason": "text", "content": "text"}
+_OPTIONAL = {column.name: column.kind for column in COLUMNS if column.kind != "object"}
 """Columns that a table of ours may lack, and what they hold where they are there."""
+_FORMER = {"group": "cluster", "duplicate_of": "twin"}
+"""What columns were called in tables of version 1. A twin was the number of a row; `duplicate_of` is a path."""
 
 
 def read_table(path: Path, needed: Mapping[str, str], *, more: bool = True) -> dict[str, list[Any]]:
     """Return the plain columns of a Parquet file as lists; equal texts share their memory.
+
+    Columns have the names and meanings of today, also those of an older table.
 
     Parameters
     ----------
@@ -47,22 +51,42 @@ def read_table(path: Path, needed: Mapping[str, str], *, more: bool = True) -> d
             found = pq.ParquetFile(file)
             kinds = {column.name: _kind(column.type) for column in found.schema_arrow}
             _check_size(path, found.metadata, len(kinds))
-            known = {name: kind for name, kind in _OPTIONAL.items() if name in kinds}
-            for name, kind in {**known, **needed}.items():
-                if name not in kinds:
-                    raise ValueError(f"no column {name}")
-                if kinds[name] not in (kind, "nothing") and (kind, kinds[name]) != ("number", "whole"):
-                    raise ValueError(f"column {name} is of another type")
-            plain = [name for name, kind in kinds.items() if kind and (more or name in needed)]
+            former = {new: old for new, old in _FORMER.items() if old in kinds and new not in kinds}
+            _check_kinds(kinds, needed, former)
+            wanted = {former.get(name, name) for name in needed}
+            plain = [name for name, kind in kinds.items() if kind and (more or name in wanted)]
             file.seek(0)
             texts = [name for name in plain if kinds[name] == "text"]
             table = pq.ParquetFile(file, read_dictionary=texts).read(columns=plain, use_threads=False)
             columns = {name: _values(name, table.column(name)) for name in plain}
             if short := [name for name, values in columns.items() if len(values) != found.metadata.num_rows]:
                 raise ValueError(f"column {short[0]} is not as long as the table")
-            return columns
+            return _renamed(columns, former)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from None
+
+
+def _check_kinds(kinds: Mapping[str, str], needed: Mapping[str, str], former: Mapping[str, str]) -> None:
+    """Raise unless the columns that are needed are there, and all that have a name of ours hold what they should."""
+    known = {name: kind for name, kind in _OPTIONAL.items() if former.get(name, name) in kinds}
+    for name, kind in {**known, **needed}.items():
+        stored = former.get(name, name)
+        kind = "whole" if stored == "twin" else kind
+        if stored not in kinds:
+            raise ValueError(f"no column {name}")
+        if kinds[stored] not in (kind, "nothing") and (kind, kinds[stored]) != ("number", "whole"):
+            raise ValueError(f"column {stored} is of another type")
+
+
+def _renamed(columns: dict[str, list[Any]], former: Mapping[str, str]) -> dict[str, list[Any]]:
+    """Return the columns of an older table as a table of today has them."""
+    today = {old: new for new, old in former.items()}
+    if (rows := columns.get("twin")) is not None and "twin" in today:
+        paths = columns.get("path", [])
+        if not all(row is None or 0 <= row < len(paths) for row in rows):
+            raise ValueError("a duplicate of an image that is not there")
+        columns = {**columns, "twin": [None if row is None else paths[row] for row in rows]}
+    return {today.get(name, name): values for name, values in columns.items()}
 
 
 def count_rows(path: Path) -> int:

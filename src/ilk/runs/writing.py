@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.errors import RunError
 from ilk.runs import shapes
+from ilk.runs.columns import written
 from ilk.runs.figures import save_figures
 from ilk.runs.names import source_name
 from ilk.runs.reading import SCHEMA, read_header
@@ -55,11 +56,10 @@ class RunWriter:
 
     def table(self, name: str, columns: Mapping[str, Any]) -> None:
         """Write one Parquet file of the run from columns of equal length."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         with disk.replacing(self.folder / name) as file:
-            pq.write_table(pa.table(dict(columns)), file, compression="zstd")
+            pq.write_table(written(columns), file, compression="zstd")
 
     def state(self, state: Mapping[str, Any]) -> None:
         """Write the fitted model, ``model/state.safetensors`` and ``model/state.json``; run.json gets its checksums."""
@@ -134,7 +134,7 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
         lock = _lock(folder)
     except OSError as error:
         where = error.filename or folder.parent
-        raise RunError(f"cannot write to {where}: {error.strerror}. Choose another place with -o.") from None
+        raise RunError(f"cannot write to {where}: {error.strerror}. Choose another folder with -o.") from None
     try:
         _check_free(path, overwrite)  # another process may have finished the run meanwhile
         resumed = _unfinished(folder, overwrite) and not overwrite
@@ -151,7 +151,7 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
             (folder / ".lock").unlink(missing_ok=True)
             os.close(lock)
         if isinstance(error, OSError):
-            raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another place with -o.") from None
+            raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with -o.") from None
         raise
     return writer
 
@@ -163,13 +163,13 @@ def _check_free(path: Path, overwrite: bool) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return  # an empty folder that was made for the run
     if not (path / "run.json").is_file():
-        raise RunError(f"{path} exists and is not an ilk run; nothing was written. Choose another place with -o.")
+        raise RunError(f"{path} exists and is not an ilk run; nothing was written. Choose another folder with -o.")
     if not overwrite:
         raise RunError(f"{path} holds a finished run. Look at it with `ilk info {path}`, or add --overwrite.")
     try:
         read_header(path)
     except RunError as error:
-        raise RunError(f"{error} It is not overwritten: remove it by hand, or choose another place with -o.") from None
+        raise RunError(f"{error} It is not overwritten: remove it by hand, or choose another folder with -o.") from None
 
 
 def _remove(folder: Path, made: Sequence[Path]) -> None:
@@ -203,7 +203,7 @@ def _lock(folder: Path) -> int:
         except BlockingIOError:
             os.close(descriptor)
             raise RunError(
-                f"{folder} is being written by another process. Wait for it, or choose another place with -o."
+                f"{folder} is being written by another process. Wait for it, or choose another folder with -o."
             ) from None
         except OSError:
             os.close(descriptor)
@@ -227,7 +227,7 @@ def _unfinished(folder: Path, overwrite: bool) -> bool:
         read_header(folder)
         return True
     if any(entry.name != ".lock" for entry in folder.iterdir()):
-        raise RunError(f"{folder} holds files that are not ilk's; nothing was written. Choose another place with -o.")
+        raise RunError(f"{folder} holds files that are not ilk's; nothing was written. Choose another folder with -o.")
     return False
 
 
@@ -239,7 +239,7 @@ def _check_plain(folder: Path) -> None:
             what = "a link" if stat.S_ISLNK(mode) else "no regular file"
             raise RunError(
                 f"{path} is {what}, which ilk does not make in a run: nothing was written. Add --overwrite to start "
-                "anew, or choose another place with -o."
+                "anew, or choose another folder with -o."
             )
 
 
@@ -259,7 +259,7 @@ def _same_job(folder: Path, header: Mapping[str, Any]) -> None:
     other = difference(kept, header)
     if other:
         raise RunError(
-            f"{folder} holds an unfinished run of {other}. Choose another place with -o, or add --overwrite to start "
+            f"{folder} holds an unfinished run of {other}. Choose another folder with -o, or add --overwrite to start "
             "anew; what was encoded is kept in the cache."
         )
 

@@ -18,7 +18,7 @@ from ilk import compute
 from ilk.errors import NotEnoughMemory
 from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "check_memory", "half_precision", "probe", "watched"]
+__all__ = ["Cost", "check_memory", "choose_bf16", "half_precision", "probe", "watched"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -51,9 +51,11 @@ class Cost:
     images_per_second: float
     device: str
 
-    def told(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """Return it as plain data, for the record of the stage's beginning."""
         return {"seconds": self.seconds, "bytes": self.memory, "images_per_second": self.images_per_second}
+
+    told = as_record  # until methods/ has moved
 
     def note(self, presets: Iterable[str] = ()) -> str | None:
         """Return a warning if this is more than half an hour on a CPU, with what to do about it.
@@ -107,11 +109,11 @@ def probe(
     Time: at most 6 steps, and none after 2 s. Memory is what the forward pass keeps for the backward pass, times 1.5,
     and weights, gradients and slots of the optimizer.
     """
-    place = torch.device(device)
-    with _put_back(network, optimizer, generators, place):
-        memory = _memory(step, batch, batch_size, optimizer, place)
-        one = _timed(step, lambda: batch(batch_size), optimizer, place)
-    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(place))
+    where = torch.device(device)
+    with _put_back(network, optimizer, generators, where):
+        memory = _memory(step, batch, batch_size, optimizer, where)
+        one = _timed(step, lambda: batch(batch_size), optimizer, where)
+    return Cost(one * n_steps, memory, batch_size / max(one, 1e-9), str(where))
 
 
 def check_memory(
@@ -153,14 +155,14 @@ def check_memory(
     >>> check_memory(lambda i, x: net(x).square().mean(), batch, batch_size=32, network=net, optimizer=sgd) < 10_000
     True
     """
-    place = torch.device(device)
-    with _put_back(network, optimizer, generators, place):
-        return _memory(step, batch, batch_size, optimizer, place, setting)
+    where = torch.device(device)
+    with _put_back(network, optimizer, generators, where):
+        return _memory(step, batch, batch_size, optimizer, where, setting)
 
 
 @contextlib.contextmanager
 def _put_back(
-    network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], place: torch.device
+    network: nn.Module, optimizer: torch.optim.Optimizer, generators: Iterable[torch.Generator], where: torch.device
 ) -> Iterator[None]:
     """Leave all of this as it was, whatever happens inside."""
     compute.keep_freed()
@@ -169,7 +171,7 @@ def _put_back(
     draws = [(generator, generator.get_state()) for generator in generators]
     training = [(module, module.training) for module in network.modules()]
     try:
-        with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
             yield
     finally:
         network.load_state_dict(weights)
@@ -187,18 +189,18 @@ def _memory(
     batch: Batch,
     batch_size: int,
     optimizer: torch.optim.Optimizer,
-    place: torch.device,
+    where: torch.device,
     setting: str = "batch_size",
 ) -> int:
     """Return the bytes that the training takes, by one step on a few images; raise if there are not as many."""
     few = min(_FEW, batch_size)
     kept = _step(step, batch(few), optimizer)
     memory = int(_BACKWARD * kept * batch_size / few) + _held(optimizer)
-    free = compute.free_memory(place)
+    free = compute.free_memory(where)
     if memory > _SHARE * free:
         raise NotEnoughMemory(
             f"training takes about {memory / 1e9:.1f} GB for batches of {batch_size:,} images, more than {_SHARE:.0%} "
-            f"of the {free / 1e9:.1f} GB that are free ({place}). Make {setting} or image_size smaller."
+            f"of the {free / 1e9:.1f} GB that are free ({where}). Make {setting} or image_size smaller."
         )
     return memory
 
@@ -219,7 +221,7 @@ def _step(step: Step, pair: tuple[Tensor, Tensor], optimizer: torch.optim.Optimi
     compute.average_gradients(p for group in optimizer.param_groups for p in group["params"])
     optimizer.step()
     weights = {p.untyped_storage().data_ptr() for group in optimizer.param_groups for p in group["params"]}
-    return sum(size for place, size in kept.items() if place not in weights)
+    return sum(size for where, size in kept.items() if where not in weights)
 
 
 def _held(optimizer: torch.optim.Optimizer) -> int:
@@ -248,7 +250,7 @@ def _timed(
     return sorted(taken)[len(taken) // 2]
 
 
-def half_precision(
+def choose_bf16(
     precision: str,
     device: str | torch.device,
     speed: Callable[[bool], float] | None = None,
@@ -264,7 +266,7 @@ def half_precision(
         a short training, on a GPU only.
     device
         Where the training runs.
-    speed : callable (half) -> images per second, optional
+    speed : callable (bf16) -> images per second, optional
         A short probe.
     resume : mapping, optional
         A state whose "settings" (JSON) have "half": with "auto", a training that goes on keeps what it began with.
@@ -273,28 +275,31 @@ def half_precision(
 
     Examples
     --------
-    >>> half_precision("bf16", "cpu"), half_precision("auto", "cpu")
+    >>> choose_bf16("bf16", "cpu"), choose_bf16("auto", "cpu")
     (True, False)
-    >>> half_precision("auto", "cpu", resume={"settings": '{"half": true}'})
+    >>> choose_bf16("auto", "cpu", resume={"settings": '{"half": true}'})
     True
     """
     if precision != "auto":
         return precision == "bf16"
     if resume:
         return bool(json.loads(resume.get("settings", "{}")).get("half"))
-    place = torch.device(device)
-    gpu = place.type == "cuda"
-    if not compute.has_bf16(place):
+    where = torch.device(device)
+    gpu = where.type == "cuda"
+    if not compute.has_bf16(where):
         return False
     if speed is None or (images is not None and images < _WORTH):
         return gpu
     return speed(True) > 1.1 * speed(False)
 
 
+half_precision = choose_bf16  # until methods/ has moved
+
+
 def watched(
-    batches: Batches, n_steps: int, tell: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
+    batches: Batches, n_steps: int, report: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `batches`, and tell about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
+    """Yield `batches`, and report about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
 
     For epochs that take minutes. Never waits for the device. Unlike a record with "done" and "total", this is no point
     where a fit can be left.
@@ -313,4 +318,4 @@ def watched(
         now = time.perf_counter()
         if now - last >= every:
             last = now
-            tell({"step": number + 1, "steps": n_steps})
+            report({"step": number + 1, "steps": n_steps})

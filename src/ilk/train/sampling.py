@@ -39,10 +39,10 @@ def uniform_draw(labels: Tensor, generator: torch.Generator) -> Tensor:
     share = torch.full_like(sizes, n // len(sizes))
     share[torch.randperm(len(sizes), generator=generator)[: n % len(sizes)]] += 1
     cluster = torch.arange(len(sizes)).repeat_interleave(share)
-    place = torch.arange(n) - (share.cumsum(0) - share)[cluster]
+    offset = torch.arange(n) - (share.cumsum(0) - share)[cluster]
     drawn = (torch.rand(n, generator=generator, dtype=torch.float64) * sizes[cluster]).long()
-    place = torch.where(sizes[cluster] < share[cluster], drawn, place)
-    index = grouped[(sizes.cumsum(0) - sizes)[cluster] + place]
+    offset = torch.where(sizes[cluster] < share[cluster], drawn, offset)
+    index = grouped[(sizes.cumsum(0) - sizes)[cluster] + offset]
     return index[torch.randperm(n, generator=generator)]
 
 

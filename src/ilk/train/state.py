@@ -47,10 +47,10 @@ def state_of(**parts: Part) -> dict[str, Any]:
         elif isinstance(part, nn.Module):
             state |= {f"{name}.{key}": _kept(value) for key, value in part.state_dict().items()}
         else:
-            told = part.state_dict()
-            for row, slots in told["state"].items():
+            record = part.state_dict()
+            for row, slots in record["state"].items():
                 state |= {f"{name}.{row}.{key}": _kept(value) for key, value in slots.items() if value is not None}
-            for number, group in enumerate(told["param_groups"]):
+            for number, group in enumerate(record["param_groups"]):
                 plain = {key: v for key, v in group.items() if isinstance(v, _PLAIN) and key not in _HOW}
                 state |= {f"{name}.group{number}.{key}": value for key, value in plain.items()}
     return state
@@ -91,7 +91,7 @@ def _restore_generator(state: Tensor, generator: torch.Generator) -> None:
 
 
 def _restore_optimizer(state: Mapping[str, Any], name: str, optimizer: torch.optim.Optimizer) -> None:
-    told = optimizer.state_dict()
+    record = optimizer.state_dict()
     slots: dict[int, dict[str, Any]] = {}
     for key, value in state.items():
         if not key.startswith(f"{name}."):
@@ -100,12 +100,12 @@ def _restore_optimizer(state: Mapping[str, Any], name: str, optimizer: torch.opt
         if where.startswith("group"):
             if slot in _HOW:  # older states have it
                 continue
-            group = told["param_groups"][int(where.removeprefix("group"))]
+            group = record["param_groups"][int(where.removeprefix("group"))]
             # a pair such as Adam's betas is no plain value: it is what the constructor of the optimizer said
             group[slot] = value
         else:
             slots.setdefault(int(where), {})[slot] = value if isinstance(value, _PLAIN) else _tensor(value)
-    optimizer.load_state_dict({"state": slots, "param_groups": told["param_groups"]})
+    optimizer.load_state_dict({"state": slots, "param_groups": record["param_groups"]})
     for parameter, mine in optimizer.state.items():
         for slot, value in mine.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():

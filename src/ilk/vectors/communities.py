@@ -12,7 +12,7 @@ __all__ = ["communities", "modularity"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_SHARE = 0.5  # of the nodes that may move at once; all at once, neighbours would change places for ever
+_SHARE = 0.5  # of the nodes that may move at once; all at once, neighbours would swap groups for ever
 _MOST_SWEEPS = 200
 _GAIN = 1e-12  # of the modularity; below it is rounding
 

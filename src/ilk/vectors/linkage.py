@@ -220,8 +220,8 @@ class Linkage:
     def _from(self, a: int) -> dict[int, float]:
         """Return the paths from `a` into every other group and back."""
         rows, i, j = np.intersect1d(self.to[a][0], self.back[a][0], assume_unique=True, return_indices=True)
-        groups, place = np.unique(self.labels[rows], return_inverse=True)
-        sums = np.bincount(place, self.to[a][1][i] * self.back[a][1][j], minlength=len(groups))
+        groups, position = np.unique(self.labels[rows], return_inverse=True)
+        sums = np.bincount(position, self.to[a][1][i] * self.back[a][1][j], minlength=len(groups))
         return {g: value for g, value in zip(groups.tolist(), sums.tolist(), strict=True) if g != a and value > 0}
 
 
@@ -241,6 +241,6 @@ def _members(labels: Ints) -> list[Ints]:
 
 
 def _added(x: Vector, y: Vector) -> Vector:
-    rows, place = np.unique(np.concatenate([x[0], y[0]]), return_inverse=True)
-    sums: Floats = np.bincount(place, np.concatenate([x[1], y[1]]), minlength=len(rows)).astype(np.float64)
+    rows, position = np.unique(np.concatenate([x[0], y[0]]), return_inverse=True)
+    sums: Floats = np.bincount(position, np.concatenate([x[1], y[1]]), minlength=len(rows)).astype(np.float64)
     return rows, sums

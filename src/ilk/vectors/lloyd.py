@@ -132,7 +132,7 @@ def iterate(problem: Problem, starts: list[Tensor], generator: torch.Generator) 
     while going:
         _assign(problem, going)
         for run in going:
-            _settle(problem, run)
+            _accept(problem, run)
             if run.resting:
                 run.moved = 0.0
             else:
@@ -215,7 +215,7 @@ def _sum_anew(problem: Problem, run: Run) -> None:
     run.exact = True
 
 
-def _settle(problem: Problem, run: Run) -> None:
+def _accept(problem: Problem, run: Run) -> None:
     """Put empty clusters on far rows, and assign all rows again, until none is left."""
     for _ in range(_RESEED_ROUNDS if problem.empty == "farthest" else 0):
         empty = (run.counts == 0).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""Many clusters, then few: fine clusters united into groups, every one counting by its size."""
+"""Many clusters, then few: fine clusters merged into groups, every one counting by its size."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 _STEPS = 200  # of one run of EM
-_TRIED = 5  # moves that are carried out before a solution counts as settled
+_TRIED = 5  # moves that are carried out before a solution counts as final
 _SEARCH_ON = 20_000  # evenly spaced rows that starts and moves are tried on
 _SPLIT_ON = 2000  # rows of a component that its halves are sought on
 _GAIN = 1e-3  # least rise of the mean log-likelihood per row that a move must bring

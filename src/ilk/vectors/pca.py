@@ -215,8 +215,8 @@ def _from_gram(rows: Rows, k: int, center: bool, chunk_bytes: int | None) -> tup
         gram += part @ part.T
     variance, vectors = torch.linalg.eigh(gram)
     turn = vectors.flip(1)[:, :k].contiguous()
-    turned = torch.zeros(rows.width, k, dtype=torch.float64, device=rows.device)
+    rotated = torch.zeros(rows.width, k, dtype=torch.float64, device=rows.device)
     for start, stop, block in rows.blocks(step):
-        turned += (block - centre).double().T @ turn[start:stop]
+        rotated += (block - centre).double().T @ turn[start:stop]
     # the columns are orthogonal already; QR brings them to length 1 and completes those of length 0
-    return mean, torch.linalg.qr(turned)[0].T, variance.flip(0)[:k], float(gram.trace())
+    return mean, torch.linalg.qr(rotated)[0].T, variance.flip(0)[:k], float(gram.trace())

@@ -102,7 +102,7 @@ def _by_distances(
     others, group = rows.take(kept[chosen]) - mean, own[chosen]
     left = torch.cat([others, (others * others).sum(1, keepdim=True), torch.ones_like(others[:, :1])], 1)
     del others
-    place = torch.full((n,), -1, device=rows.device).scatter_(0, chosen, torch.arange(len(chosen)).to(chosen))
+    position = torch.full((n,), -1, device=rows.device).scatter_(0, chosen, torch.arange(len(chosen)).to(chosen))
     sizes = torch.bincount(group, minlength=k).to(rows.dtype)
     alone = torch.bincount(own, minlength=k) == 1
     width = min(_QUERIES, n)
@@ -111,7 +111,7 @@ def _by_distances(
     out = left.new_empty(n)
     for start in range(0, n, width):
         stop = min(start + width, n)
-        offset, here = rows.take(kept[start:stop]) - mean, place[start:stop]
+        offset, here = rows.take(kept[start:stop]) - mean, position[start:stop]
         right = torch.cat([-2 * offset, torch.ones_like(offset[:, :1]), (offset * offset).sum(1, keepdim=True)], 1)
         sums = torch.zeros(k, stop - start, dtype=torch.float64, device=rows.device)
         for first in range(0, len(left), height):
@@ -132,7 +132,7 @@ def silhouettes_from_sums(
 ) -> Tensor:
     """Return silhouettes (q,) from the sums of distances to each cluster (k, q) of `sizes` (k,) rows.
 
-    `alone` (k,) tells the clusters of one row, `others` (q,) how many rows of its own cluster a row was measured to;
+    `alone` (k,) marks the clusters of one row, `others` (q,) how many rows of its own cluster a row was measured to;
     by default all but itself.
     """
     alone = sizes == 1 if alone is None else alone
@@ -203,9 +203,9 @@ def _stratified(
     generator = generator or torch.Generator().manual_seed(0)
     shuffled = torch.randperm(len(own), generator=generator, device=generator.device).cpu()
     order = shuffled[own[shuffled].argsort(stable=True)]  # cluster by cluster, at random inside
-    place = torch.arange(len(own)) - (sizes.cumsum(0) - sizes)[own[order]]
+    position = torch.arange(len(own)) - (sizes.cumsum(0) - sizes)[own[order]]
     share = torch.maximum(sizes * sample_size // len(own), sizes.clamp_max(least))
-    return order[place < share[own[order]]].sort()[0]
+    return order[position < share[own[order]]].sort()[0]
 
 
 def simplified_silhouette(x: Matrix, labels: Matrix, centers: Tensor, *, chunk_bytes: int | None = None) -> Tensor:

@@ -8,7 +8,7 @@
     "circle": "●", "triangle-up": "▲", "square": "■", "diamond": "◆", "triangle-down": "▼",
     "cross": "✚", "star": "★", "x": "✖", "triangle-left": "◀", "triangle-right": "▶",
   };
-  // from doubtful to sure, in equal steps of lightness: told apart by colour-blind eyes and in grey
+  // from doubtful to confident, in equal steps of lightness: different to colour-blind eyes and in grey
   const RAMPS = {
     light: [[0, 32, 77], [66, 78, 108], [124, 123, 120], [187, 173, 108], [236, 208, 80]],
     dark: [[255, 234, 120], [214, 198, 118], [170, 163, 126], [130, 134, 137], [92, 108, 142]],
@@ -27,29 +27,29 @@
   const theme = () => (dark.matches ? "dark" : "light");
   const colourOf = (group) => (group.colour < 0 ? map.greys[theme()] : map.palettes[theme()][group.colour]);
 
-  function shade(sure) {
-    const ramp = RAMPS[theme()], at = sure * (ramp.length - 1), low = Math.min(Math.floor(at), ramp.length - 2);
+  function shade(confidence) {
+    const ramp = RAMPS[theme()], at = confidence * (ramp.length - 1), low = Math.min(Math.floor(at), ramp.length - 2);
     return "rgb(" + ramp[low].map((v, i) => Math.round(v + (ramp[low + 1][i] - v) * (at - low))).join(",") + ")";
   }
 
   function marker() {
     const n = map.x.length, size = Math.min(9, Math.max(3.6, 190 / Math.sqrt(n)));
     const shapes = map.groups.some((g) => g.symbol !== "circle");
-    const sure = map.confidence.map((c) => (c < 0 ? null : c / 100));
+    const confidence = map.confidence.map((c) => (c < 0 ? null : c / 100));
     const symbol = shapes ? map.group.map((g) => map.groups[g].symbol) : "circle";
     if (state.by === "confidence") {
       return {
         symbol, line: { width: 0 },
-        color: sure.map((c) => (c === null ? map.greys[theme()] : shade(c))),
-        size: sure.map((c) => size * (c === null ? 1 : 1.6 - 0.7 * c)),
-        opacity: sure.map((c) => (c === null ? 0.5 : 0.95 - 0.35 * c)),
+        color: confidence.map((c) => (c === null ? map.greys[theme()] : shade(c))),
+        size: confidence.map((c) => size * (c === null ? 1 : 1.6 - 0.7 * c)),
+        opacity: confidence.map((c) => (c === null ? 0.5 : 0.95 - 0.35 * c)),
       };
     }
     const colours = map.groups.map(colourOf);
     return {
       symbol, size, line: { width: 0 },
       color: map.group.map((g) => colours[g]),
-      opacity: sure.map((c) => (c === null ? 0.75 : 0.35 + 0.55 * c)),
+      opacity: confidence.map((c) => (c === null ? 0.75 : 0.35 + 0.55 * c)),
     };
   }
 
@@ -95,11 +95,11 @@
 
   async function show(point, event) {
     const i = point.pointNumber, cell = map.thumb[i], group = map.groups[map.group[i]];
-    const canvas = card.querySelector("canvas"), sure = map.confidence[i];
+    const canvas = card.querySelector("canvas"), confidence = map.confidence[i];
     card.dataset.point = i;
     canvas.hidden = cell < 0;
     card.querySelector(".name").textContent = map.name[i];
-    card.querySelector(".of").textContent = group.title + (sure < 0 ? "" : ", confidence " + (sure / 100).toFixed(2));
+    card.querySelector(".of").textContent = group.title + (confidence < 0 ? "" : ", confidence " + (confidence / 100).toFixed(2));
     card.hidden = false;
     const box = live.getBoundingClientRect();
     const x = event.clientX - box.left, y = event.clientY - box.top;
@@ -216,5 +216,5 @@
     if (!seen.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     ready().catch(() => {});
-  }, { rootMargin: "500px" }).observe(el("map-place"));
+  }, { rootMargin: "500px" }).observe(el("map-card"));
 })();
