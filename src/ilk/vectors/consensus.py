@@ -105,7 +105,7 @@ def _shared(p: Tensor) -> Tensor:
     _, h, k = p.shape
     flat = p.flatten(1)
     total = torch.zeros(h * k, h * k, dtype=torch.float64, device=p.device)
-    for part in torch.split(flat, _ROWS):  # type: ignore[no-untyped-call]
+    for part in torch.split(flat, _ROWS):
         total += part.T @ part
     return total.view(h, k, h, k)
 
