@@ -293,25 +293,17 @@ def test_presets_of_papers_are_their_configuration_files() -> None:
 
 def test_keys_of_before_work_and_say_what_they_are_called_now() -> None:
     """The strength of colours too: it was that of the brightness, and is SimCLR's."""
-    before = {
-        **{"jitter": 0.4, "grey": 0.3, "shift": 0.1, "pretext_decay": 0.01, "schedule": "steps", "balance": False},
-        **{"projection": 32, "representation": 16, "threshold": 0.9, "ema": 0.5, "selflabel_decay": 0.02},
-    }
+    colours = {"jitter": 0.4, "grey": 0.3, "shift": 0.1}
+    network = {"projection": 32, "representation": 16, "pretext_decay": 0.01, "schedule": "steps"}
+    labelling = {"balance": False, "threshold": 0.9, "ema": 0.5, "selflabel_decay": 0.02}
+    before = colours | network | labelling
     with pytest.warns(DeprecationWarning, match="is now") as seen:
         found = SCAN(3, preset="tiny", settings=before).resolved()
     assert len(seen) == len(before)
     assert "jitter=0.4 is now color_jitter=0.5" in str(seen[0].message)
-    now = {
-        **{
-            "color_jitter": 0.5,
-            "grayscale": 0.3,
-            "translate": 0.1,
-            "pretext_weight_decay": 0.01,
-            "lr_schedule": "steps",
-        },
-        **{"class_weighted": False, "projection_dim": 32, "representation_dim": 16, "confidence_threshold": 0.9},
-        **{"ema_decay": 0.5, "selflabel_weight_decay": 0.02},
-    }
+    now = {"color_jitter": 0.5, "grayscale": 0.3, "translate": 0.1, "projection_dim": 32, "representation_dim": 16}
+    now |= {"pretext_weight_decay": 0.01, "lr_schedule": "steps", "class_weighted": False, "confidence_threshold": 0.9}
+    now |= {"ema_decay": 0.5, "selflabel_weight_decay": 0.02}
     assert found == SCAN(3, preset="tiny", settings=now).resolved()
     assert SCAN.settings_of({**before, "n_heads": 3, "long_gone": 1}).color_jitter == 0.5
 
