@@ -28,6 +28,11 @@ _BACKWARD = (
 )
 _LONG = 30 * 60.0
 _WORTH = 200_000  # images in all epochs: a shorter training gains less than a probe takes
+_QUICKER = {
+    "quick": "--set preset=quick trains on frozen features, in minutes",
+    "frozen": "--set preset=frozen takes ready-made features, preset=small trains a small network for minutes",
+}
+_SHORTER = "a GPU, fewer epochs or smaller images make it shorter"
 
 Batch = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -67,11 +72,7 @@ class Cost:
         """
         if self.seconds <= _LONG or not self.device.startswith("cpu"):
             return None
-        advice = (
-            "--set preset=quick trains on frozen features, in minutes"
-            if "quick" in presets
-            else ("a GPU, fewer epochs or smaller images make it shorter")
-        )
+        advice = next((_QUICKER[preset] for preset in presets if preset in _QUICKER), _SHORTER)
         return f"training takes about {self.seconds / 3600:.1f} hours on this CPU; {advice}"
 
 
