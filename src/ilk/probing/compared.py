@@ -100,7 +100,7 @@ class Compared:
         side, whole = self.train.views.side, self.train.views.unit(torch.zeros(1, dtype=torch.int64)).shape[-1]
         if ten_crop and whole == side:
             raise ArgumentError(
-                "ten crops need images that are kept larger than the network sees them (margin above 1)."
+                "ten crops need images that are kept larger than the network sees them (crop_margin above 1)."
             )
         self.size = max(8, min(256, 256 * 64 * 64 // side**2))
 
