@@ -61,8 +61,8 @@ def test_left_within_an_epoch_it_goes_on_to_the_bit(
     """The last layer, the bank, the centres and the pseudo-labels of the epoch are those it was left with."""
     images = patterns(130)[0]  # four steps an epoch, or five with a rest
     whole = DeepCluster(3, preset="tiny", settings=settings).fit(images)
-    monkeypatch.setattr("ilk.methods.training.loop._SHOWN", 0.0)
-    monkeypatch.setattr("ilk.methods.training.loop._LEFT", 0.0)
+    monkeypatch.setattr("ilk.methods.training.loop.SHOW_EVERY", 0.0)
+    monkeypatch.setattr("ilk.methods.training.loop.LEAVE_EVERY", 0.0)
     epochs: list[int] = []
 
     def stop(record: dict[str, Any], state: Any) -> bool:

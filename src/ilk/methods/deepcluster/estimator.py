@@ -287,7 +287,7 @@ class DeepCluster(Clusterer):
             "half": self.bf16_,
             "centers": self.cluster_centers_,
             "fine.labels": self.fine_labels_.astype(np.int32),
-            **self.place_.state(),
+            **self._fine.state(),
         }
         if self.network_ is None:
             return {**kept, "encoder": self.encoder_.spec()}
