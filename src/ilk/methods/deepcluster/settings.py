@@ -45,7 +45,9 @@ class DeepClusterSettings(Settings):
     epochs: int = whole(500, "clusterings, each with a pass over all images", 0)
     batch_size: int = whole(256, "images of a step", 2)  # batch norm knows nothing of a single image
     # the clustering, which always sees images unaugmented
-    n_fine: int | None = whole(10_000, "number of pseudo-labels", none="10 a group, at least 100, at most 1 for 10 images")
+    n_fine: int | None = whole(
+        10_000, "number of pseudo-labels", none="10 a group, at least 100; 1 for 10 images at most"
+    )
     pca_dim: int = whole(256, "principal components that K-means sees, whitened; 0: the features as they are", 0)
     kmeans_iter: int = whole(20, "iterations of K-means in an epoch")
     merge: str = choice("ward", "how fine clusters become groups", ("ward", "kmeans"))
