@@ -18,8 +18,7 @@ from ilk.methods.dac import config as setup
 from ilk.methods.dac import diagnostics as watch
 from ilk.methods.dac.presets import BY_NETWORK, PRESETS
 from ilk.methods.dac.training_step import make_learner, thresholds
-from ilk.methods.deepcluster import config as deepcluster_setup
-from ilk.methods.deepcluster.presets import PRESETS as DEEPCLUSTER
+from ilk.methods.deepcluster import settings as deepcluster
 from ilk.methods.inputs.dataset import Features, Pixels, batches
 
 # -- presets -----------------------------------------------------------------------------------------------------------
@@ -120,7 +119,7 @@ def test_auto_trains_the_network_or_the_size_that_is_asked_for(asked: Any, side:
 def test_image_size_is_one_of_the_tabled_ones_and_alike_for_folders_and_methods(side: int, size: int) -> None:
     assert table_of("released_star", side)["image_size"] == size
     assert network_size(images(4, side)) == size
-    found = deepcluster_setup.fill(DEEPCLUSTER["small"], images(4, side))
+    found = deepcluster.fill(deepcluster.PRESETS["small"], images(4, side))
     assert (found["image_size"], found["network"]) == (size, "small" if size < 96 else "resnet18")
 
 
