@@ -327,12 +327,20 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         ArgumentError
             An unknown preset or key, or a value outside of what is allowed.
         """
+        return self.laid_over(self.presets[self.preset_called(self.get_params(deep=False)["preset"])])
+
+    def laid_over(self, start: Any) -> Any:
+        """Return the settings `start` with `settings` and arguments laid over them, every one checked.
+
+        Raises
+        ------
+        ArgumentError
+            An unknown key, or a value outside of what is allowed.
+        """
         params = self.get_params(deep=False)
-        preset = self.preset_called(params["preset"])
         given = params["settings"] or {}
         if not isinstance(given, Mapping):
             raise ArgumentError(f"settings must be a mapping of keys to values, got {type(given).__name__}.")
-        start = self.presets[preset]
         known = self.known_settings(old=True)
         for key in given:
             if key not in known:
