@@ -250,11 +250,12 @@ class Settings(Mapping[str, Any]):
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
         """Return settings that were kept: names of before are taken, and what is no setting any more is passed over."""
-        values = dict(map(cls._translated, *zip(*kept.items(), strict=True))) if kept else {}
+        values = dict(map(cls.translated, *zip(*kept.items(), strict=True))) if kept else {}
         return cls(**{key: value for key, value in values.items() if key in cls.options()})
 
     @classmethod
-    def _translated(cls, key: str, value: Any) -> tuple[str, Any]:
+    def translated(cls, key: str, value: Any) -> tuple[str, Any]:
+        """Return a setting, perhaps one of before, by the name and value that it has now."""
         new = cls.renamed.get(key)
         if new is None:
             return key, value
@@ -378,7 +379,7 @@ def _current(start: Any, key: str, value: Any) -> tuple[str, Any]:
     """Return a setting by the name that it has now."""
     if not isinstance(start, Settings):
         return key, value
-    new, turned = start._translated(key, value)
+    new, turned = start.translated(key, value)
     if new != key:
         _deprecated(f"{key}={value}", f"{new}={turned}")
     return new, turned
