@@ -163,7 +163,7 @@ def test_two_thresholds_select_more_and_more_pairs() -> None:
 @pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report every portion, not one in a second."""
-    monkeypatch.setattr("ilk.methods.training.loop._SHOWN", 0.0)
+    monkeypatch.setattr("ilk.methods.training.loop.SHOW_EVERY", 0.0)
 
 
 SHORT: dict[str, Any] = {"preset": "tiny", "epochs": 2, "settings": {"chunk": 40, "inner_epochs": 2}}
@@ -220,7 +220,7 @@ def test_a_stop_within_an_epoch_is_counted_through_all_trainings(reported: None)
 
     def hook(record: dict[str, Any], state: Any) -> None:
         if record["stage"] == "train" and "done" in record:
-            assert (record["step"], record["steps"]) == (4, 8)
+            assert (record["step"], record["steps"]) == (2, 4)
             seen.append((record["done"], record["total"]))
 
     DAC(3, **SHORT).fit(patterns()[0], on_epoch=hook)
@@ -248,7 +248,7 @@ def test_a_loss_that_is_not_finite_is_named_with_its_cure(monkeypatch: pytest.Mo
 def test_names_of_before_work_and_say_what_they_are_called_now(fitted: DAC) -> None:
     with pytest.warns(DeprecationWarning, match="n_init= is now n_trials="):
         assert DAC(3, n_init=2).n_trials == 2
-    with pytest.warns(DeprecationWarning, match="preset='seed' is now preset='keras_port'"):
+    with pytest.warns(DeprecationWarning, match="preset=seed is now preset=keras_port"):
         assert not DAC(3, preset="seed").resolved().bn_affine
     with pytest.warns(DeprecationWarning, match="sweep=3 is now threshold_epochs=3"):
         assert DAC(3, settings={"sweep": 3}).resolved().threshold_epochs == 3
