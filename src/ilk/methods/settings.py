@@ -255,6 +255,7 @@ class Settings(Mapping[str, Any]):
 
     @classmethod
     def translated(cls, key: str, value: Any) -> tuple[str, Any]:
+        """Return a setting, perhaps one of before, by the name and value that it has now."""
         new = cls.renamed.get(key)
         if new is None:
             return key, value
