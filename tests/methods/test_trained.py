@@ -87,7 +87,7 @@ def test_each_loss_is_what_its_page_says() -> None:
         torch.testing.assert_close(noisy, (net.reconstruct(images * kept) - images).square().mean())
         weights = sum(float(p.square().sum()) for name, p in net.named_parameters() if name.endswith("weight"))
         expected = (net.reconstruct(images) - images).square().sum() / 12
-        expected = expected + 2 * losses.bernoulli_divergence(net.body(images), 0.1) + 0.005 * weights
+        expected = expected + 2 * losses.sparsity_kl(net.body(images), 0.1) + 0.005 * weights
         torch.testing.assert_close(LOSSES["sparse"](net, images, draws, sparse_settings), expected)
 
 

@@ -89,7 +89,8 @@ class TEMINet(nn.Module):
     def taught(self, rows: Tensor) -> Tensor:
         """Return the probabilities (b, h, k) of the teacher; no gradient goes there."""
         with torch.no_grad():
-            return (self.teacher(rows) / self.temperature).softmax(-1)
+            logits: Tensor = self.teacher(rows) / self.temperature
+            return logits.softmax(-1)
 
     @torch.no_grad()
     def follow(self, momentum: float) -> None:
@@ -101,4 +102,5 @@ class TEMINet(nn.Module):
         """Return group probabilities (b, k): the mean of the heads that count, their groups in one order."""
         heads = self.taught(rows)[:, self.chosen]
         order = self.order[self.chosen]
-        return heads.gather(2, order.expand(len(heads), *order.shape)).mean(1)
+        mean: Tensor = heads.gather(2, order.expand(len(heads), *order.shape)).mean(1)
+        return mean

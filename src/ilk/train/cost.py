@@ -18,7 +18,7 @@ from ilk import compute
 from ilk.errors import NotEnoughMemory
 from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "check_memory", "choose_bf16", "half_precision", "probe", "watched"]
+__all__ = ["Cost", "check_memory", "choose_bf16", "probe", "watched"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -59,8 +59,6 @@ class Cost:
     def as_record(self) -> dict[str, Any]:
         """Return it as plain data, for the record of the stage's beginning."""
         return {"seconds": self.seconds, "bytes": self.memory, "images_per_second": self.images_per_second}
-
-    told = as_record  # until methods/ has moved
 
     def note(self, presets: Iterable[str] = ()) -> str | None:
         """Return a warning if this is more than half an hour on a CPU, with what to do about it.
@@ -292,9 +290,6 @@ def choose_bf16(
     if speed is None or (images is not None and images < _WORTH):
         return gpu
     return speed(True) > 1.1 * speed(False)
-
-
-half_precision = choose_bf16  # until methods/ has moved
 
 
 def watched(

@@ -285,7 +285,7 @@ class Training(Stage):
     @torch.no_grad()
     def recalibrate(self) -> None:
         """Measure the statistics that predictions are made with, on the same images every time."""
-        with self.network.fixing() as passed:
+        with self.network.recalibrating() as passed:
             for part in cut(self.reference, 128, least=64):
                 self.label_features(self.dataset.read(part))
                 passed.append(len(part))

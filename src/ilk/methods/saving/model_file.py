@@ -59,7 +59,7 @@ def write(model: Any, path: Path, own: bool) -> None:
         "params": _params(model),
         "state": plain,
         "weights": len(files),
-        "samples": model.samples.told(),
+        "samples": model.samples.as_record(),
         "versions": {"ilk": ilk.__version__},
     }
     data = bytearray(save(arrays, {_KEY: json.dumps(about, separators=(",", ":"), default=_number)}))
@@ -91,7 +91,7 @@ def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any)
                 cls, state, f"the model in {path}", _AGAIN,
                 params=about["params"], weights_file=given, own_encoder=own_encoder, device=device, cache=cache,
             )  # fmt: skip
-            model.samples_ = Samples.from_told(about.get("samples", {}))
+            model.samples_ = Samples.from_record(about.get("samples", {}))
             return model
         except (ArgumentError, DataError, RunError) as error:
             raise error if str(path) in str(error) else _damaged(path, error) from None

@@ -150,7 +150,7 @@ class Clustering(Grouping, NeighborStage):
             found = mined(self.contrast, self.images, self.features, self.settings, self.seed, self.bf16)
         self.memory["nearest"] = found.to(torch.int32).numpy()
         if self.settings.centered:
-            self.network.heads.settle(self.features(anchors_of(self.n_images, self.seed)).to(self.device))
+            self.network.heads.calibrate(self.features(anchors_of(self.n_images, self.seed)).to(self.device))
 
     def restored(self) -> None:
         """Encode again what stands still."""

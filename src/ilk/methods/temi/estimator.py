@@ -84,8 +84,9 @@ class Teaching(GradientStage):
         self.draws, self.noise = compute.generator(draws), compute.generator(noise, dataset.device)
         named = dict(network.student.named_parameters())
         decayed = [p for name, p in named.items() if not name.endswith("bias")]
-        plain = {"params": [p for name, p in named.items() if name.endswith("bias")], "weight_decay": 0.0}
-        self.optimizer = torch.optim.AdamW([{"params": decayed}, plain], self.lr, weight_decay=settings.weight_decay)
+        plain = [p for name, p in named.items() if name.endswith("bias")]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=settings.weight_decay)
         self.sums = torch.zeros(settings.n_heads + 1, device=dataset.device)  # losses of the heads, weight of a pair
         self.before: Any = None
 
@@ -128,8 +129,8 @@ class Teaching(GradientStage):
         p, q = self.network.student(rows) / self.settings.temperature, self.network.taught(rows)
         marginal = losses.update_marginal(self.network.marginal, q, self.settings.marginal_momentum)
         self.network.marginal.copy_(marginal)
-        how = {"beta": self.settings.beta, "weighted": self.settings.weighted}
-        found = losses.pointwise_loss(p[:b], p[b:], q[:b], q[b:], marginal, **how)
+        beta, weighted = self.settings.beta, self.settings.weighted
+        found = losses.pointwise_loss(p[:b], p[b:], q[:b], q[b:], marginal, beta=beta, weighted=weighted)
         self.sums += torch.cat([found.loss.detach(), found.weight.detach()[None]])
         return found.loss.mean()
 

@@ -111,7 +111,7 @@ class Run:
         if cost is None:
             return
         cost = train.Cost(cost.seconds * stage.epochs, cost.memory, cost.images_per_second, cost.device)
-        self.report({"stage": stage.name, "estimate": cost.told()})
+        self.report({"stage": stage.name, "estimate": cost.as_record()})
         note = cost.note(stage.quicker)
         self.notes += [note] if note else []
 
