@@ -15,7 +15,7 @@ from ilk.cli import main
 from ilk.cli.commands import app
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = ("src/ilk/methods/", "README.md")  # until methods/ has moved, and the README is written anew
+LEFT_OUT = ("README.md",)  # the README is written anew
 
 BANNED = {
     r"\b(un)?altered\b|\balterations?\b|\balters?\b": "augmented, augmentation, views",
