@@ -256,9 +256,7 @@ class Settings(Mapping[str, Any]):
     @classmethod
     def translated(cls, key: str, value: Any) -> tuple[str, Any]:
         """Return a setting, perhaps one of before, by the name and value that it has now."""
-        new = cls.renamed.get(key)
-        if new is None:
-            return key, value
+        new = cls.renamed.get(key, key)
         new = Renamed(new) if isinstance(new, str) else new
         return new.key, value if new.value is None else new.value(value)
 
@@ -331,13 +329,7 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         return self.laid_over(self.presets[self.preset_called(self.get_params(deep=False)["preset"])])
 
     def laid_over(self, start: Any) -> Any:
-        """Return the settings `start` with `settings` and arguments laid over them, every one checked.
-
-        Raises
-        ------
-        ArgumentError
-            An unknown key, or a value outside of what is allowed.
-        """
+        """Return the settings `start` with `settings` and arguments laid over them, every one checked."""
         params = self.get_params(deep=False)
         given = params["settings"] or {}
         if not isinstance(given, Mapping):
@@ -345,9 +337,8 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         known = self.known_settings(old=True)
         for key in given:
             if key not in known:
-                raise ArgumentError(
-                    f"no setting {key!r} in {type(self).__name__}.{nearest(key, self.known_settings())}"
-                )
+                hint = nearest(key, self.known_settings())
+                raise ArgumentError(f"no setting {key!r} in {type(self).__name__}.{hint}")
         if not isinstance(start, Settings):  # a class of the user's own whose presets are mappings
             return {**start, **given}
         values = dict(_current(start, key, value) for key, value in given.items())

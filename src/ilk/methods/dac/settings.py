@@ -156,7 +156,7 @@ PAPER = DACSettings()
 # the authors' scripts with one threshold (DAC*)
 RELEASED_STAR = PAPER.replace(**dict.fromkeys(_DIGITS, AUTO), targets="chunk", schedule="linear")
 # ours, for very small grey images such as digits of 8 × 8: the rule of released_star for MNIST. Its thresholds are
-# those whose trainings agree most with each other (benchmarks/dac_small.py)
+# those whose trainings agree most with each other
 SMALL = RELEASED_STAR.replace(**{
     **_DIGITS, **_one(0.95, 0.75, 20), "network": "small", "image_size": 16, "batch_size": 64, "n_trials": 4,
     "reshuffle": True,
@@ -180,7 +180,6 @@ PRESETS = {
         "flip": True,
     }),
     # ours: released_star with norms of a fixed scale, whose trainings agree more with each other
-    # (benchmarks/dac_scales.py)
     "steady": RELEASED_STAR.replace(bn_affine=False),
     # ours, for photos on a CPU: the features of a frozen encoder stand still, the head learns
     "quick": RELEASED_STAR.replace(**{
