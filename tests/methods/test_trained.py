@@ -104,7 +104,7 @@ def test_codes_may_be_grouped_by_umap_and_a_mixture() -> None:
     settings = {**DENSE, "epochs": 3, "reducer": "pca"}
     model = Autoencoder(3, preset="n2d", settings=settings).fit(IMAGES[:200])
     assert model.embedding_.shape == (200, 10)
-    assert model.place_.voter.votes == 15
+    assert model.assigner_.voter.votes == 15
     assert model.space_.shape == (200, 10)
     assert np.array_equal(model.predict(IMAGES[:40]), model.labels_[:40])
 

@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses: each key's default, meaning, range and choices stand in one place.
+"""Settings as frozen dataclasses: each key's default, meaning, range and choices stand together.
 
 A method's settings are a subclass of `Settings` whose fields are made by `whole`, `number`, `flag`, `choice`, `pair`,
 `wholes` and `free`. Presets are instances of it: ``replace`` on the default. The checks, ``--set``, ``ilk methods

@@ -62,7 +62,7 @@ class Embedding(GradientStage):
     -----
     A round: soft assignments of all images, their target, `interval` steps. The assignments after a round are those
     before the next, and made once. Training ends where a round changed the group of fewer than `tolerance` of the
-    images. Memory: groups of all images (labels), how sure the soft assignments were before the first round (start).
+    images. Memory: groups of all images (labels), confidence of the soft assignments before the first round (start).
     """
 
     network: CenteredAutoencoder

@@ -1,4 +1,4 @@
-"""Deep adaptive clustering: a network that learns which images belong together from its own surest guesses."""
+"""Deep adaptive clustering: a network that learns which images belong together from its own most confident guesses."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class DAC(Clusterer):
         return self._groups(best, dataset, encoded)
 
     def _dataset(self, source: ImageSource, report: Reporter) -> tuple[Dataset, Callable[..., Encoded]]:
-        """Decode or encode all images; return what is trained on, and what tells the state of every file."""
+        """Decode or encode all images; return what is trained on, and what holds the state of every file."""
         device, settings = compute.device(self.device), self.settings_
         dataset: Dataset
         if settings.network == "features":
@@ -314,7 +314,7 @@ class DAC(Clusterer):
             net = build_dac_net(name, len(model.mean_), side, model.n_clusters_, affine=affine, generator=anything)
         train.restore(state, network=net)
         model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.place_ = model._assigner()
+        model.assigner_ = model._assigner()
         return model
 
 

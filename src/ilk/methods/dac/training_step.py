@@ -313,7 +313,7 @@ class Training(Stage):
 
     @classmethod
     def best(cls, trials: list[Training]) -> Training:
-        """Return the one of finished `trials` that is to be kept, its weights in place."""
+        """Return the one of finished `trials` that is to be kept, its weights restored."""
         if len(trials) == 1:
             return trials[0]
         labels = [one.memory["labels"] for one in trials]

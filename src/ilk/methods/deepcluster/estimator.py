@@ -1,4 +1,4 @@
-"""DeepCluster: a network that learns to tell apart the clusters of its own features."""
+"""DeepCluster: a network that learns to classify the clusters of its own features."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ Ints = npt.NDArray[np.int64]
 class DeepCluster(Clusterer):
     """DeepCluster and DeepCluster-v2: cluster the features, learn the clusters, and again.
 
-    In every epoch the images are clustered finely by what the network makes of them, and the network learns to tell
-    these pseudo-labels apart on augmented images. At the end the fine clusters are merged into the groups asked for.
+    In every epoch the images are clustered finely by what the network makes of them, and the network learns to
+    predict these pseudo-labels from augmented images. At the end the fine clusters are merged into the groups asked for.
 
     Parameters
     ----------
@@ -211,11 +211,11 @@ class DeepCluster(Clusterer):
         with report.stage("cluster"):
             there = on_device(features, compute.device(self.device))
             draws = compute.generator(self._seed())
-            place = fit_groups(there, self.settings_, k, int(self.n_clusters), draws).on_cpu()
-        self.fine_labels_ = place.fine_of(features, self.encoded_.position)
-        self.fine_to_group_ = place.group.numpy()
-        proba, space = place(features), place.space.rows(features).cpu().numpy()
-        return Groups(place, proba.argmax(1).astype(np.int64), proba, proba.max(1), space=space)
+            assigner = fit_groups(there, self.settings_, k, int(self.n_clusters), draws).on_cpu()
+        self.fine_labels_ = assigner.fine_of(features, self.encoded_.position)
+        self.fine_to_group_ = assigner.group.numpy()
+        proba, space = assigner(features), assigner.space.rows(features).cpu().numpy()
+        return Groups(assigner, proba.argmax(1).astype(np.int64), proba, proba.max(1), space=space)
 
     @property
     def network_name_(self) -> str:
@@ -240,7 +240,7 @@ class DeepCluster(Clusterer):
 
     @property
     def _fine(self) -> FineToCoarse:
-        return cast(FineToCoarse, self.place_)
+        return cast(FineToCoarse, self.assigner_)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the figures of the method as plain data: both levels, pseudo-labels, agreement, filters, edges.
@@ -269,7 +269,7 @@ class DeepCluster(Clusterer):
     def supervised_network(
         self, views: Views, rows: Ints, classes: Ints, n_classes: int, epochs: int, seed: int
     ) -> ConvNet:
-        """Return such a network trained to tell `classes` (b,) of the images `rows` (b,) apart, as it trains itself.
+        """Return such a network trained to classify the images `rows` (b,) by `classes` (b,), as it trains itself.
 
         For comparison only, with labels of the caller: nothing of it reaches the model.
         """
@@ -310,8 +310,8 @@ class DeepCluster(Clusterer):
         model.settings_ = cls.settings_of(state["table"])
         model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
         model.cluster_centers_ = np.asarray(state["centers"])
-        model.place_ = FineToCoarse.of(state)
-        model.fine_to_group_ = model.place_.group.numpy()
+        model.assigner_ = FineToCoarse.of(state)
+        model.fine_to_group_ = model.assigner_.group.numpy()
         model.fine_labels_ = np.asarray(state.get("fine.labels", ()), np.int64)  # runs of before kept none
         model.history_ = []
         if "encoder" in state:

@@ -186,7 +186,7 @@ class PseudoLabels(GradientStage):
 
 
 class Classification(PseudoLabels):
-    """The first version: a last layer, fresh after every clustering, learns to tell the clusters apart."""
+    """The first version: a last layer, fresh after every clustering, learns to classify the clusters."""
 
     def make_head(self) -> list[dict[str, Any]]:
         """Make the last layer; it has no momentum that could remember the one before."""

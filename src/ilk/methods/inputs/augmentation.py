@@ -34,7 +34,7 @@ class AugmentationSettings(Settings):
     crop: tuple[float, float] | None = pair(
         None, "least and greatest share of the area of a random crop, brought back to the whole size", 1, none="no crop"
     )
-    flip: bool = flag(False, "whether every second image is mirrored, left and right")
+    flip: bool = flag(False, "whether every second image is flipped, left and right")
     rotation: float = number(0.0, "rotation in degrees, either way", 0, 180)
     translate: float = number(0.0, "translation as a share of the side, either way", 0, 1)
     zoom: tuple[float, float] = pair((1.0, 1.0), "zoom, of height and width apart; below 1 enlarges", 4)
@@ -74,7 +74,7 @@ def augment_unit(images: Tensor, settings: AugmentationSettings, noise: torch.Ge
 
 
 def strongly_augmented(dataset: PixelDataset, index: Tensor, cutout: int, noise: torch.Generator) -> Tensor:
-    """Return the images `index` mirrored at random, changed by 4 operations drawn at random, and with a square erased.
+    """Return the images `index` flipped at random, changed by 4 operations drawn at random, and with a square erased.
 
     Parameters
     ----------

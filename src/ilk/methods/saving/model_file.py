@@ -70,7 +70,7 @@ def write(model: Any, path: Path, own: bool) -> None:
         with disk.output(path) as file:
             file.write(data)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}. Choose another place for the model.") from None
+        raise RunError(f"cannot write {path}: {error.strerror or error}. Choose another path for the model.") from None
 
 
 def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any) -> Any:
@@ -105,9 +105,9 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     data = _bytes(path)
     try:
         start, stop = _place(data)
-        told = data[start:stop].decode()
+        kept = data[start:stop].decode()
         data[start:stop] = _BLANK.encode()
-        if hashlib.blake2b(data, digest_size=32).hexdigest() != told:
+        if hashlib.blake2b(data, digest_size=32).hexdigest() != kept:
             raise ValueError("its checksum differs: other bytes than were written")
         header = disk.parse_json(bytes(data[8 : 8 + _length(data)]))
         about = disk.parse_json(header["__metadata__"][_KEY].encode())

@@ -41,8 +41,8 @@ class SCAN(Clusterer):
 
     Four stages: a network learns a representation without labels (SimCLR), or that of a frozen encoder is taken; the
     nearest neighbours of every image are mined there; heads learn to put an image and its neighbours into the same
-    group while all groups stay in use, and the best head is kept by its own loss; then images that are surely of one
-    group teach the network what their augmented copies are.
+    group while all groups stay in use, and the best head is kept by its own loss; then images that are of one group with
+    confidence teach the network what their augmented copies are.
 
     Parameters
     ----------
@@ -202,13 +202,13 @@ class SCAN(Clusterer):
                 "left the weights as they were: lower confidence_threshold=, or train the clustering longer "
                 "(cluster_epochs=)"
             )
-        place = ByHead(self.network_.heads)
-        found = placed(place, self.encoded_.features)
+        assigner = ByHead(self.network_.heads)
+        found = placed(assigner, self.encoded_.features)
         return replace(
             found,
             embedding=found.proba,
             reduced="the network's group probabilities",
-            space=place.prepared(self.encoded_.features),
+            space=assigner.prepared(self.encoded_.features),
             notes=notes,
         )
 
@@ -292,7 +292,7 @@ class SCAN(Clusterer):
         net = SCANNet(encoder, build_heads(width, model.n_clusters_, 1, generator=anything, centered=centered))
         train.restore(state, network=net)
         model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.place_ = ByHead(model.network_.heads)
+        model.assigner_ = ByHead(model.network_.heads)
         return model
 
 

@@ -36,7 +36,7 @@ def build_network(settings: SimCLRSettings, channels: int, seed: int) -> Contras
 
 
 class Pretext(SCANStage):
-    """Trains a network to tell two augmented copies of an image from all other images.
+    """Trains a network to distinguish two augmented copies of an image from all other images.
 
     Parameters
     ----------

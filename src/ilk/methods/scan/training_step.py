@@ -221,7 +221,7 @@ class Clustering(Grouping, NeighborStage):
 
 
 class SelfLabelling(Grouping):
-    """One head: augmented images are taught the groups that their unaltered selves are confident of.
+    """One head: augmented images are taught the groups that they themselves are confident of.
 
     A step without a confident image leaves the weights as they are and is counted; the running averages of batch norms,
     and the average of the weights where there is one, move all the same. The whole network learns, whoever did before.

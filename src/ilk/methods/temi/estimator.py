@@ -35,7 +35,7 @@ class TEMISettings(Settings):
     hidden_dim: int = whole(0, "units of the hidden layer; 0: none", 0)
     bottleneck_dim: int = whole(256, "numbers before the last layer, where there is a hidden one")
     n_neighbors: int | None = whole(None, "neighbours a partner is drawn from", none="50, at most half a mean group")
-    adaptive: bool = flag(False, "whether images in dense places keep more neighbours, and lone ones fewer")
+    adaptive: bool = flag(False, "whether images in dense regions keep more neighbours, and lone ones fewer")
     weighted: bool = flag(True, "whether a pair counts as much as the teachers agree that it is one")
     beta: float = number(0.6, "below 1 a pair gains less by confidence, and groups stay even", 0.5, 1)
     temperature: float = number(0.1, "temperature of student and teacher", 1e-3, 10)
