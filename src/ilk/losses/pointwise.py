@@ -73,8 +73,8 @@ def pointwise_loss(
     marginal : Tensor (h, k)
         How often the teacher uses each group: see `update_marginal`.
     beta : float
-        From above 0.5 to 1. Below 1 a pair gains less from confidence, and groups stay more even. At 0.5 a head that knows
-        nothing is as good as a perfect one.
+        From above 0.5 to 1. Below 1 a pair gains less from confidence, and groups stay more even. At 0.5 a head that
+        knows nothing is as good as a perfect one.
     weighted : bool
         Multiply each pair by `pair_weights`. Else every pair counts 1 (the paper's PMI without weights).
 

@@ -27,8 +27,8 @@ class Voter:
     """The training images, their group probabilities, and how far each group reaches.
 
     Two measures say how far an image is from the training images of a group: the mean distance to its nearest ones, in
-    the principal plane; and its own distance from that plane. Noise lies off the plane; an image of another kind that is
-    drawn with the same strokes lies in it, where no training image is.
+    the principal plane; and its own distance from that plane. Noise lies off the plane; an image of another kind that
+    is drawn with the same strokes lies in it, where no training image is.
 
     Attributes
     ----------

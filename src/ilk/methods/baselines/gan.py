@@ -28,8 +28,8 @@ class GAN(Trained):
     """K-means on the features of a DCGAN's discriminator.
 
     A generator learns to make images, a discriminator to distinguish them from real ones. The maps of all its
-    convolutions, pooled to at most 4 × 4, side by side and of length 1, are an image's features; K-means groups their principal
-    components.
+    convolutions, pooled to at most 4 × 4, side by side and of length 1, are an image's features; K-means groups their
+    principal components.
 
     Options and attributes: as all trained methods, see `ilk.methods.baselines.trained.Trained`.
 

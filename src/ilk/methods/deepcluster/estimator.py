@@ -39,7 +39,8 @@ class DeepCluster(Clusterer):
     """DeepCluster and DeepCluster-v2: cluster the features, learn the clusters, and again.
 
     In every epoch the images are clustered finely by what the network makes of them, and the network learns to
-    predict these pseudo-labels from augmented images. At the end the fine clusters are merged into the groups asked for.
+    predict these pseudo-labels from augmented images. At the end the fine clusters are merged into the groups asked
+    for.
 
     Parameters
     ----------

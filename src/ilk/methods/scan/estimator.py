@@ -41,8 +41,8 @@ class SCAN(Clusterer):
 
     Four stages: a network learns a representation without labels (SimCLR), or that of a frozen encoder is taken; the
     nearest neighbours of every image are mined there; heads learn to put an image and its neighbours into the same
-    group while all groups stay in use, and the best head is kept by its own loss; then images that are of one group with
-    confidence teach the network what their augmented copies are.
+    group while all groups stay in use, and the best head is kept by its own loss; then images that are of one group
+    with confidence teach the network what their augmented copies are.
 
     Parameters
     ----------
