@@ -1,5 +1,6 @@
 # make demo   sets everything up and groups real images        make test   sets everything up and runs the tests
 # make check  lint, types, architecture                        make bench  the short benchmark recipes
+# make names  writes anew what is read off the methods: tables of settings in the docs, options.json
 # make fuzz   damaged input by the thousand: SECONDS=120 MUTANTS= SEED=0 FIRST=0 ONLY=decode|sources|runs JOBS=1 GUIDED=1
 
 VENV    := .venv
@@ -11,10 +12,10 @@ UV      := $(shell command -v uv 2>/dev/null)
 DEMO    := ilk-demo
 INSTALL  = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
 
-.PHONY: help setup demo test check bench fuzz clean
+.PHONY: help setup demo test check bench fuzz names clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 setup: $(STAMP)
 
@@ -48,6 +49,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy fuzz
+
+names: setup
+	$(BIN)/python docs/generate.py
 
 bench: setup
 	$(INSTALL) -q -c constraints.txt -e '.[bench]'

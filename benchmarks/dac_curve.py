@@ -51,7 +51,7 @@ def draw(target: Path) -> None:
     shown = (("released_star", "released_star, 20 epochs"), ("seed", "seed, 47 epochs"))
     for ax, (preset, title) in zip(axes, shown, strict=True):
         for path in sorted(RESULTS.glob(f"mnist-{preset}-gpu-*.json")):
-            epochs = json.loads(path.read_text("utf-8"))["epochs"]
+            epochs = json.loads(path.read_text("utf-8"))["values"]["epochs"]
             seed = int(path.stem.rpartition("-")[2])
             ax.plot(
                 [e["epoch"] for e in epochs],

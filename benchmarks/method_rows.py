@@ -7,6 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from ilk.bench.results import flat
+
 RESULTS = Path(__file__).resolve().parent / "results"
 
 Row = tuple[str, str, str, bool]
@@ -14,7 +16,12 @@ Row = tuple[str, str, str, bool]
 
 def load(recipe: str) -> list[dict[str, Any]]:
     """Return the committed results of `recipe`, in the order of their names."""
-    return [json.loads(path.read_text("utf-8")) for path in sorted((RESULTS / recipe).glob("*.json"))]
+    return [read(path) for path in sorted((RESULTS / recipe).glob("*.json"))]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return one result, what was measured and what it says of itself on one level."""
+    return flat(json.loads(path.read_text("utf-8")))
 
 
 def short(value: float) -> str:
@@ -31,7 +38,7 @@ def cells(recipe: str, *words: str) -> list[dict[str, Any]]:
     """Return the results of one row of an `ilk bench` recipe, by seed: those whose file is named after `words`."""
     start = "-".join(words) + "-"
     found = [path for path in sorted((RESULTS / recipe).glob("*.json")) if path.stem.rpartition("-")[0] + "-" == start]
-    return [json.loads(path.read_text("utf-8")) for path in found]
+    return [read(path) for path in found]
 
 
 def hardware(runs: list[dict[str, Any]]) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import sets
 
 import ilk
 
@@ -75,41 +76,6 @@ CASES = {
 }
 
 
-def read(case: Case, places: list[Path]) -> tuple[Any, np.ndarray] | None:
-    """Return the images (an array, or a list of paths) and labels of a whole set; None where it is not at hand."""
-    if case.name == "digits":
-        from sklearn.datasets import load_digits
-
-        found = load_digits()
-        return np.round(found.images * 255 / 16).astype(np.uint8), found.target
-    path = next((place / case.name for place in places if (place / case.name).exists()), None)
-    if path is None:
-        return None
-    if case.name == "cifar10.npz":
-        sys.path.insert(0, str(path.parent))
-        from load_cifar import load
-
-        found = load(str(path))
-        return found["x_test"], found["y_test"]
-    if path.is_dir():
-        files = sorted(file for file in path.glob("*/*") if file.is_file())
-        return files, np.unique([file.parent.name for file in files], return_inverse=True)[1]
-    with np.load(path) as found:
-        parts = [("x", "y")] if "x" in found else [("x_train", "y_train"), ("x_test", "y_test")]
-        return np.concatenate([found[x] for x, _ in parts]), np.concatenate([found[y] for _, y in parts])
-
-
-def draw(case: Case, images: Any, labels: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Return the part of a set that a case is about."""
-    rng = np.random.default_rng(case.draw)
-    every = np.arange(len(labels))
-    if case.classes is not None:
-        every = every[np.isin(labels, rng.choice(np.unique(labels), case.classes, replace=False))]
-    if case.images is not None:
-        every = np.sort(rng.choice(every, min(case.images, len(every)), replace=False))
-    return images[every] if isinstance(images, np.ndarray) else [images[i] for i in every], labels[every]
-
-
 def one(images: Any, case: Case, seed: int, folder: Path) -> dict[str, Any]:
     """Return what ``-k auto`` suggests."""
     encoder = "balanced" if case.photo else "gradients"
@@ -127,14 +93,14 @@ def one(images: Any, case: Case, seed: int, folder: Path) -> dict[str, Any]:
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """One record per set."""
-    places = [options.data, *([options.sets] if options.sets else [])]
+    folders = [options.data, *([options.sets] if options.sets else [])]
     for name in options.only or CASES:
         case = CASES[name]
-        whole = read(case, places)
+        whole = sets.read(case.name, folders)
         if whole is None:
             print(f"{name}: {case.name} is not at hand", file=sys.stderr, flush=True)
             continue
-        images, labels = draw(case, *whole)
+        images, labels = sets.draw(*whole, case.classes, case.images, case.draw)
         classes = len(np.unique(labels))
         seeds = options.seeds if len(labels) < LARGE else options.seeds[:1]
         runs = [one(images, case, seed, folder) for seed in seeds]

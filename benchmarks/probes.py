@@ -15,19 +15,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sets import CACHED
 
 import ilk
 from ilk import layout, report, runs
 from ilk.cli.options import value
-
-CACHED = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ilk" / "datasets" / "cifar10.npz"
 
 
 def order(whole: Any, name: str, count: int) -> np.ndarray:
@@ -115,7 +113,7 @@ def main() -> None:
     """Train, probe, and print JSON."""
     without_pictures()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="?", default=CACHED, help="[default: what prepare.py cifar10 made]")
+    parser.add_argument("source", nargs="?", default=CACHED, help="[default: what sets.py cifar10 made]")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--images", default="5000,2000", help="labelled images of the probes: to train on, to test on")

@@ -23,81 +23,68 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ilk.bench.results import hardware
+from ilk.bench.results import framed, hardware
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = os.environ.get("ILK_DATA", "../shared/data")
-FASHION = f"{DATA}/fashion_mnist.npz"
-KEEP = "--keep benchmarks/runs/ablation"  # so that a killed run goes on
 WEIGHTS = f"{DATA}/mobilenetv2_100_imagenet1k_supervised_fp16.safetensors"
 MOBILENET = f"--encoder mobilenetv2_100 --weights {WEIGHTS}"
 PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow", "faiss-cpu")
 
+SYSTEM, ENGINE, TRAINING, PLACING = (
+    f"python benchmarks/{name}.py" for name in ("system", "engine", "training", "placing")
+)
+PROBES = "python benchmarks/probes.py --no-supervised --keep benchmarks/runs/probes"
+PHOTOS = f"{DATA}/clothing500.tar"
+
 # recipe -> {result file: command}; ilk's own commands get a run folder and --json added
 RECIPES: dict[str, dict[str, str]] = {
     "demo": {f"digits-transfer-{s}": f"ilk cluster ilk-demo/digits -k 10 --labels prefix --seed {s}" for s in range(3)},
-    "help": {"help": "python benchmarks/start.py"},
-    "second_run": {"second_run": "python benchmarks/second_run.py"},
     "mnist": {f"mnist-transfer-{s}": f"ilk cluster {DATA}/mnist.npz -k 10 --seed {s}" for s in range(3)},
+    "fashion": {f"fashion-transfer-{s}": f"ilk cluster {DATA}/fashion_mnist.npz -k 10 --seed {s}" for s in range(3)},
     "clothing500": {
-        f"clothing500-{name}-{s}": f"ilk cluster {DATA}/clothing500.tar {encoder} -k 10 --labels folder --seed {s}"
+        f"clothing500-{name}-{s}": f"ilk cluster {PHOTOS} {encoder} -k 10 --labels folder --seed {s}"
         for name, encoder in (("auto", ""), ("fast", "--encoder fast"), ("mobilenet", MOBILENET))
         for s in range(3)
     },
-    "order": {"order": f"python benchmarks/order.py {DATA}/clothing500.tar"},
-    "fashion": {f"fashion-transfer-{s}": f"ilk cluster {DATA}/fashion_mnist.npz -k 10 --seed {s}" for s in range(3)},
+    "help": {"help": f"{SYSTEM} start"},
+    "second_run": {"second_run": f"{SYSTEM} second-run"},
+    "order": {"order": f"{SYSTEM} order {PHOTOS}"},
+    "bad_inputs": {"bad_inputs": f"{SYSTEM} decode {DATA}/bad_inputs.tar"},
     "encoding": {
-        "fast": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --model fast",
-        "balanced": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --model balanced",
-        "encoding": f"python benchmarks/encoding.py --photos {DATA}/clothing500.tar --model mobilenetv2_100 "
-        f"--weights {WEIGHTS}",
+        "fast": f"{SYSTEM} encode {PHOTOS} --model fast",
+        "balanced": f"{SYSTEM} encode {PHOTOS} --model balanced",
+        "encoding": f"{SYSTEM} encode {PHOTOS} --model mobilenetv2_100 --weights {WEIGHTS}",
     },
-    "kmeans": {"kmeans": "python benchmarks/kmeans.py"},
-    "deepcluster": {
-        "digits-ablation": f"python benchmarks/deepcluster_ablation.py digits --epochs 6 {KEEP} --set image_size=16 "
-        "--set batch_size=64 --set flip=false --set n_fine=100",
-        "fashion-ablation": f"python benchmarks/deepcluster_ablation.py {FASHION} --epochs 5 {KEEP}",
-    },
+    "one_image": {"one_image": f"{SYSTEM} one-image {PHOTOS} {WEIGHTS}"},
+    "predict": {"predict": f"{SYSTEM} predict {WEIGHTS}"},
+    "first": {"first": f"{SYSTEM} first {PHOTOS} {WEIGHTS}"},
+    "scale": {f"scale-{n}": f"{SYSTEM} memory {n} {WEIGHTS}" for n in (10_000, 100_000)},
+    "report": {"report-100000": f"{SYSTEM} report 100000"},
+    "export": {"export": f"{SYSTEM} export 100000"},
+    "kills": {"kills": f"{SYSTEM} resume-encoding {PHOTOS} {WEIGHTS}"},
+    "kill_trials": {"kill_trials": f"{SYSTEM} resume-training"},
+    "kmeans": {"kmeans": f"{ENGINE} kmeans"},
     "clustering_phase": {
-        "clustering_phase": "python benchmarks/clustering_phase.py",
-        "clustering_phase-small": "python benchmarks/clustering_phase.py --n 40000 --d 512 --k 400",
+        "clustering_phase": f"{ENGINE} phase",
+        "clustering_phase-small": f"{ENGINE} phase --n 40000 --d 512 --k 400",
     },
-    "dec_speed": {"dec_speed": f"python benchmarks/dec_speed.py {DATA}/mnist.npz --rounds 2"},
-    "scan_compile": {
-        "small": "python benchmarks/scan_compile.py --networks small",
-        "resnet18": "python benchmarks/scan_compile.py --networks resnet18 --batch 16 --turns 5 --steps 2",
-    },
-    "probes": {
-        "cifar10-small": "python benchmarks/probes.py --preset small --set epochs=30 --no-supervised "
-        "--keep benchmarks/runs/probes",
-        "cifar10-small-20000": "python benchmarks/probes.py --preset small --set epochs=20 --train 20000 "
-        "--no-supervised --keep benchmarks/runs/probes",
-        "cifar10-alexnet": "python benchmarks/probes.py --preset paper_alexnet --set epochs=10 --set n_fine=500 "
-        "--set precision=bf16 --seeds 0 --no-supervised --keep benchmarks/runs/probes",
-    },
-    "kill_trials": {"kill_trials": "python benchmarks/kill_trials.py"},
-    "kscan": {"kscan": f"python benchmarks/kscan.py {DATA}/clothing500.tar {WEIGHTS} {DATA}/mnist.npz"},
+    "kscan": {"kscan": f"{ENGINE} kscan {PHOTOS} {WEIGHTS} {DATA}/mnist.npz"},
+    "dac_port": {"dac_port": f"{TRAINING} dac-port"},
+    "dac_graph": {"dac_graph": f"{TRAINING} graphs"},
+    "dec_speed": {"dec_speed": f"{TRAINING} dec {DATA}/mnist.npz"},
+    "heldout": {"heldout-0": f"{PLACING} heldout {DATA}/mnist.npz"},
+    "unknown": {"unknown": f"{PLACING} unknown {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} --sets ../sets"},
     "words": {"words": f"python benchmarks/words.py {DATA} --folder benchmarks/runs/words"},
-    "bad_inputs": {"bad_inputs": f"python benchmarks/bad_inputs.py {DATA}/bad_inputs.tar"},
-    "seeds": {"seeds": f"python benchmarks/seeds.py {DATA}/clothing500.tar {WEIGHTS}"},
-    "seed_experiment": {"seed_experiment": f"python benchmarks/seed_experiment.py {DATA}/clothing500.tar {WEIGHTS}"},
-    "kills": {"kills": f"python benchmarks/kills.py {DATA}/clothing500.tar {WEIGHTS}"},
-    "first": {"first": f"python benchmarks/first.py {DATA}/clothing500.tar {WEIGHTS}"},
-    "predict": {"predict": f"python benchmarks/predict.py {WEIGHTS}"},
-    "one_image": {"one_image": f"python benchmarks/one_image.py {DATA}/clothing500.tar {WEIGHTS}"},
-    "heldout": {"heldout-0": f"python benchmarks/heldout.py {DATA}/mnist.npz"},
-    "unknown": {"unknown": f"python benchmarks/unknown.py {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
-    "report": {"report-100000": "python benchmarks/report.py 100000"},
-    "export": {"export": "python benchmarks/export.py 100000"},
-    "dac_small": {"dac_small": "python benchmarks/dac_small.py"},
+    "probes": {
+        "cifar10-small": f"{PROBES} --preset small --set epochs=30",
+        "cifar10-small-20000": f"{PROBES} --preset small --set epochs=20 --train 20000",
+        "cifar10-alexnet": f"{PROBES} --preset paper_alexnet --set epochs=10 --set n_fine=500 --set precision=bf16 "
+        "--seeds 0",
+    },
     "dac_curve": {"mnist-0": "python benchmarks/dac_curve.py benchmarks/runs/dac/mnist-dac-released_star-0-59dd01c3"},
-    "dac_port": {"dac_port": "python benchmarks/dac_port.py"},
-    "dac_drift": {"dac_drift": "python benchmarks/dac_drift.py"},
-    "dac_graph": {"dac_graph": "python benchmarks/dac_graph.py"},
-    "dac_precision": {"dac_precision": "python benchmarks/dac_precision.py"},
-    "scale": {f"scale-{n}": f"python benchmarks/scale.py {n} {WEIGHTS}" for n in (10_000, 100_000)},
 }
 SHORT = ["demo", "help", "clothing500", "kmeans", "bad_inputs"]
 
@@ -118,8 +105,8 @@ def run(recipe: str, name: str, command: str) -> dict[str, Any]:
         raise SystemExit(f"{command}\nended with exit code {done.returncode}")
     figures = json.loads(done.stdout.strip().splitlines()[-1])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    record = _as_result(figures, name) if "method" in figures else {"recipe": recipe, **figures}
-    return {
+    record = _as_result(figures, name) if "warnings" in figures else figures
+    flat = {
         **record,
         "wall_seconds": round(wall, 2),
         "peak_rss_mib": figures.get("peak_rss_mib", round(peak)),
@@ -129,34 +116,16 @@ def run(recipe: str, name: str, command: str) -> dict[str, Any]:
         "commit": commit(),
         "command": command,
     }
+    return framed(flat, f"{recipe}/{name}")
 
 
 def _as_result(summary: dict[str, Any], name: str) -> dict[str, Any]:
     """Bring the JSON of ``ilk cluster`` into the form of a benchmark result."""
     data, method, seed = name.rsplit("-", 2)
-    kept = (
-        "encoder",
-        "n_images",
-        "n_unreadable",
-        "n_duplicates",
-        "n_clusters",
-        "scores",
-        "seconds",
-        "images_per_second",
-    )
-    return {
-        "data": data,
-        "method": method,
-        "preset": None,
-        "seed": int(seed),
-        "fit_on": "all images",
-        "score_on": "all images",
-        "epochs": None,
-        "budget": None,
-        **{key: summary[key] for key in kept},
-        "images_per_second": summary["images_per_second"],
-        "warnings": summary["warnings"],
-    }
+    kept = ("encoder", "n_images", "n_unreadable", "n_duplicates", "n_clusters", "scores", "seconds")
+    fixed = {"preset": None, "fit_on": "all images", "score_on": "all images", "epochs": None, "budget": None}
+    found = {key: summary[key] for key in (*kept, "images_per_second", "warnings")}
+    return {"data": data, "method": method, "seed": int(seed), **fixed, **found}
 
 
 def versions() -> dict[str, str]:
@@ -178,13 +147,42 @@ def commit() -> str:
     return head + ("+" if dirty else "")
 
 
+def convert() -> None:
+    """Bring results of the flat form of before into the one format; their date is that of their last commit."""
+    for path in sorted(RESULTS.rglob("*.json")):
+        record = json.loads(path.read_text("utf-8"))
+        if "values" in record:
+            continue
+        log = subprocess.run(
+            ["git", "-C", str(ROOT), "log", "-1", "--format=%as", "--", str(path)], capture_output=True, text=True
+        )
+        if record.get("hardware") is None:
+            record["hardware"] = f"{record['cores']} cores" if "cores" in record else "not recorded"
+        found = framed(record, f"{path.parent.name}/{path.stem}", log.stdout.strip() or None)
+        if not found["seeds"] and path.parent.name == "dac_curve":
+            found["seeds"] = [int(path.stem.rpartition("-")[2])]
+        elif not found["seeds"] and "above_pixels" in record:
+            found["seeds"] = sorted(map(int, record["rows"]["all"]))
+        write(path, found)
+
+
+def write(target: Path, record: dict[str, Any]) -> None:
+    """Keep a result."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 def main() -> None:
     """Run the recipes named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", help="names of recipes, short, or all")
     parser.add_argument("--again", action="store_true", help="measure anew what is there already")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--convert", action="store_true", help="bring flat results of before into the one format")
     options = parser.parse_args()
+    if options.convert:
+        convert()
+        return
     if options.list or not options.recipes:
         for recipe, commands in RECIPES.items():
             print(recipe, *commands.values(), sep="\n    ")
@@ -200,9 +198,9 @@ def main() -> None:
                 continue
             print(f"{recipe}/{name}: {command}", flush=True)
             record = run(recipe, name, command)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
-            print(f"    {record['wall_seconds']} s, {json.dumps(record.get('scores') or '')}", flush=True)
+            write(target, record)
+            measured = record["values"]
+            print(f"    {measured['wall_seconds']} s, {json.dumps(measured.get('scores') or '')}", flush=True)
 
 
 if __name__ == "__main__":

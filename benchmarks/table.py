@@ -282,8 +282,8 @@ def table() -> str:
     lines += [f"| {what} | {goal} | {text} | {'✓' if fine else '✗'} |" for what, goal, text, fine in rows]
     own = {path.stem for path in RESULTS.parent.glob("*.toml")}  # recipes that have tables of their own
     records = [r for folder in sorted(RESULTS.iterdir()) if folder.name not in own for r in load(folder.name)]
-    hardware = sorted({r["hardware"] for r in records if "hardware" in r})
-    commits = sorted({r["commit"] for r in records if "commit" in r})
+    hardware = sorted({r["hardware"] for r in records if r["commit"]})
+    commits = sorted({r["commit"] for r in records if r["commit"]})
     lines += ["", f"On {'; '.join(hardware)}. Commits {', '.join(commits)}. Every figure has its command in"]
     lines += ["[benchmarks/results](benchmarks/results); `python benchmarks/run.py NAME --again` measures it anew."]
     return "\n".join(lines)

@@ -12,18 +12,16 @@ cells of silhouette × confidence, and what each word stood for.
 from __future__ import annotations
 
 import argparse
-import io
 import itertools
 import json
 import sys
-import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+import sets
 from scipy.stats import spearmanr
 
 import ilk
@@ -38,82 +36,36 @@ HEADER = {"quality": {"silhouette": {"space": "features"}}}  # of a run whose gr
 QUANTITIES = ("silhouette", "silhouette_reduced", "confidence", "neighbours")
 
 
-Labelled = tuple[np.ndarray, np.ndarray]
-
-
-def digits(_: Path) -> Labelled:
-    """scikit-learn's digits."""
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return np.round(found.images * 255 / 16).astype(np.uint8), found.target
-
-
-def test_part(name: str) -> Callable[[Path], Labelled]:
-    """Reader of the 10,000 test images of an npz."""
-
-    def read(data: Path) -> Labelled:
-        with np.load(data / name) as found:
-            return found["x_test"], found["y_test"]
-
-    return read
-
-
-def clothing(data: Path) -> Labelled:
-    """500 photos, ten kinds of clothes, cut to 224 × 224."""
-    pixels, labels = [], []
-    with tarfile.open(data / "clothing500.tar") as tar:
-        for member in sorted((m for m in tar if m.isfile()), key=lambda m: m.name):
-            stream = tar.extractfile(member)
-            assert stream is not None
-            photo = ImageOps.exif_transpose(Image.open(io.BytesIO(stream.read()))).convert("RGB")
-            pixels.append(np.asarray(ImageOps.fit(photo, (224, 224), Image.Resampling.BICUBIC)))
-            labels.append(Path(member.name).parent.name)
-    return np.stack(pixels), np.unique(labels, return_inverse=True)[1]
-
-
-def cifar(data: Path) -> Labelled:
-    """CIFAR-10's test images, 10,000 of 32 × 32."""
-    sys.path.insert(0, str(data))
-    from load_cifar import load
-
-    found = load(str(data / "cifar10.npz"))
-    return found["x_test"], found["y_test"]
-
-
 class Set(NamedTuple):
-    """One set with one encoder: how to read it, how many of its classes and images to draw (None: all)."""
+    """One set with one encoder: how many of its classes and images to draw (None: all)."""
 
-    read: Callable[[Path], Labelled]
+    name: str
     encoder: str
     classes: int | None = None
     images: int | None = None
     seed: int = 0
 
-    def draw(self, data: Path) -> Labelled:
+    def draw(self, data: Path) -> sets.Labelled:
         """Return the images and labels."""
-        pixels, labels = self.read(data)
-        rng = np.random.default_rng(self.seed)
-        every = np.arange(len(labels))
-        if self.classes is not None:
-            every = every[np.isin(labels, rng.choice(np.unique(labels), self.classes, replace=False))]
-        if self.images is not None:
-            every = np.sort(rng.choice(every, min(self.images, len(every)), replace=False))
-        return pixels[every], labels[every]
+        whole = sets.read(self.name, [data], test_only=True)
+        if whole is None:
+            raise SystemExit(f"{data / self.name} is not there")
+        return sets.draw(*whole, self.classes, self.images, self.seed)
 
 
+CLOTHING = "clothing500.tar"
 SETS = {
-    "digits": Set(digits, "auto"),
-    "digits, pixels": Set(digits, "pixels"),
-    "MNIST, 10,000": Set(test_part("mnist.npz"), "auto"),
-    "Fashion-MNIST, 10,000": Set(test_part("fashion_mnist.npz"), "auto"),
-    "clothing500, balanced": Set(clothing, "balanced"),
-    "clothing500, fast": Set(clothing, "fast"),
-    **{f"clothing500, 5 classes ({seed}), balanced": Set(clothing, "balanced", 5, None, seed) for seed in range(3)},
-    "clothing500, HOG + colour": Set(clothing, "classic"),
-    "CIFAR-10, 2,000, fast": Set(cifar, "fast", None, 2000),
-    "CIFAR-10, 4 classes, 2,000, fast": Set(cifar, "fast", 4, 2000),
-    "CIFAR-10, 2,000, gradients": Set(cifar, "gradients", None, 2000),
+    "digits": Set("digits", "auto"),
+    "digits, pixels": Set("digits", "pixels"),
+    "MNIST, 10,000": Set("mnist.npz", "auto"),
+    "Fashion-MNIST, 10,000": Set("fashion_mnist.npz", "auto"),
+    "clothing500, balanced": Set(CLOTHING, "balanced"),
+    "clothing500, fast": Set(CLOTHING, "fast"),
+    **{f"clothing500, 5 classes ({seed}), balanced": Set(CLOTHING, "balanced", 5, None, seed) for seed in range(3)},
+    "clothing500, HOG + colour": Set(CLOTHING, "classic"),
+    "CIFAR-10, 2,000, fast": Set("cifar10.npz", "fast", None, 2000),
+    "CIFAR-10, 4 classes, 2,000, fast": Set("cifar10.npz", "fast", 4, 2000),
+    "CIFAR-10, 2,000, gradients": Set("cifar10.npz", "gradients", None, 2000),
 }
 
 
@@ -210,7 +162,7 @@ def summary(groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
     by_part = {name: [g for g in groups if g["factor"] in factors] for name, factors in parts.items()}
     enough = by_part["as_many"] + by_part["more"]  # a group of two classes cannot be pure
     purity = [g["purity"] for g in enough]
-    sets = {name: [g for g in by_part["as_many"] if g["set"] == name] for name in SETS}
+    whole = {name: [g for g in by_part["as_many"] if g["set"] == name] for name in SETS}
     return {
         "seeds": len({g["seed"] for g in groups}),
         "groups": len(groups),
@@ -221,7 +173,7 @@ def summary(groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 "classes": mine[0]["classes"],
                 **{what: mean(mine, what) for what in (*QUANTITIES, "purity")},
             }
-            for name, mine in sets.items()
+            for name, mine in whole.items()
             if mine
         ],
         "rank_correlation_with_purity": {

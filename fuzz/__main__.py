@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from importlib import metadata
 from importlib.util import find_spec
@@ -35,7 +34,10 @@ def main() -> int:
         _show(result, options.seed, options.repeat is not None)
         results.append(result)
     if options.json:
-        text = json.dumps(_figures(results, options), indent=1)
+        from ilk.bench.results import framed, hardware
+
+        figures = {**_figures(results, options), "hardware": hardware()}
+        text = json.dumps(framed(figures, f"fuzz/{options.json.stem}"), indent=1)
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(text + "\n", "utf-8")
     return int(any(result.failures for result in results))
@@ -99,7 +101,6 @@ def _figures(results: list[Result], options: argparse.Namespace) -> dict[str, An
         "seed": options.seed,
         "first": options.first,
         "guided": options.guided,
-        "cores": os.cpu_count(),
         "versions": {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in packages},
         "fuzzers": {
             result.name: {

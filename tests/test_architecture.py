@@ -190,7 +190,8 @@ def test_import_ilk_costs_nothing() -> None:
     code = "import sys; before = set(sys.modules); import ilk; print(*sorted(set(sys.modules) - before))"
     loaded = python(code).split()
     assert heavy.isdisjoint(loaded)
-    assert [name for name in loaded if name.startswith("ilk")] == ["ilk"]
+    ours = {"ilk", "ilk.errors", "ilk.methods", "ilk.methods.names"}  # the table of methods, by name
+    assert {name for name in loaded if name.startswith("ilk")} <= ours
 
 
 def test_labels_never_reach_the_groups(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import numpy as np
 import pytest
 from recipes import RECIPE
@@ -16,6 +17,8 @@ from trial import Ilk
 from ilk import bench
 from ilk.bench.subset import subset
 from ilk.errors import ArgumentError, DataError, Diverged
+
+SCHEMA = Path(__file__).resolve().parents[1] / "benchmarks" / "result.schema.json"
 
 pytestmark = pytest.mark.usefixtures("home", "no_report", "no_map")
 
@@ -119,23 +122,29 @@ def test_what_is_no_recipe(home: Path) -> None:
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
+def kept(recipe: bench.Recipe, name: str) -> dict[str, Any]:
+    """The result of a cell, as its file has it."""
+    found: dict[str, Any] = json.loads((recipe.results / f"{name}.json").read_text("utf-8"))
+    return found
+
+
 def test_all_cells_are_run_once(recipe: bench.Recipe) -> None:
     outcome = bench.run_recipe(recipe)
     assert len(outcome.done) == 7
     assert outcome.no_data == ["gone-Toy-tiny-0", "gone-Toy-tiny-1"]
     assert (outcome.failed, outcome.stopped) == ({}, "")
-    record = json.loads((recipe.results / "small-Toy-tiny-1.json").read_text())
+    fastjsonschema.compile(json.loads(SCHEMA.read_text("utf-8")))(kept(recipe, "small-Toy-tiny-1"))
+    record = kept(recipe, "small-Toy-tiny-1")["values"]
     assert record.keys() >= {"data", "n_images", "method", "preset", "seed", "scores", "fit_on", "score_on", "epochs",
-                             "seconds", "budget", "peak_rss_mib", "device", "hardware", "versions", "commit",
-                             "command"}  # fmt: skip
+                             "seconds", "budget", "peak_rss_mib"}  # fmt: skip
     assert (record["n_images"], record["seed"], record["epochs"], record["fit_on"]) == (90, 1, 2, "all images")
     assert set(record["scores"]) == {"acc", "nmi", "nmi_geometric", "ari", "purity"}
-    parts = json.loads((recipe.results / "parts-Toy-tiny-0.json").read_text())
+    parts = kept(recipe, "parts-Toy-tiny-0")["values"]
     if sys.platform.startswith("linux"):
         assert 50 < record["peak_rss_mib"] < 20_000
     assert (parts["n_images"], parts["fit_on"], parts["score_on"]) == (60, "the training images", "the test images")
     assert parts["scores"]["acc"] > 0.5
-    assert json.loads((recipe.results / "small-Toy-tiny-images30-0.json").read_text())["n_images"] == 30
+    assert kept(recipe, "small-Toy-tiny-images30-0")["values"]["n_images"] == 30
     again = bench.run_recipe(recipe)
     assert (again.done, len(again.there_already)) == ([], 7)
     assert bench.run_recipe(recipe, only=["K-means"], again=True).done == ["small-transfer-tiny-0"]
@@ -153,7 +162,7 @@ def test_a_slice_goes_on(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Toy, "pause", 0.01)
     whole = bench.run_recipe(recipe, only=["small-Toy-tiny-0"], folder=Path("other"))
     assert whole.done
-    expected = json.loads((recipe.results / "small-Toy-tiny-0.json").read_text())["scores"]
+    expected = kept(recipe, "small-Toy-tiny-0")["values"]["scores"]
     (recipe.results / "small-Toy-tiny-0.json").unlink()
     first = bench.run_recipe(recipe, only=["Toy"], max_seconds=1e-3)
     assert first.done == []
@@ -161,7 +170,7 @@ def test_a_slice_goes_on(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) 
     for _ in range(3):
         if bench.run_recipe(recipe, only=["small-Toy-tiny-0"], max_seconds=0.5).done:
             break
-    assert json.loads((recipe.results / "small-Toy-tiny-0.json").read_text())["scores"] == expected
+    assert kept(recipe, "small-Toy-tiny-0")["values"]["scores"] == expected
 
 
 def test_again_starts_anew_and_goes_on(recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +189,7 @@ def test_a_finished_run_without_its_result(recipe: bench.Recipe) -> None:
     events: list[dict[str, Any]] = []
     bench.run_recipe(recipe, only=["K-means"], on_event=events.append)
     assert "already" in [event["event"] for event in events]
-    assert json.loads((recipe.results / "small-transfer-tiny-0.json").read_text())["peak_rss_mib"] is None
+    assert kept(recipe, "small-transfer-tiny-0")["values"]["peak_rss_mib"] is None
     assert (recipe.results / "small-transfer-tiny-0.json").exists()
 
 
@@ -210,6 +219,17 @@ def test_a_seed_that_diverged_is_a_result(recipe: bench.Recipe, monkeypatch: pyt
     assert bench.run_recipe(recipe, only=["small-Toy-tiny-1"]).done == ["small-Toy-tiny-1"]
     line = next(line for line in bench.markdown(recipe).splitlines() if line.startswith("| Toy"))
     assert "seed 1: no score (the loss is nan" in line
+    fastjsonschema.compile(json.loads(SCHEMA.read_text("utf-8")))(kept(recipe, "small-Toy-tiny-1"))
+
+
+def test_a_result_of_before_the_format_is_read(recipe: bench.Recipe) -> None:
+    bench.run_recipe(recipe, only=["K-means"])
+    path, table = recipe.results / "small-transfer-tiny-0.json", bench.markdown(recipe)
+    found = json.loads(path.read_text("utf-8"))
+    flat = {key: value for key, value in found.items() if key not in ("values", "format", "date")} | found["values"]
+    path.write_text(json.dumps(flat), "utf-8")
+    assert bench.run_recipe(recipe, only=["K-means"]).there_already == ["small-transfer-tiny-0"]
+    assert bench.markdown(recipe) == table
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ PAGES = [
         "docs/methods/jule.md",
         "docs/export.md",
         "docs/compare.md",
+        "docs/adding-a-method.md",
     ),
 ]
 
@@ -57,6 +58,7 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             pixels = np.round(digits.images[i] * 255 / 16).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{digits.target[i]}_{i:04}.png")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
@@ -64,6 +66,10 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_works(page: str, user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for language, text in blocks(page):
+        if language == "python" and (name := re.match(r"# (\w+\.py)\n", text)):  # a part of that file
+            with (user_folder / name[1]).open("a") as file:
+                file.write(text + "\n\n")
+            continue
         if language == "python":
             exec(compile(text, page, "exec"), {"__name__": "__page__"})
             continue
@@ -114,6 +120,17 @@ def test_every_setting_of_every_method_is_listed(capsys: pytest.CaptureFixture[s
         printed = capsys.readouterr().out
         for key in [*next(iter(cls.presets.values())), *cls.presets, *cls.other_settings, *cls._get_param_names()]:
             assert key in printed or key == "settings"
+
+
+def test_tables_of_settings_are_those_of_the_classes() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "generate.py"))["written"]
+    shown = ""
+    for page in sorted((ROOT / "docs" / "methods").glob("*.md")):
+        text = page.read_text("utf-8")
+        assert written(text) == text, "run: make names"
+        shown += text
+    for short in ilk.methods.short_names():
+        assert f"<!-- settings: {short} -->" in shown, f"no page has the settings of {short}"
 
 
 def test_public_names_resolve_and_are_documented() -> None:

@@ -12,15 +12,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ilk import methods
+
 __version__ = "0.1.0"
 
-# public name -> module that defines it
+# public name -> module that defines it; besides, every method of `ilk.methods`
 _HOMES = {
-    "DAC": "ilk.methods",
-    "SCAN": "ilk.methods",
     "SimCLR": "ilk.methods.scan.simclr",
-    "DeepCluster": "ilk.methods",
-    "TransferClustering": "ilk.methods",
     "choose_k": "ilk.choose",
     "cluster": "ilk.jobs",
     "load": "ilk.methods",
@@ -33,7 +31,7 @@ _HOMES = {
     "open_images": "ilk.data",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_HOMES, *methods.__all__]
 
 if TYPE_CHECKING:
     from ilk.choose import choose_k as choose_k
@@ -42,21 +40,21 @@ if TYPE_CHECKING:
     from ilk.exports import export as export
     from ilk.jobs import cluster as cluster
     from ilk.jobs import predict as predict
-    from ilk.methods import DAC as DAC
-    from ilk.methods import SCAN as SCAN
-    from ilk.methods import DeepCluster as DeepCluster
-    from ilk.methods import TransferClustering as TransferClustering
     from ilk.methods import load as load
+    from ilk.methods.dac import DAC as DAC
+    from ilk.methods.deepcluster import DeepCluster as DeepCluster
+    from ilk.methods.scan import SCAN as SCAN
     from ilk.methods.scan.simclr import SimCLR as SimCLR
+    from ilk.methods.transfer import TransferClustering as TransferClustering
     from ilk.probing import probe as probe
     from ilk.runs import load_run as load_run
     from ilk.scoring import evaluate as evaluate
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__ or name == "__version__":
         raise AttributeError(f"module 'ilk' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOMES.get(name, "ilk.methods")), name)
 
 
 def __dir__() -> list[str]:

@@ -148,7 +148,7 @@ def keep_freed() -> bool:
 
     Every step of a training on a CPU takes and frees the same maps. By default the C library may return them to the
     system, and writing to them again costs a page fault for every 4 KiB: up to a quarter of the time of a convolutional
-    network's step (benchmarks/dac_port.py).
+    network's step (benchmarks/training.py dac-port).
 
     Notes
     -----

@@ -105,7 +105,7 @@ def test_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fuzz", "--only", "decode", "--json", tmp_path / "a.json", "--found", tmp_path]
     done = subprocess.run([*command, "--mutants", "40"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads((tmp_path / "a.json").read_text())["fuzzers"]["decode"]
+    figures = json.loads((tmp_path / "a.json").read_text())["values"]["fuzzers"]["decode"]
     assert figures["mutants"] >= 40
     assert figures["failures"] == 0
     done = subprocess.run([*command, "--repeat", tmp_path / "plain.png"], capture_output=True, text=True, cwd=ROOT)

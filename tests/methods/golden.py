@@ -43,7 +43,7 @@ SHORT: dict[str, dict[str, Any]] = {  # what makes a preset last seconds; all ot
 LEFT_OUT = {  # minutes even so
     "SCAN/keras_literal",
     "SCAN/keras_fixed",
-    "TransferClustering/seed",  # weights that are not on every machine
+    "TransferClustering/raw_features",  # weights that are not on every machine
 }
 
 

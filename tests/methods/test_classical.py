@@ -42,12 +42,12 @@ def test_neighbour_graphs_see_what_kmeans_does_not() -> None:
 
 @pytest.mark.slow
 def test_umap_and_a_mixture_are_the_strongest_of_them() -> None:
-    assert accuracy(UMAPMixture, settings={"epochs": 100}) > 0.85
+    assert accuracy(UMAPMixture, settings={"umap_epochs": 100}) > 0.85
 
 
 def test_umap_itself_in_short() -> None:
     few = np.isin(TRUTH, (0, 1, 6)).nonzero()[0][:240]
-    model = UMAPMixture(3, settings={"epochs": 20, "components": 2}).fit(IMAGES[few])
+    model = UMAPMixture(3, settings={"umap_epochs": 20, "umap_dim": 2}).fit(IMAGES[few])
     assert adjusted_rand_score(TRUTH[few], model.labels_) > 0.8
     assert model.embedding_.shape == (240, 2)
     assert np.array_equal(model.predict(IMAGES[few[:40]]), model.labels_[:40])
@@ -62,9 +62,9 @@ def test_plain_factors_are_those_of_scikit_learn() -> None:
     assert ours == pytest.approx(theirs, rel=0.01)
 
 
-@pytest.mark.parametrize("settings", [{"assign": "largest"}, {"locality": 100.0}, {"components": 16}])
+@pytest.mark.parametrize("settings", [{"assign": "largest"}, {"locality": 100.0}, {"nmf_components": 16}])
 def test_other_ways_to_read_factors(settings: dict[str, Any]) -> None:
-    model = NMF(10, settings={**settings, "steps": 50, "n_init": 3}).fit(IMAGES[:500])
+    model = NMF(10, settings={**settings, "max_iter": 50, "n_init": 3}).fit(IMAGES[:500])
     assert 5 <= len(np.unique(model.labels_)) <= 10
     assert np.array_equal(model.predict(IMAGES[:50]), model.labels_[:50])
 
@@ -170,7 +170,7 @@ def test_memberships_are_even_between_centres() -> None:
         ("nmf", {"locality": -1}, "from 0"),
         ("umap_gmm", {"reducer": "tsne"}, "umap"),
         ("kmeans", {"n_init": 0}, "at least 1"),
-        ("kmeans", {"pca": 2.5}, "whole"),
+        ("kmeans", {"pca_dim": 2.5}, "whole"),
     ],
 )
 def test_settings_out_of_range_are_named(name: str, settings: dict[str, Any], hint: str) -> None:

@@ -29,7 +29,7 @@ from ilk.methods.baselines.jule_steps import (
     tree_of,
     without_outliers,
 )
-from ilk.methods.inputs.dataset import Pixels
+from ilk.methods.inputs.dataset import PixelDataset
 from ilk.networks.jule import JULENet
 from ilk.runs import checked_figure
 from ilk.vectors import Linkage, neighbor_weights
@@ -54,7 +54,7 @@ def test_batches_hold_pairs_and_every_row_once() -> None:
     assert not np.array_equal(order, pieces(labels, 10, compute.generator(1)).numpy())
 
 
-def test_batches_are_by_lot_where_pieces_are_of_one() -> None:
+def test_batches_are_at_random_where_pieces_are_of_one() -> None:
     labels = np.repeat(np.arange(100), 10)
     order = pieces(labels, 1, compute.generator(0)).numpy()
     assert sorted(order) == list(range(1000))
@@ -114,8 +114,8 @@ def test_means_follow_all_merges() -> None:
 
 
 def test_the_first_neighbours_are_sought_among_images_of_length_one() -> None:
-    pool = Pixels(ArrayImages(IMAGES[:300]), torch.zeros(1), torch.device("cpu"))
-    darker = Pixels(ArrayImages(IMAGES[:300] // np.uint8(2)), torch.zeros(1), torch.device("cpu"))
+    pool = PixelDataset(ArrayImages(IMAGES[:300]), torch.device("cpu"), torch.zeros(1))
+    darker = PixelDataset(ArrayImages(IMAGES[:300] // np.uint8(2)), torch.device("cpu"), torch.zeros(1))
     flat = IMAGES[:300].reshape(300, -1).astype(np.float64)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
     away = np.square(flat[:, None] - flat).sum(2)
@@ -126,7 +126,7 @@ def test_the_first_neighbours_are_sought_among_images_of_length_one() -> None:
 
 def test_wide_images_are_laid_out_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_jule_steps, "_MOST_FOR_PCA", 60)
-    pool = Pixels(ArrayImages(IMAGES[:200]), torch.zeros(1), torch.device("cpu"))
+    pool = PixelDataset(ArrayImages(IMAGES[:200]), torch.device("cpu"), torch.zeros(1))
     rows = pixel_space(pool, 30, 0)
     assert rows.shape == (200, 30)
     assert np.array_equal(rows, pixel_space(pool, 30, 0))
@@ -134,11 +134,11 @@ def test_wide_images_are_laid_out_by_a_sample(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_codes_by_batch_leave_the_network_as_it_was() -> None:
-    table = {**JULE.presets["tiny"], "statistics": "batch", "batch_size": 50}
-    pool = Pixels(ArrayImages(IMAGES[:101]), torch.zeros(1), torch.device("cpu"))
+    settings = JULE.presets["tiny"].replace(statistics="batch", batch_size=50)
+    pool = PixelDataset(ArrayImages(IMAGES[:101]), torch.device("cpu"), torch.zeros(1))
     with compute.seeded(0):
         network = JULENet((1, 8, 8), [4, 4], 8)
-    joint = Joint(network, pool, table, 10, False, 0)
+    joint = Joint(network, pool, settings, 10, False, 0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     codes = joint.rows()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -156,7 +156,7 @@ def test_training_comes_before_merges_and_none_after_the_last(settings: dict[str
     model = JULE(4, preset="tiny", settings={"rate": 0.6, **settings}).fit(IMAGES[:150])
     records = [record for record in model.history_ if "groups" in record]
     groups = [record["groups"] for record in records]
-    pixels = pixel_space(Pixels(ArrayImages(IMAGES[:150]), torch.zeros(1), torch.device("cpu")), 16, 0)
+    pixels = pixel_space(PixelDataset(ArrayImages(IMAGES[:150]), torch.device("cpu"), torch.zeros(1)), 16, 0)
     first = int(first_groups(nearest(pixels, 1)[0], 4, pixels).max()) + 1
     assert groups[:2] == [first, first]
     assert groups == sorted(groups, reverse=True)
@@ -184,7 +184,7 @@ def test_a_checkpoint_holds_the_groups_to_go_on_with(monkeypatch: pytest.MonkeyP
 
 def test_triplets_draw_groups_together_and_apart() -> None:
     """Distances within groups over those between them: small after training, not so where the network stays random."""
-    settings = {"channels": [16, 16], "code": 32, "epochs": 3, "batch_size": 50}
+    settings = {"channels": [16, 16], "latent_dim": 32, "epochs": 3, "batch_size": 50}
     ratios = []
     for lr in (0.01, 0.0):
         model = JULE(10, settings={**settings, "lr": lr}).fit(IMAGES[:600])

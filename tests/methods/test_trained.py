@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -26,15 +25,13 @@ from ilk.methods import (
     find,
 )
 from ilk.methods.baselines.autoencoder_steps import LOSSES, Reconstructing
-from ilk.methods.baselines.dec_presets import DEFAULT
-from ilk.methods.baselines.dec_steps import CenteredAutoencoder, Embedding
-from ilk.methods.inputs.dataset import Pixels
+from ilk.methods.inputs.dataset import PixelDataset
 from ilk.networks.autoencoders import DenseAutoencoder
 from ilk.runs import checked_figure
 
 DATA = load_digits()
 IMAGES, TRUTH = np.round(DATA.images * 255 / 16).astype(np.uint8), DATA.target
-DENSE = {"widths": [128, 256], "code": 10, "batch_size": 64, "epochs": 10, "n_init": 5}
+DENSE = {"hidden_dims": [128, 256], "latent_dim": 10, "batch_size": 64, "epochs": 10, "n_init": 5}
 
 
 def accuracy(cls: Any, settings: dict[str, Any], **options: Any) -> float:
@@ -45,7 +42,7 @@ def accuracy(cls: Any, settings: dict[str, Any], **options: Any) -> float:
 
 
 def test_an_autoencoder_learns_features_of_digits() -> None:
-    settings = {"widths": [128], "code": 10, "batch_size": 32, "epochs": 5, "n_init": 3}
+    settings = {"hidden_dims": [128], "latent_dim": 10, "batch_size": 32, "epochs": 5, "n_init": 3}
     assert accuracy(Autoencoder, {**settings, "lr": 3e-3}) > accuracy(Autoencoder, {**settings, "lr": 0.0}) + 0.1
 
 
@@ -56,7 +53,7 @@ def test_an_autoencoder_learns_features_of_digits() -> None:
         (DenoisingAutoencoder, DENSE, 0.6),
         (SparseAutoencoder, DENSE, 1.0),
         (VAE, DENSE, 1.0),
-        (Deconvolutional, {"channels": [8, 16], "kernels": [3, 3], "code": 8}, 0.8),
+        (Deconvolutional, {"channels": [8, 16], "kernels": [3, 3], "latent_dim": 8}, 0.8),
         (SWWAE, {"channels": [8, 16]}, 0.6),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -79,22 +76,23 @@ def test_images_come_back_better_than_their_mean(cls: Any, settings: dict[str, A
 def test_each_loss_is_what_its_page_says() -> None:
     images = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     net = DenseAutoencoder((1, 4, 4), [8], 3, sigmoid=True)
-    table = {"corruption": 0.5, "sparsity": 2.0, "target": 0.1, "weight_decay": 0.01}
+    noisy_settings = DenoisingAutoencoder.presets["tiny"].replace(corruption=0.5)
+    sparse_settings = SparseAutoencoder.presets["tiny"].replace(sparsity=2.0, target=0.1, weight_decay=0.01)
     draws = compute.generator(0)
     with torch.no_grad():
-        plain = LOSSES["squared"](net, images, draws, table)
+        plain = LOSSES["squared"](net, images, draws, noisy_settings)
         torch.testing.assert_close(plain, (net.reconstruct(images) - images).square().mean())
         kept = torch.rand(images.shape, generator=compute.generator(5)) >= 0.5
-        noisy = LOSSES["denoising"](net, images, compute.generator(5), table)
+        noisy = LOSSES["denoising"](net, images, compute.generator(5), noisy_settings)
         torch.testing.assert_close(noisy, (net.reconstruct(images * kept) - images).square().mean())
         weights = sum(float(p.square().sum()) for name, p in net.named_parameters() if name.endswith("weight"))
         expected = (net.reconstruct(images) - images).square().sum() / 12
         expected = expected + 2 * losses.bernoulli_divergence(net.body(images), 0.1) + 0.005 * weights
-        torch.testing.assert_close(LOSSES["sparse"](net, images, draws, table), expected)
+        torch.testing.assert_close(LOSSES["sparse"](net, images, draws, sparse_settings), expected)
 
 
 def test_sparse_units_become_silent() -> None:
-    settings = {"widths": [40], "code": None, "epochs": 30, "batch_size": 32, "n_init": 2}
+    settings = {"hidden_dims": [40], "latent_dim": None, "epochs": 30, "batch_size": 32, "n_init": 2}
     means = []
     for sparsity in (0.0, 3.0):
         model = SparseAutoencoder(3, settings={**settings, "sparsity": sparsity}).fit(IMAGES[:300])
@@ -111,107 +109,6 @@ def test_codes_may_be_grouped_by_umap_and_a_mixture() -> None:
     assert np.array_equal(model.predict(IMAGES[:40]), model.labels_[:40])
 
 
-# -- DEC ---------------------------------------------------------------------------------------------------------------
-
-
-def test_moving_codes_and_centres_is_worth_more_than_kmeans_on_the_codes() -> None:
-    settings = {**DENSE, "rounds": 12, "interval": 40, "cluster_lr": 0.1}
-    fixed = accuracy(DEC, {**settings, "cluster_lr": 0.0, "rounds": 1, "tolerance": 0.0})
-    assert accuracy(DEC, settings) > fixed + 0.015
-
-
-def learner(**changed: Any) -> Embedding:
-    table = {**DEFAULT, "epochs": 1, "rounds": 3, "interval": 5, "widths": [16], "code": 4, "batch_size": 32, **changed}
-    with compute.seeded(0):
-        net = CenteredAutoencoder((1, 8, 8), table["widths"], table["code"], 10)
-    pool = Pixels(ArrayImages(IMAGES[:200]), torch.zeros(1), torch.device("cpu"))
-    return Embedding(net, pool, table, 10, False, 0)
-
-
-def test_the_target_is_made_from_all_images() -> None:
-    made = learner()
-    made.epoch(0, lambda record: None)
-    made._begin()
-    before = losses.student_t(made._codes(), made.network.centers.detach())
-    made.epoch(1, lambda record: None)
-    again = learner()
-    again.epoch(0, lambda record: None)
-    again.epoch(1, lambda record: None)
-    torch.testing.assert_close(again.target, losses.sharpened(before), rtol=1e-5, atol=1e-7)
-    assert again.target.shape == (200, 10)
-    assert not torch.allclose(again.target[:32], losses.sharpened(before[:32]))  # not from a batch
-
-
-def test_assignments_are_made_once_between_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    passes: list[int] = []
-    codes = Embedding._codes
-    monkeypatch.setattr(Embedding, "_codes", lambda self: (passes.append(1), codes(self))[1])
-
-    def trained(keep: bool) -> Embedding:
-        made = learner(tolerance=0.0)
-        made.epoch(0, lambda record: None)
-        for number in (1, 2, 3):
-            made.epoch(number, lambda record: None)
-            made._soft = made._soft if keep else None  # nothing is kept where a fit goes on from a state
-        return made
-
-    kept, count = trained(True), len(passes)
-    anew = trained(False)
-    assert (count, len(passes) - count) == (4, 6)
-    assert torch.equal(kept.target, anew.target)
-    assert np.array_equal(kept.memory["labels"], anew.memory["labels"])
-    for name, value in kept.network.state_dict().items():
-        assert torch.equal(value, anew.network.state_dict()[name]), name
-
-
-def test_rounds_end_when_hardly_any_image_changes_its_group() -> None:
-    made = learner(tolerance=1.0)
-    made.epoch(0, lambda record: None)
-    assert made.epochs == 4
-    made.epoch(1, lambda record: None)
-    assert made.epochs == 2
-    model = DEC(3, preset="tiny", settings={"tolerance": 1.0, "rounds": 9}).fit(IMAGES[:60])
-    told = [record for record in model.history_ if "epoch" in record]
-    assert [record["phase"] for record in told] == ["autoencoder", "autoencoder", "clustering"]
-    assert told[-1]["epoch"] == told[-1]["epochs"] == 3
-
-
-def test_a_fit_that_ended_early_is_gone_on_with_as_ended() -> None:
-    kept: dict[str, Any] = {}
-
-    def stop(record: dict[str, Any], state: Any) -> bool:
-        if record.get("phase") == "clustering":
-            kept.update(state())
-        return bool(kept)
-
-    options: dict[str, Any] = {"preset": "tiny", "settings": {"tolerance": 1.0, "rounds": 9}}
-    with pytest.raises(Interrupted):
-        DEC(3, **options).fit(IMAGES[:60], on_epoch=stop)
-    again = DEC(3, **options).fit(IMAGES[:60], resume=kept)
-    assert np.array_equal(again.labels_, DEC(3, **options).fit(IMAGES[:60]).labels_)
-
-
-def test_the_decoder_learns_on_only_with_its_error_in_the_loss() -> None:
-    for reconstruction, moves in ((0.0, False), (1.0, True)):
-        made = learner(reconstruction=reconstruction)
-        made.epoch(0, lambda record: None)
-        before = [p.detach().clone() for p in made.network.decoder.parameters()]
-        made.epoch(1, lambda record: None)
-        same = [torch.equal(p, q) for p, q in zip(before, made.network.decoder.parameters(), strict=True)]
-        assert all(same) is not moves
-
-
-def test_training_sharpens() -> None:
-    settings = {**DENSE, "rounds": 4, "interval": 40, "cluster_lr": 0.1}
-    model = DEC(10, settings=settings).fit(IMAGES[:600])
-    sure = [record["confidence"] for record in model.history_ if record.get("phase") == "clustering"]
-    assert sure[-1] > sure[0]
-    figure = checked_figure(model.figures()[0])
-    start, end = figure["series"].values()
-    assert start.sum() == pytest.approx(1)
-    assert (end * figure["x"]).sum() > (start * figure["x"]).sum()
-
-
 # -- GAN ---------------------------------------------------------------------------------------------------------------
 
 
@@ -222,15 +119,13 @@ def test_both_networks_move_and_neither_learns_from_the_others_loss() -> None:
     assert all(0 < record["loss"] < 5 for record in told)
     assert model.pictures_["samples"].shape == (32, 8, 8)
     checked_figure(model.figures()[0])
-    from ilk.methods.baselines.gan_presets import PRESETS
     from ilk.methods.baselines.gan_steps import Adversarial
 
-    pool = Pixels(ArrayImages(IMAGES[:64]), torch.zeros(1), torch.device("cpu"))
-    made = Adversarial(model.network_, pool, PRESETS["tiny"], False, 0)
+    dataset = PixelDataset(ArrayImages(IMAGES[:64]), torch.device("cpu"), torch.zeros(1))
+    made = Adversarial(model.network_, dataset, GAN.presets["tiny"], False, 0)
     parts = {"discriminator": model.network_.discriminator, "generator": model.network_.generator}
     before = {name: [p.detach().clone() for p in net.parameters()] for name, net in parts.items()}
-    noise = made._step(pool.read(torch.arange(16)) * 2 - 1)
-    assert torch.isfinite(noise).all()
+    assert torch.isfinite(made.update(torch.arange(16)))
     for name, net in parts.items():
         assert not all(torch.equal(p, q) for p, q in zip(before[name], net.parameters(), strict=True)), name
 
@@ -276,7 +171,7 @@ def test_codes_are_principal_components_of_what_many_layers_see(cls: Any) -> Non
 @pytest.mark.parametrize("cls", [Autoencoder, VAE, SWWAE, GAN, DEC, JULE])
 def test_bfloat16_is_an_option(cls: Any) -> None:
     model = cls(3, preset="tiny", precision="bf16").fit(IMAGES[:60])
-    assert model.half_
+    assert model.bf16_
     assert np.isfinite(model.space_).all()
     assert np.array_equal(model.predict(IMAGES[:20]), model.labels_[:20])
 
@@ -287,15 +182,16 @@ def test_a_probe_of_the_speed_changes_nothing(cls: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
     monkeypatch.setattr("ilk.train.cost._WORTH", 0)
     speeds: list[float] = []
-    real = Reconstructing.speed
+    real = Reconstructing.probe
 
-    def told(self: Reconstructing) -> float:
+    def probe(self: Reconstructing) -> train.Cost:
         before = [p.detach().clone() for p in self.network.parameters()]
-        speeds.append(real(self))
+        found = real(self)
+        speeds.append(found.images_per_second)
         assert all(torch.equal(p, q) for p, q in zip(before, self.network.parameters(), strict=True))
-        return 1.0
+        return train.Cost(1.0, 0, 1.0, "cpu")
 
-    monkeypatch.setattr(Reconstructing, "speed", told)
+    monkeypatch.setattr(Reconstructing, "probe", probe)
     probed = cls(3, preset="tiny").fit(IMAGES[:60])
     assert len(speeds) == 2
     assert min(speeds) > 0
@@ -305,18 +201,23 @@ def test_a_probe_of_the_speed_changes_nothing(cls: Any, monkeypatch: pytest.Monk
 def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ilk.compute.has_bf16", lambda place: True)
     monkeypatch.setattr("ilk.train.cost._WORTH", 0)
-    monkeypatch.setattr(Reconstructing, "speed", lambda self: 1.2 if self.half else 1.0)
+
+    def faster(times: float) -> None:
+        found = {True: train.Cost(1.0, 0, times, "cpu"), False: train.Cost(1.0, 0, 1.0, "cpu")}
+        monkeypatch.setattr(Reconstructing, "probe", lambda self: found[self.bf16])
+
+    faster(1.2)
     states: list[dict[str, Any]] = []
     model = Autoencoder(3, preset="tiny").fit(IMAGES[:60], on_epoch=lambda record, state: states.append(state()))
-    assert model.half_
-    monkeypatch.setattr(Reconstructing, "speed", lambda self: 1.05 if self.half else 1.0)
-    assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).half_
+    assert model.bf16_
+    faster(1.05)
+    assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).bf16_
     middle = next(state for state in states if state.get("epoch") == 1)
     resumed = Autoencoder(3, preset="tiny").fit(IMAGES[:60], resume=middle)
-    assert resumed.half_
+    assert resumed.bf16_
     assert np.array_equal(resumed.space_, model.space_)
     monkeypatch.setattr("ilk.train.cost._WORTH", 10_000)
-    assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).half_
+    assert not Autoencoder(3, preset="tiny").fit(IMAGES[:60]).bf16_
 
 
 @pytest.mark.parametrize("cls", [Autoencoder, SWWAE, GAN, JULE])
@@ -333,18 +234,31 @@ def test_training_that_explodes_is_named() -> None:
         Autoencoder(3, preset="tiny", settings={"optimizer": "sgd", "lr": 10.0, "epochs": 30}).fit(IMAGES[:60])
 
 
-def test_within_an_epoch_there_is_no_state_and_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.train.watched", functools.partial(train.watched, every=0))
-    states: list[dict[str, Any]] = []
+@pytest.mark.parametrize(
+    ("cls", "at"), [(Autoencoder, 3), (VAE, 7), (SWWAE, 7), (GAN, 7), (DEC, 3), (DEC, 10), (JULE, 3), (JULE, 7)]
+)
+def test_a_training_left_within_an_epoch_goes_on_to_the_bit(cls: Any, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.methods.training.loop.SHOW_EVERY", 0.0)
+    monkeypatch.setattr("ilk.methods.training.loop.LEAVE_EVERY", 0.0)
+    kept: dict[str, Any] = {}
+    seen: list[dict[str, Any]] = []
 
-    def hook(record: dict[str, Any], state: Any) -> bool:
+    def stop(record: dict[str, Any], state: Any) -> bool:
         if "step" in record:
-            states.append(state())
-        return "step" in record
+            seen.append(record)
+            if len(seen) == at:
+                kept.update(state())
+        return bool(kept)
 
-    Autoencoder(3, preset="tiny").fit(IMAGES[:60], on_epoch=hook)
-    assert states
-    assert not any(states)
+    whole = cls(3, preset="tiny").fit(IMAGES[:80])
+    with pytest.raises(Interrupted, match="within epoch"):
+        cls(3, preset="tiny").fit(IMAGES[:80], on_epoch=stop)
+    assert seen[-1].keys() >= {"step", "steps", "done", "total"}
+    again = cls(3, preset="tiny").fit(IMAGES[:80], resume=kept)
+    assert np.array_equal(again.space_, whole.space_)
+    assert np.array_equal(again.labels_, whole.labels_)
+    both = ([r for r in model.history_ if "epoch" in r] for model in (again, whole))
+    assert [r["loss"] for r in next(both)] == [r["loss"] for r in next(both)]
 
 
 def test_a_state_of_other_settings_is_refused() -> None:
@@ -357,15 +271,21 @@ def test_a_state_of_other_settings_is_refused() -> None:
 
     with pytest.raises(Interrupted):
         VAE(3, preset="tiny").fit(IMAGES[:60], on_epoch=stop)
-    for again, images in ((VAE(3, preset="tiny", random_state=1), IMAGES[:60]), (VAE(3, preset="tiny"), IMAGES[:61])):
-        with pytest.raises(RunError, match="other settings"):
-            again.fit(images, resume=kept)
+    cases = [
+        (VAE(3, preset="tiny", random_state=1), IMAGES[:60], kept, r"other settings \(random_state\)"),
+        (VAE(3, preset="tiny"), IMAGES[:61], kept, "other images"),
+        (VAE(3, preset="tiny"), IMAGES[:60], {**kept, "format": None}, "another version of ilk"),
+        (VAE(3, preset="tiny"), IMAGES[:60], {k: v for k, v in kept.items() if k != "unit"}, "lacks 'unit'"),
+    ]
+    for again, images, state, words in cases:
+        with pytest.raises(RunError, match=words):
+            again.fit(images, resume=state)
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "hint"),
     [
-        ("autoencoder", {"widths": 500}, "list"),
+        ("autoencoder", {"hidden_dims": 500}, "list"),
         ("autoencoder", {"groups": "gmm"}, "umap"),
         ("autoencoder", {"optimizer": "lion"}, "adam"),
         ("denoising_autoencoder", {"corruption": 1.5}, "from 0 to 1"),
@@ -373,14 +293,14 @@ def test_a_state_of_other_settings_is_refused() -> None:
         ("deconvolutional", {"kernels": [3]}, "as many as"),
         ("deconvolutional", {"kernels": [5, 4, 3]}, "kernels=.*odd"),
         ("swwae", {"middle": -1}, "middle"),
-        ("swwae", {"code": 0}, "at least 1"),
+        ("swwae", {"pca_dim": 0}, "at least 1"),
         ("vae", {"beta": "x"}, "beta"),
         ("dec", {"rounds": 0}, "at least 1"),
-        ("dec", {"alpha": 0}, "alpha"),
+        ("dec", {"t_dof": 0}, "t_dof"),
         ("jule", {"rate": 1.0}, "rate"),
         ("jule", {"rerun": 1}, "true or false"),
-        ("jule", {"statistics": "all"}, "running, batch"),
-        ("gan", {"width": 0}, "at least 1"),
+        ("jule", {"statistics": "all"}, "batch, running"),
+        ("gan", {"base_channels": 0}, "at least 1"),
         ("gan", {"kernel": 0}, "at least 1"),
         ("gan", {"epochs": 0}, "at least 1"),
     ],

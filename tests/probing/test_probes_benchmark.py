@@ -32,6 +32,7 @@ def source(tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch) -> 
 
 def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
     fixed = ("--preset", "tiny", "--set", "n_clusters=3", "--set", "epochs=1", "--epochs", 1, "--images", "30,20")
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, (*words, *fixed, "--no-supervised"))])
     capsys.readouterr()
     runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -44,7 +44,7 @@ def test_without_both_numbers_nothing_is_said() -> None:
 
 def test_what_is_promised_was_measured() -> None:
     """The purities that the page names are those of the calibration, for as many groups as classes."""
-    told = json.loads(RESULT.read_text("utf-8"))
+    told = json.loads(RESULT.read_text("utf-8"))["values"]
     found = {row["word"]: row for row in told["words"]["as_many"]}
     assert list(found) == ORDER
     for word, (_, _, purity) in words.APART.items():

@@ -1,10 +1,12 @@
-"""What a cell came to, one JSON file each."""
+"""What a cell came to, one JSON file each, in the one format of all results: benchmarks/result.schema.json."""
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,72 @@ from ilk.bench.recipe import Cell, Recipe
 from ilk.errors import RunError
 from ilk.runs import Run, write_json
 
-__all__ = ["forget", "hardware", "read", "record_of", "results_of", "write"]
+__all__ = ["command_of", "flat", "forget", "framed", "hardware", "read", "record_of", "results_of", "write"]
+
+FORMAT = 1
+_FACTS = ("hardware", "device", "versions", "job", "note")  # of a result, beside name, command, commit, date and seeds
+
+
+def framed(record: Mapping[str, Any], name: str, date: str | None = None) -> dict[str, Any]:
+    """Return a flat record in the format of all results: how it came about, and below "values" what was measured.
+
+    Parameters
+    ----------
+    record
+        Figures by name, with command, commit, hardware and the like among them.
+    name
+        Folder and stem of its file.
+    date
+        ``YYYY-MM-DD``; today in UTC by default.
+
+    Examples
+    --------
+    >>> made = framed({"seed": 1, "acc": 0.9, "hardware": "2 cores"}, "demo/digits-1", "2026-01-31")
+    >>> made["seeds"], made["values"], flat(made)["hardware"]
+    ([1], {'seed': 1, 'acc': 0.9}, '2 cores')
+    """
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    facts = {key: record[key] for key in _FACTS if record.get(key) is not None}
+    command = str(record.get("command") or "")
+    given = re.search(r"--seeds[ =](\d+(?:[ ,]\d+)*)", command)
+    seeds = {int(word) for word in re.split("[ ,]", given[1])} if given else set(_seeds(record))
+    return {
+        "format": FORMAT,
+        "name": name,
+        "command": command,
+        "commit": record.get("commit"),
+        "date": date or today,
+        "seeds": sorted(seeds),
+        **facts,
+        "values": {key: value for key, value in record.items() if key not in (*_FACTS, "command", "commit", "recipe")},
+    }
+
+
+def flat(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a result and what it says of itself on one level; one of before that format is so."""
+    if "values" not in result:
+        return dict(result)
+    return {**{key: value for key, value in result.items() if key != "values"}, **result["values"]}
+
+
+def _seeds(found: Any) -> Iterator[int]:
+    """Whatever is called a seed, at any depth."""
+    if isinstance(found, Mapping):
+        for key, value in found.items():
+            if key == "seed" and isinstance(value, int):
+                yield value
+            elif key == "seeds" and isinstance(value, list | int):
+                yield from value if isinstance(value, list) else range(value)
+            elif key != "job":
+                yield from _seeds(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from _seeds(value)
+
+
+def command_of(recipe: Recipe, cell: Cell) -> str:
+    """Return what runs `cell` alone."""
+    return f"ilk bench {recipe.path.parent.name}/{recipe.path.name} {cell.asked}"
 
 
 def path_of(recipe: Recipe, cell: Cell) -> Path:
@@ -27,7 +94,7 @@ def read(recipe: Recipe, cell: Cell) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        record: dict[str, Any] = disk.read_json(path, follow=True)
+        record = flat(disk.read_json(path, follow=True))
         return record if record["job"] == cell.job() else None
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{path} is no result of a benchmark. Remove it, or put it back as it was.") from None
@@ -37,7 +104,7 @@ def write(recipe: Recipe, cell: Cell, record: Mapping[str, Any]) -> Path:
     """Keep the result of `cell`."""
     path = path_of(recipe, cell)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, record)
+    write_json(path, framed(record, f"{recipe.path.stem}/{cell.name}"))
     return path
 
 
@@ -86,7 +153,7 @@ def record_of(
         "hardware": hardware(str(header.get("device"))),
         "versions": header["versions"],
         "commit": header["commit"],
-        "command": f"ilk bench {recipe.path.parent.name}/{recipe.path.name} {cell.asked}",
+        "command": command_of(recipe, cell),
         "job": cell.job(),
     }
 

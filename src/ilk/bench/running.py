@@ -104,7 +104,8 @@ def run_recipe(
         except Diverged as error:  # a result as any other: a table without it would flatter the method
             record = {"data": cell.data.name, "row": cell.row.name, "seed": cell.seed, "scores": None,
                       "error": str(error), "device": device, "hardware": results.hardware(),
-                      "commit": jobs.commit(), "budget": cell.budget, "job": cell.job()}  # fmt: skip
+                      "commit": jobs.commit(), "budget": cell.budget, "job": cell.job(),
+                      "command": results.command_of(recipe, cell)}  # fmt: skip
         except Exception as error:  # whatever a method does wrong, the other cells are run
             why = str(error) if isinstance(error, IlkError) else f"{type(error).__name__}: {error}"
             outcome.failed[cell.name] = why
@@ -150,7 +151,7 @@ def _run(
         split=cell.data.split,
         labels=cell.data.labels,
         overwrite=again,
-        command=f"ilk bench {recipe.path.parent.name}/{recipe.path.name} {cell.asked}",
+        command=results.command_of(recipe, cell),
         max_seconds=left,
         start_from=recipe.path.parent / "checkpoints" / recipe.path.stem / cell.name,
         on_event=forward,

@@ -38,10 +38,22 @@ def one_method(screen: Screen, short: str, cls: Any) -> None:
     screen.line(f"options  {', '.join(given)}")
     screen.line()
     first = next(iter(cls.presets))
-    rows = [(key, _word(value), _others(cls.presets, key, first)) for key, value in cls.presets[first].items()]
-    screen.table(("--set", first, "other presets"), rows)
+    screen.line(f"settings (--set KEY=VALUE), with their values in preset {first}")
+    for key, value in cls.presets[first].items():
+        option = about["options"].get(key, {"what": "", "allowed": ""})
+        others = _others(cls.presets, key, first)
+        aside = "; ".join(part for part in (option["allowed"], others and f"in other presets {others}") if part)
+        screen.line(f"  {key} = {_word(value)}" + (f"   ({aside})" if aside else ""))
+        for line in textwrap.wrap(_sentence(option), 92):
+            screen.line(f"      {line}")
     if cls.other_settings:
-        screen.line(f"and of its encoder: {', '.join(sorted(cls.other_settings))}")
+        screen.line(f"and those of its encoder: {', '.join(sorted(cls.other_settings))}")
+
+
+def _sentence(option: Mapping[str, Any]) -> str:
+    """Return what a setting is, and what "none" means where it may be that."""
+    said: str = option["what"][:1].upper() + option["what"][1:]
+    return said + (f". None: {option['none']}" if option.get("none") else "") + "." * bool(said)
 
 
 _READY = {
@@ -80,8 +92,22 @@ def _about(cls: Any) -> dict[str, Any]:
     return {
         "class": f"ilk.{cls.__name__}",
         "what": (cls.__doc__ or "").strip().splitlines()[0],
-        "presets": {name: dict(table) for name, table in cls.presets.items()},
-        "settings": sorted({*next(iter(cls.presets.values())), *cls.other_settings}),
+        "presets": {name: _plain(settings) for name, settings in cls.presets.items()},
+        "settings": sorted(cls.known_settings()),
+        "options": _options(next(iter(cls.presets.values()))),
+    }
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+
+
+def _options(settings: Any) -> dict[str, dict[str, Any]]:
+    """Return what every setting is and may be; nothing for a class of the user's own whose presets are mappings."""
+    options = settings.options() if hasattr(settings, "options") else {}
+    return {
+        key: {"what": option.what, "allowed": option.range()} | ({"none": option.none} if option.none else {})
+        for key, option in options.items()
     }
 
 
@@ -93,7 +119,8 @@ def _introduction(cls: Any) -> list[str]:
         lines = paragraph.splitlines()
         if len(lines) > 1 and set(lines[1]) == {"-"}:
             break
-        found.append(" ".join(lines))
+        if not paragraph.startswith("Options"):  # they follow below
+            found.append(" ".join(lines))
     return found
 
 

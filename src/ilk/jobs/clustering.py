@@ -8,6 +8,7 @@ import hashlib
 import json
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,14 +109,14 @@ def cluster(
     seconds = {"list": time.perf_counter() - begin}
     from ilk.data import open_images
 
-    model = _model(method, options)
+    model, renamed = _model(method, options)
     given, part = (source, split) if opened is None else (opened, "all")
     images = open_images(given, part, features=features, **reading)
     labels = asking.checked(images, labels, k)
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    notify(_found(images, seconds["list"], path))
+    notify(_found(images, seconds["list"], path, renamed))
     run = _finished(path, header) if not overwrite else None
     if run is not None:
         notify({"event": "already", "run": str(path)})
@@ -153,20 +154,25 @@ def _released(writer: runs.RunWriter, path: Path) -> Iterator[None]:
         raise
 
 
-def _found(images: Any, seconds: float, path: Path) -> dict[str, Any]:
+def _found(images: Any, seconds: float, path: Path, renamed: list[str]) -> dict[str, Any]:
     """Return the event that says what there is to group."""
-    notes, passed = asking.notes(images), asking.passed_over(images).lines()
+    notes, passed = [*renamed, *asking.notes(images)], asking.passed_over(images).lines()
     entry = {"event": "found", "n": len(images), "what": asking.what(images), "notes": notes, "passed": passed}
     return {**entry, "seconds": seconds, "run": str(path)}
 
 
-def _model(method: str, options: Mapping[str, Any]) -> Any:
-    """Return the estimator, its options checked. A method that keeps nothing between runs is given no cache."""
+def _model(method: str, options: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Return the estimator, its options checked, and a line for each option that was called by an old name.
+
+    A method that keeps nothing between runs is given no cache.
+    """
     cls = methods.find(method)
     known = {key: value for key, value in options.items() if key != "cache" or "cache" in cls._get_param_names()}
-    model = cls.from_options(known)
-    model.resolved()
-    return model
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeprecationWarning)
+        model = cls.from_options(known)
+        model.resolved()
+    return model, list(dict.fromkeys(str(one.message) for one in caught))
 
 
 def _fit(model: Any, images: Any, writer: runs.RunWriter, checkpoint: runs.Checkpoint, notify: OnEvent) -> None:
@@ -294,6 +300,7 @@ def _plain(value: Any) -> Any:
         from ilk.encoders import name_of
 
         return name_of(value)
+    value = list(value) if isinstance(value, tuple) else value
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
 
 

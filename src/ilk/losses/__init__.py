@@ -24,6 +24,7 @@ from ilk.losses.pairwise import (
     selected_sum,
     similarities,
 )
+from ilk.losses.pointwise import PointwiseLoss, pair_weights, pointwise_loss, update_marginal
 from ilk.losses.thresholds import lambda_thresholds, linear_thresholds
 from ilk.losses.triplet import random_triplets, triplet_margin
 
@@ -31,6 +32,7 @@ __all__ = [
     "ConfidentLoss",
     "NeighborLoss",
     "PairLoss",
+    "PointwiseLoss",
     "bernoulli_divergence",  # until methods/ has moved
     "confident_loss",
     "cross_entropy",
@@ -44,6 +46,8 @@ __all__ = [
     "neighbor_loss",
     "normal_divergence",  # until methods/ has moved
     "nt_xent",
+    "pair_weights",
+    "pointwise_loss",
     "random_triplets",
     "selected_mean",
     "selected_rows",
@@ -55,4 +59,5 @@ __all__ = [
     "target_distribution",
     "tiled_xent",
     "triplet_margin",
+    "update_marginal",
 ]

@@ -1,4 +1,4 @@
-"""The estimators. `__all__` is the registry: the command line, the contract tests and the docs read this list."""
+"""The estimators. The command line, the contract tests and the docs read the one table, `REGISTRY`."""
 
 from __future__ import annotations
 
@@ -6,109 +6,47 @@ import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 from ilk.methods.names import refuse_unknown
 
-# module of every estimator: a command loads the one it needs, not all of them
-_HOMES = {
-    "ImageClusterer": "base",
-    "rebuild": "saving.rebuilding",
-    "DAC": "dac",
-    "DEC": "baselines.dec",
-    "GAN": "baselines.gan",
-    "JULE": "baselines.jule",
-    "NMF": "baselines.classical",
-    "SCAN": "scan",
-    "SWWAE": "baselines.autoencoders",
-    "VAE": "baselines.autoencoders",
-    "Agglomerative": "baselines.classical",
-    "Autoencoder": "baselines.autoencoders",
-    "Deconvolutional": "baselines.autoencoders",
-    "DeepCluster": "deepcluster",
-    "DenoisingAutoencoder": "baselines.autoencoders",
-    "KMeans": "baselines.classical",
-    "RandomGroups": "baselines.classical",
-    "SparseAutoencoder": "baselines.autoencoders",
-    "Spectral": "baselines.classical",
-    "TransferClustering": "transfer",
-    "UMAPMixture": "baselines.classical",
+REGISTRY = {
+    "transfer": "transfer.TransferClustering",
+    "dac": "dac.DAC",
+    "scan": "scan.SCAN",
+    "deepcluster": "deepcluster.DeepCluster",
+    "kmeans": "baselines.classical.KMeans",
+    "spectral": "baselines.classical.Spectral",
+    "agglomerative": "baselines.classical.Agglomerative",
+    "nmf": "baselines.classical.NMF",
+    "autoencoder": "baselines.autoencoders.Autoencoder",
+    "sparse_autoencoder": "baselines.autoencoders.SparseAutoencoder",
+    "denoising_autoencoder": "baselines.autoencoders.DenoisingAutoencoder",
+    "deconvolutional": "baselines.autoencoders.Deconvolutional",
+    "swwae": "baselines.autoencoders.SWWAE",
+    "vae": "baselines.autoencoders.VAE",
+    "gan": "baselines.gan.GAN",
+    "dec": "baselines.dec.DEC",
+    "jule": "baselines.jule.JULE",
+    "umap_gmm": "baselines.classical.UMAPMixture",
+    "random": "baselines.classical.RandomGroups",
 }
+"""Every method: its short name, and where its class is. A new method is one line here, and nothing else."""
 
-if TYPE_CHECKING:
-    from ilk.methods.base import ImageClusterer as ImageClusterer
-    from ilk.methods.baselines.autoencoders import (
-        SWWAE,
-        VAE,
-        Autoencoder,
-        Deconvolutional,
-        DenoisingAutoencoder,
-        SparseAutoencoder,
-    )
-    from ilk.methods.baselines.classical import NMF, Agglomerative, KMeans, RandomGroups, Spectral, UMAPMixture
-    from ilk.methods.baselines.dec import DEC
-    from ilk.methods.baselines.gan import GAN
-    from ilk.methods.baselines.jule import JULE
-    from ilk.methods.dac.estimator import DAC
-    from ilk.methods.deepcluster.estimator import DeepCluster
-    from ilk.methods.saving.rebuilding import rebuild as rebuild
-    from ilk.methods.scan.estimator import SCAN
-    from ilk.methods.transfer.estimator import TransferClustering
+_CLASSES = {path.rpartition(".")[2]: path.rpartition(".")[0] for path in REGISTRY.values()}
+_OTHERS = {"ImageClusterer": "base", "rebuild": "saving.rebuilding"}
 
-__all__ = [
-    "DAC",
-    "DEC",
-    "GAN",
-    "JULE",
-    "NMF",
-    "SCAN",
-    "SWWAE",
-    "VAE",
-    "Agglomerative",
-    "Autoencoder",
-    "Deconvolutional",
-    "DeepCluster",
-    "DenoisingAutoencoder",
-    "KMeans",
-    "RandomGroups",
-    "SparseAutoencoder",
-    "Spectral",
-    "TransferClustering",
-    "UMAPMixture",
-]
-
-# the short names of the command line
-_SHORT = {
-    "transfer": "TransferClustering",
-    "dac": "DAC",
-    "scan": "SCAN",
-    "deepcluster": "DeepCluster",
-    "kmeans": "KMeans",
-    "spectral": "Spectral",
-    "agglomerative": "Agglomerative",
-    "nmf": "NMF",
-    "autoencoder": "Autoencoder",
-    "sparse_autoencoder": "SparseAutoencoder",
-    "denoising_autoencoder": "DenoisingAutoencoder",
-    "deconvolutional": "Deconvolutional",
-    "swwae": "SWWAE",
-    "vae": "VAE",
-    "gan": "GAN",
-    "dec": "DEC",
-    "jule": "JULE",
-    "umap_gmm": "UMAPMixture",
-    "random": "RandomGroups",
-}
+__all__ = sorted(_CLASSES)
 
 
 def short_names() -> dict[str, str]:
-    """Return the command line's name of every method in `__all__`, in that order.
+    """Return the command line's name of every method, with the name of its class.
 
     >>> short_names()["transfer"]
     'TransferClustering'
     """
-    return {short: name for name in __all__ for short, long in _SHORT.items() if long == name}
+    return {short: path.rpartition(".")[2] for short, path in REGISTRY.items()}
 
 
 def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
@@ -131,7 +69,7 @@ def registered(name: str, given: type[Any] | str | None = None) -> type[Any]:
     >>> registered("transfer").__name__
     'TransferClustering'
     """
-    known = _SHORT.get(name, name)
+    known = short_names().get(name, name)
     wanted = known if known in __all__ else name.rpartition(":")[2]
     if isinstance(given, str):
         given = find(given)
@@ -231,9 +169,9 @@ def check_names(name: str, options: Mapping[str, Any]) -> None:
 
 def _long(name: str) -> str:
     """Return the class name of a method of ours."""
-    long = _SHORT.get(name, name)
+    long = short_names().get(name, name)
     if long not in __all__:
-        known = list(_SHORT)
+        known = list(REGISTRY)
         raise ArgumentError(
             f"no method {name!r}; there are {', '.join(known)}, or package.module:Class." + nearest(name, known)
         )
@@ -241,6 +179,7 @@ def _long(name: str) -> str:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = _CLASSES.get(name) or _OTHERS.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

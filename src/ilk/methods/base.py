@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,18 +16,15 @@ from ilk.data import FEW, Encoded, ImageSource, Samples, open_images
 from ilk.errors import ArgumentError, DataError
 from ilk.methods.assign.placer import Placer
 from ilk.methods.assign.similar import TrainingImages
-from ilk.methods.settings import Options
+from ilk.methods.reporter import OnEpoch
+from ilk.methods.settings import Configured
 
 __all__ = ["ImageClusterer", "OnEpoch"]
 
 _TRIED = 16  # images whose features are held against where the model has them
 
-OnEpoch = Callable[[dict[str, Any], Callable[[], dict[str, Any]]], bool | None]
-"""Called with a record (a stage's beginning or end, progress, the figures of an epoch) and a function that gives the
-state to go on from; true means stop. See docs/architecture.md, "What a fit tells"."""
 
-
-class ImageClusterer(ClusterMixin, Options, ABC):  # type: ignore[misc]
+class ImageClusterer(ClusterMixin, Configured, ABC):  # type: ignore[misc]
     """Abstract base: a subclass is final, stores its arguments untouched and works in `fit`.
 
     It says how images become features (`_encode`) and features become probabilities (`_proba`); `encode`, `predict`,

@@ -39,6 +39,9 @@ def refuse_unknown(owner: str, options: Mapping[str, Any]) -> None:
 
 
 def described(cls: Any) -> dict[str, list[str]]:
-    """Return what the file says of the estimator `cls`."""
-    options = {*cls._get_param_names(), *next(iter(cls.presets.values())), *cls.other_settings} - {"settings"}
-    return {"presets": list(cls.presets), "options": sorted(options)}
+    """Return what the file says of the estimator `cls`; names of before are among them."""
+    arguments = {*cls._get_param_names(), *cls.renamed_arguments} - {"settings"}
+    return {
+        "presets": [*cls.presets, *cls.renamed_presets],
+        "options": sorted(arguments | cls.known_settings(old=True)),
+    }

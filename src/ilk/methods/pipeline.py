@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ import torch
 from ilk import compute
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 from ilk.layout import Graph, neighbor_graph, umap_embedding
+from ilk.methods.settings import Renamed, Settings, choice, number, whole
 from ilk.vectors import fit_mixture, kmeans
 
 Floats = npt.NDArray[np.float32]
@@ -20,8 +23,6 @@ Ints = npt.NDArray[np.int64]
 
 REDUCERS = ("umap", "pca", "none", "raw")
 CLUSTERERS = ("gmm", "kmeans", "hdbscan", "agglomerative")
-_LEAST = {"pca": 1, "components": 1, "n_neighbors": 2, "epochs": 1, "n_init": 1, "k_max": 2, "votes": 1}
-_OWN_CHOICE = ("epochs", None)  # UMAP's
 FEWEST_FOR_UMAP = 30
 # A full covariance has e (e + 1) / 2 free numbers. With fewer than ten images per group and dimension, the mixture's
 # groups change with the seed more than those of K-means (mean ARI between seeds on 500 photos, K = 10: .70, .83;
@@ -32,6 +33,24 @@ WIDE = 16_384  # columns from which on features count as flattened maps
 MOST_FOR_PCA = 1024  # rows that a PCA of such features is fitted on
 MOST_IN_MEMORY = 8 * 2**30
 MOST_FOR_A_FULL_TREE = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutSettings(Settings):
+    """How a space for groups is laid out, and how new images find theirs."""
+
+    renamed: ClassVar[Mapping[str, str | Renamed]] = {
+        "components": "umap_dim",
+        "epochs": "umap_epochs",
+        "votes": "n_neighbors_vote",
+    }
+
+    reducer: Any = choice("umap", "the space that groups are sought in", ("umap", "pca"))
+    umap_dim: int = whole(10, "dimensions of the UMAP space")
+    n_neighbors: int = whole(15, "neighbours of the UMAP graph, the image itself included", 2)
+    min_dist: float = number(0.0, "UMAP: least distance between images in the layout", 0, 1)
+    umap_epochs: int | None = whole(None, "epochs of UMAP", none="500 up to 10,000 images, 200 up to 20,000, else 120")
+    n_neighbors_vote: int = whole(15, "training images that vote for a new one")
 
 
 class Grouping(NamedTuple):
@@ -52,23 +71,6 @@ def check_choice(name: str, value: Any, allowed: tuple[str, ...], verb: str) -> 
         raise ArgumentError(f"{name} must be one of {', '.join(allowed)} or an object with {verb}(), got {value!r}.")
 
 
-def check_numbers(n_clusters: Any, threshold: Any, seed: Any, table: dict[str, Any]) -> None:
-    """Raise where one of the numbers a user gave is out of its range."""
-    whole = int | np.integer
-    if n_clusters != "auto" and (isinstance(n_clusters, bool) or not isinstance(n_clusters, whole) or n_clusters < 2):
-        raise ArgumentError(f"n_clusters={n_clusters!r}: give a whole number of at least 2, or 'auto'.")
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise ArgumentError(f"threshold={threshold!r}: give a number from 0 to 1.")
-    if isinstance(seed, bool) or not isinstance(seed, whole) or not 0 <= seed < 2**32:
-        raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
-    for key, least in _LEAST.items():
-        given = table[key]
-        if (isinstance(given, bool) or not isinstance(given, int) or given < least) and (key, given) != _OWN_CHOICE:
-            raise ArgumentError(f"{key}={given!r}: give a whole number of at least {least}.")
-    if not isinstance(table["min_dist"], int | float) or not 0 <= table["min_dist"] <= 1:
-        raise ArgumentError(f"min_dist={table['min_dist']!r}: give a number from 0 to 1.")
-
-
 def too_weak(encoder: str) -> str:
     """Say why features of `encoder` cannot show how many kinds of images there are."""
     return (
@@ -78,7 +80,7 @@ def too_weak(encoder: str) -> str:
 
 
 def reduce_space(
-    space: Floats, features: npt.NDArray[Any], graph: Graph, reducer: Any, settings: dict[str, Any], seed: int
+    space: Floats, features: npt.NDArray[Any], graph: Graph, settings: LayoutSettings, seed: int
 ) -> tuple[Floats, list[str]]:
     """Return the space that groups are sought in, and notes.
 
@@ -90,7 +92,10 @@ def reduce_space(
         (m, d) as encoded; used by ``reducer="none"``, and given back as they are by ``"raw"``.
     graph
         Neighbour graph of `space`; UMAP takes its first `n_neighbors` columns.
+    settings
+        ``reducer`` may be an object with ``fit_transform``.
     """
+    reducer = settings.reducer
     if not isinstance(reducer, str):
         return np.require(reducer.fit_transform(space), np.float32, ["C", "W"]), []
     if reducer == "raw":
@@ -104,10 +109,10 @@ def reduce_space(
         return space, [f"only {len(space)} distinct images: grouped in PCA space, too few for UMAP"]
     embedding = umap_embedding(
         space,
-        graph.nearest(int(settings["n_neighbors"])),
-        n_components=min(int(settings["components"]), len(space) - 2),
-        min_dist=float(settings["min_dist"]),
-        epochs=settings["epochs"],
+        graph.nearest(settings.n_neighbors),
+        n_components=min(settings.umap_dim, len(space) - 2),
+        min_dist=settings.min_dist,
+        epochs=settings.umap_epochs,
         seed=seed,
     )
     return embedding, []

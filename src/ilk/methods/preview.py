@@ -15,7 +15,7 @@ from ilk.data.sources import evenly
 from ilk.methods.pipeline import Grouping, by_size
 from ilk.vectors import fit_pca, kmeans
 
-__all__ = ["SAMPLE", "FirstGroups", "kept_ids"]
+__all__ = ["SAMPLE", "Preview", "kept_ids"]
 
 SAMPLE = 300
 """Images that the first groups are made of. A smaller set has none: its final groups are there as soon."""
@@ -32,7 +32,7 @@ _SHOWN = 12
 Ints = npt.NDArray[np.int64]
 
 
-class FirstGroups:
+class Preview:
     """Provisional groups of evenly spaced images of a source.
 
     Every n-th image in the source's order: each folder gives its share. Which images these are, and hence their groups
@@ -44,14 +44,15 @@ class FirstGroups:
         Images in the source.
     n_clusters : int or "auto"
     seed : int
-    tell : callable
+    report : callable
         Gets one record: stage "first", the groups with their ids, sizes and most typical images, ``left``, how many
         images are still to be encoded (0: few or none, nobody need see these groups), and for a picture ``thumbs``, a
         list with up to 12 thumbnails uint8 (b, 48, 48, 3) of each group, the most typical first.
     names : callable
         Names of rows of the source.
     then : callable
-        Called when the first groups have been told; at once where there are none: work that would have delayed them.
+        Called when the first groups have been reported, or at once where there are none: work that would have
+        delayed them.
 
     Attributes
     ----------
@@ -64,14 +65,14 @@ class FirstGroups:
         n: int,
         n_clusters: Any,
         seed: int,
-        tell: Callable[[dict[str, Any]], Any],
+        report: Callable[[dict[str, Any]], Any],
         names: Callable[[Ints], list[str]],
         then: Callable[[], None],
     ) -> None:
         self.rows = evenly(n, SAMPLE) if n > SAMPLE else np.empty(0, np.int64)
         self._n_clusters = n_clusters
         self._seed = seed
-        self._tell = tell
+        self._report = report
         self._names = names
         self._then = then
         self._left = n - len(self.rows)
@@ -119,8 +120,8 @@ class FirstGroups:
         shown = [thumbs(rows[mine[:_SHOWN]]) for mine in members]
         given = self._n_clusters != "auto"
         left = self._left if self._left >= _WORTH else 0
-        told = {"n": m, "k_given": given, "left": left, "groups": groups, "thumbs": shown}
-        self._tell({"stage": "first", **told})
+        found = {"n": m, "k_given": given, "left": left, "groups": groups, "thumbs": shown}
+        self._report({"stage": "first", **found})
 
     def _group(self, group: int, rows: Ints, mine: Ints) -> dict[str, Any]:
         return {"id": group, "size": len(mine), "examples": self._names(rows[mine[:_EXAMPLES]])}

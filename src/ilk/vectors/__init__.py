@@ -3,7 +3,9 @@
 Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no global randomness.
 """
 
+from ilk.vectors.adaptive import adaptive_counts
 from ilk.vectors.communities import communities, modularity
+from ilk.vectors.consensus import Consensus, consensus
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
 from ilk.vectors.graph import connected, self_tuning, spectral_embedding
 from ilk.vectors.kmeans import KMeansResult, kmeans
@@ -19,16 +21,19 @@ from ilk.vectors.splitting import split_empty
 
 __all__ = [
     "PCA",
+    "Consensus",
     "Gram",
     "KMeansResult",
     "Linkage",
     "MixtureFit",
     "NeighborIndex",
     "Rows",
+    "adaptive_counts",
     "chains",
     "check_count",
     "communities",
     "connected",
+    "consensus",
     "fit_mixture",
     "fit_pca",
     "gram_kmeans",

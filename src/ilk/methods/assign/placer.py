@@ -78,7 +78,8 @@ class Placer:
     def __call__(self, features: npt.NDArray[Any]) -> Floats:
         """Return group probabilities (m, k); what is farther off than the images of its group are sums to less."""
         rows = place(self.pca, features)
-        return self.voter(rows, np.zeros(len(rows), np.float32))
+        measured = np.isfinite(self.voter.lost.usual).any()
+        return self.voter(rows, lost(self.pca, features) if measured else np.zeros(len(rows), np.float32))
 
     def nearest(self, features: npt.NDArray[Any], count: int) -> Ints:
         """Return the training images nearest to features (m, d): (m, count) int64."""

@@ -16,7 +16,7 @@ from ilk.data.encoded import room
 from ilk.layout import Graph
 from ilk.methods.assign.nearest_center import memberships
 from ilk.methods.assign.placer import Placer, Space, graph_of, shares
-from ilk.methods.pipeline import by_size, group, reduce_space
+from ilk.methods.pipeline import LayoutSettings, by_size, group, reduce_space
 from ilk.vectors import nmf_codes
 
 __all__ = [
@@ -56,7 +56,7 @@ class Groups:
 
     Attributes
     ----------
-    place : Place
+    place : Place, optional
         How any image is placed; it gives the training images `labels`.
     labels : (m,) int64
     proba : (m, k) float32
@@ -67,15 +67,21 @@ class Groups:
     pictures : mapping name -> array
         What `figures` needs, kept with the model.
     notes : list of str
+    space : (m, p) float32, optional
+        What the map is of; None: the features.
+    reduced : str, optional
+        What `embedding` is called ("UMAP, 10 dimensions").
     """
 
-    place: Place
+    place: Place | None
     labels: Ints
     proba: Floats
     confidence: Floats
     embedding: Floats | None = None
     pictures: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    space: Floats | None = None
+    reduced: str | None = None
 
 
 def unit_rows(features: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
@@ -307,10 +313,13 @@ def voted(
     return Groups(place, labels, proba, confidence, embedding, pictures or {}, notes or [])
 
 
-def umap_mixture(rows: npt.NDArray[Any], space: Space, k: int, table: Mapping[str, Any], seed: int) -> Groups:
+def umap_mixture(
+    rows: npt.NDArray[Any], space: Space, k: int, settings: LayoutSettings, n_init: int, seed: int
+) -> Groups:
     """Return groups of images at `space` by UMAP and a Gaussian mixture; the nearest vote for new images."""
-    graph = graph_of(space, max(table["n_neighbors"], table["votes"] + 1))
-    laid, notes = reduce_space(space.rows, rows, graph, table["reducer"], dict(table), seed)
-    found = group(laid, k, "gmm", table["n_init"], seed, graph.nearest(table["votes"]))
-    told = notes + found.notes
-    return voted(found.labels, k, space, table["votes"], graph=graph, proba=found.proba, embedding=laid, notes=told)
+    votes = settings.n_neighbors_vote
+    graph = graph_of(space, max(settings.n_neighbors, votes + 1))
+    laid, notes = reduce_space(space.rows, rows, graph, settings, seed)
+    found = group(laid, k, "gmm", n_init, seed, graph.nearest(votes))
+    said = notes + found.notes
+    return voted(found.labels, k, space, votes, graph=graph, proba=found.proba, embedding=laid, notes=said)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ilk.errors import ArgumentError
-from ilk.methods import checks, figures
+from ilk.methods import figures
 from ilk.methods.assign.nearest_center import group_centers
 from ilk.methods.assign.placer import Space
 from ilk.methods.assign.rules import ByCenters, Groups, placed, umap_mixture
 from ilk.methods.baselines.autoencoder_steps import Reconstructing, Switching, reconstructions, samples
-from ilk.methods.baselines.autoencoders_presets import (
+from ilk.methods.baselines.autoencoders_settings import (
     AUTOENCODER,
     DECONVOLUTIONAL,
     DENOISING,
     SPARSE,
     SWWAE_,
     VARIATIONAL,
+    PlainSettings,
 )
 from ilk.methods.baselines.trained import Trained
-from ilk.methods.inputs.dataset import Pixels
-from ilk.methods.training.epochs import Learner
+from ilk.methods.inputs.dataset import PixelDataset
+from ilk.methods.training import Plan, Stage
 from ilk.networks.autoencoders import (
     ConvolutionalAutoencoder,
     DenseAutoencoder,
@@ -36,7 +36,6 @@ from ilk.networks.autoencoders import (
 
 __all__ = ["SWWAE", "VAE", "Autoencoder", "Deconvolutional", "DenoisingAutoencoder", "SparseAutoencoder"]
 
-Presets = Mapping[str, Mapping[str, Any]]
 Kept = dict[str, npt.NDArray[Any]]
 
 _SIDE = 8  # the least that convolutions of stride 2 can take
@@ -45,8 +44,10 @@ _SIDE = 8  # the least that convolutions of stride 2 can take
 class _Reconstructed(Trained):
     """Abstract: what all autoencoders do alike."""
 
-    loss: ClassVar[str]
-    """Key of `ilk.methods.baselines.autoencoder_steps.LOSSES`."""
+    kind: ClassVar[str]
+    """Of loss: a key of `ilk.methods.baselines.autoencoder_steps.LOSSES`."""
+
+    stage: ClassVar[type[Reconstructing]] = Reconstructing
 
     least: ClassVar[int] = 1
     """Pixels a side that the network needs."""
@@ -54,56 +55,36 @@ class _Reconstructed(Trained):
     draws: ClassVar[bool] = False
     """Whether the decoder makes images of codes drawn from N(0, 1)."""
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "n_init", *({"votes", "components", "n_neighbors"} & set(table)))
-        checks.choice("optimizer", table["optimizer"], ("adam", "sgd"))
-        checks.flag("decay", table["decay"])
-        checks.whole("code", table.get("code"), optional=self.loss == "sparse" or "code" not in table)
-        for key in {"widths", "channels", "kernels"} & set(table):
-            checks.whole_list(key, table[key])
-        if "kernels" in table and len(table["kernels"]) != len(table["channels"]):
-            checks.choice("kernels", table["kernels"], [f"as many as channels={table['channels']}"])
-        if any(kernel % 2 == 0 for kernel in table.get("kernels", ())):
-            raise ArgumentError(f"kernels={table['kernels']!r}: give odd numbers, such as kernels=5,5,3.")
-        most = {"lr": 10.0, "corruption": 1.0, "sparsity": 1e6, "weight_decay": 1.0, "middle": 1e6, "beta": 1e6}
-        for key in most.keys() & table.keys():
-            checks.number(key, table[key], most[key])
-        if "target" in table:
-            checks.number("target", table["target"], 0.999, least=0.001)
-        if "groups" in table:
-            checks.choice("groups", table["groups"], ("kmeans", "umap"))
-            checks.choice("reducer", table["reducer"], ("umap", "pca"))
-            checks.number("min_dist", table["min_dist"], 1.0)
-            checks.whole("umap_epochs", table["umap_epochs"], optional=True)
-
     def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
         return max(sides[0], self.least), max(sides[1], self.least)
 
-    def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
-        return Reconstructing(network, pool, table, self.loss, self.half_, self.random_state)
+    def _stages(self, network: nn.Module, dataset: PixelDataset, settings: Any) -> Sequence[Plan]:
+        def make() -> Reconstructing:
+            return self.stage(network, dataset, settings, self.kind, self.bf16_, self._seed())
 
-    def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
-        if table.get("groups") == "umap":
+        return [Plan("train", settings.epochs, make)]
+
+    def _group(self, features: npt.NDArray[np.float16], stage: Stage, settings: Any) -> Groups:
+        k, seed = int(self.n_clusters), self._seed()
+        if isinstance(settings, PlainSettings) and settings.groups == "umap":
             space = Space.fit(features, 50, normalize=False)
-            inner = {**table, "epochs": table["umap_epochs"], "n_init": min(int(table["n_init"]), 3)}
-            return umap_mixture(features, space, int(self.n_clusters), inner, self.random_state)
-        points = group_centers(features, int(self.n_clusters), table["n_init"], self.random_state)
-        return placed(ByCenters(points, False), features)
+            return umap_mixture(features, space, k, settings, min(settings.n_init, 3), seed)
+        return placed(ByCenters(group_centers(features, k, settings.n_init, seed), False), features)
 
-    def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> Kept:
-        kept = reconstructions(self.network_, pool)
+    def _pictures(self, dataset: PixelDataset, settings: Any) -> Kept:
+        kept = reconstructions(self.network_, dataset)
         if self.draws:
-            kept["samples"] = samples(self.network_, int(table["code"]), self.random_state, pool.device)
+            kept["samples"] = samples(self.network_, settings.latent_dim, self._seed(), dataset.device)
         return kept
 
     def figures(self) -> list[dict[str, Any]]:
         """Return some images beside what the network makes of them; samples where it can draw them."""
         rows = {"images": self.pictures_["images"], "reconstructed": self.pictures_["again"]}
-        told = "Above, images; below, what the network makes of their codes."
-        found = [figures.image_rows("reconstructions", "Reconstructions", told, rows)]
+        caption = "Above, images; below, what the network makes of their codes."
+        found = [figures.image_rows("reconstructions", "Reconstructions", caption, rows)]
         if "samples" in self.pictures_:
-            told = "What the decoder makes of codes drawn from a standard normal distribution."
-            found.append(figures.image_rows("samples", "Samples", told, {"samples": self.pictures_["samples"]}))
+            caption = "What the decoder makes of codes drawn from a standard normal distribution."
+            found.append(figures.image_rows("samples", "Samples", caption, {"samples": self.pictures_["samples"]}))
         return found
 
 
@@ -133,11 +114,11 @@ class Autoencoder(_Reconstructed):
     [20, 20]
     """
 
-    presets: ClassVar[Presets] = AUTOENCODER
-    loss: ClassVar[str] = "squared"
+    presets: ClassVar = AUTOENCODER
+    kind: ClassVar[str] = "squared"
 
-    def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
-        return DenseAutoencoder(shape, table["widths"], table["code"])
+    def _network(self, shape: Shape, settings: Any) -> nn.Module:
+        return DenseAutoencoder(shape, settings.hidden_dims, settings.latent_dim)
 
 
 @final
@@ -159,11 +140,11 @@ class SparseAutoencoder(_Reconstructed):
     A. Ng, "Sparse Autoencoder", CS294A Lecture Notes, Stanford University, 2011.
     """
 
-    presets: ClassVar[Presets] = SPARSE
-    loss: ClassVar[str] = "sparse"
+    presets: ClassVar = SPARSE
+    kind: ClassVar[str] = "sparse"
 
-    def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
-        return DenseAutoencoder(shape, table["widths"], table["code"], sigmoid=True)
+    def _network(self, shape: Shape, settings: Any) -> nn.Module:
+        return DenseAutoencoder(shape, settings.hidden_dims, settings.latent_dim, sigmoid=True)
 
 
 @final
@@ -181,11 +162,11 @@ class DenoisingAutoencoder(_Reconstructed):
     P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio, P.-A. Manzagol, "Stacked Denoising Autoencoders", JMLR 11, 2010.
     """
 
-    presets: ClassVar[Presets] = DENOISING
-    loss: ClassVar[str] = "denoising"
+    presets: ClassVar = DENOISING
+    kind: ClassVar[str] = "denoising"
 
-    def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
-        return DenseAutoencoder(shape, table["widths"], table["code"])
+    def _network(self, shape: Shape, settings: Any) -> nn.Module:
+        return DenseAutoencoder(shape, settings.hidden_dims, settings.latent_dim)
 
 
 @final
@@ -207,12 +188,12 @@ class Deconvolutional(_Reconstructed):
     X. Guo, E. Zhu, X. Liu, J. Yin, "Deep Embedded Clustering with Data Augmentation", ACML 2018 (the network).
     """
 
-    presets: ClassVar[Presets] = DECONVOLUTIONAL
-    loss: ClassVar[str] = "squared"
+    presets: ClassVar = DECONVOLUTIONAL
+    kind: ClassVar[str] = "squared"
     least: ClassVar[int] = _SIDE
 
-    def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
-        return ConvolutionalAutoencoder(shape, table["channels"], table["kernels"], table["code"])
+    def _network(self, shape: Shape, settings: Any) -> nn.Module:
+        return ConvolutionalAutoencoder(shape, settings.channels, settings.kernels, settings.latent_dim)
 
 
 @final
@@ -237,15 +218,13 @@ class SWWAE(_Reconstructed):
     arXiv:1506.02351.
     """
 
-    presets: ClassVar[Presets] = SWWAE_
-    loss: ClassVar[str] = "switched"
+    presets: ClassVar = SWWAE_
+    kind: ClassVar[str] = "switched"
+    stage: ClassVar[type[Reconstructing]] = Switching
     least: ClassVar[int] = _SIDE
 
-    def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
-        return SwitchedAutoencoder(shape, table["channels"], table["code"])
-
-    def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
-        return Switching(network, pool, table, self.loss, self.half_, self.random_state)
+    def _network(self, shape: Shape, settings: Any) -> nn.Module:
+        return SwitchedAutoencoder(shape, settings.channels, settings.pca_dim)
 
 
 @final
@@ -263,9 +242,9 @@ class VAE(_Reconstructed):
     D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
     """
 
-    presets: ClassVar[Presets] = VARIATIONAL
-    loss: ClassVar[str] = "variational"
+    presets: ClassVar = VARIATIONAL
+    kind: ClassVar[str] = "variational"
     draws: ClassVar[bool] = True
 
-    def _network(self, shape: Shape, table: Mapping[str, Any]) -> nn.Module:
-        return VariationalAutoencoder(shape, table["widths"], table["code"])
+    def _network(self, shape: Shape, settings: Any) -> nn.Module:
+        return VariationalAutoencoder(shape, settings.hidden_dims, settings.latent_dim)

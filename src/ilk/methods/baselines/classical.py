@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 
-from ilk.methods import checks, figures
+from ilk.methods import figures
 from ilk.methods.assign.nearest_center import group_centers
 from ilk.methods.assign.placer import Space
 from ilk.methods.assign.rules import ByCenters, ByCodes, ByHash, Groups, placed, umap_mixture, unit_rows, voted
 from ilk.methods.baselines import classical_steps as steps
-from ilk.methods.baselines.classical_presets import AGGLOMERATIVE, KMEANS, NMF_, RANDOM, SPECTRAL, UMAP_MIXTURE
-from ilk.methods.baselines.classical_steps import LINKAGES
+from ilk.methods.baselines.classical_settings import (
+    AGGLOMERATIVE,
+    KMEANS,
+    NMF_,
+    RANDOM,
+    SPECTRAL,
+    UMAP_MIXTURE,
+    AgglomerativeSettings,
+    KMeansSettings,
+    MixtureSettings,
+    NMFSettings,
+    RandomSettings,
+    SpectralSettings,
+)
 from ilk.methods.baselines.on_features import OnFeatures
 from ilk.vectors import self_tuning, spectral_embedding
 
 __all__ = ["NMF", "Agglomerative", "KMeans", "RandomGroups", "Spectral", "UMAPMixture"]
-
-Presets = Mapping[str, Mapping[str, Any]]
 
 
 @final
@@ -54,14 +63,11 @@ class KMeans(OnFeatures):
     (40,)
     """
 
-    presets: ClassVar[Presets] = KMEANS
+    presets: ClassVar = KMEANS
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "pca", "n_init")
-
-    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+    def _group(self, features: npt.NDArray[Any], space: Space, settings: KMeansSettings) -> Groups:
         rows = unit_rows(features) if self._unit() else features
-        points = group_centers(rows, int(self.n_clusters), table["n_init"], self.random_state)
+        points = group_centers(rows, int(self.n_clusters), settings.n_init, self.random_state)
         place = ByCenters(points, self._unit())
         shown = {"centers": points} if steps.drawable(self.encoder_) else {}
         return placed(place, features, pictures=shown)
@@ -100,23 +106,19 @@ class Spectral(OnFeatures):
     [0, 1]
     """
 
-    presets: ClassVar[Presets] = SPECTRAL
+    presets: ClassVar = SPECTRAL
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "pca", "n_neighbors", "scale_neighbor", "n_init", "votes")
-        checks.choice("neighbors_in", table["neighbors_in"], ("pca", "features"))
-
-    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
-        k, width = int(self.n_clusters), max(table["n_neighbors"], table["scale_neighbor"])
-        near = steps.near(features, space, table, width, self._unit())
-        scale = near.distance[:, min(table["scale_neighbor"], near.distance.shape[1] - 1)]
-        rows = steps.chosen_rows(features, space, table, self._unit())
-        affinity = self_tuning(steps.edges(rows, near.nearest(table["n_neighbors"] + 1)), scale)
+    def _group(self, features: npt.NDArray[Any], space: Space, settings: SpectralSettings) -> Groups:
+        k, width = int(self.n_clusters), max(settings.n_neighbors, settings.scale_neighbor)
+        near = steps.near(features, space, settings, width, self._unit())
+        scale = near.distance[:, min(settings.scale_neighbor, near.distance.shape[1] - 1)]
+        rows = steps.chosen_rows(features, space, settings, self._unit())
+        affinity = self_tuning(steps.edges(rows, near.nearest(settings.n_neighbors + 1)), scale)
         vectors, values = spectral_embedding(affinity, k)
         embedding = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         embedding = embedding.astype(np.float32)
-        labels = steps.kmeans_labels(embedding, k, table["n_init"], self.random_state)
-        return voted(labels, k, space, table["votes"], embedding=embedding, pictures={"values": values})
+        labels = steps.kmeans_labels(embedding, k, settings.n_init, self.random_state)
+        return voted(labels, k, space, settings.n_neighbors_vote, embedding=embedding, pictures={"values": values})
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the smallest eigenvalues of the Laplacian: a gap behind the k-th says that there are k groups."""
@@ -150,21 +152,15 @@ class Agglomerative(OnFeatures):
     [20, 20]
     """
 
-    presets: ClassVar[Presets] = AGGLOMERATIVE
+    presets: ClassVar = AGGLOMERATIVE
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "pca", "n_neighbors", "votes")
-        checks.choice("neighbors_in", table["neighbors_in"], ("pca", "features"))
-        checks.choice("linkage", table["linkage"], LINKAGES)
-        checks.flag("mutual", table["mutual"])
-
-    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
-        near = steps.near(features, space, table, table["n_neighbors"], self._unit())
-        rows = steps.chosen_rows(features, space, table, self._unit())
-        graph = steps.edges(rows, near, mutual=table["mutual"])
-        labels, tree = steps.merged(rows, graph, int(self.n_clusters), table["linkage"])
+    def _group(self, features: npt.NDArray[Any], space: Space, settings: AgglomerativeSettings) -> Groups:
+        near = steps.near(features, space, settings, settings.n_neighbors, self._unit())
+        rows = steps.chosen_rows(features, space, settings, self._unit())
+        graph = steps.edges(rows, near, mutual=settings.mutual)
+        labels, tree = steps.merged(rows, graph, int(self.n_clusters), settings.linkage)
         pictures = figures.kept_tree(tree)
-        return voted(labels, int(self.n_clusters), space, table["votes"], pictures=pictures)
+        return voted(labels, int(self.n_clusters), space, settings.n_neighbors_vote, pictures=pictures)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the last merges as a tree."""
@@ -206,27 +202,21 @@ class NMF(OnFeatures):
     (40,)
     """
 
-    presets: ClassVar[Presets] = NMF_
+    presets: ClassVar = NMF_
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "pca", "steps", "n_neighbors", "n_init", "votes")
-        checks.whole("components", table["components"], optional=True)
-        checks.choice("assign", table["assign"], ("kmeans", "largest"))
-        checks.number("locality", table["locality"], 1e6)
-
-    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+    def _group(self, features: npt.NDArray[Any], space: Space, settings: NMFSettings) -> Groups:
         k, rows = int(self.n_clusters), unit_rows(features) if self._unit() else features
-        count = k if table["assign"] == "largest" else int(table["components"] or k)
-        codes, components = steps.factors(rows, space, count, table, self.random_state)
+        count = k if settings.assign == "largest" else settings.nmf_components or k
+        codes, components = steps.factors(rows, space, count, settings, self.random_state)
         shown = {"components": components} if steps.drawable(self.encoder_) else {}
         if codes is not None:  # what neighbours add to the coefficients is not known of a new image: it takes a vote
             found = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
-            labels = steps.kmeans_labels(found, k, table["n_init"], self.random_state)
-            return voted(labels, k, space, table["votes"], embedding=found, pictures=shown)
+            labels = steps.kmeans_labels(found, k, settings.n_init, self.random_state)
+            return voted(labels, k, space, settings.n_neighbors_vote, embedding=found, pictures=shown)
         place = ByCodes(components, np.zeros((0, count), np.float32), self._unit())
         found = place.codes(features)
-        if table["assign"] == "kmeans":
-            place = replace(place, centers=group_centers(found, k, table["n_init"], self.random_state))
+        if settings.assign == "kmeans":
+            place = replace(place, centers=group_centers(found, k, settings.n_init, self.random_state))
         return placed(place, features, proba=place.of_codes(found), embedding=found, pictures=shown)
 
     def figures(self) -> list[dict[str, Any]]:
@@ -263,16 +253,10 @@ class UMAPMixture(OnFeatures):
     (40,)
     """
 
-    presets: ClassVar[Presets] = UMAP_MIXTURE
+    presets: ClassVar = UMAP_MIXTURE
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "pca", "components", "n_neighbors", "n_init", "votes")
-        checks.choice("reducer", table["reducer"], ("umap", "pca"))
-        checks.number("min_dist", table["min_dist"], 1.0)
-        checks.whole("epochs", table["epochs"], optional=True)
-
-    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
-        return umap_mixture(features, space, int(self.n_clusters), table, self.random_state)
+    def _group(self, features: npt.NDArray[Any], space: Space, settings: MixtureSettings) -> Groups:
+        return umap_mixture(features, space, int(self.n_clusters), settings, settings.n_init, self.random_state)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return nothing: the map of the report is what there is to see."""
@@ -281,7 +265,7 @@ class UMAPMixture(OnFeatures):
 
 @final
 class RandomGroups(OnFeatures):
-    """Groups by lot: the floor that every method has to rise above.
+    """Groups at random: the floor that every method has to rise above.
 
     Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
 
@@ -297,12 +281,9 @@ class RandomGroups(OnFeatures):
     True
     """
 
-    presets: ClassVar[Presets] = RANDOM
+    presets: ClassVar = RANDOM
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "pca")
-
-    def _group(self, features: npt.NDArray[Any], space: Space, table: Mapping[str, Any]) -> Groups:
+    def _group(self, features: npt.NDArray[Any], space: Space, settings: RandomSettings) -> Groups:
         return placed(ByHash(int(self.n_clusters), int(self.random_state)), features)
 
     def figures(self) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from ilk.errors import DataError
 from ilk.layout import Graph
 from ilk.methods.assign.placer import Space, graph_of
 from ilk.methods.assign.rules import unit_rows
+from ilk.methods.baselines.classical_settings import GraphSettings, NMFSettings
 from ilk.vectors import connected, graph_nmf, kmeans, neighbors
 
 __all__ = [
-    "LINKAGES",
     "chosen_rows",
     "drawable",
     "edges",
@@ -31,8 +30,6 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-LINKAGES = ("ward", "average", "complete", "single")
-
 
 def drawable(encoder: Any) -> bool:
     """Return whether features are images that can be shown."""
@@ -42,18 +39,18 @@ def drawable(encoder: Any) -> bool:
 # -- graphs ------------------------------------------------------------------------------------------------------------
 
 
-def chosen_rows(features: npt.NDArray[Any], space: Space, table: Mapping[str, Any], unit: bool) -> npt.NDArray[Any]:
+def chosen_rows(features: npt.NDArray[Any], space: Space, settings: GraphSettings, unit: bool) -> npt.NDArray[Any]:
     """Return what distances are measured in: the principal components, or the features."""
-    if table["neighbors_in"] == "pca":
+    if settings.neighbors_in == "pca":
         return space.rows
     return np.asarray(unit_rows(features) if unit else features, np.float32)
 
 
-def near(features: npt.NDArray[Any], space: Space, table: Mapping[str, Any], width: int, unit: bool) -> Graph:
+def near(features: npt.NDArray[Any], space: Space, settings: GraphSettings, width: int, unit: bool) -> Graph:
     """Return every image's `width` nearest neighbours, itself first."""
-    if table["neighbors_in"] == "pca":
+    if settings.neighbors_in == "pca":
         return graph_of(space, width + 1)
-    rows = torch.from_numpy(chosen_rows(features, space, table, unit))
+    rows = torch.from_numpy(chosen_rows(features, space, settings, unit))
     index, distance = neighbors(rows, rows, min(width, len(rows) - 1), exclude_self=True)
     own = np.arange(len(rows), dtype=np.int64)[:, None]
     return Graph(np.hstack([own, index.numpy()]), np.hstack([np.zeros((len(rows), 1), np.float32), distance.numpy()]))
@@ -91,20 +88,20 @@ def merged(rows: Floats, graph: Any, k: int, linkage: str) -> tuple[Ints, npt.ND
 
 
 def factors(
-    rows: npt.NDArray[Any], space: Space, count: int, table: Mapping[str, Any], seed: int
+    rows: npt.NDArray[Any], space: Space, count: int, settings: NMFSettings, seed: int
 ) -> tuple[Floats | None, Floats]:
     """Return components (count, d) of length 1; and coefficients (m, count) where neighbours had a part in them."""
     if float(rows.min()) < 0:
         raise DataError(
             "NMF needs features of at least 0, and this encoder gives negative ones: use encoder=pixels or classic."
         )
-    if table["locality"]:
-        graph = graph_of(space, table["n_neighbors"] + 1)
+    if settings.locality:
+        graph = graph_of(space, settings.n_neighbors + 1)
         affinity = connected(space.rows, graph.index, graph.distance)
         affinity.data[:] = 1.0
-        w, h = graph_nmf(rows, affinity, count, locality=float(table["locality"]), steps=table["steps"], seed=int(seed))
+        w, h = graph_nmf(rows, affinity, count, locality=settings.locality, steps=settings.max_iter, seed=int(seed))
         return w.numpy(), h.numpy()
-    return None, _plain_factors(rows, count, int(table["steps"]), seed)
+    return None, _plain_factors(rows, count, settings.max_iter, seed)
 
 
 def _plain_factors(rows: npt.NDArray[Any], count: int, steps: int, seed: int) -> Floats:

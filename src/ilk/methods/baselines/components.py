@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ilk.methods.inputs.dataset import Pixels
+from ilk.methods.inputs.dataset import PixelDataset
 from ilk.networks.levels import Components
 from ilk.vectors import fit_pca
 
@@ -32,13 +32,13 @@ class Levelled(Protocol):
 
 
 @torch.no_grad()
-def fit_components(network: Levelled, pool: Pixels) -> None:
-    """Fill `network.reduce` with the components of the features of up to 10,000 images, evenly spread over `pool`."""
+def fit_components(network: Levelled, dataset: PixelDataset) -> None:
+    """Fill `network.reduce` with the components of the features of up to 10,000 images, evenly spread."""
     was = network.training
     network.train(False)
-    count = min(len(pool), _MOST)
-    rows = torch.from_numpy(np.linspace(0, len(pool) - 1, count).astype(np.int64))
-    seen = torch.cat([network.features(pool.read(part)) for part in rows.split(_BLOCK)])  # type: ignore[no-untyped-call]
+    count = min(len(dataset), _MOST)
+    rows = torch.from_numpy(np.linspace(0, len(dataset) - 1, count).astype(np.int64))
+    seen = torch.cat([network.features(dataset.read(part)) for part in rows.split(_BLOCK)])  # type: ignore[no-untyped-call]
     pca = fit_pca(seen, min(len(network.reduce.components), count))
     network.reduce.fill(pca.mean, pca.components)
     network.train(was)

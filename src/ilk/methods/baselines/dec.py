@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ilk.methods import checks, figures
+from ilk.methods import figures
 from ilk.methods.assign.rules import Groups, SoftCenters, placed
 from ilk.methods.baselines.autoencoder_steps import reconstructions
-from ilk.methods.baselines.dec_presets import PRESETS
-from ilk.methods.baselines.dec_steps import EDGES, CenteredAutoencoder, Embedding
+from ilk.methods.baselines.dec_settings import PRESETS, DECSettings
+from ilk.methods.baselines.dec_steps import EDGES, CenteredAutoencoder, Embedding, Pretraining
 from ilk.methods.baselines.trained import Trained
-from ilk.methods.inputs.dataset import Pixels
-from ilk.methods.training.epochs import Learner
+from ilk.methods.inputs.dataset import PixelDataset
+from ilk.methods.training import Plan, Stage
 
 __all__ = ["DEC"]
 
@@ -34,7 +34,7 @@ class DEC(Trained):
     Attributes
     ----------
     probabilities_ : (n, k) float32
-        Soft assignments q. Training sharpens them: they are surer than they are right.
+        Soft assignments q. Training sharpens them: they are more confident than right.
     history_ : list of dict
         A record per epoch of the autoencoder, then one per round: loss, share of images that changed their group, mean
         of the largest soft assignment, groups that have images.
@@ -60,35 +60,27 @@ class DEC(Trained):
     [20, 20]
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    presets: ClassVar = PRESETS
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "n_init", "code", "rounds", "interval")
-        checks.whole_list("widths", table["widths"])
-        checks.choice("optimizer", table["optimizer"], ("adam", "sgd"))
-        checks.flag("decay", table["decay"])
-        most = {"lr": 10.0, "cluster_lr": 10.0, "corruption": 1.0, "tolerance": 1.0, "alpha": 1e3}
-        for key, limit in {**most, "gamma": 1e6, "reconstruction": 1e6}.items():
-            checks.number(key, table[key], limit, least=1e-6 if key == "alpha" else 0.0)
+    def _network(self, shape: tuple[int, int, int], settings: DECSettings) -> nn.Module:
+        return CenteredAutoencoder(shape, settings.hidden_dims, settings.latent_dim, int(self.n_clusters))
 
-    def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
-        return sides
+    def _stages(self, network: nn.Module, dataset: PixelDataset, settings: DECSettings) -> Sequence[Plan]:
+        kind = "denoising" if settings.corruption else "squared"
+        first = Pretraining(network, dataset, settings, kind, self.bf16_, self._seed())
+        return [
+            Plan("train", settings.epochs, lambda: first),
+            Plan("train", settings.rounds, lambda: Embedding(first, int(self.n_clusters), self._seed())),
+        ]
 
-    def _network(self, shape: tuple[int, int, int], table: Mapping[str, Any]) -> nn.Module:
-        return CenteredAutoencoder(shape, list(table["widths"]), int(table["code"]), int(self.n_clusters))
-
-    def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
-        assert isinstance(network, CenteredAutoencoder)
-        return Embedding(network, pool, table, int(self.n_clusters), self.half_, int(self.random_state))
-
-    def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
+    def _group(self, features: npt.NDArray[np.float16], stage: Stage, settings: DECSettings) -> Groups:
         points = self.network_.centers.detach().float().cpu().numpy()
-        place = SoftCenters(np.ascontiguousarray(points), float(table["alpha"]))
+        place = SoftCenters(np.ascontiguousarray(points), settings.t_dof)
         end = np.histogram(place(features).max(1), EDGES)[0] / len(features)
-        return placed(place, features, pictures={"sharp_start": learner.memory["start"], "sharp_end": end})
+        return placed(place, features, pictures={"sharp_start": stage.memory["start"], "sharp_end": end})
 
-    def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
-        return reconstructions(self.network_, pool) if table["reconstruction"] else {}
+    def _pictures(self, dataset: PixelDataset, settings: DECSettings) -> dict[str, npt.NDArray[Any]]:
+        return reconstructions(self.network_, dataset) if settings.reconstruction else {}
 
     def figures(self) -> list[dict[str, Any]]:
         """Return how sure the soft assignments are before and after; with a decoder, what it makes of images."""
@@ -96,6 +88,6 @@ class DEC(Trained):
         found = figures.sharpness(EDGES, {"before clustering": kept["sharp_start"], "at the end": kept["sharp_end"]})
         if "images" in kept:
             rows = {"images": kept["images"], "reconstructed": kept["again"]}
-            told = "Above, images; below, what the network makes of their codes."
-            found.append(figures.image_rows("reconstructions", "Reconstructions", told, rows))
+            caption = "Above, images; below, what the network makes of their codes."
+            found.append(figures.image_rows("reconstructions", "Reconstructions", caption, rows))
         return found

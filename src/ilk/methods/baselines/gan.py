@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ilk.methods import checks, figures
+from ilk.methods import figures
 from ilk.methods.assign.nearest_center import group_centers
 from ilk.methods.assign.rules import ByCenters, Groups, placed
 from ilk.methods.baselines.autoencoder_steps import samples
-from ilk.methods.baselines.gan_presets import PRESETS
+from ilk.methods.baselines.gan_settings import PRESETS, GANSettings
 from ilk.methods.baselines.gan_steps import Adversarial
 from ilk.methods.baselines.trained import Trained
-from ilk.methods.inputs.dataset import Pixels
-from ilk.methods.training.epochs import Learner
+from ilk.methods.inputs.dataset import PixelDataset
+from ilk.methods.training import Plan, Stage
 from ilk.networks.gan import Adversaries
 
 __all__ = ["GAN"]
@@ -55,35 +55,32 @@ class GAN(Trained):
     (40,)
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
-
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "batch_size", "width", "kernel", "noise", "code", "n_init")
-        checks.number("lr", table["lr"], 1.0)
-        checks.number("beta1", table["beta1"], 0.999)
+    presets: ClassVar = PRESETS
 
     def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
         height, width = (max(8, -(-side // 4) * 4) for side in sides)
         return height, width
 
-    def _network(self, shape: tuple[int, int, int], table: Mapping[str, Any]) -> nn.Module:
-        return Adversaries(shape, *(int(table[key]) for key in ("width", "kernel", "noise", "code")))
+    def _network(self, shape: tuple[int, int, int], settings: GANSettings) -> nn.Module:
+        return Adversaries(shape, settings.base_channels, settings.kernel, settings.noise_dim, settings.pca_dim)
 
-    def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
+    def _stages(self, network: nn.Module, dataset: PixelDataset, settings: GANSettings) -> Sequence[Plan]:
         assert isinstance(network, Adversaries)
-        return Adversarial(network, pool, table, self.half_, int(self.random_state))
+        return [
+            Plan("train", settings.epochs, lambda: Adversarial(network, dataset, settings, self.bf16_, self._seed()))
+        ]
 
-    def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
-        points = group_centers(features, int(self.n_clusters), int(table["n_init"]), self.random_state)
+    def _group(self, features: npt.NDArray[np.float16], stage: Stage, settings: GANSettings) -> Groups:
+        points = group_centers(features, int(self.n_clusters), settings.n_init, self._seed())
         return placed(ByCenters(points, False), features)
 
-    def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    def _pictures(self, dataset: PixelDataset, settings: GANSettings) -> dict[str, npt.NDArray[Any]]:
         network = self.network_.eval()
-        drawn = samples(network, int(table["noise"]), int(self.random_state), pool.device, uniform=True)
+        drawn = samples(network, settings.noise_dim, self._seed(), dataset.device, uniform=True)
         network.train()
         return {"samples": drawn}
 
     def figures(self) -> list[dict[str, Any]]:
         """Return images that the generator makes."""
-        told = "What the generator makes of random vectors: how much it has understood."
-        return [figures.image_rows("samples", "Samples", told, {"samples": self.pictures_["samples"]})]
+        caption = "What the generator makes of random vectors: how much it has understood."
+        return [figures.image_rows("samples", "Samples", caption, {"samples": self.pictures_["samples"]})]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ilk import compute, train
+from ilk import compute
 from ilk.errors import Diverged
-from ilk.methods.baselines.autoencoder_steps import seeds_of
 from ilk.methods.baselines.components import fit_components
-from ilk.methods.inputs.dataset import Pixels, batches
+from ilk.methods.baselines.gan_settings import GANSettings
+from ilk.methods.inputs.dataset import PixelDataset
+from ilk.methods.training import Stage, cut, seeds_of
 from ilk.networks.gan import Adversaries
 from ilk.train.state import Part
 
@@ -24,40 +24,37 @@ __all__ = ["Adversarial"]
 _FOR_STATISTICS = 10_000
 
 
-class Adversarial:
-    """Trains a `Adversaries`.
+class Adversarial(Stage):
+    """Trains a `Adversaries`; the loss is that of the discriminator.
 
     Parameters
     ----------
     network : Adversaries
-    pool : Pixels
-    table : mapping
-        Settings.
-    half : bool
+    dataset : PixelDataset
+    settings : GANSettings
+    bf16 : bool
     seed : int
-
-    Attributes
-    ----------
-    epochs, seen, memory
-        See `ilk.methods.training.epochs.Learner`.
     """
 
-    def __init__(self, network: Adversaries, pool: Pixels, table: Mapping[str, Any], half: bool, seed: int) -> None:
+    def __init__(
+        self, network: Adversaries, dataset: PixelDataset, settings: GANSettings, bf16: bool, seed: int
+    ) -> None:
         self.network = network
-        self.pool = pool
-        self.table = table
-        self.half = half
-        self.epochs = int(table["epochs"])
-        self.seen = len(pool)
-        self.batch_size = min(int(table["batch_size"]), len(pool))
-        self.memory: dict[str, npt.NDArray[Any]] = {}
+        self.dataset = dataset
+        self.settings = settings
+        self.bf16 = bf16
+        self.device = dataset.device
+        self.epochs = settings.epochs
+        self.n_images = len(dataset)
+        self.batch_size = min(settings.batch_size, len(dataset))
+        self.memory = {}
         draws, noise = seeds_of(seed, 2)
-        self.draws, self.noise = compute.generator(draws), compute.generator(noise, pool.device)
-        made = (network.discriminator, network.generator)
+        self.draws, self.noise = compute.generator(draws), compute.generator(noise, dataset.device)
         self.optimizers = [
-            torch.optim.Adam(net.parameters(), lr=table["lr"], betas=(float(table["beta1"]), 0.999), fused=True)
-            for net in made
+            torch.optim.Adam(net.parameters(), lr=settings.lr, betas=(settings.beta1, 0.999), fused=True)
+            for net in (network.discriminator, network.generator)
         ]
+        self.generated = torch.zeros((), dtype=torch.float64, device=dataset.device)  # loss of the generator, summed
 
     def parts(self) -> dict[str, Part]:
         """Return networks, optimizers and generators by name."""
@@ -70,39 +67,57 @@ class Adversarial:
             "noise": self.noise,
         }
 
-    def epoch(self, number: int, tell: Any) -> dict[str, Any]:
-        """Train both networks on every image once; after the last epoch, sum up what was seen."""
-        compute.keep_freed()
-        order = torch.randperm(len(self.pool), generator=self.draws)
-        rows = list(batches(order, self.batch_size, least=2))
-        total = torch.zeros(2, dtype=torch.float64, device=self.pool.device)
-        pairs = ((index, self.pool.read(index)) for index in rows)
-        for _, images in train.watched(pairs, len(rows), tell):
-            total += self._step(images * 2 - 1)
-        both = (total / len(rows)).tolist()
-        if not all(math.isfinite(loss) for loss in both):
-            raise Diverged(f"the losses are {both} in epoch {number + 1}: training diverged. Make lr smaller.")
-        if number + 1 == self.epochs:
-            self._settle()
-            fit_components(self.network, self.pool)
-        return {"loss": round(both[0], 6), "generator_loss": round(both[1], 6)}
+    def begin(self, epoch: int) -> None:
+        """Draw the order of images."""
+        self.memory["order"] = torch.randperm(self.n_images, generator=self.draws).to(torch.int32).numpy()
+        self.generated.zero_()
+
+    def units(self, epoch: int) -> Sequence[Tensor]:
+        """Return batches."""
+        order = torch.from_numpy(self.memory.get("order", torch.arange(self.n_images).numpy())).long()
+        return cut(order, self.batch_size, least=2)
+
+    def update(self, unit: Tensor) -> Tensor:
+        """Train the discriminator, then the generator; return the loss of the first."""
+        both = self._step(self.dataset.read(unit) * 2 - 1)
+        self.generated += both[1]
+        return both[0]
+
+    def keep(self) -> None:
+        """Keep the generator's loss so far."""
+        self.memory["generated"] = self.generated.cpu().numpy()
+
+    def restored(self) -> None:
+        """Take it up."""
+        self.generated.copy_(torch.from_numpy(self.memory["generated"]))
+
+    def end(self, epoch: int) -> dict[str, Any]:
+        """Return the mean loss of the generator."""
+        loss = float(self.generated) / self.n_steps()
+        if not math.isfinite(loss):
+            raise Diverged(f"the generator's loss is no longer finite in epoch {epoch + 1}: {self.cure}")
+        return {"generator_loss": round(loss, 6)}
+
+    def finish(self) -> None:
+        """Sum up what was seen."""
+        self._recalibrate()
+        fit_components(self.network, self.dataset)
 
     def _step(self, real: Tensor) -> Tensor:
         """Train the discriminator, then the generator; return both losses."""
-        net, told = self.network, []
-        length = int(self.table["noise"])
+        net = self.network
+        length = self.settings.noise_dim
         noise = torch.rand(len(real), length, generator=self.noise, device=real.device) * 2 - 1
-        with torch.autocast(real.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(real.device.type, torch.bfloat16, enabled=self.bf16):
             fake = net.generator(noise)
             seems = net.discriminator(real).float(), net.discriminator(fake.detach()).float()
-        losses = (functional.softplus(-seems[0]).mean() + functional.softplus(seems[1]).mean()) / 2
-        self._move(0, losses, list(net.discriminator.parameters()))
-        told.append(losses.detach())
-        with torch.autocast(real.device.type, torch.bfloat16, enabled=self.half):
+        first = (functional.softplus(-seems[0]).mean() + functional.softplus(seems[1]).mean()) / 2
+        self._move(0, first, list(net.discriminator.parameters()))
+        with torch.autocast(real.device.type, torch.bfloat16, enabled=self.bf16):
             again = net.discriminator(fake).float()
-        loss = functional.softplus(-again).mean()
-        self._move(1, loss, list(net.generator.parameters()))
-        return torch.stack([*told, loss.detach()]).double()
+        second = functional.softplus(-again).mean()
+        self._move(1, second, list(net.generator.parameters()))
+        return torch.stack([first.detach(), second.detach()]).double()
 
     def _move(self, which: int, loss: Tensor, parameters: list[torch.nn.Parameter]) -> None:
         """Step along the gradient for `parameters` alone."""
@@ -112,7 +127,7 @@ class Adversarial:
         self.optimizers[which].step()
 
     @torch.no_grad()
-    def _settle(self) -> None:
+    def _recalibrate(self) -> None:
         """Give the discriminator's batch norms the statistics of real images alone.
 
         While it trains, two of three batches are generated ones, and the averages that batch norm keeps are mostly of
@@ -125,9 +140,9 @@ class Adversarial:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # every batch counts alike
-        rows = torch.randperm(len(self.pool), generator=self.draws)[:_FOR_STATISTICS]
-        for part in batches(rows, self.batch_size, drop_last=True):
-            with torch.autocast(self.pool.device.type, torch.bfloat16, enabled=self.half):
-                net(self.pool.read(part) * 2 - 1)
+        rows = torch.randperm(len(self.dataset), generator=self.draws)[:_FOR_STATISTICS]
+        for part in cut(rows, self.batch_size, drop_last=True):
+            with torch.autocast(self.dataset.device.type, torch.bfloat16, enabled=self.bf16):
+                net(self.dataset.read(part) * 2 - 1)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast, final
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from ilk.methods import checks, figures
+from ilk.methods import figures
 from ilk.methods.assign.placer import Space
 from ilk.methods.assign.rules import Groups, voted
 from ilk.methods.baselines import jule_steps as steps
-from ilk.methods.baselines.jule_presets import PRESETS
+from ilk.methods.baselines.jule_settings import PRESETS, JULESettings
 from ilk.methods.baselines.trained import Trained
-from ilk.methods.inputs.dataset import Pixels
-from ilk.methods.training.epochs import Learner
+from ilk.methods.inputs.dataset import PixelDataset
+from ilk.methods.training import Plan, Stage
 from ilk.networks.jule import JULENet
 
 __all__ = ["JULE"]
@@ -57,44 +57,29 @@ class JULE(Trained):
     [20, 20]
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    presets: ClassVar = PRESETS
 
-    def _check(self, table: Mapping[str, Any]) -> None:
-        checks.wholes(table, "batch_size", "code", "n_neighbors", "local", "negatives", "piece", "pca", "votes")
-        checks.whole_list("channels", table["channels"])
-        checks.flag("rerun", table["rerun"])
-        for key, limit in {"lr": 10.0, "weight_decay": 1.0, "margin": 4.0, "weight": 1e3}.items():
-            checks.number(key, table[key], limit)
-        checks.number("rate", table["rate"], 0.99, least=0.01)
-        checks.choice("statistics", table["statistics"], ("running", "batch"))
-        checks.number("scale", table["scale"], 1e3, least=1e-3)
-        checks.number("least", table["least"], 1.0)
+    def _network(self, shape: tuple[int, int, int], settings: JULESettings) -> nn.Module:
+        return JULENet(shape, settings.channels, settings.latent_dim)
 
-    def _sides(self, sides: tuple[int, int]) -> tuple[int, int]:
-        return sides
+    def _stages(self, network: nn.Module, dataset: PixelDataset, settings: JULESettings) -> Sequence[Plan]:
+        k = int(self.n_clusters)
+        most = steps.Joint.most_epochs(settings, k, len(dataset))
+        return [Plan("train", most, lambda: steps.Joint(network, dataset, settings, k, self.bf16_, self._seed()))]
 
-    def _network(self, shape: tuple[int, int, int], table: Mapping[str, Any]) -> nn.Module:
-        return JULENet(shape, table["channels"], int(table["code"]))
-
-    def _learner(self, network: nn.Module, pool: Pixels, table: Mapping[str, Any]) -> Learner:
-        return steps.Joint(network, pool, table, int(self.n_clusters), self.half_, int(self.random_state))
-
-    def _group(self, features: npt.NDArray[np.float16], learner: Learner, table: Mapping[str, Any]) -> Groups:
-        k, joint = int(self.n_clusters), cast(steps.Joint, learner)
-        rows = features.astype(np.float32) if table["statistics"] == "running" else joint.rows()
-        graph = steps.nearest(rows, int(table["n_neighbors"]))
-        start = steps.first_groups(graph[0], k, rows) if table["rerun"] else joint.memory["labels"]
-        linkage = steps.linkage_of(graph, start, table)
+    def _group(self, features: npt.NDArray[np.float16], stage: Stage, settings: JULESettings) -> Groups:
+        k, joint = int(self.n_clusters), cast(steps.Joint, stage)
+        rows = features.astype(np.float32) if settings.statistics == "running" else joint.rows()
+        graph = steps.nearest(rows, settings.n_neighbors)
+        start = steps.first_groups(graph[0], k, rows) if settings.rerun else joint.memory["labels"]
+        linkage = steps.linkage_of(graph, start, settings)
         means = steps.Means(linkage, rows)
         while linkage.count > k:
-            steps.merge_period(linkage, k, float(table["rate"]), means)
-        labels = steps.without_outliers(linkage, start, k, rows, float(table["least"]))
+            steps.merge_period(linkage, k, settings.rate, means)
+        labels = steps.without_outliers(linkage, start, k, rows, settings.least)
         pictures = figures.kept_tree(steps.tree_of(linkage, means))
-        space = Space.fit(features, int(table["pca"]), normalize=False)
-        return voted(labels, k, space, int(table["votes"]), pictures=pictures)
-
-    def _pictures(self, pool: Pixels, table: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
-        return {}
+        space = Space.fit(features, settings.pca_dim, normalize=False)
+        return voted(labels, k, space, settings.n_neighbors_vote, pictures=pictures)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the last merges as a tree; heights are the order of the merges."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from ilk import compute, losses, train
 from ilk.data.encoded import room
 from ilk.methods.assign.placer import place
-from ilk.methods.baselines.autoencoder_steps import seeds_of
+from ilk.methods.baselines.jule_settings import JULESettings
 from ilk.methods.baselines.trained import codes_of
-from ilk.methods.inputs.dataset import Pixels, batches
+from ilk.methods.inputs.dataset import PixelDataset
+from ilk.methods.training import GradientStage, cut, seeds_of
 from ilk.train.state import Part
 from ilk.vectors import Linkage, chains, fit_pca, group_sums, neighbor_weights, neighbors
 
@@ -90,9 +90,9 @@ def first_groups(index: Ints, k: int, rows: Floats) -> Ints:
     return labels if labels.max() + 1 >= k else np.arange(len(index))
 
 
-def linkage_of(graph: Graph, labels: Ints, table: Mapping[str, Any]) -> Linkage:
+def linkage_of(graph: Graph, labels: Ints, settings: JULESettings) -> Linkage:
     """Return groups `labels` on a neighbour graph, ready to be merged."""
-    return Linkage(neighbor_weights(*graph, float(table["scale"])), labels, int(table["local"]))
+    return Linkage(neighbor_weights(*graph, settings.scale), labels, settings.local)
 
 
 class Means:
@@ -237,125 +237,131 @@ def pieces(labels: Ints, size: int, draws: torch.Generator) -> Tensor:
     return order[torch.argsort(rank, stable=True)]
 
 
-class Joint:
+class Joint(GradientStage):
     """Trains the network of JULE in periods: `epochs` with triplets, then merges.
 
     Parameters
     ----------
     network : nn.Module
-    pool : Pixels
-    table : mapping
-        Settings.
+    dataset : PixelDataset
+    settings : JULESettings
     k : int
-    half : bool
+    bf16 : bool
     seed : int
-
-    Attributes
-    ----------
-    epochs, seen, memory
-        See `ilk.methods.training.epochs.Learner`. Memory: the groups of all images (labels), from the first epoch on.
 
     Notes
     -----
-    The first groups are sought in the first epoch, and each period ends with its merges: a checkpoint holds the groups
-    to go on with. Before, and while isolated groups may be joined, `epochs` is the most that can be.
+    Each period ends with its merges: a state holds the groups to go on with (labels). Before the first groups are
+    sought, and while isolated groups may be joined, `epochs` is the most that can be.
     """
 
     def __init__(
-        self, network: nn.Module, pool: Pixels, table: Mapping[str, Any], k: int, half: bool, seed: int
+        self, network: nn.Module, dataset: PixelDataset, settings: JULESettings, k: int, bf16: bool, seed: int
     ) -> None:
         self.network = network
-        self.pool = pool
-        self.table = table
+        self.dataset = dataset
+        self.settings = settings
         self.k = k
-        self.half = half
+        self.bf16 = bf16
         self.seed = seed
+        self.device = dataset.device
+        self.n_images = len(dataset)
+        self.batch_size = settings.batch_size
         self.draws = compute.generator(seeds_of(seed, 1)[0])
-        decay = float(table["weight_decay"])
-        self.optimizer = torch.optim.SGD(network.parameters(), lr=table["lr"], momentum=0.9, weight_decay=decay)
-        self.steps = len(self._cut(torch.arange(len(pool))))
-        self.seen = len(pool)
-        self.epochs = self._epochs_from(0, len(pool))
-        self.memory: dict[str, npt.NDArray[Any]] = {}
+        self.optimizer = torch.optim.SGD(
+            network.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay
+        )
+        self.memory = {"step": np.zeros((), np.int64)}
+        self.epochs = self.most_epochs(settings, k, self.n_images)
+
+    @staticmethod
+    def most_epochs(settings: JULESettings, k: int, count: int) -> int:
+        """Return how many epochs it takes from `count` groups to `k`."""
+        return len(periods(count, k, settings.rate)) * settings.epochs
 
     def parts(self) -> dict[str, Part]:
         """Return network, optimizer and generator by name."""
         return {"network": self.network, "optimizer": self.optimizer, "draws": self.draws}
 
-    def epoch(self, number: int, tell: Any) -> dict[str, Any]:
-        """Train for an epoch; find the first groups before the first, and merge groups where a period ends."""
-        if number == 0:
-            rows = pixel_space(self.pool, int(self.table["pca"]), self.seed)
-            self.memory["labels"] = first_groups(nearest(rows, 1)[0], self.k, rows)
-            self.epochs = self._epochs_from(0, self._count())
-        labels = self.memory["labels"]
-        done = iter(range(number * self.steps + 1, (number + 1) * self.steps + 1))
-        self._slow(number * self.steps)
-        loss = train.train_epoch(
-            self._step,
-            train.watched(self._batches(), self.steps, tell),
-            self.optimizer,
-            epoch=number,
-            after=lambda: self._slow(next(done)),
-        )
-        told = {"groups": self._count(), "largest": _share(labels), "period": number // self._length() + 1}
-        if (number + 1) % self._length() == 0:
-            self._merge(number + 1)
-        return {"loss": round(loss, 6), **told}
+    def probe(self) -> train.Cost | None:
+        """Return what an epoch costs; None before there are groups to make triplets of."""
+        return super().probe() if "labels" in self.memory else None
+
+    def start(self) -> None:
+        """Find the first groups."""
+        rows = pixel_space(self.dataset, self.settings.pca_dim, self.seed)
+        self.memory["labels"] = first_groups(nearest(rows, 1)[0], self.k, rows)
+        self.epochs = self._epochs_from(0)
+
+    def begin(self, epoch: int) -> None:
+        """Draw the order of images."""
+        self.memory["order"] = pieces(self.memory["labels"], self.settings.piece, self.draws).to(torch.int32).numpy()
+        self._slow()
+
+    def n_steps(self) -> int:
+        """Return the steps of an epoch."""
+        return len(self._cut(torch.arange(self.n_images)))
+
+    def loss(self, index: Tensor, unit: Any) -> Tensor:
+        """Return the triplet loss of a batch."""
+        images = self.dataset.read(index)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            codes = self.network.code(images)  # type: ignore[operator]
+        labels = torch.from_numpy(self.memory["labels"][index.numpy()])
+        triplets = losses.random_triplets(labels, self.settings.negatives, self.draws)
+        return losses.triplet_margin(codes, triplets, margin=self.settings.triplet_margin, weight=self.settings.weight)
+
+    def after_step(self) -> None:
+        """Lower the learning rate."""
+        self.memory["step"] = self.memory["step"] + 1
+        self._slow()
+
+    def _slow(self) -> None:
+        train.set_lr(self.optimizer, self.settings.lr * (1 + 1e-4 * int(self.memory["step"])) ** -0.75)
+
+    def end(self, epoch: int) -> dict[str, Any]:
+        """Merge groups where a period ends."""
+        length = self.settings.epochs
+        found = {"groups": self._count(), "largest": _share(self.memory["labels"]), "period": epoch // length + 1}
+        if (epoch + 1) % length == 0:
+            self._merge(epoch + 1)
+        return found
 
     def rows(self) -> Floats:
         """Return the codes of all images in which groups are merged."""
-        if self.table["statistics"] == "running":
-            return codes_of(self.network, self.pool, self.half).astype(np.float32)
-        return _codes_by_batch(self.network, self.pool, self._cut(torch.arange(len(self.pool))), self.half)
+        if self.settings.statistics == "running":
+            return codes_of(self.network, self.dataset, self.bf16).astype(np.float32)
+        return _codes_by_batch(self.network, self.dataset, self._cut(torch.arange(self.n_images)), self.bf16)
 
     def _merge(self, done: int) -> None:
         """Make the merges of a period after `done` epochs, unless k groups come of them: those are merged at last."""
-        rate = float(self.table["rate"])
+        rate = self.settings.rate
         if left_after(self._count(), self.k, rate) > self.k:
             rows = self.rows()
-            linkage = linkage_of(nearest(rows, int(self.table["n_neighbors"])), self.memory["labels"], self.table)
+            linkage = linkage_of(nearest(rows, self.settings.n_neighbors), self.memory["labels"], self.settings)
             merge_period(linkage, self.k, rate, Means(linkage, rows))
             self.memory["labels"] = linkage.groups()
-            self.epochs = self._epochs_from(done, self._count())
+            self.epochs = self._epochs_from(done)
         else:
             self.epochs = done
 
-    def _epochs_from(self, done: int, count: int) -> int:
-        """Return how many epochs there will be, where `done` are over and the next period has `count` groups."""
-        more = len(periods(count, self.k, float(self.table["rate"]))) if count > self.k or not done else 0
-        return done + more * self._length()
-
-    def _length(self) -> int:
-        return int(self.table["epochs"])
+    def _epochs_from(self, done: int) -> int:
+        """Return how many epochs there will be, where `done` are over."""
+        count = self._count()
+        return done + (self.most_epochs(self.settings, self.k, count) if count > self.k or not done else 0)
 
     def _count(self) -> int:
         return int(self.memory["labels"].max()) + 1
 
-    def _slow(self, step: int) -> None:
-        train.set_lr(self.optimizer, float(self.table["lr"]) * (1 + 1e-4 * step) ** -0.75)
-
-    def _step(self, index: Tensor, images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.half):
-            codes = self.network.code(images)  # type: ignore[operator]
-        labels = torch.from_numpy(self.memory["labels"][index.numpy()])
-        triplets = losses.random_triplets(labels, int(self.table["negatives"]), self.draws)
-        margin, weight = float(self.table["margin"]), float(self.table["weight"])
-        return losses.triplet_margin(codes, triplets, margin=margin, weight=weight)
-
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for index in self._cut(pieces(self.memory["labels"], int(self.table["piece"]), self.draws)):
-            yield index, self.pool.read(index)
-
     def _cut(self, order: Tensor) -> list[Tensor]:
-        return list(batches(order, int(self.table["batch_size"]), least=2))
+        return cut(order, self.batch_size, least=2)
 
 
-def pixel_space(pool: Pixels, width: int, seed: int) -> Floats:
+def pixel_space(dataset: PixelDataset, width: int, seed: int) -> Floats:
     """Return principal components of the pixels, each image brought to length 1 before."""
-    flat = room(len(pool), math.prod(pool.read(torch.arange(1)).shape))
-    for index in batches(torch.arange(len(pool)), _BLOCK):
-        flat[index.numpy()] = pool.read(index).flatten(1).half().cpu().numpy()
+    flat = room(len(dataset), math.prod(dataset.read(torch.arange(1)).shape))
+    for index in cut(torch.arange(len(dataset)), _BLOCK):
+        flat[index.numpy()] = dataset.read(index).flatten(1).half().cpu().numpy()
     some = flat
     if min(flat.shape) > _MOST_FOR_PCA:  # beyond, the products of rows or columns would cost more than the training
         some = flat[np.sort(np.random.default_rng(seed).choice(len(flat), _MOST_FOR_PCA, replace=False))]
@@ -363,7 +369,7 @@ def pixel_space(pool: Pixels, width: int, seed: int) -> Floats:
 
 
 @torch.no_grad()
-def _codes_by_batch(network: nn.Module, pool: Pixels, cut: list[Tensor], half: bool) -> Floats:
+def _codes_by_batch(network: nn.Module, dataset: PixelDataset, batches: list[Tensor], bf16: bool) -> Floats:
     """Return codes (n, d) with the statistics of every batch, which leave no trace in the running averages."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     was = network.training
@@ -371,9 +377,9 @@ def _codes_by_batch(network: nn.Module, pool: Pixels, cut: list[Tensor], half: b
     for norm in norms:
         norm.track_running_stats = False
     parts = []
-    for index in cut:
-        with torch.autocast(pool.device.type, torch.bfloat16, enabled=half):
-            codes = network.code(pool.read(index))  # type: ignore[operator]
+    for index in batches:
+        with torch.autocast(dataset.device.type, torch.bfloat16, enabled=bf16):
+            codes = network.code(dataset.read(index))  # type: ignore[operator]
         parts.append(codes.float().cpu().numpy())
     for norm in norms:
         norm.track_running_stats = True

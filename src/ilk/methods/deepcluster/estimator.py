@@ -152,7 +152,7 @@ class DeepCluster(ImageClusterer):
         ArgumentError
             An option outside of what is allowed.
         """
-        table = super().resolved()
+        table: dict[str, Any] = super().resolved()
         for key in ("network", "image_size", "epochs", "batch_size", "n_fine"):
             given = getattr(self, key)
             table[key] = table[key] if given is None else given

@@ -10,8 +10,8 @@ from ilk import encoders
 from ilk.data import OwnFeatures
 from ilk.errors import ArgumentError
 from ilk.methods.checks import AUTO
-from ilk.methods.settings import Options
-from ilk.methods.stages import Stages
+from ilk.methods.reporter import Reporter
+from ilk.methods.settings import Configured
 
 __all__ = ["brings_features", "check_read", "load_encoder", "reload_encoder", "take_kept"]
 
@@ -21,7 +21,7 @@ def brings_features(source: Any) -> bool:
     return isinstance(source, OwnFeatures)
 
 
-def check_read(model: Options, table: Mapping[str, Any]) -> None:
+def check_read(model: Configured, table: Mapping[str, Any]) -> None:
     """Raise `ArgumentError` for a setting of an encoder that trains, or of a network where an encoder is frozen.
 
     Nothing would read it. Where the images are yet to decide which of the two it is, nothing is raised.
@@ -47,9 +47,9 @@ def check_read(model: Options, table: Mapping[str, Any]) -> None:
 
 
 def load_encoder(
-    model: Any, source: Any, tell: Stages, name: Any, weights: str | Path | None, settings: Mapping[str, Any]
+    model: Any, source: Any, report: Reporter, name: Any, weights: str | Path | None, settings: Mapping[str, Any]
 ) -> None:
-    """Build the encoder `name` as ``model.encoder_``, add its notes to ``model.notes_``, and tell which it is and why.
+    """Build the encoder `name` as ``model.encoder_``, add its notes to ``model.notes_``, and report both.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def load_encoder(
         cache=model._cache(),
     )
     model.notes_ += model.encoder_.notes
-    tell({"stage": "encoder", "encoder": model.encoder_.name, "why": model.encoder_.why, "notes": model.notes_[:]})
+    report({"stage": "encoder", "encoder": model.encoder_.name, "why": model.encoder_.why, "notes": model.notes_[:]})
 
 
 def take_kept(options: dict[str, Any]) -> tuple[Any, Any]:

@@ -148,7 +148,7 @@ class SCAN(ImageClusterer):
         ArgumentError
             An option outside of what is allowed.
         """
-        table = super().resolved()
+        table: dict[str, Any] = super().resolved()
         for key in ("network", "image_size", "n_neighbors", "n_heads"):
             given = getattr(self, key)
             table[key] = table[key] if given is None else given

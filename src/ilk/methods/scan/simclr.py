@@ -23,13 +23,13 @@ from ilk.methods.inputs.views import Views
 from ilk.methods.scan.config import fill
 from ilk.methods.scan.presets import PRETEXT_PRESETS
 from ilk.methods.scan.pretext import Pretext, build_net, check_pretext, encoded, halves, seeds
-from ilk.methods.settings import Options
+from ilk.methods.settings import Configured
 from ilk.methods.stages import Stages
 
 __all__ = ["SimCLR"]
 
 
-class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
+class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
     """Contrastive representation learning: two altered copies of an image belong together, all others do not.
 
     No clusterer: it gives features. `save` writes an encoder that every method takes as ``encoder="learned"`` with
@@ -111,7 +111,7 @@ class SimCLR(TransformerMixin, Options):  # type: ignore[misc]
         ArgumentError
             An option outside of what is allowed.
         """
-        table = super().resolved()
+        table: dict[str, Any] = super().resolved()
         given = {
             "network": self.network,
             "image_size": self.image_size,

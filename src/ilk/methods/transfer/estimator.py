@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,31 +13,31 @@ import torch
 
 from ilk import encoders, layout
 from ilk.choose import choose_k
-from ilk.data import Encoded, ImageSource, open_images
-from ilk.errors import DataError
-from ilk.methods import checks
-from ilk.methods import pipeline as steps
-from ilk.methods.assign.placer import Placer, lost, pca_from, place
+from ilk.data import Encoded, ImageSource
+from ilk.errors import ArgumentError, DataError
+from ilk.methods import checks, pipeline
+from ilk.methods.assign import rules
+from ilk.methods.assign.placer import Placer, Space, graph_of, place
 from ilk.methods.assign.rejection import lost_when_new
+from ilk.methods.assign.rules import Groups
 from ilk.methods.assign.voting import Voter
-from ilk.methods.base import ImageClusterer, OnEpoch
+from ilk.methods.clusterer import Clusterer
 from ilk.methods.inputs.encoder import brings_features, load_encoder, reload_encoder, take_kept
-from ilk.methods.outcome import centers, spread
-from ilk.methods.preview import FirstGroups
-from ilk.methods.stages import Stages
+from ilk.methods.preview import Preview
+from ilk.methods.reporter import Reporter
+from ilk.methods.settings import estimator
 from ilk.methods.transfer import raw_features as raw
-from ilk.methods.transfer.presets import PRESETS
+from ilk.methods.transfer.grid import check_grid
+from ilk.methods.transfer.settings import PRESETS, TransferSettings
 from ilk.vectors import fit_pca
 
 __all__ = ["TransferClustering"]
 
 _NEAR = 16  # columns of the neighbour graph that the number of groups is sought in: the image and 15 others
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
-
-class TransferClustering(ImageClusterer):
+@estimator
+class TransferClustering(Clusterer):
     """Group images by the features of a frozen encoder.
 
     encode → L2 → PCA → reducer → clusterer, with the number of groups given or chosen by silhouette.
@@ -54,7 +55,7 @@ class TransferClustering(ImageClusterer):
     clusterer : {"gmm", "kmeans", "hdbscan", "agglomerative"} or object with ``fit_predict``, optional
         None: what the preset says.
     preset : str
-        A table of settings: see `ilk.methods.transfer.presets`.
+        A table of settings: see `ilk.methods.transfer.settings`.
     settings : dict, optional
         Single keys of the preset's table, and encoder settings (image_size, pool, pad_type, resize).
     threshold : float
@@ -96,8 +97,8 @@ class TransferClustering(ImageClusterer):
     -----
     Cost for n images: one pass of the encoder, 2 n² p FLOPs for the exact neighbour graph, O(n) memory.
 
-    Fidelity: ``preset="seed"`` is the fourth seed's experiment (raw flattened features, K-means, the K of the highest
-    raw silhouette), which the other presets improve on: there it picks far too few or far too many groups.
+    Fidelity: ``preset="raw_features"`` is the fourth seed's experiment (raw flattened features, K-means, the K of
+    the highest raw silhouette), which the other presets improve on: there it picks far too few or far too many groups.
 
     References
     ----------
@@ -110,45 +111,26 @@ class TransferClustering(ImageClusterer):
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
-    >>> TransferClustering(2, encoder="pixels", preset="tiny", settings={"pca": 2}).fit(images).labels_.shape
+    >>> TransferClustering(2, encoder="pixels", preset="tiny", settings={"pca_dim": 2}).fit(images).labels_.shape
     (40,)
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
-    other_settings: ClassVar[frozenset[str]] = frozenset(encoders.SETTINGS)
+    n_clusters: Any = "auto"
+    encoder: Any = "auto"
+    weights: str | Path | None = None
+    reducer: Any = None
+    clusterer: Any = None
+    threshold: float = 0.2
 
-    def __init__(
-        self,
-        n_clusters: int | str = "auto",
-        *,
-        encoder: str = "auto",
-        weights: str | Path | None = None,
-        reducer: Any = None,
-        clusterer: Any = None,
-        preset: str = "default",
-        settings: Mapping[str, Any] | None = None,
-        threshold: float = 0.2,
-        random_state: int = 0,
-        device: str = "auto",
-        precision: str = "auto",
-        cache: str | Path | None = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.encoder = encoder
-        self.weights = weights
-        self.reducer = reducer
-        self.clusterer = clusterer
-        self.preset = preset
-        self.settings = settings
-        self.threshold = threshold
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.cache = cache
+    presets: ClassVar = PRESETS
+    renamed_presets: ClassVar = {"seed": "raw_features"}
+    other_settings: ClassVar[frozenset[str]] = frozenset(encoders.SETTINGS)
+    arguments: ClassVar[Mapping[str, str]] = {"reducer": "reducer", "clusterer": "clusterer"}
+    chooses_k: ClassVar[bool] = True
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> TransferSettings:
         """Return the settings in force, every one checked.
 
         Raises
@@ -156,131 +138,101 @@ class TransferClustering(ImageClusterer):
         ArgumentError
             An option outside of what is allowed.
         """
-        table = super().resolved()
-        table["reducer"] = table["reducer"] if self.reducer is None else self.reducer
-        table["clusterer"] = table["clusterer"] if self.clusterer is None else self.clusterer
-        steps.check_choice("reducer", table["reducer"], steps.REDUCERS, "fit_transform")
-        steps.check_choice("clusterer", table["clusterer"], steps.CLUSTERERS, "fit_predict")
-        steps.check_numbers(self.n_clusters, self.threshold, self.random_state, table)
-        table["k_grid"] = raw.number_list(table["k_grid"])
-        return table
+        found: TransferSettings = super().resolved()
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
+            raise ArgumentError(f"threshold={self.threshold!r}: give a number from 0 to 1.")
+        return found
 
-    def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
-        """Group the images of `X`.
-
-        Parameters
-        ----------
-        X
-            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source. Features (n, d) of your own,
-            as a float array; beside images: ``ilk.open_images(images, features=…)``.
-        y
-            Ignored.
-        on_epoch
-            Called with a record per stage and while encoding; a true answer stops the encoding.
-        resume
-            Ignored: encoded shards in `cache` are what a second fit goes on from.
-
-        Raises
-        ------
-        NotEnoughImages
-            Fewer distinct images than groups.
-        """
-        table = self.resolved()
-        source = open_images(X)
-        raw.check_grid(table, self.settings, len(source))
-        self.history_: list[dict[str, Any]] = []
-        self.notes_: list[str] = []
-        tell = Stages(self.history_, on_epoch)
-        umap = table["reducer"] == "umap" and len(source) >= steps.FEWEST_FOR_UMAP
+    def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
+        settings: TransferSettings = self.settings_
+        check_grid(settings.k_grid, self.settings, len(source))
+        umap = settings.reducer == "umap" and len(source) >= pipeline.FEWEST_FOR_UMAP
         with layout.warming_up(umap) as warm_up:
-            first = FirstGroups(len(source), self.n_clusters, self.random_state, tell, source.names, warm_up)
-            inner = {key: value for key, value in table.items() if key in self.other_settings}
-            own = "default" if brings_features(source) else self.preset
-            name, inner = raw.encoder_of(own, self.encoder, inner)
-            load_encoder(self, source, tell, name, self.weights, inner)
-            with tell.stage("encode"):
-                progress = first.watching(tell.progress)
-                self.encoded_ = encoders.encode(
-                    source, self.encoder_, cache=self._cache(), on_progress=progress, first=first
-                )
-        self.notes_ += self.encoded_.notes
+            preview = Preview(len(source), self.n_clusters, self._seed(), report, source.names, warm_up)
+            self.encoded_ = self._features(source, report, preview)
         features = self.encoded_.features
         self._check_count(features)
-        with tell.stage("reduce"):
-            rows = steps.rows_for_pca(features, self.random_state)
-            self.pca_ = fit_pca(rows, min(int(table["pca"]), *rows.shape), normalize=True)
-            self.space_ = place(self.pca_, features)
-            self._check_count(self.space_)
-            width = max(int(table["n_neighbors"]), int(table["votes"]) + 1)
-            self.graph_ = layout.neighbor_graph(torch.from_numpy(self.space_), width)
-            self.embedding_, notes = steps.reduce_space(
-                self.space_, features, self.graph_, table["reducer"], table, self.random_state
-            )
+        with report.stage("reduce"):
+            rows = pipeline.rows_for_pca(features, self._seed())
+            pca = fit_pca(rows, min(settings.pca_dim, *rows.shape), normalize=True)
+            space = Space(pca, place(pca, features))
+            self._check_count(space.rows)
+            self.graph_ = graph_of(space, max(settings.n_neighbors, settings.n_neighbors_vote + 1))
+            embedding, notes = pipeline.reduce_space(space.rows, features, self.graph_, settings, self._seed())
             self.notes_ += notes
-            self.reduced_ = steps.reduction(table["reducer"], self.space_, self.embedding_)
-        with tell.stage("cluster"):
-            self._group(table, tell, first)
-        return self
+            reduced = pipeline.reduction(settings.reducer, space.rows, embedding)
+        with report.stage("cluster"):
+            k, clusterer = self._number(embedding, reduced, report)
+            found = self._group(space, embedding, k, clusterer, preview)
+        return replace(found, reduced=reduced)
+
+    def _features(self, source: ImageSource, report: Reporter, preview: Preview) -> Encoded:
+        """Encode all images, a sample first."""
+        preset = "default" if brings_features(source) else self.preset_called(self.preset)
+        name, inner = raw.encoder_of(preset, self.encoder, self.settings_.extra)
+        load_encoder(self, source, report, name, self.weights, inner)
+        with report.stage("encode"):
+            progress = preview.watching(report.progress)
+            found = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=progress, first=preview)
+        self.notes_ += found.notes
+        return found
 
     def _check_count(self, features: npt.NDArray[Any]) -> None:
         wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)
-        checks.distinct_images(self.encoded_, steps.n_distinct(features), wanted, alike=True)
+        checks.distinct_images(self.encoded_, pipeline.n_distinct(features), wanted, alike=True)
 
-    def _group(self, table: Mapping[str, Any], tell: Stages, first: FirstGroups) -> None:
+    def _number(self, embedding: npt.NDArray[Any], reduced: str | None, report: Reporter) -> tuple[int | None, Any]:
+        """Return the number of groups, given or argued for (None: the clusterer finds it), and the clusterer."""
+        settings: TransferSettings = self.settings_
         self.k_choice_: Any = None
         self.raw_: Any = None
         k = None if self.n_clusters == "auto" else int(self.n_clusters)
-        clusterer = table["clusterer"]
-        if isinstance(clusterer, str) and clusterer != "hdbscan":
-            if table["reducer"] == "raw":
-                self.raw_ = raw.group_raw(self.embedding_, table, k, self.random_state)
-                self.k_choice_ = self.raw_.choice()
-                clusterer = self.raw_ if clusterer == "kmeans" else clusterer
-            elif k is None:
-                grid, k_max = table["k_grid"], int(table["k_max"])
-                near = self.graph_.nearest(_NEAR)
-                choice = choose_k(self.embedding_, k_grid=grid, k_max=k_max, random_state=self.random_state, graph=near)
-                self.k_choice_ = choice.unjudged(steps.too_weak(self.encoder_.name)) if self.encoder_.weak else choice
-                self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
-            if choice := self.k_choice_:
-                told = {"k_table": choice.table, "suggested": choice.suggested(), "clear": choice.clear}
-                told["space"] = self.reduced_
-                tell({"stage": "choose", **told, "why": choice.why})
-                k = choice.natural
-        elif k is not None:
-            self.notes_.append(f"n_clusters={self.n_clusters} was ignored: this clusterer finds its own number")
-        votes = int(table["votes"])
+        clusterer = settings.clusterer
+        if not isinstance(clusterer, str) or clusterer == "hdbscan":
+            if k is not None:
+                self.notes_.append(f"n_clusters={self.n_clusters} was ignored: this clusterer finds its own number")
+            return k, clusterer
+        if settings.reducer == "raw":
+            self.raw_ = raw.group_raw(embedding, settings, k, self._seed())
+            self.k_choice_ = self.raw_.choice()
+            clusterer = self.raw_ if clusterer == "kmeans" else clusterer
+        elif k is None:
+            near = self.graph_.nearest(_NEAR)
+            choice = choose_k(
+                embedding, k_grid=settings.k_grid, k_max=settings.k_max, random_state=self._seed(), graph=near
+            )
+            weak = self.encoder_.weak
+            self.k_choice_ = choice.unjudged(pipeline.too_weak(self.encoder_.name)) if weak else choice
+            self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
+        if choice := self.k_choice_:
+            found = {"k_table": choice.table, "suggested": choice.suggested(), "clear": choice.clear}
+            report({"stage": "choose", **found, "space": reduced, "why": choice.why})
+            k = choice.natural
+        return k, clusterer
+
+    def _group(self, space: Space, embedding: npt.NDArray[Any], k: int | None, clusterer: Any, preview: Any) -> Groups:
+        settings: TransferSettings = self.settings_
+        votes, features = settings.n_neighbors_vote, self.encoded_.features
         graph = self.graph_.nearest(votes)
-        x = self.space_ if clusterer is self.raw_ else self.embedding_  # raw groups are there already
-        found = steps.group(x, k, clusterer, int(table["n_init"]), self.random_state, graph, votes)
-        found = first.keep(found, self.encoded_.rows)
+        x = space.rows if clusterer is self.raw_ else embedding  # raw groups are there already
+        found = pipeline.group(x, k, clusterer, settings.n_init, self._seed(), graph, votes)
+        found = preview.keep(found, self.encoded_.rows)
         self.notes_ += found.notes + (self.raw_.notes if self.raw_ else [])
-        self.n_clusters_ = found.proba.shape[1]
-        if self.n_clusters_ == 0:
+        if found.proba.shape[1] == 0:
             raise DataError("no group was found: every image is noise. Use another clusterer: gmm or kmeans.")
-        features = self.encoded_.features
-        new = lost_when_new(features, len(self.pca_.components))
-        self.voter_ = Voter.fit(self.space_, self.graph_, found.labels, found.proba, votes, new)
-        confidence = self.voter_.confidence(self.graph_, found.labels, _numpy(self.pca_.lost(features)))
-        self.rows_: Ints | None = self.encoded_.rows
-        self.cluster_centers_ = centers(features, found.labels, self.n_clusters_)
-        self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
-        at = self.encoded_.position
-        self.confidence_ = np.where(at >= 0, confidence[at], np.float32(0))
+        new = lost_when_new(features, len(space.pca.components))
+        voter = Voter.fit(space.rows, self.graph_, found.labels, found.proba, votes, new)
+        confidence = voter.confidence(self.graph_, found.labels, _numpy(space.pca.lost(features)))
+        placer = Placer(space.pca, voter)
+        return Groups(placer, found.labels, found.proba, confidence, embedding, space=space.rows)
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
         return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
 
-    def _proba(self, features: npt.NDArray[Any]) -> Floats:
-        return self.voter_(place(self.pca_, features), lost(self.pca_, features))
-
-    def _placer(self) -> Placer:
-        return Placer(self.pca_, self.voter_)
-
     def figures(self) -> list[dict[str, Any]]:
-        """Return the figures of ``preset="seed"`` as plain data; none for the other presets."""
+        """Return the figures of ``preset="raw_features"`` as plain data; none for the other presets."""
         if getattr(self, "raw_", None) is None:
             return []
         return raw.figures(self.encoded_.features, self.labels_[self.encoded_.rows], self.raw_)
@@ -292,17 +244,7 @@ class TransferClustering(ImageClusterer):
 
         The weights of the encoder are a file of their own: ``encoder_.weights_file``.
         """
-        return {
-            "encoder": self.encoder_.spec(),
-            "threshold": float(self.threshold),
-            "pca_mean": _numpy(self.pca_.mean),
-            "pca_components": _numpy(self.pca_.components),
-            "pca_variance": _numpy(self.pca_.explained_variance),
-            "pca_ratio": _numpy(self.pca_.explained_variance_ratio),
-            "centers": self.cluster_centers_,
-            **({} if self.rows_ is None else {"rows": self.rows_}),
-            **self.voter_.state(),
-        }
+        return {"encoder": self.encoder_.spec(), "threshold": float(self.threshold), **rules.kept(self)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
@@ -318,14 +260,11 @@ class TransferClustering(ImageClusterer):
         kept = take_kept(options)
         model = cls(threshold=float(state["threshold"]), **options)
         model.encoder_ = reload_encoder(model, state["encoder"], kept)
-        model.pca_ = pca_from(state, normalize=True)
-        model.voter_ = Voter.from_state(state)
-        model.rows_ = np.asarray(state["rows"], np.int64) if "rows" in state else None  # runs of before kept none
-        model.space_ = model.voter_.space
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.n_clusters_ = model.voter_.proba.shape[1]
+        before = {"place": "Placer", "pca_normalize": True, "shown": [], "n_clusters": state["voter_proba"].shape[-1]}
+        rules.take(model, {**before, **state})  # models of before 0.2 say nothing of these
+        model.space_ = Voter.from_state(state).space
         return model
 
 
-def _numpy(tensor: torch.Tensor) -> Floats:
+def _numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(tensor.cpu().numpy(), np.float32)

@@ -1,11 +1,10 @@
 """Groups of features as they are: K-means on raw rows, and the silhouette of all of them for a list of K.
 
-This is the fourth seed's experiment (preset "seed"). It is kept as it was, quirks included, to be compared with.
+This is the fourth seed's experiment (preset "raw_features"). It is kept as it was, quirks included, to compare with.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,25 +14,21 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
-from ilk.errors import ArgumentError, NotEnoughImages
 from ilk.methods.pipeline import n_distinct
-from ilk.methods.transfer.presets import ENCODERS
+from ilk.methods.transfer.grid import fit_grid
+from ilk.methods.transfer.settings import ENCODERS, TransferSettings
 from ilk.vectors import Gram, gram_kmeans, gram_matrix, kmeans, silhouettes
 
 __all__ = [
     "RawChoice",
     "RawGroups",
-    "check_grid",
     "encoder_of",
     "figures",
-    "fit_grid",
     "group_raw",
-    "number_list",
 ]
 
 Ints = npt.NDArray[np.int64]
 
-USUAL = list(range(2, 11))  # the numbers of groups of the experiment
 MOST_FOR_GRAM = 20_000  # rows; their inner products take 1.6 GB then
 _CURVES = 9
 _POINTS = 201
@@ -77,7 +72,7 @@ class RawChoice:
         return (
             f"K = {self.natural} has the highest silhouette of raw features"
             + (", at an end of the list that was tried" if edge and len(self.table) > 1 else "")
-            + "; that one number is not to be trusted: for other evidence run without preset=seed (-k auto)"
+            + "; that one number is not to be trusted: for other evidence run without preset=raw_features (-k auto)"
         )
 
     def suggested(self) -> dict[str, int | None]:
@@ -122,15 +117,15 @@ class RawGroups:
         return self.labels[int(np.argmax(self.scores)) if self.scores else 0]
 
 
-def group_raw(features: npt.NDArray[Any], table: Mapping[str, Any], k: int | None, seed: int) -> RawGroups:
+def group_raw(features: npt.NDArray[Any], settings: TransferSettings, k: int | None, seed: int) -> RawGroups:
     """Group the rows of `features` by K-means into `k` groups, or, for None, for every K of the grid, with silhouettes.
 
     Parameters
     ----------
     features
         (m, d) float16 or float32, may be a memmap. It is never held in memory as a whole.
-    table
-        Settings: k_grid, n_init.
+    settings
+        Of these k_grid and n_init.
 
     Raises
     ------
@@ -142,15 +137,15 @@ def group_raw(features: npt.NDArray[Any], table: Mapping[str, Any], k: int | Non
     With m < d and up to 20,000 rows everything comes from their m² inner products (m² d FLOPs, once); otherwise 2 m k d
     FLOPs for each iteration of each K and 2 m² d for the distances, which all K share.
     """
-    grid = [k] if k else fit_grid(table["k_grid"], n_distinct(features))
+    grid = [k] if k else fit_grid(settings.k_grid, n_distinct(features))
     source = gram_matrix(features) if len(features) <= min(MOST_FOR_GRAM, features.shape[1]) else features
     labels = []
     for number in grid:
         start = compute.generator(seed)
         if isinstance(source, Gram):
-            labels.append(gram_kmeans(source, number, n_init=table["n_init"], generator=start)[0])
+            labels.append(gram_kmeans(source, number, n_init=settings.n_init, generator=start)[0])
         else:
-            labels.append(kmeans(source, number, n_init=table["n_init"], generator=start).labels)
+            labels.append(kmeans(source, number, n_init=settings.n_init, generator=start).labels)
     found = [] if k else silhouettes(source, labels)
     share = torch.linspace(0, 1, _POINTS, dtype=torch.float64)
     return RawGroups(
@@ -161,72 +156,12 @@ def group_raw(features: npt.NDArray[Any], table: Mapping[str, Any], k: int | Non
     )
 
 
-# -- settings ----------------------------------------------------------------------------------------------------------
-
-
-def number_list(value: Any) -> list[int] | None:
-    """Return `k_grid` as ascending whole numbers: from a list, one number, or text such as "2-10,15,20".
-
-    >>> number_list([3, "5-7", 2]), number_list("2-4,519"), number_list(None)
-    ([2, 3, 5, 6, 7], [2, 3, 4, 519], None)
-
-    Raises
-    ------
-    ArgumentError
-        Something else, or a number below 2.
-    """
-    if value is None:
-        return None
-    parts = list(value) if isinstance(value, list | tuple | range | np.ndarray) else [value]
-    text = ",".join("?" if isinstance(part, bool) else str(part).strip() for part in parts)
-    found: set[int] = set()
-    for piece in filter(None, text.split(",")):
-        bounds = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", piece)
-        first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (0, 0)
-        if not 2 <= first <= last:
-            raise ArgumentError(f"k_grid={value!r}: give whole numbers of at least 2, such as k_grid=2-10,15,20.")
-        found.update(range(first, last + 1))
-    if not found:
-        raise ArgumentError(f"k_grid={value!r}: give at least one number, such as k_grid=2-10.")
-    return sorted(found)
-
-
-def check_grid(table: Mapping[str, Any], settings: Mapping[str, Any] | None, n: int) -> None:
-    """Refuse a `k_grid` of the user's that `n` images can never reach; a preset's own list is cut instead."""
-    if "k_grid" in (settings or {}) and table["k_grid"]:
-        fit_grid(table["k_grid"], n)
-
-
-def fit_grid(grid: list[int] | None, m: int) -> list[int]:
-    """Return the numbers to try for `m` distinct images: `grid`, or 2 … 10. The usual ones are cut where they must be.
-
-    Raises
-    ------
-    ArgumentError
-        A number above m − 1, other than those from 2 to 10.
-    NotEnoughImages
-        No number is left.
-    """
-    grid = grid or USUAL
-    if grid != USUAL and grid[-1] > m - 1:
-        raise ArgumentError(
-            f"k_grid: {grid[-1]} groups are too many for {m} images (exact duplicates count once); "
-            f"a silhouette needs fewer groups than images. Give numbers from 2 to {m - 1}."
-        )
-    kept = [k for k in grid if k < m]
-    if not kept:
-        raise NotEnoughImages(
-            f"{m} distinct image(s): too few to choose a number of groups. Give at least 3, or set K with -k."
-        )
-    return kept
-
-
 def encoder_of(preset: str, encoder: str, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return the encoder and its settings: those of the preset for a network, and over them what the user set.
 
-    >>> encoder_of("seed", "auto", {"pool": "gap"})
+    >>> encoder_of("raw_features", "auto", {"pool": "gap"})
     ('densenet201', {'image_size': 224, 'resize': 'stretch', 'pool': 'gap'})
-    >>> encoder_of("default", "auto", {}), encoder_of("seed", "pixels", {})
+    >>> encoder_of("default", "auto", {}), encoder_of("raw_features", "pixels", {})
     (('auto', {}), ('pixels', {}))
     """
     own = dict(ENCODERS.get(preset, {}))

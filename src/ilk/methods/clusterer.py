@@ -1,0 +1,184 @@
+"""The one way in which every method of ours is fitted: settings, images, training, groups."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import KW_ONLY
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ilk import compute, encoders
+from ilk.data import Encoded, ImageSource, Packed, open_images, pack
+from ilk.errors import ArgumentError
+from ilk.methods import checks
+from ilk.methods.assign.placer import Placer
+from ilk.methods.assign.rules import Groups
+from ilk.methods.base import ImageClusterer
+from ilk.methods.inputs.encoder import load_encoder
+from ilk.methods.outcome import centers, spread
+from ilk.methods.reporter import OnEpoch, Reporter
+from ilk.methods.settings import AUTO, estimator
+
+__all__ = ["Clusterer"]
+
+Ints = npt.NDArray[np.int64]
+
+
+@estimator
+class Clusterer(ImageClusterer):
+    """Abstract: a method says what its settings follow from (`_decide`) and how images become groups (`_learn`).
+
+    Parameters
+    ----------
+    n_clusters : int
+        At least 2.
+    preset : str
+        Settings by name: ``ilk methods NAME`` lists them.
+    settings : dict, optional
+        Single settings laid over the preset's.
+    random_state : int
+        From 0 to 2**32 - 1.
+    device : {"auto", "cpu", "cuda"}
+    precision : {"auto", "fp32", "bf16"}
+        Of networks; losses are float32.
+    cache : path, optional
+        Where decoded images and features are kept for the next time; None keeps nothing.
+
+    Attributes
+    ----------
+    settings_ : Settings
+        Those in force.
+    notes_ : list of str
+        What the user should know.
+    encoded_ : Encoded
+        Features, and the state of every file.
+    space_, embedding_ : (m, p), (m, e) float32
+        Of the distinct readable images: the space that the map is of, and the one that groups were sought in.
+    confidence_ : (n,) float32
+        How sure the group of each image is; 0 where it is not assigned.
+    """
+
+    n_clusters: Any = 10
+    _: KW_ONLY
+    preset: str = "default"
+    settings: Mapping[str, Any] | None = None
+    random_state: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    cache: str | Path | None = None
+
+    chooses_k: ClassVar[bool] = False
+    """Whether ``n_clusters="auto"`` is allowed."""
+
+    # -- what a method says ------------------------------------------------------------------------------------------
+
+    def _decide(self, settings: Any, source: ImageSource, device: torch.device) -> Any:
+        """Return the settings with all filled in that the images decide; may add notes."""
+        return settings
+
+    @abstractmethod
+    def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
+        """Read the images, train what is to be trained, set ``encoded_``, and return the groups."""
+
+    # -- fit ---------------------------------------------------------------------------------------------------------
+
+    def resolved(self) -> Any:
+        """Return the settings in force, every one checked; "auto" and None where the images decide.
+
+        Raises
+        ------
+        ArgumentError
+            An option outside of what is allowed.
+        """
+        found = super().resolved()
+        k: Any = self.n_clusters
+        auto = isinstance(k, str) and k == AUTO
+        if not (auto and self.chooses_k) and (isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2):
+            hint = " `ilk cluster SOURCE` without -m suggests one." if auto else ""
+            also = ", or 'auto'" if self.chooses_k else ""
+            raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2{also} (-k).{hint}")
+        checks.random_state(self.random_state)
+        checks.choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        return found
+
+    @final
+    def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
+        """Group the images of `X`.
+
+        Parameters
+        ----------
+        X
+            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source. Features (n, d) of your own,
+            as a float array; beside images: ``ilk.open_images(images, features=…)``.
+        y
+            Ignored.
+        on_epoch
+            Called with a record per stage and epoch, with progress, and with a function that gives a state to go on
+            from (an empty one where the fit cannot be left). A true answer stops with `Interrupted`.
+        resume
+            A state from `on_epoch`: a training goes on there, to the bit on a CPU. What is read and encoded is taken
+            from `cache`.
+
+        Raises
+        ------
+        NotEnoughImages
+            Fewer distinct images than groups.
+        """
+        settings = self.resolved()
+        device = compute.device(self.device)  # a wrong name is said before any image is read
+        source = open_images(X)
+        self.history_: list[dict[str, Any]] = []
+        self.notes_: list[str] = []
+        self.settings_: Any = self._decide(settings, source, device)
+        self._publish(self._learn(source, Reporter(self.history_, on_epoch), resume))
+        return self
+
+    def _seed(self) -> int:
+        return int(self.random_state)
+
+    def _encoded(self, source: ImageSource, report: Reporter, name: Any, weights: Any, **how: Any) -> Encoded:
+        """Build the frozen encoder `name` as ``encoder_``, and return the features of all images as it has them."""
+        load_encoder(self, source, report, name, weights, self.settings_.extra)
+        with report.stage("encode"):
+            found = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=report.progress, **how)
+        self.notes_ += found.notes
+        return found
+
+    def _packed(self, source: ImageSource, report: Reporter, size: Any, **how: Any) -> Packed:
+        """Return all images as pixels of one size."""
+        with report.stage("encode"):
+            found = pack(cast(Any, source), size, cache=self._cache(), on_progress=report.progress, **how)
+        checks.distinct_images(found.facts, len(found), int(self.n_clusters))
+        self.notes_ += found.facts.notes
+        return found
+
+    def _publish(self, found: Groups) -> None:
+        """Say what every image's group is."""
+        features, at = self.encoded_.features, self.encoded_.position
+        self.notes_ += found.notes
+        self.n_clusters_ = found.proba.shape[1]
+        self.place_ = found.place
+        self.rows_: Ints | None = self.encoded_.rows
+        self.pictures_ = dict(found.pictures)
+        self.space_ = np.asarray(features, np.float32) if found.space is None else found.space
+        self.embedding_ = self.space_ if found.embedding is None else found.embedding
+        self.reduced_ = found.reduced
+        if found.reduced is None and found.embedding is not None:
+            self.reduced_ = f"{self.embedding_.shape[1]} dimensions"
+        self.cluster_centers_ = centers(features, found.labels, self.n_clusters_)
+        self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
+        self.confidence_ = np.where(at >= 0, found.confidence[at], np.float32(0))
+
+    # -- use ---------------------------------------------------------------------------------------------------------
+
+    def _proba(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        assert self.place_ is not None, "a method without a place has a `_proba` of its own"
+        return self.place_(features)
+
+    def _placer(self) -> Placer | None:
+        return self.place_ if isinstance(self.place_, Placer) else None
