@@ -287,7 +287,7 @@ def test_labels(ilk: Ilk, home: Path, photos: Path) -> None:
 def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Path) -> None:
     new = shutil.copytree(photos, home / "new")
     (new / "broken.png").write_bytes(b"nonsense")
-    shutil.copy(new / "0_0000.png", new / "twin.png")
+    shutil.copy(new / "0_0000.png", new / "copy.png")
     said = ilk("predict", finished, "new", "-o", "table.csv")
     assert (said.code, said.err) == (0, "")
     assert "placed   37 images; 1 could not be read" in said.out
@@ -298,12 +298,13 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     rows = list(csv.DictReader(io.StringIO((home / "table.csv").read_text("utf-8"))))
     assert list(rows[0]) == list(runs.columns_of("predictions"))
     by_name = {row["path"]: row for row in rows}
-    assert by_name["broken.png"]["group"] == "-1"
+    assert {by_name["broken.png"][name] for name in ("group", "group_name", "confidence")} == {""}
     assert by_name["broken.png"]["status"] == "unreadable"
     assert by_name["broken.png"]["reason"]
-    assert by_name["twin.png"]["group"] == by_name["0_0000.png"]["group"]
+    assert by_name["copy.png"]["group"] == by_name["0_0000.png"]["group"]
+    assert by_name["copy.png"]["duplicate_of"] == "0_0000.png"
     columns = pq.read_table(home / "table.parquet").to_pydict()
-    assert [str(c) for c in columns["group"]] == [row["group"] for row in rows]
+    assert ["" if c is None else str(c) for c in columns["group"]] == [row["group"] for row in rows]
     assert not [path for path in home.iterdir() if path.name.startswith(".")]
 
 

@@ -171,7 +171,7 @@ def test_json_has_an_object_for_every_image(ilk: Ilk, album: Path) -> None:
         likes = [one["similarity"] for one in image["nearest"]]
         assert likes == sorted(likes, reverse=True)
     bad = said["images"][3]
-    assert (bad["status"], bad["group"], bad["nearest"]) == ("unreadable", -1, [])
+    assert (bad["status"], bad["group"], bad["nearest"]) == ("unreadable", None, [])
     assert "not an image" in bad["reason"]
 
 
