@@ -31,9 +31,9 @@ def picture(i: int) -> bytes:
     return out.getvalue()
 
 
-def write(path: Path, order: Sequence[int], names: bool = False) -> None:
+def write(path: Path, order: Sequence[int], names: str = "") -> None:
     bytes_of = [picture(i) for i in order]
-    column = [{"bytes": data, "path": f"{i:02}.png"} for i, data in zip(order, bytes_of, strict=True)]
+    column = [{"bytes": data, "path": names.format(i)} for i, data in zip(order, bytes_of, strict=True)]
     pq.write_table(pa.table({"image": column if names else bytes_of, "label": [i % 2 for i in order]}), path)
     os.utime(path, (10**9 + len(order), 10**9 + order[1]))
 
@@ -70,10 +70,22 @@ def test_labels_of_a_table_sorted_anew_are_refused(run: Run, tmp_path: Path) -> 
         ilk.evaluate(run, str(tmp_path / "l.csv"))
 
 
+def test_rows_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
+    table = tmp_path / "t.parquet"
+    write(table, range(N), names="image.png")
+    run = group(table, tmp_path / "run", 2)
+    assert accuracy(run) == 1
+    write(table, SORTED, names="image.png")
+    with pytest.raises(DataError, match=rf"{MOVED} of {N} rows of .* \(such as image\.png#2\)"):
+        ilk.evaluate(run, "label")
+    done = ilk.export(run, tmp_path / "out", source=table, mode="copy")
+    assert (done.n_images, len(done.missing)) == (N - MOVED, MOVED)
+
+
 def test_names_are_names_in_any_order(tmp_path: Path) -> None:
-    write(tmp_path / "t.parquet", range(N), names=True)
+    write(tmp_path / "t.parquet", range(N), names="{:02}.png")
     run = group(tmp_path / "t.parquet", tmp_path / "run", 2)
-    write(tmp_path / "t.parquet", SORTED, names=True)
+    write(tmp_path / "t.parquet", SORTED, names="{:02}.png")
     assert accuracy(run) == 1
     assert ilk.export(run, tmp_path / "out", mode="copy", source=tmp_path / "t.parquet").n_images == N
 

@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -305,6 +306,19 @@ def test_odd_headers_end_a_tar_with_a_note(tmp_path: Path, odd: bytes) -> None:
     found = open_source(tmp_path / "x.tar")
     assert (found.names, found.read(0)) == (["a.png"], picture())
     assert found.notes == ["the archive is damaged after 'a.png': what comes later is missing"]
+
+
+def test_the_map_of_a_sparse_file_is_passed_over(tmp_path: Path) -> None:
+    begin, hole = sparse(), (b"00000000001\0" * 2) * 21
+    data = begin + (hole + b"\1" + bytes(7)) * 40_000 + hole + bytes(8)
+    (tmp_path / "x.tar").write_bytes(data + header("b.png", len(picture())) + blocks(picture()) + bytes(1024))
+    tracemalloc.start()
+    found = open_source(tmp_path / "x.tar")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.names, found.refused) == (["b.png", "s.png"], {1: "a sparse file in an archive"})
+    assert found.read(0) == picture()
+    assert most < 4 * 2**20
 
 
 @pytest.mark.parametrize("time", ["1e30", "1e11", "nan", "-5", "inf", "x"])

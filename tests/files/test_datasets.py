@@ -42,7 +42,7 @@ def mnist(folder: Path, packed: bool = False) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
-def test_mnist(tmp_path: Path, packed: bool) -> None:
+def test_mnist(tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     made = mnist(tmp_path / "MNIST" / "raw", packed)
     found = open_source(tmp_path)  # as torchvision lays it out
     assert isinstance(found, ArraySet)
@@ -64,6 +64,10 @@ def test_mnist(tmp_path: Path, packed: bool) -> None:
         open_source(cut)
     put(cut, struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 2**31))
     with pytest.raises(DataError, match="is damaged"):
+        open_source(cut)
+    put(cut, idx(made["train"]))
+    monkeypatch.setattr("ilk.files.datasets.available_memory", lambda: 100)
+    with pytest.raises(DataError, match=r"do not fit in memory"):
         open_source(cut)
 
 

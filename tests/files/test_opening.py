@@ -21,6 +21,33 @@ class Forbidden:
         return pytest.fail, ("a label was read",)
 
 
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ("n" * 300, r"n{300} cannot be read: .*too long"),
+        ("n" * 300 + "/*.png", r"n{300}/\*\.png cannot be read: .*too long"),
+        ("x\0y", r"there is no x\\x00y|x\\x00y cannot be read"),
+        ("~nobody-at-all/x", "cannot be read: Could not determine home"),
+        ("~nobody-at-all/*", "cannot be read: Could not determine home"),
+        ("gone", "gone is a link to nothing|there is no gone"),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_names_that_cannot_be_asked_after(
+    tmp_path: Path, odd: str, said: str, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"\x89PNG")
+    if odd == "gone":
+        (tmp_path / "gone").symlink_to("nowhere")
+        if not alone:  # listed with its reason, as files are
+            assert open_source(["a", odd]).refused == {1: "no such file"}
+            return
+    with pytest.raises(DataError, match=said):
+        open_source(odd if alone else ["a", odd])
+
+
 def test_npz(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, x=X, y=np.array([Forbidden()], object))

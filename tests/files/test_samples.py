@@ -311,7 +311,7 @@ def test_colours_that_are_read_by_half_are_said(tmp_path: Path) -> None:
     png = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     assert decode(png, None).reason is None
     place = folder_of(tmp_path / "set", {"a.png": png, "b.png": pillow((RAMP * 999).astype(np.uint16), "PNG")})
-    assert any("1 of 2 files looked at have colours of 16 bits" in note for note in open_images(place).notes)
+    assert any("1 of 2 files looked at have colours or opacity of 16 bits" in note for note in open_images(place).notes)
 
 
 def test_a_range_is_for_files() -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from ilk.data import open_images
 from ilk.errors import DataError
 from ilk.files import Listing, decode, open_again, open_source, truth
-from ilk.files.several import prefixes
+from ilk.files.several import joined, prefixes
 
 
 @pytest.fixture
@@ -239,6 +239,29 @@ def test_a_source_and_a_link_to_it_are_one(tmp_path: Path) -> None:
     found = open_source([tmp_path / name for name in ("src", "x.tar", "again", "again.tar")])
     assert found.names == ["src/0.png", "src/1.png", "src/2.png", "x.tar/a.png"]
     assert found.notes == ["4 files are in more than one of the sources, and counted once"]
+
+
+def test_what_is_in_a_source_of_several_counts_once(tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    make_tar(shards / "a.tar", [(f"{i}.png", picture(colour=i)) for i in range(3)])
+    pq.write_table(pa.table({"image": [picture(colour=i) for i in range(4, 6)]}), shards / "b.parquet")
+    put(tmp_path / "f" / "1.png", picture(colour=7))
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, 8, 8), np.uint8))
+    (tmp_path / "y.npz").symlink_to("x.npz")
+    for given, n, twice in (
+        (["shards", "shards/a.tar"], 5, 3),
+        (["shards/b.parquet", "shards"], 5, 2),
+        (["x.npz", "y.npz"], 4, 4),
+        (["shards", "f", "x.npz"], 10, 0),
+    ):
+        found = open_source(given, folder=tmp_path)
+        assert (given, len(found), len(set(found.names))) == (given, n, n)
+        said = f"{twice} files are in more than one of the sources, and counted once"
+        assert (said in found.notes) == (twice > 0)
+    inner = open_source(["shards", "f"], folder=tmp_path)
+    assert isinstance(inner, Listing)
+    assert len(joined("several", tmp_path, [("a/", inner), ("b/", open_source(shards / "a.tar"))])) == 6
 
 
 def test_a_hidden_link_is_counted_as_a_hidden_folder(tmp_path: Path) -> None:

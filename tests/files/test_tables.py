@@ -24,6 +24,18 @@ def written(path: Path, **columns: Any) -> Path:
     return path
 
 
+def test_a_row_that_names_what_no_file_can_be_called(tmp_path: Path) -> None:
+    put(tmp_path / "a.png", IMAGES[0])
+    names = ["a.png", "a\0.png", "a" * 5000 + ".png", "a.png"]
+    struct = pa.array([{"bytes": None, "path": name} for name in names], STRUCT)
+    for column in (names, struct):
+        found = open_source(written(tmp_path / "x.parquet", image=column))
+        assert (found.read(0), found.read(3)) == (IMAGES[0], IMAGES[0])
+        for i in (1, 2):
+            with pytest.raises(OSError, match=r"no file can be called|[Tt]oo long"):
+                found.read(i)
+
+
 def test_base64(tmp_path: Path) -> None:
     plain = [base64.b64encode(data).decode() for data in IMAGES]
     addresses = [f"data:image/png;base64,{text}" for text in plain]

@@ -25,6 +25,34 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_table_of_labels_may_be_written_as_a_list_may(folder: Path, coding: str) -> None:
+    table = folder.parent / "l.csv"
+    text = (
+        "path,label\nset/train/cat/a_1.png,x\nset/train/dog/b_2.png,\nset/train/loose.png, \nset/test/cat/a_3.png,y\n"
+    )
+    table.write_bytes(text.encode(coding))
+    # an empty cell is no class of its own
+    assert truth(table, table) == {"set/train/cat/a_1.png": "x", "set/test/cat/a_3.png": "y"}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.Array.from_buffers(
+            pa.string(), 2, [None, pa.py_buffer(np.array([0, 1, 2], np.int32)), pa.py_buffer(b"a\xff")]
+        ),
+        pa.array([2**30] * 2, pa.date32()),
+        pa.array([2**62] * 2, pa.duration("s")),
+        pa.array([1, 2], pa.timestamp("ns")),
+    ],
+)
+def test_columns_that_python_cannot_hold(tmp_path: Path, labels: pa.Array) -> None:
+    pq.write_table(pa.table({"image": [b"x", b"y"], "label": labels}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet: the column 'label' cannot be read|something else than words"):
+        truth("label", tmp_path / "x.parquet")
+
+
 def test_folder_and_prefix(folder: Path) -> None:
     assert truth("folder", folder) == {
         "train/cat/a_1.png": "cat",

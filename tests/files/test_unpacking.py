@@ -20,7 +20,7 @@ import pytest
 from made import picture, put
 
 from ilk.errors import DataError
-from ilk.files import open_source, truth
+from ilk.files import Listing, columns, open_source, truth
 from ilk.files.plainpickle import plain_pickle
 
 
@@ -59,6 +59,19 @@ def test_a_pickle_that_holds_itself_many_times() -> None:
     for bomb in bombs:
         with at_most(64), pytest.raises(DataError, match=r"^x is"):
             plain_pickle(bomb, "x")
+
+
+def test_numbers_of_one_hash_are_no_keys() -> None:
+    """2,000 keys of one hash take 2,000 comparisons each; a dict of millions never ends."""
+    numbers = [(2**61 - 1) * (i + 1) for i in range(2_000)]
+    assert len(set(map(hash, numbers))) == 1
+    for bomb in (
+        pickle.dumps(dict.fromkeys(numbers), protocol=2),
+        b"\x80\x02}" + b"".join(b"p%d\n" % number for number in numbers) + b".",
+    ):
+        with pytest.raises(DataError, match="more than 64 bits as a key"):
+            plain_pickle(bomb, "x")
+    assert plain_pickle(pickle.dumps({2**63: 1, -1: 2, b"a": 3}, protocol=2), "x") == {2**63: 1, -1: 2, b"a": 3}
 
 
 def test_a_pickle_that_takes_things_again_is_read() -> None:
@@ -141,6 +154,53 @@ def test_an_npz_takes_its_own_size_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys.modules["ilk.files.arrays"], "available_memory", lambda: 10**6)
     with at_most(4), pytest.raises(DataError, match="do not fit in memory"):
         open_source(path)
+
+
+def test_numbers_that_take_no_room(tmp_path: Path) -> None:
+    """4 MB of zeros a row: some kB as a file, which no more memory is given for than for any other of its size."""
+    column = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(100 * 2**20, np.float32)), 2**20)
+    pq.write_table(pa.table({"features": column}), tmp_path / "x.parquet", compression="zstd")
+    assert (tmp_path / "x.parquet").stat().st_size < 2**16
+    before = pa.total_allocated_bytes()
+    with at_most(16), pytest.raises(DataError, match=r"claims 104,857,600 numbers in [\d,]+ bytes: they cannot be"):
+        open_source(tmp_path / "x.parquet")
+    assert pa.total_allocated_bytes() - before < 2**24
+    pq.write_table(pa.table({"a.b": column.slice(0, 40)}), tmp_path / "y.parquet", compression="zstd")
+    taken: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "release", lambda array: taken.append(pa.total_allocated_bytes() - before))
+        assert len(open_source(tmp_path / "y.parquet")) == 40
+    assert len(taken) > 5  # in batches of as many rows as fit
+    assert max(taken) < 512 * 2**20
+
+
+def test_one_value_in_all_rows_takes_its_room_once(tmp_path: Path) -> None:
+    """By the dictionary of a Parquet file one picture or text of a megabyte stands in thousands of rows."""
+    rows, long = pa.array(np.zeros(5000, np.int32)), "x" * 2**20
+    image = picture() + bytes(2**20)
+    struct = pa.StructArray.from_arrays([pa.DictionaryArray.from_arrays(rows, pa.array([image]))], ["bytes"])
+    text = pa.DictionaryArray.from_arrays(rows, pa.array([long]))
+    short = pa.DictionaryArray.from_arrays(rows, pa.array(["cat"]))
+    place = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"image": struct, "label": short, "long": text}), place, store_schema=False)
+    assert place.stat().st_size < 4 * 2**20
+    before, most = pa.total_allocated_bytes(), 0
+    found = open_source(place)
+    assert isinstance(found, Listing)
+    for i in range(0, 5000, 500):
+        assert found.read(i) == image
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert set(truth("label", found).values()) == {"cat"}
+    with at_most(64), pytest.raises(DataError, match="one has more than 1,000 letters"):
+        truth("long", found)
+    pq.write_table(pa.table({"name": text, "features": [[1.0, 2.0]] * 5000}), place, store_schema=False)
+    with at_most(64), pytest.raises(DataError, match="holds texts of more than 1,000 letters, which are no names"):
+        open_source(place)
+    paths = pa.StructArray.from_arrays([pa.nulls(5000, pa.binary()), text], ["bytes", "path"])
+    pq.write_table(pa.table({"image": paths}), place, store_schema=False, row_group_size=700)
+    with at_most(64):
+        assert open_source(place).names[:2] == ["000000", "000001"]
+    assert most < 2**27
 
 
 def test_rows_that_take_no_room(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_teacher_and_the_marginal_get_no_gradient() -> None:
     t, t2, m = (x.clone().requires_grad_() for x in rest)
     pointwise_loss(s, s2, t, t2, m).loss.sum().backward()
     assert float(s.grad.abs().sum()) > 0
-    assert t.grad is None and t2.grad is None and m.grad is None
+    assert [x.grad for x in (t, t2, m)] == [None] * 3
 
 
 def test_pairs_on_which_the_teacher_disagrees_pull_less() -> None:
@@ -125,7 +125,8 @@ def test_one_weight_for_all_heads() -> None:
     assert not torch.allclose(pointwise_loss(*given).loss, alone, rtol=1e-2)
     weights = pair_weights(given[2], given[3])
     torch.testing.assert_close(weights, (given[2] * given[3]).sum(2).mean(1))
-    assert float(weights.min()) >= 0 and float(weights.max()) <= 1
+    assert float(weights.min()) >= 0
+    assert float(weights.max()) <= 1
 
 
 def test_without_the_marginal_one_group_for_all_would_be_as_good() -> None:

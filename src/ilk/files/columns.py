@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from ilk.errors import DataError, nearest
 from ilk.files.large import release, room
 from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, tidy
-from ilk.files.parquet import open_parquet
+from ilk.files.parquet import open_parquet, read_column
 
 __all__ = ["Columns", "has_vectors", "read_vectors"]
 
 _USUAL = ("features", "feature", "embedding", "embeddings", "vector", "vectors")
 _BYTES = 32 * 2**20  # what a batch of rows may take, by the file's own average
+_NAME = 1000  # letters of the name of an image
+_NUMBER = 8  # bytes of a number in a batch
+_FEW, _PACKED = 64 * 2**20, 1000  # numbers that any file may have; and for each of its bytes
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,11 @@ def read_vectors(path: Path, column: str = "") -> Columns:
     named = _name_column(file, chosen)
     try:
         values = _filled(path, file, chosen, lists)
-        names = None if named is None else file.read(columns=[named], use_threads=False).column(0).to_pylist()
     except (pa.lib.ArrowException, OSError) as error:
         raise DataError(f"{path}: the column {chosen[0]!r} cannot be read: {error}") from error
+    names = None if named is None else read_column(path, named)
+    if names is not None and any(name is not None and len(name) > _NAME for name in names):
+        raise DataError(f"{path}: the column {named!r} holds texts of more than {_NAME:,} letters, which are no names.")
     if names is not None and None in names:
         raise DataError(f"{path}: the column {named!r} names no image in row {names.index(None)}.")
     about = f"column {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} columns, {chosen[0]} … {chosen[-1]}"
@@ -125,8 +130,8 @@ def _filled(path: Path, file: Any, chosen: list[str], lists: bool) -> NDArray[An
     import pyarrow as pa
 
     n = file.metadata.num_rows
-    size = sum(file.metadata.row_group(g).total_byte_size for g in range(file.metadata.num_row_groups))
-    step = int(np.clip(_BYTES * n // max(size, 1), 1, 65_536))
+    numbers = _numbers(path, file, chosen)
+    step = int(np.clip(_BYTES * n // max(numbers * _NUMBER, 1), 1, 65_536))
     half = all("halffloat" in str(file.schema_arrow.field(name).type) for name in chosen)
     found: NDArray[Any] | None = None
     at = 0
@@ -145,6 +150,21 @@ def _filled(path: Path, file: Any, chosen: list[str], lists: bool) -> NDArray[An
     if found is None or not found.shape[1]:
         raise DataError(f"{path}: the column {chosen[0]!r} holds no features.")
     return found
+
+
+def _numbers(path: Path, file: Any, chosen: list[str]) -> int:
+    """Return how many numbers the chosen columns claim to hold.
+
+    Numbers that are alike take no room in the file, and each takes some in memory and on the disk.
+    """
+    groups = [file.metadata.row_group(g) for g in range(file.metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    inner = tuple(f"{name}." for name in chosen)
+    numbers = sum(c.num_values for c in chunks if c.path_in_schema in chosen or c.path_in_schema.startswith(inner))
+    size = path.stat().st_size
+    if numbers > max(_FEW, _PACKED * size):
+        raise DataError(f"{path} claims {numbers:,} numbers in {size:,} bytes: they cannot be features")
+    return int(numbers)
 
 
 def _plain(columns: list[Any]) -> NDArray[Any]:

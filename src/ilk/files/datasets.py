@@ -18,6 +18,7 @@ from ilk.disk import printable
 from ilk.errors import DataError
 from ilk.files.arrays import ArraySet
 from ilk.files.plainpickle import plain_pickle
+from ilk.machine import available_memory
 
 __all__ = ["dataset_files", "dataset_labels", "is_dataset_file", "load_dataset"]
 
@@ -194,7 +195,10 @@ def _idx(path: Path, *dimensions: int) -> NDArray[np.uint8]:
                     )
                 size = int(np.prod([int(n) for n in shape], dtype=object))
                 packs = os.fstat(raw.fileno()).st_size * (_DEFLATE if packed else 1)  # how much can be in it
-                data = file.read(size + 1) if size <= min(_MOST, packs) else b""
+                there = size <= min(_MOST, packs)
+                if there and size > available_memory():
+                    raise DataError(f"{path}: {shape} do not fit in memory")
+                data = file.read(size + 1) if there else b""
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     if len(data) != size:

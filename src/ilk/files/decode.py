@@ -24,6 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from ilk.errors import ArgumentError
 from ilk.files import mending, raw
 from ilk.files.helper import shared_pool
+from ilk.files.parts import too_many_parts
 from ilk.files.reasons import believed, claim_reason, explain
 from ilk.files.render import Decoded, Resize, render, upright_size
 from ilk.files.samples import Samples
@@ -102,6 +103,8 @@ def decode(
         return Decoded(None, 0, 0, reason)
     if not (picture := _picture(data)):
         return Decoded(None, 0, 0, _NO_PREVIEW)
+    if reason := too_many_parts(picture):
+        return Decoded(None, 0, 0, reason)
     found = _decoded(picture, size, resize, crop_pct, samples)
     if found.pixels is None and (again := _second_chance(picture, size, resize, crop_pct, samples)) is not None:
         return again
@@ -158,7 +161,7 @@ def probe(data: bytes) -> tuple[int, int] | None:
     >>> probe(b"") is None
     True
     """
-    if _hopeless(data) or not (data := _picture(data)):
+    if _hopeless(data) or not (data := _picture(data)) or too_many_parts(data):
         return None
     image, claim = _open_here(data)
     if image is None and data.startswith(_PNG) and (slim := mending.png_without_notes(data)) is not None:

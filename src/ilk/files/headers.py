@@ -58,6 +58,21 @@ class Header(tarfile.TarInfo):
             raise tarfile.ReadError("a header that leads back")
         return found
 
+    def _proc_sparse(self, tar: Any) -> tarfile.TarInfo:
+        """Pass over the map of an old sparse file, which may go on for gigabytes."""
+        structs, more, size = self._sparse_structs  # type: ignore[attr-defined]
+        del self._sparse_structs  # type: ignore[attr-defined]
+        while more:
+            block = tar.fileobj.read(tarfile.BLOCKSIZE)
+            if len(block) < tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("it breaks off")
+            more = bool(block[504])
+        self.sparse = structs
+        self.offset_data = tar.fileobj.tell()
+        tar.offset = self.offset_data + -(-self.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        self.size = size
+        return self
+
     def _proc_pax(self, tar: Any) -> tarfile.TarInfo:
         """Read the header's further fields; tarfile's own way of it takes the square of their length."""
         fields = _fields(tar.fileobj.read(-(-self.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)[: self.size])

@@ -84,7 +84,7 @@ def text_of(file: Path) -> str:
     except UnicodeError:
         text = "\0"
     if "\0" in text:
-        raise DataError(f"{file} is not a text file of paths: it holds zero bytes")
+        raise DataError(f"{file} is not a text file: it holds zero bytes")
     return text.removeprefix("\ufeff")
 
 

@@ -1,4 +1,4 @@
-"""Names that are only numbers of rows: they say where an image stands in a table, and not which image it is."""
+"""Names that only count: they say where an image stands among others, and not which image it is."""
 
 from __future__ import annotations
 
@@ -17,16 +17,32 @@ _DIGITS = 6  # of such a number, at least
 
 
 def numbered(images: Listing) -> npt.NDArray[np.bool_]:
-    """Return (n,) bool: which images are named by the number of their row.
+    """Return (n,) bool: which images are named by their place: the number of a row, or one of several of one name.
 
-    A table that is sorted anew has the same names for other images.
+    A table that is sorted anew has the same names for other images. It has, too, where all its rows state one path:
+    ``image.png``, ``image.png#2`` ….
     """
+    found = _repeated(images)
     if images.parts:
-        return np.concatenate([numbered(part.listing)[np.asarray(part.rows, np.int64)] for part in images.parts])
-    if images.kind not in _ROWS:
+        found |= np.concatenate([numbered(part.listing)[np.asarray(part.rows, np.int64)] for part in images.parts])
+    elif images.kind in _ROWS:
+        digits = (len(name) >= _DIGITS and name.isascii() and name.isdecimal() for name in images.names)
+        found |= np.fromiter(digits, bool, len(images))
+    return found
+
+
+def _repeated(images: Listing) -> npt.NDArray[np.bool_]:
+    """Return (n,) bool: which images were called alike, and are told apart by a number behind (`unique`)."""
+    if images.kind == "list":  # one path twice is one file
         return np.zeros(len(images), bool)
-    found = (len(name) >= _DIGITS and name.isascii() and name.isdecimal() for name in images.names)
-    return np.fromiter(found, bool, len(images))
+    ends = {name: name.rpartition("#") for name in images.names if "#" in name}
+    counted = {name: base for name, (base, _, number) in ends.items() if base and number.isdecimal()}
+    if counted:
+        there = set(images.names)
+        alike = {base for base in counted.values() if base in there}
+        found = (name in alike or counted.get(name) in alike for name in images.names)
+        return np.fromiter(found, bool, len(images))
+    return np.zeros(len(images), bool)
 
 
 def misplaced(images: Listing, contents: Mapping[str, str | None]) -> list[str]:

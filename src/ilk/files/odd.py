@@ -62,7 +62,9 @@ def work(
         if not believed(kind, width, height):
             return Decoded(None, width, height, claim_reason(width, height, kind))
         if kind == "TIFF" and (samples.bands or _loses_depth(image)):
-            with contextlib.suppress(ValueError):  # packed in a way that only Pillow knows: with 8 of its 16 bits, then
+            with contextlib.suppress(
+                ValueError
+            ):  # packed, or in colours, that only Pillow knows: with 8 of 16 bits, then
                 return _raster(data, size, resize, crop_pct, samples, probe)
         return render(image, size, resize, crop_pct, samples)
     except Exception as error:  # whatever a decoder raises becomes the row's reason
@@ -97,7 +99,7 @@ def _raster(
         return Decoded(None, width, height, None)
     if not believed("TIFF", width, height):
         return Decoded(None, width, height, claim_reason(width, height))
-    found = tiff.read_raster(data) if of_tiff else fits.read_fits(data)
+    found = tiff.read_raster(data, plain=bool(samples.bands)) if of_tiff else fits.read_fits(data)
     return render_raster(found, size, resize, crop_pct, samples)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -207,17 +208,18 @@ def _sorted_out(
         if extension(text) in IMAGE_EXTENSIONS and not is_pattern(text):
             files.append(given)
             continue
-        whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
-        found = matches(whole, passed, notes) if is_pattern(text) and not whole.exists() else None
-        for path in [whole] if found is None else found:
-            if (found is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, found is None):
-                others.setdefault(str(path), given if found is None else path)
-            elif found is None and not os.path.lexists(path):
-                raise DataError(f"there is no {given}.{_suggestion(Path(given))}")
-            elif found is None or extension(path.name) in IMAGE_EXTENSIONS:
-                files.append(given if found is None else path)
-            else:
-                passed.file(path.name)
+        with _readable(given):
+            whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
+            found = matches(whole, passed, notes) if is_pattern(text) and not whole.exists() else None
+            for path in [whole] if found is None else found:
+                if (found is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, found is None):
+                    others.setdefault(str(path), given if found is None else path)
+                elif found is None and not os.path.lexists(path):
+                    raise DataError(f"there is no {given}.{_suggestion(Path(given))}")
+                elif found is None or extension(path.name) in IMAGE_EXTENSIONS:
+                    files.append(given if found is None else path)
+                else:
+                    passed.file(path.name)
     return files, list(others.values())
 
 
@@ -247,7 +249,7 @@ def _open_path(path: Path, split: str, base: Path) -> Listing | ArraySet | Featu
     given = path
     if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/")):
         raise DataError(f"{path} is an address; ilk reads local files only: download it first")
-    try:
+    with _readable(given):
         path = path if base == Path.cwd() else base / path
         if not path.exists():
             path = path.expanduser()
@@ -260,6 +262,13 @@ def _open_path(path: Path, split: str, base: Path) -> Listing | ArraySet | Featu
         with path.open("rb") as file:
             head = file.read(1024)
         return _open_file(path, head, split, base)
+
+
+@contextmanager
+def _readable(given: Path_) -> Iterator[None]:
+    """Let what a system says of a path be said of `given`."""
+    try:
+        yield
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a zero byte in a path; RuntimeError: no home
         if isinstance(error, DataError):
             raise
@@ -276,6 +285,8 @@ def _open_missing(path: Path, given: Path, split: str, base: Path) -> Listing | 
         )
     if is_pattern(str(path)):
         return _open_sequence([given], split, base)
+    if path.is_symlink():
+        raise DataError(f"{path} is a link to nothing: what it leads to was moved or removed")
     raise DataError(f"there is no {path}.{_suggestion(path)}")
 
 

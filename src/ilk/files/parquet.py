@@ -26,6 +26,8 @@ from ilk.files.windows import Windows
 __all__ = ["column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
 
 _ROWS = 100_000  # as many may be in a file of any size
+_BYTES = "BYTE_ARRAY"  # how Parquet calls bytes and texts of any length
+_NAME = 1000  # letters of a path that is a name too
 _LOOKED_AT = 16  # rows, to see what a column of text holds
 
 
@@ -56,7 +58,8 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
     if kind == "struct+path":
         for i, all_are in _without_bytes(file, f"{name}.bytes"):
             rows[i] = beside.stamped(rows[i], given[i], all_are)
-    windows = Windows(file, name, kind)
+    leaf = f"{name}.bytes" if kind.startswith("struct") else name
+    windows = Windows(open_parquet(path, packed=leaf), name, kind)
 
     def reader(rows: list[Row]) -> Callable[[int], bytes]:
         # a split may have left rows out: positions in the listing are not positions in the file
@@ -102,7 +105,7 @@ def _salt(path: Path, column: str) -> str:
 
 
 def read_column(path: Path, column: str) -> list[Any]:
-    """One small column of a Parquet file (a nested one as "image.path") as a list.
+    """One small column of a Parquet file (a nested one as "image.path") as a list; equal texts are one object.
 
     Raises
     ------
@@ -113,10 +116,20 @@ def read_column(path: Path, column: str) -> list[Any]:
 
     outer, _, inner = column.partition(".")
     try:
-        found = open_parquet(path).read(columns=[column], use_threads=False).column(outer).combine_chunks()
-        return list((found.field(inner) if inner else found).to_pylist())
-    except (pa.lib.ArrowException, OSError, KeyError) as error:
-        raise DataError(f"{path}: the column {column!r} cannot be read: {error}") from error
+        file = open_parquet(path, packed=column)
+        values: list[Any] = []
+        for group in range(file.metadata.num_row_groups):  # each has values of its own to point to
+            for chunk in file.read_row_group(group, columns=[column], use_threads=False).column(outer).chunks:
+                found = chunk.field(inner) if inner else chunk
+                if isinstance(found, pa.DictionaryArray):
+                    words = found.dictionary.to_pylist()
+                    values += [None if at is None else words[at] for at in found.indices.to_pylist()]
+                else:
+                    values += found.to_pylist()
+        return values
+    # ValueError: no UTF-8; OverflowError: dates and times that Python does not have
+    except (pa.lib.ArrowException, OSError, KeyError, IndexError, ValueError, OverflowError) as error:
+        raise DataError(f"{path}: the column {column!r} cannot be read: {one_line(error)[:200]}") from error
 
 
 def column_names(path: Path) -> list[str]:
@@ -124,8 +137,15 @@ def column_names(path: Path) -> list[str]:
     return [str(name) for name in open_parquet(path).schema_arrow.names]
 
 
-def open_parquet(path: Path) -> Any:
+def open_parquet(path: Path, packed: str = "") -> Any:
     """Return the open Parquet file.
+
+    Parameters
+    ----------
+    path
+    packed : str
+        A column of bytes or texts whose values stay where they are once, and rows point to them: one value may stand in
+        a hundred thousand rows, and would else take its room in memory in each.
 
     Raises
     ------
@@ -144,6 +164,11 @@ def open_parquet(path: Path) -> Any:
         raise DataError(f"{path} is not a readable Parquet file: {one_line(error)[:200]}") from error
     if not 0 <= rows <= _ROWS + size:
         raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes: they cannot hold images or features")
+    leaves = file.metadata.schema
+    if any(leaves.column(i).path == packed and leaves.column(i).physical_type == _BYTES for i in range(len(leaves))):
+        return pq.ParquetFile(
+            path, metadata=file.metadata, read_dictionary=[packed], buffer_size=2**20, pre_buffer=False
+        )
     return file
 
 
@@ -193,7 +218,7 @@ def _texts(file: Any) -> dict[str, str]:
         try:
             batch = next(file.iter_batches(_LOOKED_AT, columns=[column.name], use_threads=False), None)
             first = next((value for value in (batch.column(0).to_pylist() if batch else []) if value), "")
-        except (pa.lib.ArrowException, OSError):
+        except (pa.lib.ArrowException, OSError, ValueError):
             continue
         if extension(first) in IMAGE_EXTENSIONS and len(first) < 4096:
             found[column.name] = "path"
@@ -243,7 +268,8 @@ def _image_column(file: Any, path: Path, wanted: str) -> tuple[str, str]:
 
 
 def _row_name(given: str | None, i: int, width: int) -> str:
-    """The path a row states, if it is a plain relative one; else the row's number."""
+    """The path a row states, if it is a plain relative one of at most 1,000 letters; else the row's number."""
+    given = None if given and len(given) > _NAME else given
     parts = given.replace("\\", "/").split("/") if given else [".."]
     return "/".join(parts) if ".." not in parts and parts[0] and ":" not in parts[0] else f"{i:0{width}d}"
 
@@ -294,6 +320,8 @@ class Beside:
     def _place(self, given: str | None) -> str:
         if not given:
             raise OSError("no image in this row")
+        if "\0" in given:
+            raise OSError("the row holds no image, and what no file can be called")
         path = os.path.realpath(os.path.join(self._folder, given.replace("\\", "/")))
         if not path.startswith(self._folder.rstrip(os.sep) + os.sep):
             raise OSError("the row holds a path outside of the folder of the table, and no image")

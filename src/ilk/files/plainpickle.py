@@ -120,7 +120,7 @@ class _Reader:
             elif name in _VALUES:
                 self.stack.append(_VALUES[name])
             elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-                self.memo[len(self.memo) if name == "MEMOIZE" else int(str(value))] = self.stack[-1]
+                self.memo[len(self.memo) if name == "MEMOIZE" else _small(int(str(value)))] = self.stack[-1]
             elif name in ("GET", "BINGET", "LONG_BINGET"):
                 self.stack.append(self._again(self.memo[int(str(value))]))
             elif name not in ("PROTO", "FRAME"):
@@ -226,10 +226,23 @@ def _array(data: Any, kind: Any, shape: Any, fortran: bool) -> NDArray[Any]:
     return np.frombuffer(data, kind.made()).reshape(shape, order="F" if fortran else "C")
 
 
+def _small(number: int) -> int:
+    """Return `number` where it has 64 bits: of larger ones thousands may have one hash, and a dict takes their square.
+
+    Python's hash of a number is what 2^61 - 1 leaves of it; that of a text is another one in each process.
+    """
+    if number.bit_length() > 64:
+        raise ValueError("a number of more than 64 bits as a key")
+    return number
+
+
 def _pairs(values: list[Any]) -> dict[Any, Any]:
     keys = values[::2]
-    if len(values) % 2 or not all(isinstance(key, str | bytes | int) for key in keys):
+    if len(values) % 2 or not all(isinstance(key, str | bytes) or type(key) is int for key in keys):
         raise ValueError("a dict with odd keys")
+    for key in keys:
+        if isinstance(key, int):
+            _small(key)
     return dict(zip(keys, values[1::2], strict=True))
 
 

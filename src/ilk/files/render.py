@@ -112,6 +112,7 @@ def render_raster(
         count = values.shape[2]
         if raster.alpha and not samples.bands:
             alpha, values, count = values[..., -1], values[..., :-1], count - 1
+            values = _divided(values, alpha) if raster.multiplied else values
         chosen = samples.bands or ((1, 2, 3) if count >= 3 else (1,))
         if max(chosen) > count:
             return Decoded(None, width, height, f"has {count} bands: there is no band {max(chosen)}")
@@ -125,10 +126,23 @@ def render_raster(
         pixels = 255 - pixels
     small = Image.fromarray(np.ascontiguousarray(pixels))
     if alpha is not None:
-        top = 1.0 if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
-        small.putalpha(Image.fromarray(eight_bits(alpha, (0.0, top))))
+        small.putalpha(Image.fromarray(eight_bits(alpha, (0.0, _opaque(alpha)))))
     info = {"icc_profile": raster.profile} if raster.profile else {}
     return _finished(small, info, (width, height), raster.turn, size, resize, crop_pct)
+
+
+def _opaque(alpha: NDArray[Any]) -> float:
+    return 1.0 if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
+
+
+def _divided(values: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Return colours that are multiplied by their opacity as they were before; black where nothing can be seen."""
+    top = _opaque(alpha)
+    seen = np.where(alpha > 0, alpha, top)[..., None].astype(np.float32)
+    found = values.astype(np.float32) * (np.float32(top) / seen)
+    if values.dtype.kind == "f":
+        return found.astype(values.dtype)
+    return np.clip(np.rint(found), 0, np.iinfo(values.dtype).max).astype(values.dtype)
 
 
 def _finished(
@@ -243,7 +257,10 @@ def _simple_mode(image: Image.Image, samples: Samples) -> Image.Image:
     if (found := deep_values(image)) is not None:
         values, kind, bits = found
         pixels = to_eight_bits(values, kind, bits, samples)
-        return Image.fromarray(255 - pixels if _white_is_zero(image) else pixels)
+        grey = Image.fromarray(255 - pixels if _white_is_zero(image) else pixels)
+        if isinstance(clear := image.info.get("transparency"), int):  # the one grey of a PNG that is not there
+            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        return grey
     if mode in ("L", "RGB", "CMYK") and "transparency" not in image.info:
         return image
     if mode in ("LA", "RGBA"):

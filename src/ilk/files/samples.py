@@ -195,6 +195,8 @@ class Raster(NamedTuple):
         Of the colours (ICC); empty without one.
     alpha : bool
         The last band is opacity.
+    multiplied : bool
+        Where it is, the others are multiplied by it.
     pages : int
         Pictures in the file.
     """
@@ -206,6 +208,7 @@ class Raster(NamedTuple):
     turn: int = 1
     profile: bytes = b""
     alpha: bool = False
+    multiplied: bool = False
     pages: int = 1
 
 

@@ -25,7 +25,8 @@ __all__ = ["as_listing", "joined", "prefixes", "rows_of_tables"]
 def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()) -> Listing:
     """Return the images of all `sources` one after the other, the names of each below its prefix ("": as they are).
 
-    A file that is in two of them counts once, where it comes first; links to folders and containers do not make two.
+    A file, or an image of a container, that is in two of them counts once, where it comes first; links to folders and
+    containers do not make two.
     """
     parts, seen, twice = [], set[str](), 0
     for prefix, listing in sources:
@@ -93,6 +94,9 @@ def rows_of_tables(images: Listing) -> Iterator[tuple[str, int]]:
 
 def _places(listing: Listing) -> list[str | None]:
     """Return for each image what is the same wherever it is found; empty where that cannot be said."""
+    if listing.parts:
+        found = {id(part.listing): _places(part.listing) for part in listing.parts}
+        return [(found[id(part.listing)] or {i: None})[i] for part in listing.parts for i in part.rows]
     if listing._path is not None:
         real = functools.cache(os.path.realpath)
         paths = [listing.path(i) for i in range(len(listing))]
@@ -100,7 +104,7 @@ def _places(listing: Listing) -> list[str | None]:
             None if path is None else os.path.join(real(os.path.dirname(path)), os.path.basename(path))
             for path in paths
         ]
-    if listing.kind in ("tar", "zip", "parquet"):
+    if listing.root.is_file():  # a container: what is in it has a name, also where it is an array
         start = f"{os.path.realpath(listing.root)}\0{listing._salt}\0"
         return [start + name for name in listing.names]
     return []

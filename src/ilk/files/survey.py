@@ -98,7 +98,7 @@ def _looked(listing: Listing) -> Iterable[dict[str, Any]]:
         if data.startswith(b"\x89PNG"):
             if data[24:25] != b"\x10":
                 continue
-            if data[25:26] not in (b"\x00", b"\x04"):  # not grey: Pillow reads the upper 8 of the 16 bits
+            if data[25:26] != b"\x00":  # not plain grey: Pillow reads the upper 8 of the 16 bits
                 yield {"kind": None, "upper": True}
                 continue
         elif data.startswith((b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")):
@@ -111,8 +111,9 @@ def _shapes(looked: list[dict[str, Any]], chosen: tuple[int, ...]) -> list[str]:
     notes = []
     if upper := sum(one.get("upper", False) for one in looked):
         notes.append(
-            f"{upper} of {len(looked)} files looked at have colours of 16 bits that can be read by their upper 8 bits "
-            "only: dark where the values are small, whatever range= says. TIFF without compression is read whole"
+            f"{upper} of {len(looked)} files looked at have colours or opacity of 16 bits that can be read by their "
+            "upper 8 bits only: dark where the values are small, whatever range= says. TIFF without compression is "
+            "read whole"
         )
     stacks = sum(one.get("pages", 1) > 1 for one in looked)
     if stacks:

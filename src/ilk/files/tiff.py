@@ -17,6 +17,18 @@ __all__ = ["is_tiff", "raster_size", "read_raster"]
 
 _NO_DATA = 42113
 _MIN_IS_WHITE = 0
+# What bands of a picture mean where they are not grey values or red, green and blue (which 0, 1 and 2 say).
+_MODELS = {
+    3: "a palette",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIELAB",
+    9: "ICCLAB",
+    10: "ITULAB",
+    32844: "LogL",
+    32845: "LogLuv",
+}
+_ASSOCIATED = 1  # colours are multiplied by their opacity
 _MOST_PAGES = 10_000
 _LOOKED = 16
 _ORIENTATION = 274
@@ -49,8 +61,14 @@ def _turn(page: Any) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def read_raster(data: bytes) -> Raster:
+def read_raster(data: bytes, plain: bool = False) -> Raster:
     """Read the first picture of a TIFF file.
+
+    Parameters
+    ----------
+    data
+    plain
+        Whether bands are wanted as they are stored, whatever colours they stand for.
 
     Raises
     ------
@@ -63,6 +81,8 @@ def read_raster(data: bytes) -> Raster:
         page: Any = _picture(file)
         if page.imagedepth > 1:
             raise ValueError("a TIFF of a volume, which is not a picture")
+        if not plain and (model := _MODELS.get(int(page.photometric))):
+            raise ValueError(f"{_kind(page)}, whose colours are {model}: save it as RGB")
         try:
             values = page.asarray()
         except Exception as error:
@@ -86,6 +106,7 @@ def read_raster(data: bytes) -> Raster:
             turn=_turn(page),
             profile=profile,
             alpha=values.ndim == 3 and values.shape[2] in (2, 4) and any(int(kind) in (1, 2) for kind in extra),
+            multiplied=_ASSOCIATED in map(int, extra),
             pages=pages,
         )
 

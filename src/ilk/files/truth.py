@@ -14,8 +14,8 @@ from ilk.errors import DataError, nearest
 from ilk.files.arrays import ArraySet, npz_array, npz_header
 from ilk.files.datasets import dataset_labels
 from ilk.files.features import FeatureSet
-from ilk.files.listing import MAX_BYTES, Listing
-from ilk.files.lists import table_rows
+from ilk.files.listing import Listing
+from ilk.files.lists import table_rows, text_of
 from ilk.files.matching import LABEL_COLUMNS, NAME_COLUMNS, matched, some, tidy
 from ilk.files.messages import plain_errors
 from ilk.files.opening import Source, open_source
@@ -25,6 +25,7 @@ __all__ = ["Label", "truth"]
 
 Label = str | int
 
+_LETTERS = 1000  # of a label
 _PARTS = {"train": "test", "test": "train"}
 
 
@@ -57,9 +58,9 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
     -----
     The columns of a CSV are found by their names, in any case: name, path, file, filename … and label, class, cluster,
     category, target …. Where none is called like a name, it is the one that names the most images of the source, or the
-    first; where none is called like a label, the first other one. Its names are those that ilk lists (relative to the
-    source), or paths of its files; where none of them has a folder, base names do, if they are unique. It may name more
-    images than the source has.
+    first; where none is called like a label, the first other one. An empty cell is no label, and its image has none.
+    Names are those that ilk lists (relative to the source), or paths of its files; where none of them has a folder,
+    base names do, if they are unique. It may name more images than the source has.
 
     Examples
     --------
@@ -71,7 +72,11 @@ def truth(spec: str | Path, source_spec: Source, split: str = "all") -> dict[str
         return {}
     source = open_source(source_spec, split)
     with plain_errors():
-        return _labels(word, source)
+        found = _labels(word, source)
+        if any(isinstance(label, str) and len(label) > _LETTERS for label in found.values()):
+            # an array of texts takes the room of the longest for each
+            raise DataError(f"labels {word!r}: one has more than {_LETTERS:,} letters; a label is a number or a word")
+    return found
 
 
 def _labels(word: str, source: Listing | ArraySet | FeatureSet) -> dict[str, Label]:
@@ -226,15 +231,15 @@ def _from_csv(path: Path, source: Listing | ArraySet | FeatureSet) -> dict[str, 
     missing = [name for i, name in enumerate(source.names) if name not in found and i not in refused]
     if missing:
         raise DataError(f"{path} has no label for {len(missing):,} of {len(source):,} images: {some(missing)}")
-    return {name: labels[key] for name, key in found.items()}
+    return {name: labels[key] for name, key in found.items() if labels[key] != ""}
 
 
 def _read_csv(path: Path, names: Sequence[str]) -> list[tuple[str, str]]:
     """Return (name of an image, label) for each row; a name is tidy, or one of `names` as it stands."""
     try:
-        text = disk.read_bytes(path, MAX_BYTES, follow=True).decode("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise DataError(f"the label file {path} cannot be read: {error.strerror}") from error
+        text = text_of(path)
+    except DataError as error:
+        raise DataError(f"the label file {error}") from error
     lines = io.StringIO(text, newline="")  # ends lines where CSV does; str.splitlines also at U+0085, U+2028 …
     first = lines.readline()
     lines.seek(0)
