@@ -17,7 +17,7 @@ _DIGITS = 6  # of such a number, at least
 
 
 def numbered(images: Listing) -> npt.NDArray[np.bool_]:
-    """Return (n,) bool: which images are named by their place: the number of a row, or one of several of one name.
+    """Return (n,) bool: which images are named by their position: the number of a row, or one of several of one name.
 
     A table that is sorted anew has the same names for other images. It has, too, where all its rows state one path:
     ``image.png``, ``image.png#2`` ….
@@ -32,7 +32,7 @@ def numbered(images: Listing) -> npt.NDArray[np.bool_]:
 
 
 def _repeated(images: Listing) -> npt.NDArray[np.bool_]:
-    """Return (n,) bool: which images were called alike, and are told apart by a number behind (`unique`)."""
+    """Return (n,) bool: which images had one name, and differ by a number behind (`unique`)."""
     if images.kind == "list":  # one path twice is one file
         return np.zeros(len(images), bool)
     ends = {name: name.rpartition("#") for name in images.names if "#" in name}
