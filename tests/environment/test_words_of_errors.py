@@ -72,7 +72,7 @@ def test_a_single_image_is_not_asked_for_fewer_groups(ilk: Ilk, home: Path) -> N
 
 def test_a_training_that_blew_up() -> None:
     """The images were enough; it is the network that gives one answer for all of them."""
-    with pytest.raises(Diverged, match=r"no longer tells the images apart.*--seed"):
+    with pytest.raises(Diverged, match=r"does not distinguish the images.*--seed"):
         nearest_center.group_centers(np.ones((50, 4), np.float32), 10, 1, 0)
     with pytest.raises(Diverged, match="too few different answers for 10 groups"):
         nearest_center.group_centers(np.full((50, 4), np.nan, np.float32), 10, 1, 0)

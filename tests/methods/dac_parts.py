@@ -1,4 +1,4 @@
-"""What tests of DAC share: random images, resolved settings, and one network in training."""
+"""What tests of DAC share: random images, settings without "auto", and one training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from ilk.data import ArrayImages, channel_mean
-from ilk.methods.dac import config as setup
-from ilk.methods.dac.presets import PRESETS
-from ilk.methods.dac.training_step import Learner, make_learner
-from ilk.methods.inputs.dataset import Pixels
+from ilk.methods import DAC
+from ilk.methods.dac.settings import DACSettings, for_images
+from ilk.methods.dac.training_step import Training
+from ilk.methods.inputs.dataset import PixelDataset
 
 CPU = torch.device("cpu")
 
@@ -21,11 +21,20 @@ def images(n: int = 120, side: int = 8, channels: int = 1, seed: int = 0) -> Arr
     return ArrayImages(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
 
 
-def table_of(preset: str, side: int, channels: int = 1, **changed: Any) -> dict[str, Any]:
-    return {**setup.fill({**PRESETS[preset], **changed}, images(4, side, channels)), **changed}
+def dataset_of(source: ArrayImages) -> PixelDataset:
+    return PixelDataset(source, CPU, channel_mean(source))
 
 
-def learner(preset: str = "tiny", n: int = 120, k: int = 3, **changed: Any) -> Learner:
-    source = images(n)
-    table = table_of(preset, 8, network="tiny", image_size=8, **changed)
-    return make_learner(Pixels(source, channel_mean(source), CPU), table, k, 0, False, 0)
+def settings_of(preset: str, side: int, channels: int = 1, **changed: Any) -> DACSettings:
+    return for_images(DAC.presets[preset].replace(**changed), images(4, side, channels))
+
+
+def begin(made: Training, upper: float, lower: float) -> None:
+    """Begin an epoch, with thresholds of the test's own."""
+    made.begin(0)
+    made.upper, made.lower = upper, lower
+
+
+def training(preset: str = "tiny", n: int = 120, k: int = 3, **changed: Any) -> Training:
+    settings = settings_of(preset, 8, network="tiny", image_size=8, **changed)
+    return Training(dataset_of(images(n)), settings, k, 0, False)

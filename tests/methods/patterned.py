@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 SECOND: dict[str, Any] = {
-    "algorithm": "v2", "components": 0, "crops": [2, 1], "crop_sizes": [8, 6], "crop_scales": [0.5, 0.3], "width": 16,
+    "algorithm": "v2", "pca_dim": 0, "crops": [2, 1], "crop_sizes": [8, 6], "crop_scales": [0.5, 0.3],
+    "projection_dim": 16,
 }  # fmt: skip
 """Settings of DeepCluster: the second version, as small as it gets."""
 

@@ -29,7 +29,7 @@ def test_kmeans_is_that_of_scikit_learn() -> None:
     theirs = TheirKMeans(10, n_init=20, random_state=0).fit(IMAGES.reshape(len(IMAGES), -1) / 255)
     ours = KMeans(10).fit(IMAGES)
     assert adjusted_rand_score(theirs.labels_, ours.labels_) > 0.95
-    square = np.square(IMAGES.reshape(len(IMAGES), -1) / 255 - ours.place_.centers[ours.labels_]).sum()
+    square = np.square(IMAGES.reshape(len(IMAGES), -1) / 255 - ours.assigner_.centers[ours.labels_]).sum()
     assert square == pytest.approx(theirs.inertia_, rel=0.01)
 
 
@@ -56,9 +56,9 @@ def test_umap_itself_in_short() -> None:
 def test_plain_factors_are_those_of_scikit_learn() -> None:
     rows = (IMAGES[:400].reshape(400, -1) / 255).astype(np.float32)
     model = NMF(10, settings={"n_init": 2}).fit(IMAGES[:400])
-    codes = model.place_.codes(rows)
+    codes = model.assigner_.codes(rows)
     theirs = TheirNMF(10, init="nndsvda", max_iter=1000, random_state=0, tol=1e-4).fit(rows).reconstruction_err_
-    ours = np.linalg.norm(rows - codes @ model.place_.components)
+    ours = np.linalg.norm(rows - codes @ model.assigner_.components)
     assert ours == pytest.approx(theirs, rel=0.01)
 
 
@@ -144,7 +144,7 @@ def test_coefficients_are_of_directions_and_worked_out_once(monkeypatch: pytest.
     monkeypatch.setattr(rules.ByCodes, "codes", lambda self, rows: (calls.append(len(rows)), codes(self, rows))[1])
     model = NMF(3, preset="tiny", encoder="classic").fit(IMAGES[:90])
     assert calls == [90]
-    place = model.place_
+    place = model.assigner_
     assert isinstance(place, rules.ByCodes)
     assert place.normalize
     rows = rules.unit_rows(model.encoded_.features)

@@ -15,9 +15,9 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
 from ilk import compute, metrics, runs
-from ilk.errors import Interrupted, NotEnoughMemory, RunError
+from ilk.errors import ArgumentError, Diverged, Interrupted, NotEnoughMemory, RunError
 from ilk.methods import DAC
-from ilk.methods.dac.training_step import predicted
+from ilk.methods.dac.training_step import Training, label_features
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_small_digits_beat_kmeans_on_pixels_and_random_pairs_do_not(seed: int) -
 def test_pairs_make_the_difference_on_digits() -> None:
     """A third of one training on a shorter way of the threshold, with pairs chosen by similarity and by chance."""
     images, truth, kmeans = digits()
-    short: dict[str, Any] = {"preset": "small", "n_init": 1}
-    way = {"sweep": 6, "upper": [0.9, 0.5], "lower": [0.9, 0.5]}
+    short: dict[str, Any] = {"preset": "small", "n_trials": 1}
+    way = {"threshold_epochs": 6, "upper_threshold": [0.9, 0.5], "lower_threshold": [0.9, 0.5]}
     learnt = scored(images, truth, **short, settings=way)
     chance = scored(images, truth, **short, settings={**way, "selection": "random"})
     assert learnt > kmeans
@@ -127,8 +127,8 @@ def test_pictures_of_a_loaded_model_and_of_one_whose_assignments_were_too_many_n
 
     assert titles(DAC.from_state(fitted.state())) == titles(fitted)
     assert titles(fitted)[1:] == ["Intermediate stage (epoch 2)", "Final stage (epoch 4)"]
-    monkeypatch.setattr("ilk.methods.dac.training._KEPT", 0)
-    model = DAC(3, **{**SHORT, "n_init": 2}).fit(patterns()[0])
+    monkeypatch.setattr("ilk.methods.dac.training_step._KEPT", 0)
+    model = DAC(3, **{**SHORT, "n_trials": 2}).fit(patterns()[0])
     assert model.assignments_.shape == (0, 90)
     assert titles(model)[2] == titles(DAC.from_state(model.state()))[2] == "Final stage (epoch 2)"
 
@@ -150,7 +150,7 @@ def test_history_shows_what_happens_without_labels(fitted: DAC) -> None:
 
 def test_two_thresholds_select_more_and_more_pairs() -> None:
     model = DAC(3, preset="released_dac", network="tiny", image_size=8, epochs=6,
-                settings={"sweep": 6, "inner_epochs": 2, "chunk": 90}).fit(patterns()[0])  # fmt: skip
+                settings={"threshold_epochs": 6, "inner_epochs": 2, "chunk": 90}).fit(patterns()[0])  # fmt: skip
     shares = [record["selected"] for record in model.history_ if record.get("epoch")]
     assert shares[0] < shares[-1]
     uppers = [record["upper"] for record in model.history_ if record.get("epoch")]
@@ -158,6 +158,13 @@ def test_two_thresholds_select_more_and_more_pairs() -> None:
 
 
 # -- restarts and resuming ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report every portion, not one in a second."""
+    monkeypatch.setattr("ilk.methods.training.loop.SHOW_EVERY", 0.0)
+
 
 SHORT: dict[str, Any] = {"preset": "tiny", "epochs": 2, "settings": {"chunk": 40, "inner_epochs": 2}}
 
@@ -179,10 +186,19 @@ def stopped_at(place: int, **options: Any) -> dict[str, Any] | None:
     return points[place] if len(points) > place else None
 
 
+@pytest.mark.usefixtures("reported")
 @pytest.mark.parametrize(
-    "options", [SHORT, {**SHORT, "n_init": 2}, {**SHORT, "preset": "released_dac", "network": "tiny", "image_size": 8}]
-)
-def test_resumed_is_undisturbed_to_the_bit(options: dict[str, Any], tmp_path: Path) -> None:
+    ("options", "points"),
+    [
+        (SHORT, 15),  # 3 trainings: a record of the untrained network, and of 2 epochs and within them
+        ({**SHORT, "n_trials": 1}, 5),
+        ({**SHORT, "preset": "released_dac", "network": "tiny", "image_size": 8}, 5),
+        ({"preset": "keras_port", "network": "tiny", "image_size": 8, "epochs": 2,
+          "settings": {"steps_per_epoch": 150, "batch_size": 16}}, 5),
+        ({"preset": "quick", "epochs": 2, "settings": {"encoder": "pixels", "chunk": 40}}, 5),
+    ],
+)  # fmt: skip
+def test_resumed_is_undisturbed_to_the_bit(options: dict[str, Any], points: int, tmp_path: Path) -> None:
     whole = DAC(3, **options).fit(patterns()[0])
     for place in range(20):
         state = stopped_at(place, **options)
@@ -196,15 +212,54 @@ def test_resumed_is_undisturbed_to_the_bit(options: dict[str, Any], tmp_path: Pa
         assert np.array_equal(whole.assignments_, again.assignments_)
         strip = [{k: v for k, v in r.items() if k != "seconds"} for r in whole.history_]
         assert strip == [{k: v for k, v in r.items() if k != "seconds"} for r in again.history_]
-    assert place >= 4
+    assert place == points
 
 
-def test_a_checkpoint_of_another_job_is_refused() -> None:
+def test_a_stop_within_an_epoch_is_counted_through_all_trainings(reported: None) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def hook(record: dict[str, Any], state: Any) -> None:
+        if record["stage"] == "train" and "done" in record:
+            assert (record["step"], record["steps"]) == (2, 4)
+            seen.append((record["done"], record["total"]))
+
+    DAC(3, **SHORT).fit(patterns()[0], on_epoch=hook)
+    assert seen == [(done, 12) for done in (1, 3, 5, 7, 9, 11)]
+
+
+def test_a_checkpoint_of_another_job_is_refused(reported: None) -> None:
     state = stopped_at(1, **SHORT)
+    assert state is not None
     with pytest.raises(RunError, match="other settings"):
         DAC(3, **{**SHORT, "random_state": 1}).fit(patterns()[0], resume=state)
     with pytest.raises(RunError, match="other images"):
         DAC(3, **SHORT).fit(patterns()[0][:60], resume=state)
+    with pytest.raises(RunError, match="another version of ilk; start anew"):
+        DAC(3, **SHORT).fit(patterns()[0], resume={"settings": "{}", "restart": 0, "portion": 1})
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Training.loss
+    monkeypatch.setattr(Training, "loss", lambda self, *batch: whole(self, *batch) * float("nan"))
+    with pytest.raises(Diverged, match=r"no longer finite in epoch 1 \(train\): lower lr="):
+        DAC(3, **SHORT).fit(patterns()[0])
+
+
+def test_names_of_before_work_and_say_what_they_are_called_now(fitted: DAC) -> None:
+    with pytest.warns(DeprecationWarning, match="n_init= is now n_trials="):
+        assert DAC(3, n_init=2).n_trials == 2
+    with pytest.warns(DeprecationWarning, match="preset=seed is now preset=keras_port"):
+        assert not DAC(3, preset="seed").resolved().bn_affine
+    with pytest.warns(DeprecationWarning, match="sweep=3 is now threshold_epochs=3"):
+        assert DAC(3, settings={"sweep": 3}).resolved().threshold_epochs == 3
+    nothing = pytest.raises(ArgumentError, match="steps_per_epoch=9: nothing reads it")
+    with pytest.warns(DeprecationWarning, match="steps_per_epoch=9"), nothing:
+        DAC(3, preset="small", settings={"steps": 9}).resolved()
+    state = fitted.state()
+    before = {new: old for old, new in fitted.settings_.renamed.items()}
+    old = {**state, "table": {before.get(key, key): value for key, value in state["table"].items()}}
+    assert {"sweep", "alpha", "graph"} <= set(old["table"])
+    assert DAC.from_state(old).settings_ == fitted.settings_
 
 
 def test_too_little_memory_is_named_before_a_short_training_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +269,7 @@ def test_too_little_memory_is_named_before_a_short_training_too(monkeypatch: pyt
 
 
 def test_restarts_are_told_and_the_kept_one_has_the_least_pair_loss_of_the_sound() -> None:
-    model = DAC(3, **{**SHORT, "n_init": 3}).fit(patterns()[0])
+    model = DAC(3, **{**SHORT, "n_trials": 3}).fit(patterns()[0])
     told = [record for record in model.history_ if record.get("stage") == "restart"]
     assert [record["restart"] for record in told] == [0, 1, 2]
     kept = next(record["restart"] for record in model.history_ if record.get("epoch") == 2)
@@ -226,14 +281,15 @@ def test_restarts_are_told_and_the_kept_one_has_the_least_pair_loss_of_the_sound
 def test_what_decides_between_restarts_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[bool] = []
 
-    def seen(net: Any, pool: Any, half: bool) -> torch.Tensor:
-        used.append(half)
-        return predicted(net, pool, half)
+    def seen(network: Any, dataset: Any, bf16: bool) -> torch.Tensor:
+        used.append(bf16)
+        return label_features(network, dataset, bf16)
 
-    monkeypatch.setattr("ilk.methods.dac.training.predicted", seen)
-    for n_init in (1, 2):
-        DAC(3, **SHORT, n_init=n_init, precision="bf16").fit(patterns()[0])
-    assert used == [True, False, False]
+    monkeypatch.setattr("ilk.methods.dac.training_step.label_features", seen)
+    for n_trials in (1, 2):
+        DAC(3, **SHORT, n_trials=n_trials, precision="bf16").fit(patterns()[0])
+    last = [used[at] for at in (3, 7, 11)]  # behind the three records of each training
+    assert (last, len(used)) == ([True, False, False], 12)
 
 
 # -- frozen features ---------------------------------------------------------------------------------------------------

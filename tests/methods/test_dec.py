@@ -58,9 +58,9 @@ def soft(made: Embedding) -> torch.Tensor:
 def test_the_target_is_made_from_all_images() -> None:
     before = soft(trained(rounds=1, tolerance=0.0, cluster_lr=0.0))
     made = trained(rounds=1, tolerance=0.0)
-    torch.testing.assert_close(made.target, losses.sharpened(before), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(made.target, losses.target_distribution(before), rtol=1e-3, atol=1e-5)
     assert made.target.shape == (200, 10)
-    assert not torch.allclose(made.target[:32], losses.sharpened(before[:32]), rtol=1e-3)  # not from a batch
+    assert not torch.allclose(made.target[:32], losses.target_distribution(before[:32]), rtol=1e-3)  # not from a batch
 
 
 def test_assignments_are_made_once_between_rounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ from patterned import SECOND, patterns
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from ilk import compute, metrics, runs
+from ilk.data import channel_moments, open_images, pack
 from ilk.errors import ArgumentError, NotEnoughImages
 from ilk.methods import DeepCluster
+from ilk.methods.deepcluster.diagnostics import advice, seen
+from ilk.methods.deepcluster.settings import PRESETS, fill, frozen_by_default
+from ilk.methods.deepcluster.space import fit_groups
+from ilk.methods.deepcluster.training_step import Classification
+from ilk.methods.deepcluster.views import Views
 from ilk.runs import checked_figure
 
 
@@ -91,15 +98,13 @@ def test_history_shows_agreement_clusters_and_what_moved(fitted: DeepCluster) ->
 
 
 def test_agreement_and_share_moved_do_not_depend_on_the_numbers_of_clusters() -> None:
-    from ilk.methods.deepcluster.diagnostics import seen
-
     rng = np.random.default_rng(0)
     before, after = rng.integers(0, 7, 300), rng.integers(0, 9, 300)
-    told = seen(after, before)
-    assert told["agreement"] == pytest.approx(normalized_mutual_info_score(before, after), abs=1e-4)
+    found = seen(after, before)
+    assert found["agreement"] == pytest.approx(normalized_mutual_info_score(before, after), abs=1e-4)
     by_hand = 1 - sum(np.bincount(before[after == c]).max() for c in range(9)) / 300
-    assert told["reassigned"] == pytest.approx(by_hand, abs=1e-4)
-    assert seen((after + 3) % 9, before) == told
+    assert found["reassigned"] == pytest.approx(by_hand, abs=1e-4)
+    assert seen((after + 3) % 9, before) == found
     assert seen(after, (after + 1) % 9)["reassigned"] == 0
     assert seen(np.array([4, 4, 4, 1]), None) == {"clusters": 2, "largest": 0.75}
 
@@ -122,84 +127,82 @@ def test_a_frozen_assignment_is_that_of_the_first_epoch() -> None:
 # -- what a step trains on ---------------------------------------------------------------------------------------------
 
 
-def counted(balance: str, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, list[Any]]:
-    """Draws of every pseudo-label in the last epoch, and the weights in force."""
-    from ilk.methods.deepcluster import training_step as steps
-
-    seen: list[np.ndarray] = []
-    weights: list[Any] = []
-    step = steps.Learner._step
-
-    def watched(self: Any, index: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        seen.append(self.targets[index].numpy())
-        weights.append(self.weights)
-        return step(self, index, images)
-
-    monkeypatch.setattr(steps.Learner, "_step", watched)
-    monkeypatch.setattr("ilk.train.check_memory", lambda *_, **__: 0)  # it takes a step of its own
-    DeepCluster(3, preset="tiny", epochs=1, settings={"balance": balance}).fit(patterns()[0])
-    return np.bincount(np.concatenate(seen), minlength=9), weights
+def states_of(settings: dict[str, Any], epochs: int = 1) -> list[dict[str, Any]]:
+    """What a training keeps after each epoch."""
+    states: list[dict[str, Any]] = []
+    DeepCluster(3, preset="tiny", epochs=epochs, settings=settings).fit(
+        patterns()[0], on_epoch=lambda record, state: states.append(state()) if "epoch" in record else None
+    )
+    return states
 
 
-def test_drawn_pseudo_labels_are_flat_under_uniform_and_weighted_under_inverse_size(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    uniform, none_ = counted("uniform", monkeypatch)
+def drawn(sampler: str) -> np.ndarray:
+    """How often each pseudo-label is drawn in an epoch."""
+    (state,) = states_of({"sampler": sampler})
+    return np.bincount(state["memory.0.labels"][0][state["memory.0.order"]], minlength=9)
+
+
+def test_drawn_pseudo_labels_are_flat_under_uniform_and_weighted_under_inverse_size() -> None:
+    uniform, natural = drawn("uniform"), drawn("none")
     assert uniform.max() - uniform.min() <= 2
-    natural, none = counted("none", monkeypatch)
     assert natural.max() - natural.min() > 2
-    same, weights = counted("inverse_size", monkeypatch)
-    assert np.array_equal(same, natural)
-    np.testing.assert_allclose(weights[0].numpy() * natural, len(patterns()[0]) / 9, rtol=1e-5)
-    assert none_[0] is None
-    assert none[0] is None
+    assert np.array_equal(drawn("inverse_size"), natural)
+    plain, weighted = (stage_of({"sampler": sampler}) for sampler in ("none", "inverse_size"))
+    assert plain.weights is None
+    np.testing.assert_allclose(weighted.weights.numpy() * natural, len(patterns()[0]) / 9, rtol=1e-5)
+    index = torch.arange(30)
+    assert float(plain.loss(index, index).detach()) != float(weighted.loss(index, index).detach())
+
+
+def stage_of(settings: dict[str, Any]) -> Classification:
+    """The first version at the beginning of its first epoch."""
+    found = PRESETS["tiny"].replace(**settings)
+    images = pack(open_images(patterns()[0]), found.image_size).images
+    views = Views(images, found, *channel_moments(images), torch.device("cpu"))
+    stage = Classification(views, found, 9, 0, False)
+    stage.begin(0)
+    return stage
 
 
 def test_the_head_is_new_in_every_epoch_and_remembers_nothing() -> None:
-    from ilk.methods.deepcluster import training as run
-
-    heads: list[torch.Tensor] = []
-    train = run.Training._one
-
-    def watched(self: Any, epoch: int) -> None:
-        train(self, epoch)
-        heads.append(self.learner.head.weight.detach().clone())
-        slots = self.learner.optimizer.state
-        assert all(not slots.get(p, {}).get("momentum_buffer") for p in self.learner.head.parameters())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run.Training, "_one", watched)
-        DeepCluster(3, preset="tiny", epochs=2).fit(patterns()[0])
-        DeepCluster(3, preset="tiny", epochs=2, settings={"reset_head": False}).fit(patterns()[0])
-    moved = [float((heads[i + 1] - heads[i]).norm() / heads[i].norm()) for i in (0, 2)]
+    moved = []
+    for settings in ({}, {"reset_head": False}):
+        before, after = states_of(settings, 2)
+        trained = len([name for name in after if name.endswith(".momentum_buffer")])
+        assert trained == len([name for name in after if re.fullmatch(r"network\..*(weight|bias)", name)])
+        first, second = before["head.weight"], after["head.weight"]
+        moved.append(float((second - first).norm() / first.norm()))
     assert moved[0] > 1 > 0.7 > moved[1]
+
+
+def test_the_rate_rises_straight_and_falls_along_a_cosine() -> None:
+    stage = stage_of({"lr": 1.6, "lr_schedule": "cosine", "warmup": 1, "epochs": 3})
+    steps, rates = len(stage.units(0)), []
+    for epoch in range(3):
+        if epoch:
+            stage.begin(epoch)
+        for _ in range(steps):
+            rates.append(stage.optimizer.param_groups[0]["lr"])
+            stage.after_step()
+    at = np.arange(3 * steps) / steps
+    fall = 0.0016 + (1.6 - 0.0016) * (1 + np.cos(np.pi * (at - 1) / 2)) / 2
+    np.testing.assert_allclose(rates, np.where(at < 1, 0.1 + 1.5 * at, fall), rtol=1e-6)
 
 
 # -- the second version ------------------------------------------------------------------------------------------------
 
 
-def test_centres_are_the_heads_and_the_bank_is_filled_on_the_way() -> None:
-    from ilk.methods.deepcluster import memory_bank as bank
-
-    told: list[dict[str, Any]] = []
-    assign = bank.BankLearner.assign
-
-    def watched(self: Any) -> Any:
-        found = assign(self)
-        told.append({"bank": self.bank.clone(), "heads": [h.clone() for h in self.prototypes], "found": found})
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bank.BankLearner, "assign", watched)
-        DeepCluster(3, preset="tiny", epochs=2, settings=SECOND).fit(patterns()[0])
-    for when in told:
-        torch.testing.assert_close(when["bank"].norm(dim=2), torch.ones(2, 90))
-        assert len(when["heads"]) == 3
-        for number, (head, fine) in enumerate(zip(when["heads"], when["found"], strict=True)):
-            assert torch.equal(head, fine.centers)
-            nearest = (when["bank"][number % 2] @ head.T).argmax(1)
-            assert torch.equal(nearest, fine.labels)
-    assert not torch.equal(told[0]["bank"], told[1]["bank"])
+def test_centers_are_the_heads_and_the_bank_is_filled_on_the_way() -> None:
+    """The bank that an epoch leaves is what the next one's pseudo-labels and heads are made of."""
+    first, second = states_of(SECOND, 2)
+    bank = torch.from_numpy(first["memory.0.bank"])
+    torch.testing.assert_close(bank.norm(dim=2), torch.ones(2, 90))
+    labels = second["memory.0.labels"]
+    assert labels.shape == (3, 90)
+    for number in range(3):
+        head = torch.from_numpy(second[f"memory.0.centers.{number}"])
+        assert np.array_equal((bank[number % 2] @ head.T).argmax(1).numpy(), labels[number])
+    assert not np.array_equal(first["memory.0.bank"], second["memory.0.bank"])
 
 
 # -- other ways in -----------------------------------------------------------------------------------------------------
@@ -207,7 +210,7 @@ def test_centres_are_the_heads_and_the_bank_is_filled_on_the_way() -> None:
 
 def test_quick_clusters_frozen_features_and_trains_nothing(tmp_path: Path) -> None:
     images, truth = patterns()
-    model = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(images)
+    model = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "pca_dim": 3}).fit(images)
     assert adjusted_rand_score(truth, model.labels_) == 1
     assert model.network_ is None
     assert model.encoded_.features.shape == (90, 144)
@@ -218,20 +221,16 @@ def test_quick_clusters_frozen_features_and_trains_nothing(tmp_path: Path) -> No
 
 
 def test_photos_on_a_cpu_take_frozen_features_and_small_images_a_network() -> None:
-    from ilk.data import open_images
-    from ilk.methods.deepcluster import config as setup
-
     photo, icon = (open_images(np.zeros((4, side, side, 3), np.uint8)) for side in (120, 32))
-    cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    assert [setup.automatic(photo, cpu), setup.automatic(photo, gpu), setup.automatic(icon, cpu)] == [
-        "quick", "small", "small",
+    cpu, gpu, auto = torch.device("cpu"), torch.device("cuda"), DeepCluster().resolved()
+    frozen = [frozen_by_default(auto, source, device) for source, device in ((photo, cpu), (photo, gpu), (icon, cpu))]
+    assert frozen == [True, False, False]
+    small, paper = (DeepCluster(preset=preset).resolved() for preset in ("small", "paper_alexnet"))
+    found = [fill(*pair) for pair in ((small, photo), (small, icon), (paper, photo))]
+    assert [(settings.network, settings.image_size) for settings in found] == [
+        ("resnet18", 96), ("small", 32), ("alexnet", 224),
     ]  # fmt: skip
-    table = setup.fill(DeepCluster(preset="small").resolved(), photo)
-    assert (table["network"], table["image_size"]) == ("resnet18", 96)
-    table = setup.fill(DeepCluster(preset="small").resolved(), icon)
-    assert (table["network"], table["image_size"]) == ("small", 32)
-    table = setup.fill(DeepCluster(preset="paper_alexnet").resolved(), photo)
-    assert (table["network"], table["image_size"], table["n_fine"]) == ("alexnet", 224, 10_000)
+    assert found[2].n_fine == 10_000
 
 
 def test_one_step_of_the_papers_alexnet() -> None:
@@ -248,14 +247,15 @@ def test_one_step_of_the_papers_alexnet() -> None:
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
-        ({"settings": {"balance": "unifrom"}}, "uniform"),
+        ({"settings": {"sampler": "unifrom"}}, "uniform"),
         ({"n_clusters": 1}, "at least 2"),
-        ({"n_clusters": "auto"}, "does not choose"),
+        ({"n_clusters": "auto"}, "without -m suggests one"),
         ({"n_fine": 2}, "at least as many as groups"),
         ({"network": "alexnt"}, "'alexnet'"),
         ({"settings": {"crops": [0, 2]}}, "at least one large view"),
-        ({"settings": {"crop_scales": [0, 2]}}, "shares of the area"),
-        ({"settings": {"crops": 2}}, "two numbers"),
+        ({"settings": {"crop_scales": [0, 1]}}, "shares of the area"),
+        ({"settings": {"crops": 2}}, "list of whole numbers"),
+        ({"settings": {"crops": [2, 2, 2]}}, "two whole numbers"),
         ({"network": "features"}, "nothing is trained"),
         ({"settings": {"stop_agreement": 2}}, "from 0 to 1"),
         ({"settings": {"encoder": "nonsense"}}, "encoder='nonsense': a network is trained"),
@@ -265,7 +265,7 @@ def test_one_step_of_the_papers_alexnet() -> None:
         ({"preset": "quick", "settings": {"image_size": 64}}, "image_size=64: a frozen encoder"),
         ({"epochs": "auto"}, "epochs='auto'"),
         ({"n_fine": "auto"}, "n_fine='auto'"),
-        ({"settings": {"balance": "auto"}}, "balance='auto'"),
+        ({"settings": {"sampler": "auto"}}, "sampler='auto'"),
         ({"settings": {"sobel": "auto"}}, "sobel='auto'"),
         ({"settings": {"crop": "auto"}}, "crop='auto'"),
         ({"batch_size": 1}, "batch_size=1: .* at least 2"),
@@ -292,26 +292,23 @@ def test_pictures_are_well_formed(fitted: DeepCluster, second: DeepCluster) -> N
     assert len(figures["filters"]["rows"]) == 2
 
 
-def test_a_collapse_is_told() -> None:
-    from ilk.methods.deepcluster.diagnostics import advice
-
-    assert "no network was trained" in advice([], 9)[0]
-    assert advice([{"largest": 0.2, "clusters": 9}], 9) == []
-    assert "collapsed" in advice([{"largest": 0.8, "clusters": 9}], 9)[0]
-    assert "only 3 of 9" in advice([{"largest": 0.2, "clusters": 3}], 9)[0]
+def test_a_collapse_is_noted() -> None:
+    one = PRESETS["tiny"].replace(epochs=1)
+    assert "no network was trained" in advice([], one, 9)[0]
+    assert advice([{"largest": 0.2, "clusters": 9}], one, 9) == []
+    assert "collapsed" in advice([{"largest": 0.8, "clusters": 9}], one, 9)[0]
+    assert "only 3 of 9" in advice([{"largest": 0.2, "clusters": 3}], one, 9)[0]
 
 
 def test_k_of_ten_thousand_works_on_features() -> None:
     """On a CPU, in seconds: more clusters than half of the rows, and groups of them."""
-    from ilk.methods.deepcluster.space import fit_groups
-
     g = compute.generator(0)
     centers = 10 * torch.randn(10, 16, generator=g)
     truth = torch.randint(0, 10, (12_000,), generator=g)
     features = (centers[truth] + torch.randn(12_000, 16, generator=g)).half().numpy()
-    table = {"components": 8, "iterations": 2, "merge": "kmeans"}
-    found = fit_groups(features, table, 10_000, 10, compute.generator(1))
-    assert metrics.accuracy(truth.numpy(), found.proba(features).argmax(1)) > 0.9
+    settings = PRESETS["tiny"].replace(pca_dim=8, merge="kmeans")
+    found = fit_groups(features, settings, 10_000, 10, compute.generator(1))
+    assert metrics.accuracy(truth.numpy(), found(features).argmax(1)) > 0.9
 
 
 # -- it learns ---------------------------------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
-"""DeepCluster in use: what is told within epochs, which preset is chosen, and the finer level in a finished run."""
+"""DeepCluster in use: what is reported of epochs, which preset is chosen, and the finer level in a finished run."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -18,27 +17,24 @@ from patterned import SECOND, patterns
 import ilk as package
 from ilk import runs, train
 from ilk.data import open_images
+from ilk.errors import ArgumentError
 from ilk.methods import DeepCluster
-from ilk.methods.deepcluster import config as setup
-from ilk.methods.deepcluster.training_step import Learner
+from ilk.methods.deepcluster.settings import frozen_by_default
+from ilk.methods.deepcluster.training_step import Classification
 
 
 @pytest.mark.parametrize("settings", [{}, SECOND], ids=["first", "second"])
-def test_within_an_epoch_there_is_no_state_and_no_stop(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ilk.train.watched", functools.partial(train.watched, every=0))
-    states: list[dict[str, Any]] = []
-
-    def hook(record: dict[str, Any], state: Any) -> bool:
-        if "step" in record:
-            states.append(state())
-        return "step" in record
-
-    model = DeepCluster(3, preset="tiny", settings=settings).fit(patterns()[0], on_epoch=hook)
-    assert len(states) >= 6
-    assert not any(states)
-    assert len([record for record in model.history_ if "epoch" in record]) == 3
+def test_what_is_reported_of_an_epoch(settings: dict[str, Any]) -> None:
+    records: list[dict[str, Any]] = []
+    model = DeepCluster(3, preset="tiny", settings=settings).fit(
+        patterns()[0], on_epoch=lambda record, _: records.append(record)
+    )
+    epochs = [record for record in records if "epoch" in record]
+    assert [record["epoch"] for record in epochs] == [1, 2, 3]
+    assert all(record["clustering_seconds"] > 0 and record["images_per_second"] > 0 for record in epochs)
+    kept = [record for record in model.history_ if "epoch" in record]
+    times = {"clustering_seconds", "images_per_second"}  # which the history leaves out
+    assert kept == [{key: value for key, value in record.items() if key not in times} for record in epochs]
 
 
 # -- bfloat16 ----------------------------------------------------------------------------------------------------------
@@ -49,20 +45,20 @@ def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.Monke
     monkeypatch.setattr("ilk.train.cost._WORTH", 0)
 
     def faster(by: float) -> None:
-        def probe(self: Learner, n_steps: int) -> train.Cost:
-            return train.Cost(1.0, 1, by if self.half else 1.0, "cpu")
+        def probe(self: Classification) -> train.Cost:
+            return train.Cost(1.0, 1, by if self.bf16 else 1.0, "cpu")
 
-        monkeypatch.setattr(Learner, "probe", probe)
+        monkeypatch.setattr(Classification, "probe", probe)
 
     faster(1.2)
     states: list[dict[str, Any]] = []
     model = DeepCluster(3, preset="tiny").fit(patterns()[0], on_epoch=lambda record, state: states.append(state()))
-    assert model.half_
+    assert model.bf16_
     faster(1.05)
-    assert not DeepCluster(3, preset="tiny").fit(patterns()[0]).half_
+    assert not DeepCluster(3, preset="tiny").fit(patterns()[0]).bf16_
     middle = next(state for state in states if state.get("epoch") == 1)
     resumed = DeepCluster(3, preset="tiny").fit(patterns()[0], resume=middle)
-    assert resumed.half_
+    assert resumed.bf16_
     assert np.array_equal(resumed.labels_, model.labels_)
 
 
@@ -70,18 +66,26 @@ def test_bfloat16_is_taken_where_it_is_faster_and_kept(monkeypatch: pytest.Monke
 
 
 def test_a_network_named_with_auto_is_trained_also_on_photos_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.methods.deepcluster.config.is_small", lambda source: None)
-    model = DeepCluster(3, network="tiny", epochs=1, image_size=8, device="cpu", settings={"components": 2})
+    monkeypatch.setattr("ilk.methods.deepcluster.settings.is_small", lambda source: None)
+    model = DeepCluster(3, network="tiny", epochs=1, image_size=8, device="cpu", settings={"pca_dim": 2})
     assert model.fit(patterns()[0]).settings_["epochs"] == 1
     photo, cpu = open_images(np.zeros((4, 120, 120, 3), np.uint8)), torch.device("cpu")
-    kinds = {name: setup.automatic(photo, cpu, name) for name in ("auto", "features", "resnet18", "small")}
-    assert kinds == {"auto": "quick", "features": "quick", "resnet18": "small", "small": "small"}
+    asked = {name: DeepCluster(network=name, epochs=0).resolved() for name in ("auto", "features", "resnet18", "small")}
+    frozen = {name: frozen_by_default(settings, photo, cpu) for name, settings in asked.items()}
+    assert frozen == {"auto": True, "features": True, "resnet18": False, "small": False}
+
+
+def test_epochs_asked_for_where_auto_freezes_the_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ilk.methods.deepcluster.settings.is_small", lambda source: None)
+    for asked in ({"epochs": 10}, {"settings": {"epochs": 10}}):
+        with pytest.raises(ArgumentError, match="nothing is trained on frozen features"):
+            DeepCluster(3, device="cpu", **asked).fit(patterns()[0])
 
 
 def test_a_network_that_stays_random_is_told_and_a_frozen_one_is_not() -> None:
     model = DeepCluster(3, preset="quick", network="tiny", image_size=8).fit(patterns()[0])
     assert any("no network was trained (epochs=0)" in note for note in model.notes_)
-    frozen = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(patterns()[0])
+    frozen = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "pca_dim": 3}).fit(patterns()[0])
     assert not any("no network" in note for note in frozen.notes_)
     trained = DeepCluster(3, preset="tiny", epochs=1).fit(patterns()[0])
     assert not any("no network" in note for note in trained.notes_)
@@ -95,7 +99,7 @@ def test_the_finer_level_is_in_the_run_its_exports_and_predictions(
 ) -> None:
     monkeypatch.setattr("ilk.layout.map_2d", lambda space, **_: space[:, :2])
     images = patterns()[0]
-    images = np.concatenate([images, images[:2]])  # duplicates share the fine cluster of their twins
+    images = np.concatenate([images, images[:2]])  # duplicates share the fine cluster of theirs
     np.save(tmp_path / "set.npy", images)
     model = DeepCluster(3, preset="tiny", epochs=1).fit(images)
     options = {"n_clusters": 3, "preset": "tiny", "epochs": 1}
@@ -138,7 +142,7 @@ def test_what_cannot_be_read_is_in_no_fine_cluster() -> None:
 
 def test_the_picture_of_both_levels_shows_the_largest_fine_clusters_with_their_sizes() -> None:
     images = patterns()[0]
-    model = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "components": 3}).fit(images)
+    model = DeepCluster(3, preset="quick", settings={"encoder": "pixels", "pca_dim": 3}).fit(images)
     (figure,) = (runs.checked_figure(f) for f in model.figures() if f["name"] == "fine-groups")
     sizes = np.bincount(model.fine_labels_)
     for row in figure["rows"]:

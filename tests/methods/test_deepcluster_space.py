@@ -8,7 +8,10 @@ import torch
 
 from ilk import compute
 from ilk.errors import NotEnoughImages
-from ilk.methods.deepcluster.space import Groups, cluster, fit_groups, fit_space, n_fine_of
+from ilk.methods.deepcluster.settings import PRESETS
+from ilk.methods.deepcluster.space import FineToCoarse, cluster, fit_groups, fit_space, n_fine_of
+
+SETTINGS = PRESETS["tiny"]
 
 
 def features(n: int = 300, d: int = 20, kind: type = np.float16) -> np.ndarray:
@@ -43,7 +46,7 @@ def test_constant_features_are_rows_of_zeros_and_not_infinite() -> None:
     rows = fit_space(x, 3).rows(x)
     assert torch.isfinite(rows).all()
     with pytest.raises(NotEnoughImages, match="1 kind"):
-        fit_groups(x, {"components": 3, "iterations": 5, "merge": "ward"}, 4, 2, compute.generator(0))
+        fit_groups(x, SETTINGS.replace(pca_dim=3, kmeans_iter=5), 4, 2, compute.generator(0))
 
 
 def test_no_row_is_left_out_of_kmeans() -> None:
@@ -64,9 +67,9 @@ def test_fewer_distinct_rows_than_clusters_give_fewer_clusters() -> None:
 @pytest.mark.parametrize("merge", ["ward", "kmeans"])
 def test_probabilities_say_the_group_of_the_nearest_fine_cluster(merge: str) -> None:
     x = features()
-    table = {"components": 5, "iterations": 20, "merge": merge}
-    groups = fit_groups(x, table, 30, 4, compute.generator(0))
-    proba = groups.proba(x)
+    settings = SETTINGS.replace(pca_dim=5, merge=merge)
+    groups = fit_groups(x, settings, 30, 4, compute.generator(0))
+    proba = groups(x)
     assert proba.shape == (300, 4)
     np.testing.assert_allclose(proba.sum(1), 1, rtol=1e-5)
     assert np.array_equal(proba.argmax(1), groups.group[groups.fine(x)].numpy())
@@ -75,9 +78,9 @@ def test_probabilities_say_the_group_of_the_nearest_fine_cluster(merge: str) -> 
     nearest = torch.stack([squared[:, groups.group == g].amin(1) for g in range(4)], 1)
     by_hand = (-nearest / groups.spread).softmax(1)
     np.testing.assert_allclose(proba, by_hand, atol=1e-4)
-    again = Groups.of(groups.state())
-    assert np.array_equal(again.proba(x), proba)
-    assert np.array_equal(groups.on_cpu().proba(x), proba)
+    again = FineToCoarse.of(groups.state())
+    assert np.array_equal(again(x), proba)
+    assert np.array_equal(groups.on_cpu()(x), proba)
     assert groups.sizes.sum() == 300
 
 

@@ -1,4 +1,4 @@
-"""What DeepCluster's networks see: the centre for clustering, alterations for training, parts in other sizes."""
+"""What DeepCluster's networks see: the centre for clustering, augmented for training, parts in other sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from ilk import compute
 from ilk.augment import resized_crop
 from ilk.data import ArrayImages, channel_moments
-from ilk.methods.deepcluster.presets import PRESETS
+from ilk.methods.deepcluster.settings import PRESETS
 from ilk.methods.deepcluster.views import Views
 
 
@@ -19,13 +19,13 @@ def views(side: int, preset: str = "small", **more: Any) -> tuple[Views, np.ndar
     pixels = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
     images = ArrayImages(pixels)
     mean, std = channel_moments(images)
-    table = {**PRESETS[preset], **more}
-    return Views(images, side, table, mean, std, torch.device("cpu")), pixels
+    settings = PRESETS[preset].replace(image_size=side, **more)
+    return Views(images, settings, mean, std, torch.device("cpu")), pixels
 
 
 def test_clustering_sees_the_centre_normalised() -> None:
     seen, pixels = views(28)
-    found = seen.plain(torch.arange(40))
+    found = seen.read(torch.arange(40))
     part = pixels[:, 2:30, 2:30].astype(np.float64) / 255
     whole = pixels.astype(np.float64) / 255
     theirs = (part - whole.mean((0, 1, 2))) / whole.std((0, 1, 2))
@@ -33,22 +33,34 @@ def test_clustering_sees_the_centre_normalised() -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_nothing_asked_for_is_nothing_altered() -> None:
-    still = {"rotation": 0.0, "shift": 0.0, "zoom": [1.0, 1.0], "flip": False}
+def test_nothing_asked_for_is_nothing_changed() -> None:
+    still = {"rotation": 0.0, "translate": 0.0, "zoom": (1.0, 1.0), "flip": False}
     seen, _ = views(32, **still)
     index = torch.arange(8)
-    assert torch.equal(seen.altered(seen.read(index), compute.generator(0)), seen.plain(index))
+    assert torch.equal(seen.augmented(seen.unit(index), compute.generator(0)), seen.read(index))
 
 
 @pytest.mark.parametrize("preset", ["small", "paper_alexnet", "v2_small"])
-def test_alterations_have_the_size_of_the_network_and_differ_by_image_and_draw(preset: str) -> None:
+def test_augmentations_have_the_size_of_the_network_and_differ_by_image_and_draw(preset: str) -> None:
     seen, _ = views(28, preset)
     same = torch.zeros(6, dtype=torch.int64)
-    one = seen.altered(seen.read(same), compute.generator(0))
+    one = seen.augmented(seen.unit(same), compute.generator(0))
     assert one.shape == (6, 3, 28, 28)
     assert len({tuple(image.flatten().tolist()) for image in one}) == 6
-    assert torch.equal(one, seen.altered(seen.read(same), compute.generator(0)))
-    assert not torch.equal(one, seen.altered(seen.read(same), compute.generator(1)))
+    assert torch.equal(one, seen.augmented(seen.unit(same), compute.generator(0)))
+    assert not torch.equal(one, seen.augmented(seen.unit(same), compute.generator(1)))
+
+
+def test_grey_images_among_colours_and_colours_for_a_grey_network() -> None:
+    colour, grey = (np.random.default_rng(1).integers(0, 256, (4, 8, 8, *c), np.uint8) for c in ((3,), ()))
+    cpu = torch.device("cpu")
+    for pixels, channels in ((grey, 3), (colour, 1)):
+        moments = torch.zeros(channels), torch.ones(channels)
+        seen = Views(ArrayImages(pixels), PRESETS["tiny"], *moments, cpu)
+        found = seen.augmented(seen.unit(torch.arange(4)), compute.generator(0))
+        assert found.shape == (4, channels, 8, 8)
+        wanted = pixels[:, None] if channels == 3 else pixels.transpose(0, 3, 1, 2).mean(1, keepdims=True)
+        np.testing.assert_allclose(found.numpy(), np.broadcast_to(wanted, found.shape) / 255, atol=1e-6)
 
 
 def test_parts_come_in_the_size_that_is_asked_for() -> None:

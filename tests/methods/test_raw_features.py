@@ -284,7 +284,7 @@ def test_flattened_maps_are_placed_by_a_sample(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(steps, "MOST_FOR_PCA", 40)
     images, truth = pictures(80, noise=20)
     model = seed(4).fit(images)
-    assert model.place_.pca.components.shape == (40, 144)
+    assert model.assigner_.pca.components.shape == (40, 144)
     assert np.array_equal(model.predict(images), model.labels_)
     assert adjusted_rand_score(truth, model.labels_) == 1
 

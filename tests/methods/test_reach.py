@@ -101,7 +101,7 @@ def test_strangers_are_none_of_these(model: TransferClustering) -> None:
 
 def test_both_measures_are_needed(model: TransferClustering) -> None:
     """A stranger in the plane is told by its neighbours only, one off the plane by its distance from it only."""
-    voter = model.place_.voter
+    voter = model.assigner_.voter
     known = voter.space[:1] + np.float32(1e-3)
     at_home, far_off = np.zeros(1, np.float32), 3 * voter.lost.usual[:1] + voter.lost.spread.max()
     apart = known + 10 * voter.near.usual.max()

@@ -14,16 +14,17 @@ import torch
 from ilk import compute, runs
 from ilk.errors import Interrupted, NotEnoughMemory
 from ilk.methods import SCAN
-from ilk.methods.scan.presets import PRESETS
-from ilk.methods.scan.pretext import Pretext, build_net
+from ilk.methods.scan.pretext import Pretext
 from ilk.methods.scan.simclr import SimCLR
 from ilk.methods.scan.training_step import Clustering, SelfLabelling
-from ilk.methods.training import within_epoch
+from ilk.methods.training import loop
+from ilk.networks.scan import build_contrast
 
-SMALL = {"pretext_batch": 8, "cluster_batch": 8, "selflabel_batch": 8, "cluster_epochs": 2, "threshold": 0.4}
+SMALL = {"pretext_batch": 8, "cluster_batch": 8, "selflabel_batch": 8, "cluster_epochs": 2, "confidence_threshold": 0.4}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "whole network, ema": {"tune": "all", "cluster_augment": "strong", "teacher": "ema", "ema": 0.9},
-    "heads on features that stand still, all neighbours": {"all_neighbors": True, "schedule": "steps", "dropout": 0.1},
+    "whole network, ema": {"tune": "all", "cluster_augment": "strong", "teacher": "ema", "ema_decay": 0.9},
+    "heads on features that stand still, best epoch": {"keep": "best", "cluster_epochs": 4},
+    "all neighbours": {"all_neighbors": True, "lr_schedule": "steps", "dropout": 0.1},
     "sgd, short last batch": {"pretext_optimizer": "sgd", "selflabel_optimizer": "sgd", "short_batch": True},
 }
 
@@ -39,6 +40,11 @@ def losses(model: Any) -> list[dict[str, Any]]:
     return [record for record in model.history_ if "loss" in record]
 
 
+def leave_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds in ("_SHOWN", "_LEFT"):
+        monkeypatch.setattr(loop, seconds, 0.0)
+
+
 @functools.cache
 def straight_through(table: str) -> SCAN:
     """Not to be changed."""
@@ -52,7 +58,7 @@ def test_a_fit_left_within_an_epoch_goes_on_to_the_bit(
 ) -> None:
     table = {**SMALL, **settings}
     straight = straight_through(json.dumps(table))
-    monkeypatch.setattr(within_epoch, "_LEFT", 0.0)
+    leave_anywhere(monkeypatch)
     seen: list[dict[str, Any]] = []
 
     def stop(record: dict[str, Any], state: Any) -> bool:
@@ -73,7 +79,7 @@ def test_a_fit_left_within_an_epoch_goes_on_to_the_bit(
 
 def test_simclr_left_within_an_epoch_goes_on_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = SimCLR(preset="tiny", batch_size=8).fit(images())
-    monkeypatch.setattr(within_epoch, "_LEFT", 0.0)
+    leave_anywhere(monkeypatch)
 
     def stop(record: dict[str, Any], state: Any) -> bool:
         if record.get("done") == 4 and record["stage"] == "pretext":
@@ -117,7 +123,7 @@ def test_memory_of_simclr_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_looking_at_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {**SMALL, "tune": "all", "cluster_augment": "strong", "teacher": "ema", "ema": 0.9}
+    table = {**SMALL, "tune": "all", "cluster_augment": "strong", "teacher": "ema", "ema_decay": 0.9}
     looked = straight_through(json.dumps(table))
     for kind in (Pretext, Clustering, SelfLabelling):
         monkeypatch.setattr(kind, "check_memory", lambda self: None)
@@ -129,7 +135,7 @@ def test_looking_at_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 def test_networks_are_put_back_in_the_mode_of_each_part() -> None:
     from ilk import train
 
-    net = build_net(PRESETS["tiny"], 1, torch.Generator().manual_seed(0))
+    net = build_contrast("tiny", 1, generator=torch.Generator().manual_seed(0))
     net.encoder.eval()
     modes = [module.training for module in net.modules()]
     train.check_memory(

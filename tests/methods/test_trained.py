@@ -87,7 +87,7 @@ def test_each_loss_is_what_its_page_says() -> None:
         torch.testing.assert_close(noisy, (net.reconstruct(images * kept) - images).square().mean())
         weights = sum(float(p.square().sum()) for name, p in net.named_parameters() if name.endswith("weight"))
         expected = (net.reconstruct(images) - images).square().sum() / 12
-        expected = expected + 2 * losses.bernoulli_divergence(net.body(images), 0.1) + 0.005 * weights
+        expected = expected + 2 * losses.sparsity_kl(net.body(images), 0.1) + 0.005 * weights
         torch.testing.assert_close(LOSSES["sparse"](net, images, draws, sparse_settings), expected)
 
 
@@ -104,7 +104,7 @@ def test_codes_may_be_grouped_by_umap_and_a_mixture() -> None:
     settings = {**DENSE, "epochs": 3, "reducer": "pca"}
     model = Autoencoder(3, preset="n2d", settings=settings).fit(IMAGES[:200])
     assert model.embedding_.shape == (200, 10)
-    assert model.place_.voter.votes == 15
+    assert model.assigner_.voter.votes == 15
     assert model.space_.shape == (200, 10)
     assert np.array_equal(model.predict(IMAGES[:40]), model.labels_[:40])
 

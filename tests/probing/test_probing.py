@@ -188,7 +188,7 @@ def test_other_images_and_random_crops(run: Path, tmp_path: Path) -> None:
 def test_ten_crops_of_a_network_with_a_margin(tmp_path: Path, no_report: None) -> None:
     x, y = pictures(60, 0)
     np.savez(tmp_path / "set.npz", x=x, y=y)
-    options = {"n_clusters": 3, "preset": "tiny", "margin": 1.25, "epochs": 1}
+    options = {"n_clusters": 3, "preset": "tiny", "crop_margin": 1.25, "epochs": 1}
     package.cluster(tmp_path / "set.npz", tmp_path / "run", method="deepcluster", options=options)
     found = package.probe(tmp_path / "run", "auto", epochs=3, ten_crop=True, augment=True, supervised=False)
     assert found["test_views"] == "ten crops"

@@ -32,7 +32,7 @@ def numbered(images: Listing) -> npt.NDArray[np.bool_]:
 
 
 def _repeated(images: Listing) -> npt.NDArray[np.bool_]:
-    """Return (n,) bool: which images had one name, and differ by a number behind (`unique`)."""
+    """Return (n,) bool: which images were called alike, and differ by a number behind (`unique`)."""
     if images.kind == "list":  # one path twice is one file
         return np.zeros(len(images), bool)
     ends = {name: name.rpartition("#") for name in images.names if "#" in name}

@@ -118,8 +118,6 @@ class Samples:
         bands = bands if len(bands) in (1, 3) else ()
         return cls(pair("uint16"), pair("integer"), pair("float"), bool(record.get("dtype")), bands)
 
-    told, from_told = as_record, from_record  # until methods/ has moved
-
     @classmethod
     def of_run(cls, header: Mapping[str, Any]) -> Samples:
         """Return how the images of a run were read, by its ``run.json``."""

@@ -4,12 +4,8 @@ from ilk.losses.confidence import ConfidentLoss, confident_loss
 from ilk.losses.consistency import cross_entropy
 from ilk.losses.contrastive import nt_xent, tiled_xent
 from ilk.losses.distribution import (
-    bernoulli_divergence,  # until methods/ has moved
-    divergence,  # until methods/ has moved
     gaussian_kl,
     kl_divergence,
-    normal_divergence,  # until methods/ has moved
-    sharpened,  # until methods/ has moved
     sparsity_kl,
     student_t,
     target_distribution,
@@ -33,10 +29,8 @@ __all__ = [
     "NeighborLoss",
     "PairLoss",
     "PointwiseLoss",
-    "bernoulli_divergence",  # until methods/ has moved
     "confident_loss",
     "cross_entropy",
-    "divergence",  # until methods/ has moved
     "every_pair",
     "gaussian_kl",
     "kl_divergence",
@@ -44,7 +38,6 @@ __all__ = [
     "lambda_thresholds",
     "linear_thresholds",
     "neighbor_loss",
-    "normal_divergence",  # until methods/ has moved
     "nt_xent",
     "pair_weights",
     "pointwise_loss",
@@ -52,7 +45,6 @@ __all__ = [
     "selected_mean",
     "selected_rows",
     "selected_sum",
-    "sharpened",  # until methods/ has moved
     "similarities",
     "sparsity_kl",
     "student_t",

@@ -76,7 +76,3 @@ def sparsity_kl(activations: Tensor, target: float) -> Tensor:
     mean = activations.mean(0).clamp(1e-6, 1 - 1e-6)
     rest = torch.as_tensor((1 - target) / (1 - mean)).log() * (1 - target)
     return (target * (target / mean).log() + rest).sum()
-
-
-sharpened, divergence = target_distribution, kl_divergence  # until methods/ has moved
-normal_divergence, bernoulli_divergence = gaussian_kl, sparsity_kl  # until methods/ has moved

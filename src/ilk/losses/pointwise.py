@@ -40,8 +40,8 @@ def pair_weights(teacher: Tensor, neighbors: Tensor) -> Tensor:
     Returns
     -------
     Tensor (b,)
-        w(x, x') = 1/h Σ_head Σ_c q(c|x) q(c|x'): 1 where every head is confident in the same group for both, 1/k where
-        none knows anything, 0 where all are confident in different ones.
+        w(x, x') = 1/h Σ_head Σ_c q(c|x) q(c|x'): 1 where every head is confident of the same group for both, 1/k where
+        none knows anything, 0 where all are confident of different ones.
 
     Examples
     --------
@@ -73,8 +73,8 @@ def pointwise_loss(
     marginal : Tensor (h, k)
         How often the teacher uses each group: see `update_marginal`.
     beta : float
-        From above 0.5 to 1. Below 1 a pair gains less from being confident, and groups stay more even. At 0.5 a head
-        that knows nothing is as good as a perfect one.
+        From above 0.5 to 1. Below 1 a pair gains less from confidence, and groups stay more even. At 0.5 a head that
+        knows nothing is as good as a perfect one.
     weighted : bool
         Multiply each pair by `pair_weights`. Else every pair counts 1 (the paper's PMI without weights).
 
@@ -89,9 +89,9 @@ def pointwise_loss(
         pmi(x, x') = log Σ_c (p(c|x) q(c|x'))^β / m(c),
 
     and the loss is −½ w(x, x') (pmi(x, x') + pmi(x', x)), averaged over pairs. The weight is one for all heads. With
-    even groups pmi is log k where student and teacher are confident in the same group, and (2 − 2β) log k where neither
-    knows anything. All is computed from logarithms, so a student that is confident in another group than its teacher
-    still has a gradient. Of the heads, the paper keeps the one with the least loss.
+    even groups pmi is log k where student and teacher are confident of the same group, and (2 − 2β) log k where neither
+    knows anything. All is computed from logarithms, so a student that is confident of another group than its
+    teacher still has a gradient. Of the heads, the paper keeps the one with the least loss.
 
     References
     ----------

@@ -16,6 +16,7 @@ REGISTRY = {
     "dac": "dac.DAC",
     "scan": "scan.SCAN",
     "deepcluster": "deepcluster.DeepCluster",
+    "temi": "temi.TEMI",
     "kmeans": "baselines.classical.KMeans",
     "spectral": "baselines.classical.Spectral",
     "agglomerative": "baselines.classical.Agglomerative",

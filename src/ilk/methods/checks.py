@@ -138,6 +138,6 @@ def distinguished(k: int) -> Iterator[None]:
         yield
     except (NotEnoughImages, DataError):
         raise Diverged(
-            f"the trained network no longer tells the images apart: it gives too few different answers for {k} groups. "
+            f"the trained network does not distinguish the images: it gives too few different answers for {k} groups. "
             "Try a lower learning rate, other settings (ilk methods NAME shows them) or another seed (--seed)."
         ) from None

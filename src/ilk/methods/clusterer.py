@@ -60,7 +60,7 @@ class Clusterer(ImageClusterer):
     space_, embedding_ : (m, p), (m, e) float32
         Of the distinct readable images: the space that the map is of, and the one that groups were sought in.
     confidence_ : (n,) float32
-        How sure the group of each image is; 0 where it is not assigned.
+        How confident the group of each image is; 0 where it is not assigned.
     """
 
     n_clusters: Any = 10
@@ -162,7 +162,7 @@ class Clusterer(ImageClusterer):
         features, at = self.encoded_.features, self.encoded_.position
         self.notes_ += found.notes
         self.n_clusters_ = found.proba.shape[1]
-        self.place_ = found.place
+        self.assigner_ = found.assigner
         self.rows_: Ints | None = self.encoded_.rows
         self.pictures_ = dict(found.pictures)
         self.space_ = np.asarray(features, np.float32) if found.space is None else found.space
@@ -177,8 +177,8 @@ class Clusterer(ImageClusterer):
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _proba(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        assert self.place_ is not None, "a method without a place has a `_proba` of its own"
-        return self.place_(features)
+        assert self.assigner_ is not None, "a method without an assigner has a `_proba` of its own"
+        return self.assigner_(features)
 
     def _placer(self) -> Placer | None:
-        return self.place_ if isinstance(self.place_, Placer) else None
+        return self.assigner_ if isinstance(self.assigner_, Placer) else None

@@ -37,8 +37,8 @@ def pixels(
 
 def image_rows(name: str, title: str, caption: str, rows: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, Any]:
     """Return rows of images as one figure."""
-    told = [{"title": row, "images": images} for row, images in rows.items()]
-    return {"name": name, "title": title, "caption": caption, "kind": "images", "rows": told}
+    found = [{"title": row, "images": images} for row, images in rows.items()]
+    return {"name": name, "title": title, "caption": caption, "kind": "images", "rows": found}
 
 
 def spectrum(values: npt.NDArray[Any], k: int) -> list[dict[str, Any]]:
@@ -62,9 +62,9 @@ def kept_tree(merges: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
     """Return the strokes of the last merges of a tree (m − 1, 4), as SciPy has it: x and y, NaN between strokes."""
     from scipy.cluster.hierarchy import dendrogram
 
-    told = dendrogram(merges, p=_LEAVES, truncate_mode="lastp", no_plot=True)
-    gap = np.full((len(told["icoord"]), 1), np.nan)
-    x, y = np.asarray(told["icoord"]), np.asarray(told["dcoord"])
+    drawn = dendrogram(merges, p=_LEAVES, truncate_mode="lastp", no_plot=True)
+    gap = np.full((len(drawn["icoord"]), 1), np.nan)
+    x, y = np.asarray(drawn["icoord"]), np.asarray(drawn["dcoord"])
     return {"tree_x": np.hstack([x, x[:, -1:]]).ravel() / 10 + 0.5, "tree_y": np.hstack([y, gap]).ravel()}
 
 
@@ -88,11 +88,11 @@ def tree(kept: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:
 
 
 def sharpness(edges: npt.NDArray[Any], series: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:
-    """Return how sure soft assignments are, at several moments, as a figure."""
+    """Return how confident soft assignments are, at several moments, as a figure."""
     return [
         {
             "name": "sharpness",
-            "title": "How sure the soft assignments are",
+            "title": "How confident the soft assignments are",
             "caption": "Share of images by the largest of their soft assignments. Training sharpens them, "
             "right or wrong.",
             "kind": "lines",

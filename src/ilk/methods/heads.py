@@ -73,6 +73,10 @@ class HeadsOnFeatures(Clusterer):
     def _plans(self, network: Any, dataset: FeatureDataset, settings: Any, report: Reporter) -> Sequence[Plan]:
         """Return what is to be trained, one stage after another."""
 
+    def _dataset(self, features: npt.NDArray[Any], mean: Tensor | None = None) -> FeatureDataset:
+        """Return features as the network takes them: of length 1, with the mean of the training images taken off."""
+        return FeatureDataset.centered(features, compute.device(self.device), mean)
+
     def _finished(self, done: Run, dataset: FeatureDataset) -> None:
         """Take from the training what the estimator shows besides groups."""
 
@@ -83,9 +87,8 @@ class HeadsOnFeatures(Clusterer):
         self.encoded_ = self._encoded(source, report, self.encoder, self.weights)
         features, k = self.encoded_.features, int(self.n_clusters)
         checks.distinct_images(self.encoded_, len(features), k, alike=True)
-        dataset = FeatureDataset.centered(features, compute.device(self.device))
-        assert dataset.mean is not None
-        self.mean_ = dataset.mean.cpu()
+        dataset = self._dataset(features)
+        self.mean_ = torch.zeros(dataset.width) if dataset.mean is None else dataset.mean.cpu()
         self._build(dataset.width, k)
         known = {"n_clusters": k, "random_state": self._seed(), "encoder": self.encoder_.key}
         done = run(
@@ -115,7 +118,7 @@ class HeadsOnFeatures(Clusterer):
 
     @torch.no_grad()
     def _proba(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        dataset = FeatureDataset.centered(features, compute.device(self.device), self.mean_)
+        dataset = self._dataset(features, self.mean_)
         network: Any = self.network_
         with still(self.network_):
             rows = torch.arange(len(dataset))

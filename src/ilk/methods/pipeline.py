@@ -74,7 +74,7 @@ def check_choice(name: str, value: Any, allowed: tuple[str, ...], verb: str) -> 
 def too_weak(encoder: str) -> str:
     """Say why features of `encoder` cannot show how many kinds of images there are."""
     return (
-        f"features of {encoder} do not tell the contents of photos apart. Take a stronger encoder, "
+        f"features of {encoder} do not distinguish the contents of photos. Take a stronger encoder, "
         "or compare the suggested numbers by their pictures"
     )
 

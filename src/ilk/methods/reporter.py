@@ -29,8 +29,8 @@ class Reporter:
     def __init__(self, history: list[dict[str, Any]], on_epoch: OnEpoch | None) -> None:
         self.history = history
         self.on_epoch = on_epoch
-        self._stage = ""
-        self._begin = 0.0
+        self._next = ""
+        self._open: list[tuple[str, float]] = []  # stages that are on, and when they began
 
     def __call__(self, record: dict[str, Any]) -> bool:
         """Pass `record` on; true means stop."""
@@ -38,7 +38,7 @@ class Reporter:
 
     def progress(self, done: int, total: int) -> bool:
         """Pass on how far the stage is; true means stop."""
-        return self({"stage": self._stage, "done": done, "total": total})
+        return self({"stage": self._open[-1][0], "done": done, "total": total})
 
     def checkpoint(self, record: dict[str, Any], state: Callable[[], dict[str, Any]], where: str) -> None:
         """Pass on `record` at a point where the fit may be left, with the `state` to go on from.
@@ -52,16 +52,24 @@ class Reporter:
             raise Interrupted(f"stopped {where}; the same command goes on")
 
     def stage(self, name: str) -> Reporter:
-        """Name the stage that the following ``with`` block is."""
-        self._stage = name
+        """Name the stage that the following ``with`` block is. One within another has its seconds for itself."""
+        self._next = name
         return self
 
     def __enter__(self) -> None:
-        self._begin = time.perf_counter()
-        self({"stage": self._stage, "begin": True})
+        self._begin(self._next, time.perf_counter())
+
+    def _begin(self, name: str, began: float) -> None:
+        self._open.append((name, began))
+        self({"stage": name, "begin": True})
 
     def __exit__(self, kind: Any, *_: object) -> None:
+        name, began = self._open.pop()
         if kind is None:
-            record = {"stage": self._stage, "seconds": round(time.perf_counter() - self._begin, 3)}
+            seconds = time.perf_counter() - began
+            record = {"stage": name, "seconds": round(seconds, 3)}
             self.history.append(record)
             self(record)
+            if self._open:  # what this stage was within begins to count again
+                name, began = self._open.pop()
+                self._begin(name, began + seconds)

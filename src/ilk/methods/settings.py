@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses: each key's default, meaning, range and choices stand in one place.
+"""Settings as frozen dataclasses: each key's default, meaning, range and choices stand together.
 
 A method's settings are a subclass of `Settings` whose fields are made by `whole`, `number`, `flag`, `choice`, `pair`,
 `wholes` and `free`. Presets are instances of it: ``replace`` on the default. The checks, ``--set``, ``ilk methods
@@ -250,14 +250,13 @@ class Settings(Mapping[str, Any]):
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
         """Return settings that were kept: names of before are taken, and what is no setting any more is passed over."""
-        values = dict(map(cls._translated, *zip(*kept.items(), strict=True))) if kept else {}
+        values = dict(map(cls.translated, *zip(*kept.items(), strict=True))) if kept else {}
         return cls(**{key: value for key, value in values.items() if key in cls.options()})
 
     @classmethod
-    def _translated(cls, key: str, value: Any) -> tuple[str, Any]:
-        new = cls.renamed.get(key)
-        if new is None:
-            return key, value
+    def translated(cls, key: str, value: Any) -> tuple[str, Any]:
+        """Return a setting, perhaps one of before, by the name and value that it has now."""
+        new = cls.renamed.get(key, key)
         new = Renamed(new) if isinstance(new, str) else new
         return new.key, value if new.value is None else new.value(value)
 
@@ -327,18 +326,19 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         ArgumentError
             An unknown preset or key, or a value outside of what is allowed.
         """
+        return self.laid_over(self.presets[self.preset_called(self.get_params(deep=False)["preset"])])
+
+    def laid_over(self, start: Any) -> Any:
+        """Return the settings `start` with `settings` and arguments laid over them, every one checked."""
         params = self.get_params(deep=False)
-        preset = self.preset_called(params["preset"])
         given = params["settings"] or {}
         if not isinstance(given, Mapping):
             raise ArgumentError(f"settings must be a mapping of keys to values, got {type(given).__name__}.")
-        start = self.presets[preset]
         known = self.known_settings(old=True)
         for key in given:
             if key not in known:
-                raise ArgumentError(
-                    f"no setting {key!r} in {type(self).__name__}.{nearest(key, self.known_settings())}"
-                )
+                hint = nearest(key, self.known_settings())
+                raise ArgumentError(f"no setting {key!r} in {type(self).__name__}.{hint}")
         if not isinstance(start, Settings):  # a class of the user's own whose presets are mappings
             return {**start, **given}
         values = dict(_current(start, key, value) for key, value in given.items())
@@ -370,7 +370,7 @@ def _current(start: Any, key: str, value: Any) -> tuple[str, Any]:
     """Return a setting by the name that it has now."""
     if not isinstance(start, Settings):
         return key, value
-    new, turned = start._translated(key, value)
+    new, turned = start.translated(key, value)
     if new != key:
         _deprecated(f"{key}={value}", f"{new}={turned}")
     return new, turned

@@ -201,8 +201,6 @@ class DACNet(nn.Module):
         for norm in self.norms():
             norm.recalibrate(sum(passed))
 
-    fixing = recalibrating  # until methods/ has moved
-
 
 def build_dac_net(
     name: str, channels: int, side: int, n_clusters: int, *, affine: bool, generator: torch.Generator

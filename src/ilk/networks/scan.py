@@ -98,8 +98,6 @@ class Heads(nn.Module):
         self.mean.copy_(rows.mean(0))
         self.scale.copy_((rows - self.mean).square().mean().clamp(min=1e-12).rsqrt())
 
-    settle = calibrate  # until methods/ has moved
-
     @torch.no_grad()
     def keep(self, head: int) -> None:
         """Let go of all heads but one."""

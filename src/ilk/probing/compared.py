@@ -50,7 +50,7 @@ class Seen:
 
     def read(self, index: Ints) -> Tensor:
         """Return images (b, c, h, w) from 0 to 1, as they are kept."""
-        found: Tensor = self.views.read(torch.from_numpy(self.rows[index]))
+        found: Tensor = self.views.unit(torch.from_numpy(self.rows[index]))
         return found
 
 
@@ -97,10 +97,10 @@ class Compared:
         self.device: torch.device = self.train.views.device
         self.noise = compute.generator(seed, self.device)
         self.layers = layer_names(model.network_)
-        side, whole = self.train.views.side, self.train.views.read(torch.zeros(1, dtype=torch.int64)).shape[-1]
+        side, whole = self.train.views.side, self.train.views.unit(torch.zeros(1, dtype=torch.int64)).shape[-1]
         if ten_crop and whole == side:
             raise ArgumentError(
-                "ten crops need images that are kept larger than the network sees them (margin above 1)."
+                "ten crops need images that are kept larger than the network sees them (crop_margin above 1)."
             )
         self.size = max(8, min(256, 256 * 64 * 64 // side**2))
 
@@ -140,7 +140,7 @@ class Compared:
             yield self._centre(self.train.read(np.arange(start, min(start + self.size, len(self.train)))), self.train)
 
     def _centre(self, images: Tensor, seen: Seen) -> Tensor:
-        found: Tensor = seen.views.finished(seen.views.centre(images))
+        found: Tensor = seen.views.normalized(seen.views.center(images))
         return found
 
     def _training(self, looks: Looks) -> Callable[[int, torch.Generator], Iterator[tuple[list[Tensor], Tensor]]]:
@@ -165,7 +165,7 @@ class Compared:
         views, side = self.train.views, self.train.views.side
         share = (side / images.shape[-1]) ** 2
         cut = resized_crop(images, self.noise, scale=(share, share), ratio=(1.0, 1.0), size=side)
-        found: Tensor = views.finished(flip(cut, self.noise))
+        found: Tensor = views.normalized(flip(cut, self.noise))
         return found
 
     def _testing(self, looks: Looks) -> Callable[[], Iterator[tuple[Sequence[list[Tensor]], Tensor]]]:
@@ -191,7 +191,7 @@ class Compared:
         far = images.shape[-1] - side
         positions = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
         cuts = [images[..., top : top + side, left : left + side] for top, left in positions]
-        return [views.finished(cut) for part in cuts for cut in (part, part.flip(3))]
+        return [views.normalized(cut) for part in cuts for cut in (part, part.flip(3))]
 
     def _kept(self, looks: Looks, seen: Seen) -> list[Tensor] | None:
         """Return every layer of all images where there is room for it."""

@@ -3,7 +3,7 @@
 A method owns its epochs; nothing here counts them, writes files or prints.
 """
 
-from ilk.train.cost import Cost, check_memory, choose_bf16, half_precision, probe, watched
+from ilk.train.cost import Cost, check_memory, choose_bf16, probe, watched
 from ilk.train.larc import LARC
 from ilk.train.loop import EMA, Batches, Step, cosine, set_lr, train_epoch
 from ilk.train.sampling import inverse_sizes, uniform_draw
@@ -18,7 +18,6 @@ __all__ = [
     "check_memory",
     "choose_bf16",
     "cosine",
-    "half_precision",  # until methods/ has moved
     "inverse_sizes",
     "probe",
     "restore",

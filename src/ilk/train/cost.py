@@ -18,7 +18,7 @@ from ilk import compute
 from ilk.errors import NotEnoughMemory
 from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "check_memory", "choose_bf16", "half_precision", "probe", "watched"]
+__all__ = ["Cost", "check_memory", "choose_bf16", "probe", "watched"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -28,6 +28,11 @@ _BACKWARD = (
 )
 _LONG = 30 * 60.0
 _WORTH = 200_000  # images in all epochs: a shorter training gains less than a probe takes
+_QUICKER = {
+    "quick": "--set preset=quick trains on frozen features, in minutes",
+    "frozen": "--set preset=frozen takes ready-made features, preset=small trains a small network for minutes",
+}
+_SHORTER = "a GPU, fewer epochs or smaller images make it shorter"
 
 Batch = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -55,8 +60,6 @@ class Cost:
         """Return it as plain data, for the record of the stage's beginning."""
         return {"seconds": self.seconds, "bytes": self.memory, "images_per_second": self.images_per_second}
 
-    told = as_record  # until methods/ has moved
-
     def note(self, presets: Iterable[str] = ()) -> str | None:
         """Return a warning if this is more than half an hour on a CPU, with what to do about it.
 
@@ -67,11 +70,7 @@ class Cost:
         """
         if self.seconds <= _LONG or not self.device.startswith("cpu"):
             return None
-        advice = (
-            "--set preset=quick trains on frozen features, in minutes"
-            if "quick" in presets
-            else ("a GPU, fewer epochs or smaller images make it shorter")
-        )
+        advice = next((_QUICKER[preset] for preset in presets if preset in _QUICKER), _SHORTER)
         return f"training takes about {self.seconds / 3600:.1f} hours on this CPU; {advice}"
 
 
@@ -291,9 +290,6 @@ def choose_bf16(
     if speed is None or (images is not None and images < _WORTH):
         return gpu
     return speed(True) > 1.1 * speed(False)
-
-
-half_precision = choose_bf16  # until methods/ has moved
 
 
 def watched(

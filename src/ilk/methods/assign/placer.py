@@ -14,7 +14,7 @@ from ilk.layout import Graph, neighbor_graph
 from ilk.methods.assign.voting import Voter
 from ilk.vectors import PCA, fit_pca
 
-__all__ = ["Placer", "Space", "graph_of", "lost", "pca_from", "place", "shares"]
+__all__ = ["Placer", "Space", "graph_of", "lost", "pca_from", "shares"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -38,10 +38,10 @@ class Space:
     def fit(cls, features: npt.NDArray[Any], width: int, *, normalize: bool) -> Self:
         """Lay out `features` (m, d) in at most `width` dimensions, each brought to length 1 before if `normalize`."""
         pca = fit_pca(features, min(width, *features.shape), normalize=normalize)
-        return cls(pca, place(pca, features))
+        return cls(pca, coordinates(pca, features))
 
 
-def place(pca: PCA, features: npt.NDArray[Any]) -> Floats:
+def coordinates(pca: PCA, features: npt.NDArray[Any]) -> Floats:
     """Return coordinates (m, p) of features (m, d), free of rounding noise.
 
     Images that look the same stand on the same spot, one by one or thousands at once: a product in single precision
@@ -77,17 +77,17 @@ class Placer:
 
     def __call__(self, features: npt.NDArray[Any]) -> Floats:
         """Return group probabilities (m, k); what is farther off than the images of its group are sums to less."""
-        rows = place(self.pca, features)
+        rows = coordinates(self.pca, features)
         measured = np.isfinite(self.voter.lost.usual).any()
         return self.voter(rows, lost(self.pca, features) if measured else np.zeros(len(rows), np.float32))
 
     def nearest(self, features: npt.NDArray[Any], count: int) -> Ints:
         """Return the training images nearest to features (m, d): (m, count) int64."""
-        return self.voter.nearest(place(self.pca, features), count)[0]
+        return self.voter.nearest(coordinates(self.pca, features), count)[0]
 
     def knows(self, features: npt.NDArray[Any]) -> bool:
         """Return whether features (m, d) are those of the first m training images."""
-        return np.allclose(place(self.pca, features), self.voter.space[: len(features)], rtol=1e-3, atol=1e-3)
+        return np.allclose(coordinates(self.pca, features), self.voter.space[: len(features)], rtol=1e-3, atol=1e-3)
 
     def state(self) -> dict[str, Any]:
         """Return arrays and plain values."""

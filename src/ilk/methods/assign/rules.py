@@ -1,4 +1,4 @@
-"""How a fitted grouping of features places any image: small objects that are stored as plain arrays."""
+"""How a fitted grouping of features assigns any image: small objects that are stored as plain arrays."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ilk.methods.pipeline import LayoutSettings, by_size, group, reduce_space
 from ilk.vectors import nmf_codes
 
 __all__ = [
+    "Assigner",
     "ByCenters",
     "ByCodes",
     "ByHash",
     "Groups",
-    "Place",
     "SoftCenters",
     "kept",
     "placed",
@@ -40,7 +40,7 @@ Ints = npt.NDArray[np.int64]
 _BLOCK = 4096
 
 
-class Place(Protocol):
+class Assigner(Protocol):
     """Places images by their features."""
 
     def __call__(self, features: npt.NDArray[Any]) -> Floats:
@@ -56,12 +56,12 @@ class Groups:
 
     Attributes
     ----------
-    place : Place, optional
+    assigner : Assigner, optional
         How any image is placed; it gives the training images `labels`.
     labels : (m,) int64
     proba : (m, k) float32
     confidence : (m,) float32
-        How sure the group of each image is.
+        How confident the group of each image is.
     embedding : (m, e) float32, optional
         The space that groups were sought in; None: the principal components.
     pictures : mapping name -> array
@@ -73,7 +73,7 @@ class Groups:
         What `embedding` is called ("UMAP, 10 dimensions").
     """
 
-    place: Place | None
+    assigner: Assigner | None
     labels: Ints
     proba: Floats
     confidence: Floats
@@ -243,9 +243,9 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def place_from(state: Mapping[str, Any]) -> Place:
-    """Rebuild the place whose kind stands in ``state["place"]``."""
-    found: Place = _KINDS[state["place"]].from_state(state)
+def assigner_from(state: Mapping[str, Any]) -> Assigner:
+    """Rebuild the assigner whose kind stands in ``state["place"]``."""
+    found: Assigner = _KINDS[state["place"]].from_state(state)
     return found
 
 
@@ -254,9 +254,9 @@ def kept(model: Any) -> dict[str, Any]:
     return {
         "n_clusters": model.n_clusters_,
         "centers": model.cluster_centers_,
-        "place": type(model.place_).__name__,
-        **model.place_.state(),
-        **({"rows": model.rows_} if model.rows_ is not None and isinstance(model.place_, Placer) else {}),
+        "place": type(model.assigner_).__name__,
+        **model.assigner_.state(),
+        **({"rows": model.rows_} if model.rows_ is not None and isinstance(model.assigner_, Placer) else {}),
         "shown": sorted(model.pictures_),
         **{f"shown_{name}": model.pictures_[name] for name in sorted(model.pictures_)},
     }
@@ -266,7 +266,7 @@ def take(model: Any, state: Mapping[str, Any]) -> None:
     """Give `model` what `kept` returned."""
     model.n_clusters_ = int(state["n_clusters"])
     model.cluster_centers_ = np.asarray(state["centers"])
-    model.place_ = place_from(state)
+    model.assigner_ = assigner_from(state)
     model.rows_ = np.asarray(state["rows"], np.int64) if "rows" in state else None
     model.pictures_ = {name: np.asarray(state[f"shown_{name}"]) for name in state["shown"]}
     model.history_ = []
@@ -276,17 +276,17 @@ def take(model: Any, state: Mapping[str, Any]) -> None:
 
 
 def placed(
-    place: Place,
+    assigner: Assigner,
     features: npt.NDArray[Any],
     *,
     proba: Floats | None = None,
     embedding: Floats | None = None,
     pictures: Mapping[str, Any] | None = None,
 ) -> Groups:
-    """Return the groups that `place` itself gives the training images; `proba` where it is known what that says."""
-    proba = place(features) if proba is None else proba
+    """Return the groups that `assigner` itself gives the training images; `proba` where it is known what that says."""
+    proba = assigner(features) if proba is None else proba
     labels = proba.argmax(1).astype(np.int64)
-    return Groups(place, labels, proba, proba.max(1), embedding, pictures or {})
+    return Groups(assigner, labels, proba, proba.max(1), embedding, pictures or {})
 
 
 def voted(
@@ -308,9 +308,9 @@ def voted(
         proba = shares(labels, k, graph, votes)
     elif proba.shape[1] < k:
         proba = np.pad(proba, ((0, 0), (0, k - proba.shape[1])))
-    place = Placer.fit(space, graph, labels, proba, votes)
-    confidence = place.voter.confidence(graph, labels, np.zeros(len(labels), np.float32))
-    return Groups(place, labels, proba, confidence, embedding, pictures or {}, notes or [])
+    assigner = Placer.fit(space, graph, labels, proba, votes)
+    confidence = assigner.voter.confidence(graph, labels, np.zeros(len(labels), np.float32))
+    return Groups(assigner, labels, proba, confidence, embedding, pictures or {}, notes or [])
 
 
 def umap_mixture(

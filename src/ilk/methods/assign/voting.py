@@ -1,4 +1,4 @@
-"""How a fitted grouping places an image it has not seen: its nearest training images vote."""
+"""How a fitted grouping assigns an image it has not seen: its nearest training images vote."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Voter:
     """The training images, their group probabilities, and how far each group reaches.
 
     Two measures say how far an image is from the training images of a group: the mean distance to its nearest ones, in
-    the principal plane; and its own distance from that plane. Noise lies off the plane, a stranger that is drawn with
-    the same strokes lies in it, where no training image is.
+    the principal plane; and its own distance from that plane. Noise lies off the plane; an image of another kind that
+    is drawn with the same strokes lies in it, where no training image is.
 
     Attributes
     ----------
@@ -75,11 +75,11 @@ class Voter:
         is scaled down, so a row may sum to less than 1: the rest is the share of "none of these".
         """
         near, away = self.nearest(queries, self.votes)
-        weights, twin = self._weights(away)
+        weights, same = self._weights(away)
         result = np.zeros((len(queries), self.proba.shape[1]), np.float32)
         for column in range(near.shape[1]):  # one neighbour at a time: (b, k), never (b, votes, k)
             result += weights[:, column, None] * self.proba[near[:, column]]
-        typical = np.where(twin, np.float32(1), self._typical(away, lost, result.argmax(1)))
+        typical = np.where(same, np.float32(1), self._typical(away, lost, result.argmax(1)))
         return result * typical[:, None]
 
     def nearest(self, queries: Floats, count: int) -> tuple[Ints, Floats]:
@@ -99,26 +99,26 @@ class Voter:
     def confidence(self, graph: Graph, labels: Ints, lost: Floats) -> Floats:
         """Return (m,) float32: what the vote would give each training image's own group if the image were new.
 
-        A mixture is sure of nearly everything; this is not. Rows of noise (-1) get 0.
+        A mixture is confident of nearly everything; this is not. Rows of noise (-1) get 0.
         """
         near, away = graph.index[:, 1 : self.votes + 1], graph.distance[:, 1 : self.votes + 1]
         if near.shape[1] == 0:
             return (labels >= 0).astype(np.float32)
         own = np.maximum(labels, 0)
-        weights, twin = self._weights(away)
+        weights, same = self._weights(away)
         share = np.zeros(len(labels), np.float32)
         for column in range(near.shape[1]):
             share += weights[:, column] * self.proba[near[:, column], own]
-        typical = np.where(twin, np.float32(1), self._typical(away, lost, own))
+        typical = np.where(same, np.float32(1), self._typical(away, lost, own))
         return np.where(labels >= 0, np.minimum(share * typical, 1), 0).astype(np.float32)
 
     def _weights(self, away: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Return the weight of each vote (b, votes), and whether a query stands on a training image (b,)."""
         scale = max(float(np.median(self.near.usual)), 1e-12)
-        twin = away <= 1e-4 * scale
-        weights = np.where(twin.any(1, keepdims=True), twin, 1.0 / np.maximum(away.astype(np.float64), 1e-12))
+        same = away <= 1e-4 * scale
+        weights = np.where(same.any(1, keepdims=True), same, 1.0 / np.maximum(away.astype(np.float64), 1e-12))
         weights /= weights.sum(1, keepdims=True)
-        return weights.astype(np.float32), np.asarray(twin.any(1))
+        return weights.astype(np.float32), np.asarray(same.any(1))
 
     def _typical(self, away: Floats, lost: Floats, group: Ints) -> Floats:
         return np.minimum(self.near.typical(away.mean(1), group), self.lost.typical(lost, group))

@@ -48,7 +48,7 @@ def _denoising(net: Any, images: Tensor, noise: torch.Generator, settings: Any) 
 def _sparse(net: Any, images: Tensor, noise: torch.Generator, settings: Any) -> Tensor:
     hidden = net.body(images)
     error = 0.5 * (net.decode(net.top(hidden)).float() - images).square().sum() / len(images)
-    silent = losses.bernoulli_divergence(hidden.float(), settings.target)
+    silent = losses.sparsity_kl(hidden.float(), settings.target)
     weights = sum(layer.weight.square().sum() for layer in net.modules() if isinstance(layer, nn.Linear))
     return torch.as_tensor(error + settings.sparsity * silent + 0.5 * settings.weight_decay * weights)
 
@@ -67,7 +67,7 @@ def _variational(net: Any, images: Tensor, noise: torch.Generator, settings: Any
     drawn = torch.randn(mean.shape, generator=noise, device=mean.device)
     logits = net.logits(mean + drawn * (0.5 * log_variance).exp()).float()
     error = functional.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
-    return torch.as_tensor(error + settings.beta * losses.normal_divergence(mean, log_variance))
+    return torch.as_tensor(error + settings.beta * losses.gaussian_kl(mean, log_variance))
 
 
 LOSSES: dict[str, Loss] = {

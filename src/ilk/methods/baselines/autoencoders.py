@@ -198,7 +198,7 @@ class Deconvolutional(_Reconstructed):
 
 @final
 class SWWAE(_Reconstructed):
-    """K-means on what the levels of a stacked what-where autoencoder hold: pooling hands its places to the decoder.
+    """K-means on what the levels of a stacked what-where autoencoder hold: pooling hands its positions to the decoder.
 
     Loss: squared error of the image plus that of every level between, weighted by ``middle``.
 
@@ -207,8 +207,8 @@ class SWWAE(_Reconstructed):
     Notes
     -----
     Features: the values of every pooling ("what"), by their maxima at most 4 × 4 a map, each level's brought to length
-    1; of all these ``code`` principal components. The top alone has little to say, as the places ("where") carry most
-    of an image past it.
+    1; of all these ``code`` principal components. The top alone has little to say, as the positions ("where") carry
+    most of an image past it.
 
     Fidelity: docs/methods/autoencoders.md.
 

@@ -68,9 +68,9 @@ class KMeans(OnFeatures):
     def _group(self, features: npt.NDArray[Any], space: Space, settings: KMeansSettings) -> Groups:
         rows = unit_rows(features) if self._unit() else features
         points = group_centers(rows, int(self.n_clusters), settings.n_init, self.random_state)
-        place = ByCenters(points, self._unit())
+        assigner = ByCenters(points, self._unit())
         shown = {"centers": points} if steps.drawable(self.encoder_) else {}
-        return placed(place, features, pictures=shown)
+        return placed(assigner, features, pictures=shown)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the centres as pictures, where the features are pixels."""
@@ -213,16 +213,16 @@ class NMF(OnFeatures):
             found = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
             labels = steps.kmeans_labels(found, k, settings.n_init, self.random_state)
             return voted(labels, k, space, settings.n_neighbors_vote, embedding=found, pictures=shown)
-        place = ByCodes(components, np.zeros((0, count), np.float32), self._unit())
-        found = place.codes(features)
+        assigner = ByCodes(components, np.zeros((0, count), np.float32), self._unit())
+        found = assigner.codes(features)
         if settings.assign == "kmeans":
-            place = replace(place, centers=group_centers(found, k, settings.n_init, self.random_state))
-        return placed(place, features, proba=place.of_codes(found), embedding=found, pictures=shown)
+            assigner = replace(assigner, centers=group_centers(found, k, settings.n_init, self.random_state))
+        return placed(assigner, features, proba=assigner.of_codes(found), embedding=found, pictures=shown)
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the components as pictures, where the features are pixels."""
-        told = "Every image is a sum of these, with weights of at least 0."
-        return figures.pixels(self.pictures_, "components", self.encoder_, "Components", told)
+        caption = "Every image is a sum of these, with weights of at least 0."
+        return figures.pixels(self.pictures_, "components", self.encoder_, "Components", caption)
 
 
 @final
@@ -265,7 +265,7 @@ class UMAPMixture(OnFeatures):
 
 @final
 class RandomGroups(OnFeatures):
-    """Groups at random: the floor that every method has to rise above.
+    """Groups at random: what every method has to rise above.
 
     Options and attributes: as all methods on features, see `ilk.methods.baselines.on_features.OnFeatures`.
 

@@ -19,7 +19,7 @@ _BLOCK = 512
 
 
 class Levelled(Protocol):
-    """A network with features that are too wide to group, and a place for their components."""
+    """A network with features that are too wide to group, and a module for their components."""
 
     training: bool
     reduce: Components

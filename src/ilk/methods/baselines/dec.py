@@ -1,4 +1,4 @@
-"""Deep embedded clustering: codes of an autoencoder, drawn towards centres by their own surest assignments."""
+"""Deep embedded clustering: codes of an autoencoder, drawn towards centres by their own most confident assignments."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ class DEC(Trained):
 
     def _group(self, features: npt.NDArray[np.float16], stage: Stage, settings: DECSettings) -> Groups:
         points = self.network_.centers.detach().float().cpu().numpy()
-        place = SoftCenters(np.ascontiguousarray(points), settings.t_dof)
-        end = np.histogram(place(features).max(1), EDGES)[0] / len(features)
-        return placed(place, features, pictures={"sharp_start": stage.memory["start"], "sharp_end": end})
+        assigner = SoftCenters(np.ascontiguousarray(points), settings.t_dof)
+        end = np.histogram(assigner(features).max(1), EDGES)[0] / len(features)
+        return placed(assigner, features, pictures={"sharp_start": stage.memory["start"], "sharp_end": end})
 
     def _pictures(self, dataset: PixelDataset, settings: DECSettings) -> dict[str, npt.NDArray[Any]]:
         return reconstructions(self.network_, dataset) if settings.reconstruction else {}
 
     def figures(self) -> list[dict[str, Any]]:
-        """Return how sure the soft assignments are before and after; with a decoder, what it makes of images."""
+        """Return how confident the soft assignments are before and after; with a decoder, what it makes of images."""
         kept = self.pictures_
         found = figures.sharpness(EDGES, {"before clustering": kept["sharp_start"], "at the end": kept["sharp_end"]})
         if "images" in kept:

@@ -62,7 +62,7 @@ class Embedding(GradientStage):
     -----
     A round: soft assignments of all images, their target, `interval` steps. The assignments after a round are those
     before the next, and made once. Training ends where a round changed the group of fewer than `tolerance` of the
-    images. Memory: groups of all images (labels), how sure the soft assignments were before the first round (start).
+    images. Memory: groups of all images (labels), confidence of the soft assignments before the first round (start).
     """
 
     network: CenteredAutoencoder
@@ -105,7 +105,7 @@ class Embedding(GradientStage):
 
     def begin(self, epoch: int) -> None:
         """Make the target of a round, and draw the order of images."""
-        self.target = losses.sharpened(self._assignments() if self._soft is None else self._soft)
+        self.target = losses.target_distribution(self._assignments() if self._soft is None else self._soft)
         self.memory["target"] = self.target.cpu().numpy()
         self.memory["order"] = torch.randperm(len(self.dataset), generator=self.draws).to(torch.int32).numpy()
 
@@ -127,7 +127,7 @@ class Embedding(GradientStage):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
             codes = self.network.code(images)
         q = losses.student_t(codes.float(), self.network.centers, self.settings.t_dof)
-        loss = self.settings.gamma * losses.divergence(self.target[index.to(self.device)], q)
+        loss = self.settings.gamma * losses.kl_divergence(self.target[index.to(self.device)], q)
         if self.settings.reconstruction:
             with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
                 again = self.network.decode(codes)

@@ -27,15 +27,15 @@ __all__ = ["GAN"]
 class GAN(Trained):
     """K-means on the features of a DCGAN's discriminator.
 
-    A generator learns to make images, a discriminator to tell them from real ones. The maps of all its convolutions,
-    pooled to at most 4 × 4, side by side and of length 1, are an image's features; K-means groups their principal
-    components.
+    A generator learns to make images, a discriminator to distinguish them from real ones. The maps of all its
+    convolutions, pooled to at most 4 × 4, side by side and of length 1, are an image's features; K-means groups their
+    principal components.
 
     Options and attributes: as all trained methods, see `ilk.methods.baselines.trained.Trained`.
 
     Notes
     -----
-    ``history_`` has the loss of the discriminator (loss; ln 2 = .69 where it cannot tell) and that of the generator.
+    ``history_`` has the loss of the discriminator (loss; ln 2 = .69 where it cannot) and that of the generator.
     Sides are brought to the next multiple of 4, at least 8. After training, the discriminator's batch norms get the
     statistics of real images; `predict` uses the same. Cost for 28 × 28 pixels: about 20 million multiplications an
     image and epoch, 450 million with ``preset="paper"``.

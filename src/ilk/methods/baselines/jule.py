@@ -24,7 +24,7 @@ __all__ = ["JULE"]
 
 @final
 class JULE(Trained):
-    """Joint unsupervised learning (JULE): groups are merged, a network learns to tell them apart, and so on.
+    """Joint unsupervised learning (JULE): groups are merged, a network learns to separate them, and so on.
 
     It begins with very many small groups, tied by nearest neighbours among the pixels. In each period the network is
     trained with triplets of the groups; then its codes make a sparse directed neighbour graph, on which nine in ten of

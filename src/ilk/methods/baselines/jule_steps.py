@@ -1,4 +1,4 @@
-"""How JULE learns: the network learns to tell groups apart, groups are merged, and again until k are left."""
+"""How JULE learns: the network learns to separate groups, groups are merged, and again until k are left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ilk import compute, losses, train
 from ilk.data.encoded import room
-from ilk.methods.assign.placer import place
+from ilk.methods.assign.placer import coordinates
 from ilk.methods.baselines.jule_settings import JULESettings
 from ilk.methods.baselines.trained import codes_of
 from ilk.methods.inputs.dataset import PixelDataset
@@ -365,7 +365,7 @@ def pixel_space(dataset: PixelDataset, width: int, seed: int) -> Floats:
     some = flat
     if min(flat.shape) > _MOST_FOR_PCA:  # beyond, the products of rows or columns would cost more than the training
         some = flat[np.sort(np.random.default_rng(seed).choice(len(flat), _MOST_FOR_PCA, replace=False))]
-    return place(fit_pca(some, min(width, *some.shape), normalize=True), flat)
+    return coordinates(fit_pca(some, min(width, *some.shape), normalize=True), flat)
 
 
 @torch.no_grad()

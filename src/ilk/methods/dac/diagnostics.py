@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from ilk import losses, metrics
+from ilk.methods.dac.settings import DACSettings
 
-__all__ = ["alarm", "best", "corners", "figures", "halves", "measured", "score", "shares", "shown", "united"]
+__all__ = ["alarm", "best", "corners", "figures", "measured", "merged", "score", "shares", "shown"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 _BLOCK = 1000  # rows whose pairs are looked at together
 _SHOWN = 2000  # images of a figure
-_UNITED = 1.6  # times its least share: two even groups in one have twice the share, and a rest always stays outside
+_MERGED = 1.6  # times its least share: two even groups in one have twice the share, and a rest always stays outside
 
 
 def measured(features: Tensor, before: Ints | None) -> tuple[Ints, dict[str, float]]:
@@ -33,77 +34,80 @@ def measured(features: Tensor, before: Ints | None) -> tuple[Ints, dict[str, flo
     """
     found = features.argmax(1).cpu().numpy()
     counts = np.bincount(found, minlength=features.shape[1])
-    told = {
+    record = {
         "active": int((counts > 0).sum()),
         "largest": round(float(counts.max() / len(found)), 4),
         "confidence": round(float((features.amax(1) / features.sum(1)).mean()), 4),
     }
     if before is not None:
-        told["agreement"] = round(float(metrics.agreement(before, found)["ari"]), 4)
-    return found, told
+        record["agreement"] = round(float(metrics.agreement(before, found)["ari"]), 4)
+    return found, record
 
 
-def alarm(record: Mapping[str, Any], k: int, batch: float, table: Mapping[str, Any]) -> str | None:
+def alarm(active: int, positive: float, k: int, batch: float, settings: DACSettings) -> str | None:
     """Return what is wrong after an epoch and what to do about it, or None.
 
     Parameters
     ----------
-    record
-        ``active`` and ``positive``, the share of all pairs of a batch (the diagonal included) that were positive.
+    active
+        Groups that have images.
+    positive
+        Share of all pairs of a batch (the diagonal included) that were positive.
     k, batch
         Number of groups asked for, images in a batch.
-    table
-        The settings in force: only what can still be changed is named as a cure.
+    settings
+        Those in force: only what can still be changed is named as a cure.
     """
-    active = int(record["active"])
-    scales = ["affine=false"] if table["affine"] else []
-    linear = table["schedule"] == "linear"
+    scales = ["bn_affine=false"] if settings.bn_affine else []
+    linear = settings.schedule == "linear"
     if active == 1:
-        higher = ["higher first thresholds (upper= and lower=)"] if linear else []
-        cures = [*scales, *higher, "a smaller lr", *_again(table)]
+        higher = ["higher first thresholds (upper_threshold= and lower_threshold=)"] if linear else []
+        cures = [*scales, *higher, "a smaller lr", *_again(settings)]
         return f"all images are in one group: the training collapsed. Try {_listed(cures)}"
     if active < k:
-        cures = [*scales, "fewer groups (-k)", *_again(table)]
+        cures = [*scales, "fewer groups (-k)", *_again(settings)]
         return f"only {active} of {k} groups have images. Try {_listed(cures)}"
-    if record.get("positive") is not None and float(record["positive"]) < 1.05 / batch:
-        other = "another preset" if table["selection"] == "all" else "selection=all, whose one threshold is lower"
-        cure = "Lower upper= and lower=" if linear else f"Try {other}"
+    if positive < 1.05 / batch:
+        other = "another preset" if settings.selection == "all" else "selection=all, whose one threshold is lower"
+        cure = "Lower upper_threshold= and lower_threshold=" if linear else f"Try {other}"
         return f"no two images count as the same group: the threshold is above all similarities. {cure}"
     return None
 
 
-def _again(table: Mapping[str, Any]) -> list[str]:
-    more = max(3, 2 * int(table["n_init"]))
-    return ["another --seed", f"n_init={more} to keep the best of {more} trainings"]
+def _again(settings: DACSettings) -> list[str]:
+    more = max(3, 2 * settings.n_trials)
+    return ["another --seed", f"n_trials={more} to keep the best of {more} trainings"]
 
 
 def _listed(cures: Sequence[str]) -> str:
     return f"{', '.join(cures[:-1])}, or {cures[-1]}"
 
 
-def united(history: Sequence[Mapping[str, Any]], table: Mapping[str, Any]) -> str | None:
+def merged(largest: Sequence[float] | npt.NDArray[Any], settings: DACSettings) -> str | None:
     """Return what is wrong, and what to do, where groups have run together that were apart before; None otherwise.
 
-    Read off the share of the largest group, after the last epoch of `history` against the least of all epochs.
+    Parameters
+    ----------
+    largest
+        Share of the largest group after every epoch, the first to the last: that after the last is held against the
+        least of all.
+    settings
 
     Examples
     --------
-    >>> told = [{"epoch": e, "largest": share} for e, share in enumerate((0.4, 0.12, 0.11, 0.13, 0.2))]
-    >>> united(told[:4], {"affine": True, "n_init": 1}), united(told, {"affine": True, "n_init": 1}).split(":")[0]
+    >>> shares, settings = [0.12, 0.11, 0.13, 0.2], DACSettings()
+    >>> merged(shares[:3], settings), merged(shares, settings).split(":")[0]
     (None, 'the largest group grew from 11 % of the images (epoch 2) to 20 %')
     """
-    told = [(int(record["epoch"]), float(record["largest"])) for record in history if record.get("epoch")]
-    if not told:
+    shares = [float(share) for share in largest]
+    if not shares or shares[-1] <= _MERGED * min(shares):
         return None
-    first, least = min(told, key=lambda pair: pair[1])
-    now = told[-1][1]
-    if now <= _UNITED * least:
-        return None
-    apart = max(epoch for epoch, share in told if share <= _UNITED * least)
-    cures = [*(["affine=false"] if table["affine"] else []), f"epochs={apart} to stop before", *_again(table)]
+    apart = max(epoch for epoch, share in enumerate(shares, 1) if share <= _MERGED * min(shares))
+    cures = [*(["bn_affine=false"] if settings.bn_affine else []), f"epochs={apart} to stop before", *_again(settings)]
+    first = shares.index(min(shares)) + 1
     return (
-        f"the largest group grew from {least:.0%} of the images (epoch {first}) to {now:.0%}: groups have probably run "
-        f"together as the threshold fell. Look at the largest one; try {_listed(cures)}"
+        f"the largest group grew from {min(shares):.0%} of the images (epoch {first}) to {shares[-1]:.0%}: groups have "
+        f"probably run together as the threshold fell. Look at the largest one; try {_listed(cures)}"
     ).replace("%", " %")
 
 
@@ -142,8 +146,8 @@ def best(scores: Sequence[Mapping[str, float]], labels: Sequence[Ints], k: int) 
     >>> best([lost, good], [np.zeros(4, int), np.arange(4)], 3)
     1
     """
-    top = max(told["entropy"] for told in scores)
-    sound = [i for i, told in enumerate(scores) if told["active"] == k and told["entropy"] >= 0.8 * top]
+    top = max(found["entropy"] for found in scores)
+    sound = [i for i, found in enumerate(scores) if found["active"] == k and found["entropy"] >= 0.8 * top]
     left = sound or list(range(len(scores)))
     least = min(scores[i]["pair_loss"] for i in left)
     tied = [i for i in left if scores[i]["pair_loss"] <= 1.01 * least]
@@ -153,11 +157,6 @@ def best(scores: Sequence[Mapping[str, float]], labels: Sequence[Ints], k: int) 
         i: np.mean([metrics.agreement(labels[i], labels[j])["ari"] for j in range(len(labels)) if j != i]) for i in tied
     }
     return max(tied, key=lambda i: support[i])
-
-
-def halves(features: Tensor) -> npt.NDArray[np.float16]:
-    """Return `features` as they are kept: what is predicted, at once or later, is read off these."""
-    return features.cpu().numpy().astype(np.float16)
 
 
 def shares(features: npt.NDArray[Any]) -> Floats:

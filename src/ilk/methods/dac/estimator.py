@@ -1,39 +1,52 @@
-"""Deep adaptive clustering: a network that learns which images belong together from its own surest guesses."""
+"""Deep adaptive clustering: a network that learns which images belong together from its own most confident guesses."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, Packed, channel_mean, open_images, pack
+from ilk.data import Encoded, ImageSource, channel_mean, pack
 from ilk.methods import checks
-from ilk.methods.base import ImageClusterer, OnEpoch
-from ilk.methods.dac import config as setup
-from ilk.methods.dac import diagnostics as watch
-from ilk.methods.dac.presets import PRESETS
-from ilk.methods.dac.training import Training
-from ilk.methods.dac.training_step import Learner, make_learner, predicted, thresholds
-from ilk.methods.inputs.dataset import Features, Pixels, Pool
-from ilk.methods.inputs.encoder import brings_features, check_read, load_encoder, reload_encoder, take_kept
-from ilk.methods.outcome import centers, spread
-from ilk.methods.stages import Stages
-from ilk.networks.dac import build_dac_head, build_dac_net
+from ilk.methods.assign.rules import Groups
+from ilk.methods.clusterer import Clusterer
+from ilk.methods.dac import diagnostics
+from ilk.methods.dac.settings import (
+    PRESETS,
+    WHY,
+    DACSettings,
+    advice,
+    automatic,
+    check_given,
+    for_images,
+    records_graphs,
+    thresholds,
+)
+from ilk.methods.dac.training_step import Training, label_features
+from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to_float16
+from ilk.methods.inputs.encoder import brings_features, check_read, reload_encoder, take_kept
+from ilk.methods.outcome import centers
+from ilk.methods.reporter import Reporter
+from ilk.methods.settings import estimator
+from ilk.methods.training import Plan, bf16_or_not, run
+from ilk.networks.dac import SIZES, DACNet, build_dac_head, build_dac_net
 
 __all__ = ["DAC"]
 
 Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-OnProgress = Callable[[int, int], bool | None]
+
+_WORTH = 28  # side of the images from which on a network may be faster in bfloat16
 
 
-class DAC(ImageClusterer):
+@final
+@estimator
+class DAC(Clusterer):
     """Deep adaptive clustering (DAC) and its variant with one threshold (DAC*).
 
     A network gives every image a label feature: a non-negative vector of length 1 with one entry per group. The cosine
@@ -45,11 +58,11 @@ class DAC(ImageClusterer):
     n_clusters : int
         At least 2.
     preset : str
-        "auto", "paper", "seed", "released_star" (DAC*), "released_dac", "quick", "small", "tiny": see
-        `ilk.methods.dac.presets`. "auto" is "quick" for photos on a CPU, "small" for images below 24 pixels a side,
-        "seed" up to 28 (on a GPU, or from 60,000 images on) and "released_star" for all others.
+        "auto", "paper", "keras_port", "released_star" (DAC*), "released_dac", "steady", "quick", "small", "tiny": see
+        `ilk.methods.dac.settings`. "auto" is "quick" for photos on a CPU, "small" for images below 24 pixels a side,
+        up to 28 "keras_port" (on a GPU, or from 60,000 images on) or "steady", and "released_star" for all others.
     settings : dict, optional
-        Single keys of the preset's table; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
+        Single keys laid over the preset's; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
     network : str, optional
         "mnist", "cifar_star", "cifar", "stl", "imagenet10", "dog", "small", "tiny", or "features" (a frozen encoder).
         None: by the preset and the size of the images.
@@ -57,7 +70,7 @@ class DAC(ImageClusterer):
         Side in pixels. None: by the preset or the network; else 28, 32 or 96, for images up to 28, up to 48 and above.
     epochs : int, optional
         How many epochs of the thresholds' way to go; None: the whole way.
-    batch_size, n_init : int, optional
+    batch_size, n_trials : int, optional
         None: what the preset says. Of several trainings, the best by a score without labels is kept.
     random_state : int
         From 0 to 2**32 - 1.
@@ -91,9 +104,9 @@ class DAC(ImageClusterer):
     Notes
     -----
     Batch norms use the statistics of the batch at hand, in training and in the passes that make targets. After the
-    training, means and variances are measured once on 1,024 training images drawn at random; predictions use these. So
-    the group of an image does not depend on the images beside it, sorted images get the groups of shuffled ones, and a
-    single new image can be placed.
+    training, means and variances are recalibrated once on 1,024 training images drawn at random; predictions use these.
+    So the group of an image does not depend on the images beside it, sorted images get the groups of shuffled ones, and
+    a single new image can be assigned.
 
     Fidelity: docs/methods/dac.md says preset by preset what is as published, and what is not.
 
@@ -109,179 +122,137 @@ class DAC(ImageClusterer):
     (40,)
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
+    _: KW_ONLY
+    preset: str = "auto"
+    network: str | None = None
+    image_size: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    n_trials: int | None = None
+
+    presets: ClassVar = PRESETS
+    renamed_presets: ClassVar = {"seed": "keras_port"}
+    arguments: ClassVar = {name: name for name in ("network", "image_size", "epochs", "batch_size", "n_trials")}
+    renamed_arguments: ClassVar = {"n_init": "n_trials"}
     other_settings: ClassVar[frozenset[str]] = frozenset({"encoder", "weights", *encoders.SETTINGS} - {"image_size"})
 
-    def __init__(
-        self,
-        n_clusters: int = 10,
-        *,
-        preset: str = "auto",
-        settings: Mapping[str, Any] | None = None,
-        network: str | None = None,
-        image_size: int | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        n_init: int | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        precision: str = "auto",
-        cache: str | Path | None = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.preset = preset
-        self.settings = settings
-        self.network = network
-        self.image_size = image_size
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.n_init = n_init
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.cache = cache
+    # -- settings ----------------------------------------------------------------------------------------------------
 
-    # -- fit ---------------------------------------------------------------------------------------------------------
-
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> DACSettings:
         """Return the settings in force, every one checked; "auto" where the images decide.
 
         Raises
         ------
         ArgumentError
-            An option outside of what is allowed.
+            An option outside of what is allowed, or one that nothing reads.
         """
-        table: dict[str, Any] = super().resolved()
-        for key in ("network", "image_size", "epochs", "batch_size", "n_init"):
-            given = getattr(self, key)
-            table[key] = table[key] if given is None else given
-        setup.check(table, self.n_clusters, self.random_state, self.precision)
-        check_read(self, table)
+        found: DACSettings = super().resolved()
+        check_read(self, found)
         if self.preset != "auto":
-            setup.check_given(self.settings or {}, table)
-        return table
+            check_given(self.settings or {}, found)
+        return found
 
-    def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
-        """Group the images of `X`.
-
-        Parameters
-        ----------
-        X
-            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source.
-        y
-            Ignored.
-        on_epoch
-            Called with a record per epoch, with progress inside of epochs, and with a function that gives a state to go
-            on from. A true answer stops with `Interrupted`.
-        resume
-            A state from `on_epoch`: training goes on there, to the bit on a CPU.
-
-        Raises
-        ------
-        NotEnoughImages
-            Fewer distinct images than groups.
-        """
-        table = self.resolved()
-        source = open_images(X)
-        place = compute.device(self.device)
-        self.history_: list[dict[str, Any]] = []
-        self.notes_: list[str] = []
-        tell = Stages(self.history_, on_epoch)
+    def _decide(self, settings: DACSettings, source: ImageSource, device: torch.device) -> DACSettings:
         if self.preset == "auto":
-            chosen = setup.automatic(source, place, table["network"], table["image_size"])
-            asked = table["network"] == "features" or brings_features(source)
-            if chosen in setup.WHY and not asked:
-                self.notes_.append(setup.WHY[chosen])
-            table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
-        table = setup.fill(table, source)
-        table["graph"] = setup.graphed(table, place)
-        pool = self._pool(source, table, place, tell)
-        self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
-        self.notes_ += setup.advice(self.settings_, self.n_clusters, len(pool))
-        schedule = thresholds(self.settings_)
-        k, seed = int(self.n_clusters), int(self.random_state)
-        self.half_ = half = setup.half_precision(self.precision, pool, self.settings_, k, seed, resume)
-        known = {"n_clusters": k, "random_state": seed, "half": half}
+            chosen = automatic(source, device, settings.network, settings.image_size)
+            asked = settings.network == "features" or brings_features(source)
+            self.notes_ += [WHY[chosen]] if chosen in WHY and not asked else []
+            settings = self.laid_over(PRESETS[chosen])
+            check_given(self.settings or {}, settings)
+        settings = for_images(settings, source)
+        check_read(self, settings)
+        thresholds(settings)  # raises where they take fewer epochs than are asked for
+        return settings.replace(cuda_graphs=records_graphs(settings, device))
+
+    # -- fit ---------------------------------------------------------------------------------------------------------
+
+    def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
+        settings: DACSettings = self.settings_
+        k, seed = int(self.n_clusters), self._seed()
+        dataset, encoded = self._dataset(source, report)
+        self.notes_ += advice(settings, k, len(dataset))
+        make = functools.partial(Training, dataset, settings, k, seed)
+        self.bf16_ = self._in_bf16(dataset, make, resume)
+        plan = functools.partial(Plan, "train", len(thresholds(settings)))
         # what a checkpoint must agree with; where it is trained on may differ
-        identity = {key: value for key, value in {**self.settings_, **known}.items() if key != "graph"}
-        make = functools.partial(make_learner, pool, self.settings_, k, seed, half)
-        training = Training(make, schedule, identity, k, seed, on_epoch)
-        if resume:
-            training.restore(resume)
-        with tell.stage("train"):
-            learner = training.run()
-        self._finish(training, learner, pool)
-        return self
+        same = {key: value for key, value in settings.as_dict().items() if key != "cuda_graphs"}
+        done = run(
+            [plan(functools.partial(make, self.bf16_, trial)) for trial in range(settings.n_trials)],
+            report,
+            identity={**same, "n_clusters": k, "random_state": seed, "bf16": self.bf16_},
+            n_images=len(dataset),
+            resume=resume,
+        )
+        trials: list[Training] = done.stages  # type: ignore[assignment]
+        best = Training.best(trials)
+        history = [record for record in done.history if record.get("restart", 0) == best.trial]
+        self.history_[:0] = history
+        self.history_ += [{"stage": "restart", **trial.score()} for trial in trials]
+        self.notes_ += done.notes + ([history[-1]["alarm"]] if "alarm" in history[-1] else [])
+        return self._groups(best, dataset, encoded)
 
-    def _pool(self, source: Any, table: dict[str, Any], place: torch.device, tell: Stages) -> Pool:
-        """Decode or encode all images, and return what the network is trained on."""
-        frozen = table["network"] == "features"
-        if frozen:
-            inner = {key: value for key, value in table.items() if key != "image_size"}
-            load_encoder(self, source, tell, table.get("encoder") or "auto", table.get("weights"), inner)
-            with tell.stage("encode"):
-                self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
-            facts, n = self.encoded_, len(self.encoded_.rows)
+    def _dataset(self, source: ImageSource, report: Reporter) -> tuple[Dataset, Callable[..., Encoded]]:
+        """Decode or encode all images; return what is trained on, and what holds the state of every file."""
+        device, settings = compute.device(self.device), self.settings_
+        dataset: Dataset
+        if settings.network == "features":
+            name = settings.extra.get("encoder") or "auto"
+            found = self._encoded(source, report, name, settings.extra.get("weights"))
+            checks.distinct_images(found, len(found.rows), int(self.n_clusters))
+            dataset = FeatureDataset.centered(found.features, device)
+            encoded: Callable[..., Encoded] = lambda features: found  # noqa: E731
         else:
-            with tell.stage("encode"):
-                self.packed_ = self._pack(source, table["image_size"], tell.progress)
-            facts, n = self.packed_.facts, len(self.packed_)
-        checks.distinct_images(facts, n, self.n_clusters)
-        self.notes_ += facts.notes
-        if frozen:
-            pool = Features(self.encoded_.features, place)
-            self.mean_ = pool.mean.cpu()
-            return pool
-        images = self.packed_.images
-        self.mean_ = channel_mean(images)
-        return Pixels(images, self.mean_, place)
+            packed = self._packed(source, report, settings.image_size)
+            dataset = PixelDataset(packed.images, device, channel_mean(packed.images))
+            encoded = packed.encoded
+        assert dataset.mean is not None
+        self.mean_ = dataset.mean.flatten().cpu()
+        return dataset, encoded
 
-    def _pack(self, source: Any, size: int, on_progress: OnProgress | None = None) -> Packed:
-        return pack(source, size, cache=self._cache(source), on_progress=on_progress)
+    def _in_bf16(self, dataset: Dataset, make: Callable[..., Training], resume: Mapping[str, Any] | None) -> bool:
+        """Return whether the trunk runs in bfloat16.
 
-    def _finish(self, training: Training, learner: Learner, pool: Pool) -> None:
-        self.network_ = learner.net
-        self.history_[:0] = training.history
-        self.history_ += [
-            {"stage": "restart", **{k: v for k, v in told.items() if k != "history"}} for told in training.scores
-        ]
-        self.notes_ += training.notes
-        self.epochs_, self.assignments_, self.stages_ = len(training.schedule), training.assignments, training.stages
-        features = watch.halves(predicted(learner.net, pool, self.half_))
-        self.stages_[2] = features[training.shown]
-        if isinstance(pool, Pixels):
-            self.encoded_ = self.packed_.encoded(features)
-        labels = features.argmax(1).astype(np.int64)
-        self.stage_labels_ = labels[training.shown]
-        self.n_clusters_ = int(self.n_clusters)
-        self.device_ = str(pool.device)
-        self.space_ = self.embedding_ = features.astype(np.float32)
-        self.learned_ = True
-        self.label_means_ = centers(features, labels, self.n_clusters_)
-        self.labels_, self.probabilities_ = spread(self.encoded_, labels, watch.shares(features))
-        self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)
+        Never on ready-made features: one linear layer gains nothing, and its groups would hang on the last bits.
+        """
+        if not isinstance(dataset, PixelDataset):
+            return False
+        settings: DACSettings = self.settings_
+        passes = len(thresholds(settings)) * settings.inner_epochs * settings.repeats
+        worth = make if SIZES[settings.network] >= _WORTH else None
+        return bf16_or_not(self.precision, dataset.device, worth, resume, len(dataset) * passes)
+
+    def _groups(self, best: Training, dataset: Dataset, encoded: Callable[..., Encoded]) -> Groups:
+        """Read the groups off the label features of all images, as `predict` will."""
+        self.network_, self.epochs_ = best.network, len(best.schedule)
+        features = to_float16(label_features(best.network, dataset, self.bf16_))
+        self.encoded_ = encoded(features)
+        labels, proba = features.argmax(1).astype(np.int64), diagnostics.shares(features)
+        self.assignments_, self.stages_ = best.memory["assignments"], best.memory["stages"]
+        self.stages_[2], self.stage_labels_ = features[best.shown], labels[best.shown]
+        self.label_means_ = centers(features, labels, best.k)
+        self.device_, self.learned_ = str(dataset.device), True
+        return Groups(self._assigner(), labels, proba, proba.max(1), space=features.astype(np.float32))
 
     @property
     def network_name_(self) -> str:
         """What a run says where other methods name their encoder."""
-        return f"DAC network {self.settings_['network']}, {self.settings_['image_size']} px"
+        return f"DAC network {self.settings_.network}, {self.settings_.image_size} px"
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
-    def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
-        if self.settings_["network"] == "features":
-            return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
-        packed = self._pack(source, self.settings_["image_size"], on_progress)
+    def _encode(self, source: Any, on_progress: Any) -> Encoded:
+        cache = self._cache(source)
+        if self.settings_.network == "features":
+            return encoders.encode(source, self.encoder_, cache=cache, on_progress=on_progress)
+        packed = pack(source, self.settings_.image_size, cache=cache, on_progress=on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.n_clusters_), np.float16))
-        pool = Pixels(packed.images, self.mean_, compute.device(self.device))
-        return packed.encoded(watch.halves(predicted(self.network_, pool, self.half_)))
+        dataset = PixelDataset(packed.images, compute.device(self.device), self.mean_)
+        return packed.encoded(to_float16(label_features(self.network_, dataset, self.bf16_)))
 
-    def _proba(self, features: npt.NDArray[Any]) -> Floats:
-        if self.settings_["network"] == "features":
-            pool = Features(features, compute.device(self.device), self.mean_)
-            features = watch.halves(predicted(self.network_, pool, False))
-        return watch.shares(features)
+    def _assigner(self) -> _Assigner:
+        head = self.network_ if self.settings_.network == "features" else None
+        return _Assigner(head, self.mean_, compute.device(self.device))
 
     def figures(self) -> list[dict[str, Any]]:
         """Return the pictures of the method as plain data: label features while it learns, and their means by group."""
@@ -290,17 +261,17 @@ class DAC(ImageClusterer):
             f"Intermediate stage (epoch {(self.epochs_ + 1) // 2})",
             f"Final stage (epoch {self.epochs_})",
         ]
-        return watch.figures(self.stages_, names, self.stage_labels_, self.label_means_)
+        return diagnostics.figures(self.stages_, names, self.stage_labels_, self.label_means_)
 
     # -- keep --------------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Return what `predict` and `figures` need: arrays and plain values."""
-        frozen = self.settings_["network"] == "features"
+        frozen = self.settings_.network == "features"
         return {
             "n_clusters": self.n_clusters_,
-            "table": self.settings_,
-            "half": self.half_,
+            "table": self.settings_.as_dict(),
+            "half": self.bf16_,
             "epochs": self.epochs_,
             "centers": self.cluster_centers_,
             "label_means": self.label_means_,
@@ -325,8 +296,8 @@ class DAC(ImageClusterer):
         """
         kept = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = dict(state["table"])
-        model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
+        model.settings_ = settings = cls.settings_of(state["table"])
+        model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
         model.epochs_ = int(state["epochs"])
         model.assignments_, model.stages_ = np.asarray(state["assignments"]), np.asarray(state["stages"])
         model.stage_labels_, model.label_means_ = np.asarray(state["stage_labels"]), np.asarray(state["label_means"])
@@ -334,13 +305,42 @@ class DAC(ImageClusterer):
         model.history_ = []
         model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
         anything = compute.generator(0)
-        affine = bool(model.settings_["affine"])
+        affine = settings.bn_affine
         if "encoder" in state:
             model.encoder_ = reload_encoder(model, state["encoder"], kept)
             net = build_dac_head(torch.zeros(model.n_clusters_, model.encoder_.n_features), affine=affine)
         else:
-            name, side = model.settings_["network"], int(model.settings_["image_size"])
+            name, side = settings.network, settings.image_size
             net = build_dac_net(name, len(model.mean_), side, model.n_clusters_, affine=affine, generator=anything)
         train.restore(state, network=net)
         model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.assigner_ = model._assigner()
         return model
+
+
+@dataclass(frozen=True)
+class _Assigner:
+    """Assigns images by label features, scaled to a sum of 1.
+
+    Attributes
+    ----------
+    head : DACNet, optional
+        Makes them of the features of a frozen encoder, less their `mean`.
+    mean : Tensor (d,)
+    device : torch.device
+    """
+
+    head: DACNet | None
+    mean: torch.Tensor
+    device: torch.device
+
+    def __call__(self, features: npt.NDArray[Any]) -> Floats:
+        """Return group probabilities (m, k)."""
+        if self.head is not None:
+            dataset = FeatureDataset.centered(features, self.device, self.mean)
+            features = to_float16(label_features(self.head, dataset, False))
+        return diagnostics.shares(features)
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: the model keeps all of it."""
+        return {}

@@ -1,43 +1,46 @@
-"""DeepCluster: a network that learns to tell apart the clusters of its own features."""
+"""DeepCluster: a network that learns to classify the clusters of its own features."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, NoThumbs, Packed, channel_moments, open_images, pack
+from ilk.data import Encoded, ImageSource, Packed, open_images, pack
+from ilk.errors import ArgumentError
 from ilk.methods import checks
-from ilk.methods.base import ImageClusterer, OnEpoch
-from ilk.methods.deepcluster import config as setup
-from ilk.methods.deepcluster import diagnostics as watch
-from ilk.methods.deepcluster.presets import PRESETS
-from ilk.methods.deepcluster.space import Groups, fit_groups, n_fine_of, placed
-from ilk.methods.deepcluster.training import Training
-from ilk.methods.deepcluster.training_step import features_of
-from ilk.methods.deepcluster.views import IMAGENET, Views
-from ilk.methods.inputs.encoder import brings_features, check_read, load_encoder, reload_encoder, take_kept
-from ilk.methods.outcome import centers, spread
-from ilk.methods.stages import Stages
+from ilk.methods.assign.rules import Groups
+from ilk.methods.clusterer import Clusterer
+from ilk.methods.deepcluster import figures
+from ilk.methods.deepcluster.diagnostics import advice
+from ilk.methods.deepcluster.memory_bank import MemoryBank
+from ilk.methods.deepcluster.settings import PRESETS, WHY, DeepClusterSettings, fill, frozen_by_default
+from ilk.methods.deepcluster.space import FineToCoarse, fit_groups, n_fine_of, on_device
+from ilk.methods.deepcluster.training_step import Classification, Supervised, build, features_of
+from ilk.methods.deepcluster.views import Views, scale_of
+from ilk.methods.inputs.encoder import brings_features, check_read, reload_encoder, take_kept
+from ilk.methods.reporter import Reporter
+from ilk.methods.settings import estimator
+from ilk.methods.training import Plan, bf16_or_not, run
 from ilk.networks.convnets import ConvNet
 
 __all__ = ["DeepCluster"]
 
-Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
-class DeepCluster(ImageClusterer):
+@estimator
+class DeepCluster(Clusterer):
     """DeepCluster and DeepCluster-v2: cluster the features, learn the clusters, and again.
 
-    In every epoch the images are clustered finely by what the network makes of them, and the network learns to tell
-    these pseudo-labels apart on altered images. At the end the fine clusters are united to the groups asked for.
+    In every epoch the images are clustered finely by what the network makes of them, and the network learns to
+    predict these pseudo-labels from augmented images. At the end the fine clusters are merged into the groups asked
+    for.
 
     Parameters
     ----------
@@ -45,10 +48,10 @@ class DeepCluster(ImageClusterer):
         Groups, at least 2.
     preset : str
         "auto", "small", "quick", "paper_alexnet", "paper_vgg16", "v2", "v2_small", "tiny": see
-        `ilk.methods.deepcluster.presets`. "auto" is "quick" for photos on a CPU where no `network` is named, else
+        `ilk.methods.deepcluster.settings`. "auto" is "quick" for photos on a CPU where no `network` is named, else
         "small".
     settings : dict, optional
-        Single keys of the preset's table; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
+        Single settings laid over the preset's; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
     network : str, optional
         "alexnet", "vgg16", "resnet18", "resnet50", "small", "tiny", or "features" (a frozen encoder, no training).
     image_size : int, optional
@@ -110,41 +113,22 @@ class DeepCluster(ImageClusterer):
     (40,)
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
-    other_settings: ClassVar[frozenset[str]] = frozenset({"encoder", "weights", *encoders.SETTINGS} - {"image_size"})
+    preset: str = "auto"
+    network: str | None = None
+    image_size: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    n_fine: int | None = None
 
-    def __init__(
-        self,
-        n_clusters: int = 10,
-        *,
-        preset: str = "auto",
-        settings: Mapping[str, Any] | None = None,
-        network: str | None = None,
-        image_size: int | None = None,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        n_fine: int | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        precision: str = "auto",
-        cache: str | Path | None = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.preset = preset
-        self.settings = settings
-        self.network = network
-        self.image_size = image_size
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.n_fine = n_fine
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.cache = cache
+    presets: ClassVar = PRESETS
+    other_settings: ClassVar[frozenset[str]] = frozenset({"encoder", "weights", *encoders.SETTINGS} - {"image_size"})
+    arguments: ClassVar[Mapping[str, str]] = {
+        key: key for key in ("network", "image_size", "epochs", "batch_size", "n_fine")
+    }
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def resolved(self) -> dict[str, Any]:
+    def resolved(self) -> DeepClusterSettings:
         """Return the settings in force, every one checked; "auto" and None where the images decide.
 
         Raises
@@ -152,202 +136,147 @@ class DeepCluster(ImageClusterer):
         ArgumentError
             An option outside of what is allowed.
         """
-        table: dict[str, Any] = super().resolved()
-        for key in ("network", "image_size", "epochs", "batch_size", "n_fine"):
-            given = getattr(self, key)
-            table[key] = table[key] if given is None else given
-        setup.check(table, self.n_clusters, self.random_state, self.precision)
-        check_read(self, table)
-        return table
+        found: DeepClusterSettings = super().resolved()
+        if found.n_fine is not None and found.n_fine < int(self.n_clusters):
+            raise ArgumentError(
+                f"n_fine={found.n_fine}: at least as many as groups (n_clusters={self.n_clusters}) are needed."
+            )
+        check_read(self, found)
+        return found
 
-    def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
-        """Group the images of `X`.
+    def _decide(self, settings: DeepClusterSettings, source: ImageSource, device: torch.device) -> DeepClusterSettings:
+        """Freeze the network where that is the better choice, and fill in the network and the sizes."""
+        if self.preset == "auto" and frozen_by_default(settings, source, device):
+            self.notes_ += [] if brings_features(source) else [WHY]
+            asked = self.epochs is not None or "epochs" in (self.settings or {})
+            settings = settings.replace(network="features", epochs=settings.epochs if asked else 0)
+            settings.check()
+        found = fill(settings, source)
+        check_read(self, found)
+        return found
 
-        Parameters
-        ----------
-        X
-            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source.
-        y
-            Ignored.
-        on_epoch
-            Called with a record per epoch, and a function that gives a state to go on from; a true answer stops with
-            `Interrupted`. Within epochs it is told how far they are: no state then, and no stop.
-        resume
-            A state from `on_epoch`: training goes on there, to the bit on a CPU.
+    def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
+        self._figures: list[dict[str, Any]] = []
+        if self.settings_.network == "features":
+            return self._frozen(source, report)
+        return self._trained(source, report, resume)
 
-        Raises
-        ------
-        NotEnoughImages
-            Fewer distinct images, or kinds of features, than groups.
-        """
-        table = self.resolved()
-        source = open_images(X)
-        place = compute.device(self.device)
-        self.history_: list[dict[str, Any]] = []
-        self.notes_: list[str] = []
-        tell = Stages(self.history_, on_epoch)
-        if self.preset == "auto":
-            chosen = setup.automatic(source, place, table["network"])
-            self.notes_ += [setup.WHY[chosen]] if chosen == "quick" and not brings_features(source) else []
-            table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
-        table = setup.fill(table, source)
-        self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
-        self.device_ = str(place)
-        if table["network"] == "features":
-            self._frozen(source, table, tell)
-        else:
-            self._trained(source, place, tell, on_epoch, resume)
-        return self
-
-    def _frozen(self, source: Any, table: Mapping[str, Any], tell: Stages) -> None:
-        inner = {key: value for key, value in table.items() if key != "image_size"}
-        load_encoder(self, source, tell, table.get("encoder") or "auto", table.get("weights"), inner)
-        with tell.stage("encode"):
-            self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
-        self._checked(self.encoded_, len(self.encoded_.rows))
+    def _frozen(self, source: ImageSource, report: Reporter) -> Groups:
+        """Cluster the features of a frozen encoder."""
         self.network_: ConvNet | None = None
-        self.half_ = False
-        self._group(tell, self.encoded_.features)
+        self.bf16_ = False
+        extra = self.settings_.extra
+        self.encoded_ = self._encoded(source, report, extra.get("encoder") or "auto", extra.get("weights"))
+        n = len(self.encoded_.rows)
+        checks.distinct_images(self.encoded_, n, int(self.n_clusters))
+        return self._groups(report, n_fine_of(self.settings_.n_fine, int(self.n_clusters), n))
 
-    def _trained(self, source: Any, place: torch.device, tell: Stages, on_epoch: OnEpoch | None, resume: Any) -> None:
-        with tell.stage("encode"):
-            packed = self._pack(source, tell.progress)
-        self._checked(packed.facts, len(packed))
-        self.mean_, self.std_ = self._scale(packed)
-        views = self._views(packed, place)
-        k, seed = n_fine_of(self.settings_["n_fine"], int(self.n_clusters), len(packed)), int(self.random_state)
-        asked = self.settings_["n_fine"]
-        if asked is not None and k < int(asked):
-            self.notes_.append(f"{k} instead of {asked} fine clusters: there are no more images")
-        self.half_ = setup.half_precision(self.precision, views, self.settings_, k, seed, resume)
-        learner = setup.make_learner(views, self.settings_, k, seed, self.half_)
-        identity = {**self.settings_, "n_clusters": int(self.n_clusters), "random_state": seed, "half": self.half_}
-        training = Training(learner, identity, on_epoch)
-        if resume:
-            training.restore(resume)
-        with tell.stage("train"):
-            training.run()
-        self.history_[:0] = training.history
-        self.notes_ += [*training.notes, *watch.advice(training.history, k)]
-        self.network_ = learner.net
-        features = features_of(learner.net, views, self.half_)
-        self.encoded_ = packed.encoded(features)
-        self._group(tell, features, k)
-        self._pictures = self._pictured(training, views, packed)
+    def _trained(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
+        """Cluster and learn in turns, then cluster what the network has come to see."""
+        asked: DeepClusterSettings = self.settings_
+        packed = self._packed(source, report, asked.image_size, margin=asked.crop_margin)
+        self.mean_, self.std_ = scale_of(packed.images, asked.normalise)
+        views = self._views(packed)
+        k = n_fine_of(asked.n_fine, int(self.n_clusters), len(packed))
+        if asked.n_fine is not None and k < asked.n_fine:
+            self.notes_.append(f"{k} instead of {asked.n_fine} fine clusters: there are no more images")
+        version = MemoryBank if asked.algorithm == "v2" else Classification
+        make = functools.partial(version, views, asked, k, self._seed())
+        self.bf16_ = bf16_or_not(self.precision, views.device, make, resume, len(views) * asked.epochs)
+        stage = make(self.bf16_)
+        known = {"n_clusters": int(self.n_clusters), "random_state": self._seed(), "bf16": self.bf16_}
+        done = run(
+            [Plan("train", asked.epochs, lambda: stage)],
+            report,
+            identity={**asked.as_dict(), **known},
+            n_images=len(views),
+            resume=resume,
+        )
+        self.history_[:0] = done.history
+        self.notes_ += [*done.notes, *advice(done.history, asked, k)]
+        self.network_ = stage.network
+        self.encoded_ = packed.encoded(features_of(stage.network, views, self.bf16_))
+        found = self._groups(report, k)
+        fine = self.fine_labels_[self.encoded_.rows]
+        self._figures = figures.training_figures(
+            stage, done.history, fine, self.fine_to_group_, packed.images, self._seed()
+        )
+        return found
 
-    def _checked(self, facts: Encoded, n: int) -> None:
-        checks.distinct_images(facts, n, self.n_clusters)
-        self.notes_ += facts.notes
+    def _views(self, packed: Packed) -> Views:
+        return Views(packed.images, self.settings_, self.mean_, self.std_, compute.device(self.device))
 
-    def _pack(self, source: Any, on_progress: Any = None) -> Packed:
-        size, margin = int(self.settings_["image_size"]), float(self.settings_["margin"])
-        return pack(source, size, cache=self._cache(source), margin=margin, on_progress=on_progress)
-
-    def _scale(self, packed: Packed) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of every channel that images are normalised by."""
-        channels = packed.images.shape[0]
-        if self.settings_["normalise"] == "imagenet":
-            mean, std = (torch.tensor(values) for values in IMAGENET)
-            return (mean, std) if channels == 3 else (mean.mean(0, keepdim=True), std.mean(0, keepdim=True))
-        return channel_moments(packed.images)
-
-    def _views(self, packed: Packed, place: torch.device) -> Views:
-        return Views(packed.images, int(self.settings_["image_size"]), self.settings_, self.mean_, self.std_, place)
-
-    def _group(self, tell: Stages, features: npt.NDArray[Any], k: int | None = None) -> None:
-        """Cluster all features finely, unite the clusters, and say which image is where."""
-        n_groups = int(self.n_clusters)
-        k = n_fine_of(self.settings_["n_fine"], n_groups, len(features)) if k is None else k
-        with tell.stage("cluster"):
-            draws = compute.generator(int(self.random_state))
-            there = placed(features, compute.device(self.device))
-            self.groups_ = fit_groups(there, self.settings_, k, n_groups, draws).on_cpu()
-        self.n_clusters_ = n_groups
-        self.space_ = self.embedding_ = self.groups_.space.rows(features).cpu().numpy()
-        proba = self._proba(features)
-        labels = proba.argmax(1).astype(np.int64)
-        self.fine_labels_ = self.fine_of(self.encoded_)
-        self.fine_to_group_ = self.groups_.group.cpu().numpy()
-        self.labels_, self.probabilities_ = spread(self.encoded_, labels, proba)
-        self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)
+    def _groups(self, report: Reporter, k: int) -> Groups:
+        """Cluster all features finely, and merge the clusters."""
+        features = self.encoded_.features
+        with report.stage("cluster"):
+            there = on_device(features, compute.device(self.device))
+            draws = compute.generator(self._seed())
+            assigner = fit_groups(there, self.settings_, k, int(self.n_clusters), draws).on_cpu()
+        self.fine_labels_ = assigner.fine_of(features, self.encoded_.position)
+        self.fine_to_group_ = assigner.group.numpy()
+        proba, space = assigner(features), assigner.space.rows(features).cpu().numpy()
+        return Groups(assigner, proba.argmax(1).astype(np.int64), proba, proba.max(1), space=space)
 
     @property
     def network_name_(self) -> str:
         """What a run says where other methods name their encoder."""
-        version = "DeepCluster-v2" if self.settings_["algorithm"] == "v2" else "DeepCluster"
-        edges = ", edges" if self.settings_["sobel"] else ""
-        return f"{version} network {self.settings_['network']}, {self.settings_['image_size']} px{edges}"
+        version = "DeepCluster-v2" if self.settings_.algorithm == "v2" else "DeepCluster"
+        edges = ", edges" if self.settings_.sobel else ""
+        return f"{version} network {self.settings_.network}, {self.settings_.image_size} px{edges}"
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
         if self.network_ is None:
             return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
-        packed = self._pack(source, on_progress)
+        views, packed = self.views(source, on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, self.network_.n_features), np.float16))
-        return packed.encoded(features_of(self.network_, self._views(packed, compute.device(self.device)), self.half_))
-
-    def _proba(self, features: npt.NDArray[Any]) -> Floats:
-        return self.groups_.proba(features)
+        return packed.encoded(features_of(self.network_, views, self.bf16_))
 
     def fine_of(self, encoded: Encoded) -> Ints:
         """Return (n,) int64: the fine cluster of every image of what `encode` returned; -1 = not readable."""
-        return self.groups_.fine_of(encoded.features, encoded.position)
+        return self._fine.fine_of(encoded.features, encoded.position)
+
+    @property
+    def _fine(self) -> FineToCoarse:
+        return cast(FineToCoarse, self.assigner_)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Return the figures of the method as plain data: both levels, pseudo-labels, agreement, filters, edges.
+
+        A model that was loaded has only those that need no images.
+        """
+        found = [*getattr(self, "_figures", []), figures.merge_figure(self._fine.sizes.numpy(), self.fine_to_group_)]
+        if hasattr(self, "encoded_"):
+            found += figures.fine_figure(self.fine_labels_, self.fine_to_group_, self.encoded_, self._seed())
+        return found
 
     # -- probes ------------------------------------------------------------------------------------------------------
 
     def views(self, X: Any, on_progress: Any = None) -> tuple[Views, Packed]:
         """Return the images of `X` as the network sees them, and what became of every file."""
-        packed = self._pack(open_images(X), on_progress)
-        return self._views(packed, compute.device(self.device)), packed
+        source, asked = open_images(X), self.settings_
+        packed = pack(
+            source, asked.image_size, cache=self._cache(source), margin=asked.crop_margin, on_progress=on_progress
+        )
+        return self._views(packed), packed
 
     def fresh_network(self, seed: int) -> ConvNet:
         """Return a network such as the trained one, with weights drawn from `seed`."""
-        net = setup.build(self.settings_, len(self.mean_), compute.generator(seed)).to(compute.device(self.device))
-        return net.to(memory_format=torch.channels_last)
+        return build(self.settings_, len(self.mean_), seed, compute.device(self.device))
 
     def supervised_network(
         self, views: Views, rows: Ints, classes: Ints, n_classes: int, epochs: int, seed: int
     ) -> ConvNet:
-        """Return such a network trained to tell `classes` (b,) of the images `rows` (b,) apart, as it trains itself.
+        """Return such a network trained to classify the images `rows` (b,) by `classes` (b,), as it trains itself.
 
         For comparison only, with labels of the caller: nothing of it reaches the model.
         """
-        return setup.supervised(self.settings_, views, rows, classes, n_classes, epochs, seed)
-
-    # -- pictures ----------------------------------------------------------------------------------------------------
-
-    def _pictured(self, training: Training, views: Views, packed: Packed) -> list[dict[str, Any]]:
-        def read(rows: Ints) -> npt.NDArray[np.uint8]:
-            return watch.shown(packed.images.read(rows))
-
-        seed = int(self.random_state)
-        found: list[dict[str, Any] | None] = []
-        epochs = len(training.history)
-        for name, when, labels in (("first", 1, training.first), ("last", epochs, training.last)):
-            if labels is not None:
-                title = f"Pseudo-labels of the {name} epoch ({when})"
-                found.append(watch.group_figure(f"groups-{name}", title, labels, read, seed))
-        fine = self.fine_labels_[self.encoded_.rows]
-        found.append(watch.size_figure(training.first, training.last, fine, self.fine_to_group_))
-        found.append(watch.agreement_figure(training.history))
-        weights = None if self.network_ is None else self.network_.filters()
-        found.append(None if weights is None else watch.filter_figure(weights))
-        if self.settings_["sobel"]:
-            rows = torch.arange(min(12, len(packed)))
-            found.append(watch.sobel_figure(views.plain(rows), packed.images.read(rows)))
-        return [figure for figure in found if figure is not None]
-
-    def figures(self) -> list[dict[str, Any]]:
-        """Return the pictures of the method as plain data: both levels, pseudo-labels, agreement, filters, edges.
-
-        A model that was loaded has only those that need no images.
-        """
-        found = [*getattr(self, "_pictures", []), watch.merge_figure(self.groups_.sizes.numpy(), self.fine_to_group_)]
-        if hasattr(self, "encoded_") and not isinstance(self.encoded_.thumbs, NoThumbs):
-            found.append(watch.fine_figure(self.fine_labels_, self.fine_to_group_, self.encoded_, self.random_state))
-        return found
+        stage = Supervised(views, self.settings_.replace(epochs=epochs), rows, classes, n_classes, seed)
+        run([Plan("supervised", epochs, lambda: stage)], Reporter([], None), identity={}, n_images=len(rows))
+        return stage.network
 
     # -- keep --------------------------------------------------------------------------------------------------------
 
@@ -355,11 +284,11 @@ class DeepCluster(ImageClusterer):
         """Return what `predict` needs: arrays and plain values."""
         kept: dict[str, Any] = {
             "n_clusters": self.n_clusters_,
-            "table": self.settings_,
-            "half": self.half_,
+            "table": self.settings_.replace(extra={}).as_dict(),
+            "half": self.bf16_,
             "centers": self.cluster_centers_,
             "fine.labels": self.fine_labels_.astype(np.int32),
-            **self.groups_.state(),
+            **self._fine.state(),
         }
         if self.network_ is None:
             return {**kept, "encoder": self.encoder_.spec()}
@@ -377,21 +306,20 @@ class DeepCluster(ImageClusterer):
         **options
             ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
         """
-        kept = take_kept(options)
+        files = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = dict(state["table"])
-        model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
+        model.settings_ = cls.settings_of(state["table"])
+        model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
         model.cluster_centers_ = np.asarray(state["centers"])
-        model.groups_ = Groups.of(state)
-        model.fine_to_group_ = model.groups_.group.numpy()
+        model.assigner_ = FineToCoarse.of(state)
+        model.fine_to_group_ = model.assigner_.group.numpy()
         model.fine_labels_ = np.asarray(state.get("fine.labels", ()), np.int64)  # runs of before kept none
         model.history_ = []
         if "encoder" in state:
             model.network_ = None
-            model.encoder_ = reload_encoder(model, state["encoder"], kept)
+            model.encoder_ = reload_encoder(model, state["encoder"], files)
             return model
         model.mean_, model.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
-        net = setup.build(model.settings_, len(model.mean_), compute.generator(0))
-        train.restore(state, network=net)
-        model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.network_ = model.fresh_network(0)
+        train.restore(state, network=model.network_)
         return model

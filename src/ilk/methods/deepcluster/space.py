@@ -1,4 +1,4 @@
-"""The clustering phase: features, principal components, whitening, length 1, K-means; and fine clusters united."""
+"""The clustering phase: features, principal components, whitening, length 1, K-means; and fine clusters merged."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ilk import compute
 from ilk.errors import NotEnoughImages
+from ilk.methods.deepcluster.settings import DeepClusterSettings
 from ilk.vectors import PCA, Rows, fit_pca, kmeans, l2_normalize, merge_centers
 
-__all__ = ["Fine", "Groups", "Space", "cluster", "fit_groups", "fit_space", "n_fine_of", "placed"]
+__all__ = ["Fine", "FineToCoarse", "Space", "cluster", "fit_groups", "fit_space", "n_fine_of", "on_device"]
 
 Features = Tensor | npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -67,16 +68,16 @@ class Space:
         return None if self.pca is None else len(self.pca.components)
 
 
-def fit_space(features: Features, components: int) -> Space:
+def fit_space(features: Features, pca_dim: int) -> Space:
     """Find the components of all rows of `features` (n, d): none is left out.
 
     Parameters
     ----------
-    components : int
+    pca_dim : int
         0: no components, only length 1. At most d and n − 1 are taken.
     """
     n, d = features.shape
-    wanted = min(components, d, n - 1)
+    wanted = min(pca_dim, d, n - 1)
     return Space(fit_pca(features, wanted, whiten=True) if wanted > 0 else None)
 
 
@@ -97,7 +98,7 @@ class Fine:
     objective: float
 
 
-def cluster(rows: Tensor, k: int, iterations: int, generator: torch.Generator, *, careful: bool = False) -> Fine:
+def cluster(rows: Tensor, k: int, max_iter: int, generator: torch.Generator, *, careful: bool = False) -> Fine:
     """Run K-means on all `rows` (n, d) from random rows; a cluster that runs empty takes half of a large one.
 
     Fewer distinct rows than `k` give fewer clusters. `careful`: a better start, and iterations until it rests.
@@ -108,7 +109,7 @@ def cluster(rows: Tensor, k: int, iterations: int, generator: torch.Generator, *
     found = kmeans(
         rows,
         k,
-        max_iter=_FINAL if careful else iterations,
+        max_iter=_FINAL if careful else max_iter,
         tol=1e-4 if careful else 0.0,
         init=start,
         empty="split",
@@ -118,8 +119,8 @@ def cluster(rows: Tensor, k: int, iterations: int, generator: torch.Generator, *
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Fine clusters and the groups they are united to: all that placing an image takes.
+class FineToCoarse:
+    """Fine clusters and the groups they are merged into: all that the group of an image takes.
 
     Attributes
     ----------
@@ -139,10 +140,10 @@ class Groups:
     sizes: Tensor
     spread: float
 
-    def on_cpu(self) -> Groups:
+    def on_cpu(self) -> FineToCoarse:
         """Return the same on the CPU."""
         kept = {name: _tensor(value) for name, value in self.state().items() if name != "fine.spread"}
-        return Groups.of({**kept, "fine.spread": self.spread})
+        return FineToCoarse.of({**kept, "fine.spread": self.spread})
 
     def state(self) -> dict[str, Any]:
         """Return it as a flat mapping of arrays and plain values."""
@@ -157,7 +158,7 @@ class Groups:
         return kept | {f"pca.{name}": getattr(pca, name).cpu().numpy() for name in parts}
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Groups:
+    def of(cls, state: Mapping[str, Any]) -> FineToCoarse:
         """Rebuild what `state` returned."""
         parts = ("mean", "components", "explained_variance", "explained_variance_ratio")
         found = {name: _tensor(state[f"pca.{name}"]) for name in parts if "pca.mean" in state}
@@ -165,7 +166,7 @@ class Groups:
         centers, group, sizes = (_tensor(state[f"fine.{name}"]) for name in ("centers", "group", "sizes"))
         return cls(Space(pca), centers, group, sizes, float(state["fine.spread"]))
 
-    def proba(self, features: Features) -> Floats:
+    def __call__(self, features: Features) -> Floats:
         """Return (n, groups) float32: by the squared distance to the nearest fine cluster of each group."""
         rows = self.space.rows(features)
         n_groups = int(self.group.max()) + 1
@@ -199,32 +200,34 @@ class Groups:
             yield start, (product + part.square().sum(1, keepdim=True)).clamp_min_(0)
 
 
-def placed(features: npt.NDArray[Any], device: torch.device) -> Features:
+def on_device(features: npt.NDArray[Any], device: torch.device) -> Features:
     """Return `features` on a GPU that has room for them twice; as they are otherwise."""
     if device.type == "cpu" or 2 * features.nbytes > compute.free_memory(device):
         return features
     return torch.from_numpy(np.asarray(features)).to(device)
 
 
-def fit_groups(features: Features, table: Mapping[str, Any], k: int, n_groups: int, seed: torch.Generator) -> Groups:
-    """Cluster all rows of `features` finely, and unite the clusters to `n_groups` groups.
+def fit_groups(
+    features: Features, settings: DeepClusterSettings, k: int, n_groups: int, draws: torch.Generator
+) -> FineToCoarse:
+    """Cluster all rows of `features` finely, and merge the clusters into `n_groups` groups.
 
     Raises
     ------
     NotEnoughImages
         The features are of fewer kinds than groups.
     """
-    space = fit_space(features, int(table["components"]))
+    space = fit_space(features, settings.pca_dim)
     rows = space.rows(features)
-    fine = cluster(rows, k, int(table["iterations"]), seed, careful=True)
+    fine = cluster(rows, k, settings.kmeans_iter, draws, careful=True)
     sizes = fine.labels.bincount(minlength=len(fine.centers))
     full = int((sizes > 0).sum())
     if full < n_groups:
         raise NotEnoughImages(
             f"the features of these images are of {full} kind(s): too few for {n_groups} groups. Ask for fewer (-k)."
         )
-    group = merge_centers(fine.centers, sizes, n_groups, how=str(table["merge"]), generator=seed)
-    return Groups(space, fine.centers, group.to(fine.centers.device), sizes, fine.objective)
+    group = merge_centers(fine.centers, sizes, n_groups, how=settings.merge, generator=draws)
+    return FineToCoarse(space, fine.centers, group.to(fine.centers.device), sizes, fine.objective)
 
 
 def _tensor(value: Any) -> Tensor:

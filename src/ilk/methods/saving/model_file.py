@@ -59,7 +59,7 @@ def write(model: Any, path: Path, own: bool) -> None:
         "params": _params(model),
         "state": plain,
         "weights": len(files),
-        "samples": model.samples.told(),
+        "samples": model.samples.as_record(),
         "versions": {"ilk": ilk.__version__},
     }
     data = bytearray(save(arrays, {_KEY: json.dumps(about, separators=(",", ":"), default=_number)}))
@@ -70,7 +70,7 @@ def write(model: Any, path: Path, own: bool) -> None:
         with disk.output(path) as file:
             file.write(data)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}. Choose another place for the model.") from None
+        raise RunError(f"cannot write {path}: {error.strerror or error}. Choose another path for the model.") from None
 
 
 def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any) -> Any:
@@ -91,7 +91,7 @@ def read(path: Path, classes: Any, *, device: str, cache: Any, own_encoder: Any)
                 cls, state, f"the model in {path}", _AGAIN,
                 params=about["params"], weights_file=given, own_encoder=own_encoder, device=device, cache=cache,
             )  # fmt: skip
-            model.samples_ = Samples.from_told(about.get("samples", {}))
+            model.samples_ = Samples.from_record(about.get("samples", {}))
             return model
         except (ArgumentError, DataError, RunError) as error:
             raise error if str(path) in str(error) else _damaged(path, error) from None
@@ -105,9 +105,9 @@ def _content(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     data = _bytes(path)
     try:
         start, stop = _place(data)
-        told = data[start:stop].decode()
+        kept = data[start:stop].decode()
         data[start:stop] = _BLANK.encode()
-        if hashlib.blake2b(data, digest_size=32).hexdigest() != told:
+        if hashlib.blake2b(data, digest_size=32).hexdigest() != kept:
             raise ValueError("its checksum differs: other bytes than were written")
         header = disk.parse_json(bytes(data[8 : 8 + _length(data)]))
         about = disk.parse_json(header["__metadata__"][_KEY].encode())

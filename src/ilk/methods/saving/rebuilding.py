@@ -86,8 +86,8 @@ def rebuild(
 
 
 def _damaged(where: str, error: Exception, again: str) -> RunError:
-    told = str(error) if isinstance(error, IlkError) else f"{type(error).__name__}: {error}"
-    return RunError(f"{where} is damaged ({' '.join(told.split())[:200]}). {again}")
+    words = str(error) if isinstance(error, IlkError) else f"{type(error).__name__}: {error}"
+    return RunError(f"{where} is damaged ({' '.join(words.split())[:200]}). {again}")
 
 
 def _take(model: Any, params: Mapping[str, Any]) -> None:

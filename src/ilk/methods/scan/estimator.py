@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, cast, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, NoThumbs, Packed, channel_moments, open_images, pack
+from ilk.data import Encoded, ImageSource, NoThumbs, Packed, channel_moments, pack
 from ilk.methods import checks
-from ilk.methods.base import ImageClusterer, OnEpoch
-from ilk.methods.inputs.encoder import load_encoder, reload_encoder, take_kept
-from ilk.methods.inputs.views import Rows, Views
-from ilk.methods.outcome import centers, spread
-from ilk.methods.scan import config as setup
-from ilk.methods.scan import diagnostics as watch
-from ilk.methods.scan.presets import PRESETS
-from ilk.methods.scan.pretext import build_net, encoded, halves
-from ilk.methods.scan.training import Fit, Training
-from ilk.methods.stages import Stages
-from ilk.networks.scan import SCANNet, build_heads
+from ilk.methods.assign.rules import Groups, placed
+from ilk.methods.clusterer import Clusterer
+from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to_float16
+from ilk.methods.inputs.encoder import reload_encoder, take_kept
+from ilk.methods.reporter import Reporter
+from ilk.methods.scan import config, figures
+from ilk.methods.scan.pretext import Pretext, build_network
+from ilk.methods.scan.settings import PRESETS, SCANSettings
+from ilk.methods.scan.stage import features_of
+from ilk.methods.scan.training_step import Clustering, SelfLabelling, build_scan
+from ilk.methods.settings import estimator
+from ilk.methods.training import Plan, bf16_or_not, run
+from ilk.networks.scan import Contrast, Heads, SCANNet, build_heads
 
 __all__ = ["SCAN"]
 
-Floats = npt.NDArray[np.float32]
+_BLOCK = 1024
 
 
-class SCAN(ImageClusterer):
+@final
+@estimator
+class SCAN(Clusterer):
     """Semantic clustering by adopting nearest neighbours.
 
     Four stages: a network learns a representation without labels (SimCLR), or that of a frozen encoder is taken; the
     nearest neighbours of every image are mined there; heads learn to put an image and its neighbours into the same
-    group while all groups stay in use, and the best head is kept by its own loss; then images that are surely of one
-    group teach the network what their altered copies are.
+    group while all groups stay in use, and the best head is kept by its own loss; then images that are of one group
+    with confidence teach the network what their augmented copies are.
 
     Parameters
     ----------
@@ -44,10 +50,10 @@ class SCAN(ImageClusterer):
         At least 2.
     preset : str
         "auto", "frozen", "scratch", "small", "paper_cifar10", "paper_cifar20", "paper_stl10", "keras_literal",
-        "keras_fixed", "tiny": see `ilk.methods.scan.presets`. "auto" is "scratch" for small images where there is a
+        "keras_fixed", "tiny": see `ilk.methods.scan.settings`. "auto" is "scratch" for small images where there is a
         GPU, and "frozen" everywhere else; where `network` is named it is "scratch" or "small", which train it.
     settings : dict, optional
-        Single keys of the preset's table; where features are frozen also ``encoder``, ``weights``, ``pool``,
+        Single settings laid over the preset's; where features are frozen also ``encoder``, ``weights``, ``pool``,
         ``pad_type``. Where a network is trained, ``weights`` is what `SimCLR.save` wrote, to begin with.
     network : str, optional
         "resnet18", "resnet50", "resnet50v2", "small", "tiny", or "features" (a frozen encoder). None: by the preset.
@@ -78,7 +84,7 @@ class SCAN(ImageClusterer):
         Of every head at the end of the clustering.
     history_ : list of dict
         One record per epoch, counted through all stages: loss and its parts, groups in use, how even they are, share of
-        neighbours in the same group, share of sure images, agreement (ARI) with the epoch before.
+        neighbours in the same group, share of confident images, agreement (ARI) with the epoch before.
     notes_ : list of str
         What the user should know: collapse, and what to do about it.
     encoded_ : Encoded
@@ -108,190 +114,139 @@ class SCAN(ImageClusterer):
     (40,)
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
-    other_settings: ClassVar[frozenset[str]] = frozenset({"encoder", "weights", *encoders.SETTINGS} - {"image_size"})
+    preset: str = "auto"
+    network: str | None = None
+    image_size: int | None = None
+    n_neighbors: int | None = None
+    n_heads: int | None = None
 
-    def __init__(
-        self,
-        n_clusters: int = 10,
-        *,
-        preset: str = "auto",
-        settings: Mapping[str, Any] | None = None,
-        network: str | None = None,
-        image_size: int | None = None,
-        n_neighbors: int | None = None,
-        n_heads: int | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        precision: str = "auto",
-        cache: str | Path | None = None,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.preset = preset
-        self.settings = settings
-        self.network = network
-        self.image_size = image_size
-        self.n_neighbors = n_neighbors
-        self.n_heads = n_heads
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.cache = cache
+    presets: ClassVar = PRESETS
+    other_settings: ClassVar = frozenset({"encoder", "weights", *encoders.SETTINGS} - {"image_size"})
+    arguments: ClassVar = {key: key for key in ("network", "image_size", "n_neighbors", "n_heads")}
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
-    def resolved(self) -> dict[str, Any]:
-        """Return the settings in force, every one checked; None or "auto" where the images decide.
-
-        Raises
-        ------
-        ArgumentError
-            An option outside of what is allowed.
-        """
-        table: dict[str, Any] = super().resolved()
-        for key in ("network", "image_size", "n_neighbors", "n_heads"):
-            given = getattr(self, key)
-            table[key] = table[key] if given is None else given
-        setup.check(table, self.n_clusters, self.random_state, self.precision)
-        return table
-
-    def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
-        """Group the images of `X`.
-
-        Parameters
-        ----------
-        X
-            Folder, archive, list of paths, uint8 array (n, h, w[, c]), or an open source.
-        y
-            Ignored.
-        on_epoch
-            Called with a record per epoch, with progress inside of epochs, and with a function that gives a state to go
-            on from. A true answer stops with `Interrupted`.
-        resume
-            A state from `on_epoch`: training goes on there, to the bit on a CPU.
-
-        Raises
-        ------
-        NotEnoughImages
-            Fewer distinct images than groups.
-        """
-        table = self.resolved()
-        source = open_images(X)
-        place = compute.device(self.device)
-        self.history_: list[dict[str, Any]] = []
-        self.notes_: list[str] = []
-        tell = Stages(self.history_, on_epoch)
+    def _decide(self, settings: SCANSettings, source: ImageSource, device: torch.device) -> SCANSettings:
+        """Choose the preset where that is "auto", and the size of images."""
         if self.preset == "auto":
-            named = self.network or dict(self.settings or {}).get("network")
-            chosen, why = setup.automatic(source, place, named)
+            named = self.network or (self.settings or {}).get("network")
+            chosen, why = config.automatic(source, device, named)
             self.notes_.append(why)
-            table = type(self)(**{**self.get_params(deep=False), "preset": chosen}).resolved()
-        table = setup.fill(table, source)
-        self.notes_ += setup.untrained(table)
-        pool = self._pool(source, table, place, tell)
-        self.settings_ = {key: table[key] for key in next(iter(PRESETS.values()))}
-        # no probe on a CPU: strided convolutions in bfloat16 come to a standstill where other processes want its cores
-        self.half_ = train.half_precision(self.precision, place)
-        start = setup.start_of(table, 0 if isinstance(pool, Rows) else len(self.mean_))
-        fit = Fit(pool, self.settings_, int(self.n_clusters), int(self.random_state), self.half_, start)
-        training = Training(fit, tell, on_epoch)
-        if resume:
-            training.restore(resume)
-        training.run()
-        self._finish(training, pool)
-        return self
+            settings = self.laid_over(PRESETS[chosen])
+        if settings.network != "features":
+            settings = settings.replace(image_size=config.image_size(settings, source))
+        self.notes_ += config.untrained(settings)
+        return settings
 
-    def _pool(self, source: Any, table: dict[str, Any], place: torch.device, tell: Stages) -> Views | Rows:
+    def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
+        settings: SCANSettings = self.settings_
+        dataset = self._dataset(source, report)
+        self.bf16_ = bf16_or_not(self.precision, dataset.device, None, resume, 0)
+        contrast, begins = self._contrast(dataset)
+        net = build_scan(contrast, dataset, settings, int(self.n_clusters), self._seed())
+        how = settings, self._seed(), self.bf16_
+        clustering = functools.cache(lambda: Clustering(net, contrast, dataset, *how, report))
+        plans = [
+            Plan("cluster", settings.cluster_epochs, clustering),
+            Plan("selflabel", settings.selflabel_epochs, lambda: SelfLabelling(clustering())),
+        ]
+        if contrast is not None and isinstance(dataset, PixelDataset):
+            plans.insert(0, Plan("pretext", settings.pretext_epochs, lambda: Pretext(contrast, dataset, *how)))
+        known = {"n_clusters": int(self.n_clusters), "random_state": self._seed(), "bf16": self.bf16_, **begins}
+        done = run(
+            plans,
+            report,
+            identity={**settings.replace(extra={}).as_dict(), **known},
+            n_images=len(dataset),
+            resume=resume,
+        )
+        self.history_[:0] = done.history
+        self.notes_ += done.notes
+        self.network_, self.nearest_ = net, clustering().nearest.numpy()
+        self.head_losses_ = [round(float(loss), 4) for loss in clustering().memory["head_losses"]]
+        self.dataset_ = dataset
+        if isinstance(dataset, PixelDataset):
+            last = cast(Clustering | SelfLabelling, done.stages[-1])
+            self.encoded_ = self.packed_.encoded(to_float16(last.features(torch.arange(len(dataset))).cpu()))
+        return self._grouped(done.history[-1])
+
+    def _dataset(self, source: ImageSource, report: Reporter) -> Dataset:
         """Decode or encode all images, and return what is trained on."""
-        frozen = table["network"] == "features"
-        if frozen:
-            inner = {key: value for key, value in table.items() if key != "image_size"}
-            load_encoder(self, source, tell, table.get("encoder") or "auto", table.get("weights"), inner)
-            with tell.stage("encode"):
-                self.encoded_ = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=tell.progress)
-            facts, n = self.encoded_, len(self.encoded_.rows)
-        else:
-            with tell.stage("encode"):
-                self.packed_ = self._packed(source, table["image_size"], tell.progress)
-            facts, n = self.packed_.facts, len(self.packed_)
-        checks.distinct_images(facts, n, self.n_clusters)
-        self.notes_ += facts.notes
-        if frozen:
-            return Rows(self.encoded_.features, place)
+        settings, device = self.settings_, compute.device(self.device)
+        if settings.network == "features":
+            name, weights = settings.extra.get("encoder") or "auto", settings.extra.get("weights")
+            self.encoded_ = self._encoded(source, report, name, weights)
+            checks.distinct_images(self.encoded_, len(self.encoded_.rows), int(self.n_clusters))
+            return FeatureDataset(self.encoded_.features, device)
+        self.packed_: Packed = self._packed(source, report, settings.image_size)
         self.mean_, self.std_ = channel_moments(self.packed_.images)
-        return Views(self.packed_.images, self.mean_, self.std_, place)
+        return PixelDataset(self.packed_.images, device, self.mean_, self.std_)
 
-    def _packed(self, source: Any, size: int, on_progress: Any) -> Packed:
-        return pack(source, size, cache=self._cache(source), on_progress=on_progress)
+    def _contrast(self, dataset: Dataset) -> tuple[Contrast | None, dict[str, Any]]:
+        """Return encoder and projector where one is trained, and the name of what the encoder begins with."""
+        if isinstance(dataset, FeatureDataset):
+            return None, {"encoder": self.encoder_.key}
+        net = build_network(self.settings_, dataset.channels, self._seed())
+        weights = config.starting_weights(self.settings_, dataset.channels)
+        if weights is not None:
+            net.encoder.load_state_dict(weights[0])
+        net = net.to(dataset.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return net, {} if weights is None else {"weights": weights[1]}
 
-    def _finish(self, training: Training, pool: Views | Rows) -> None:
-        net = training.net
-        assert net is not None
-        self.network_ = net
-        self.history_[:0] = training.history
-        self.notes_ += training.notes
-        told = training.history[-1] if training.history else {}
-        self.notes_ += [told["alarm"]] if "alarm" in told else []
-        if told.get("skipped"):
-            self.notes_.append(
-                f"{told['skipped']} step(s) of the last epoch of self-labelling had no image above the threshold "
-                "and left the weights as they were: lower threshold=, or train the clustering longer (cluster_epochs=)"
+    def _grouped(self, last: Mapping[str, Any]) -> Groups:
+        """Return what the head says of all images; notes of what the `last` record shows."""
+        notes = [last["alarm"]] if "alarm" in last else []
+        if last.get("skipped"):
+            notes.append(
+                f"{last['skipped']} step(s) of the last epoch of self-labelling had no image above the threshold and "
+                "left the weights as they were: lower confidence_threshold=, or train the clustering longer "
+                "(cluster_epochs=)"
             )
-        self.head_losses_ = training.heads
-        self.nearest_ = training.nearest.numpy()
-        self.n_clusters_ = int(self.n_clusters)
-        features = training.features
-        if isinstance(pool, Views):
-            self.encoded_ = self.packed_.encoded(features)
-            self.views_ = pool
-        proba = self._proba(features)
-        labels = proba.argmax(1).astype(np.int64)
-        self.labels_, self.probabilities_ = spread(self.encoded_, labels, proba)
-        self.cluster_centers_ = centers(self.encoded_.features, labels, self.n_clusters_)
-        self.embedding_ = proba
-        self.reduced_ = "the network's group probabilities"
-        with torch.no_grad():
-            rows = torch.from_numpy(np.asarray(features, np.float32)).to(pool.device)
-            self.space_ = net.heads.prepared(rows).cpu().numpy()
+        assigner = ByHead(self.network_.heads)
+        found = placed(assigner, self.encoded_.features)
+        return replace(
+            found,
+            embedding=found.proba,
+            reduced="the network's group probabilities",
+            space=assigner.prepared(self.encoded_.features),
+            notes=notes,
+        )
 
     @property
     def network_name_(self) -> str:
         """What a run says where other methods name their encoder."""
-        return f"SCAN network {self.settings_['network']}, {self.settings_['image_size']} px"
+        return f"SCAN network {self.settings_.network}, {self.settings_.image_size} px"
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def _encode(self, source: ImageSource, on_progress: Any) -> Encoded:
-        encoder = self.network_.encoder
+        encoder, cache = self.network_.encoder, self._cache(source)
         if encoder is None:
-            return encoders.encode(source, self.encoder_, cache=self._cache(source), on_progress=on_progress)
-        packed = self._packed(source, self.settings_["image_size"], on_progress)
+            return encoders.encode(source, self.encoder_, cache=cache, on_progress=on_progress)
+        packed = pack(cast(Any, source), self.settings_.image_size, cache=cache, on_progress=on_progress)
         if not len(packed):
             return packed.encoded(np.zeros((0, encoder.width), np.float16))
-        views = Views(packed.images, self.mean_, self.std_, compute.device(self.device))
-        return packed.encoded(halves(encoded(encoder, views.read, torch.arange(len(views)), self.half_)))
-
-    def _proba(self, features: npt.NDArray[Any]) -> Floats:
-        return watch.probabilities(self.network_.heads, features)
+        dataset = PixelDataset(packed.images, compute.device(self.device), self.mean_, self.std_)
+        rows = torch.arange(len(dataset))
+        return packed.encoded(to_float16(features_of(encoder, dataset.read, rows, dataset.device, self.bf16_)))
 
     def figures(self) -> list[dict[str, Any]]:
-        """Return the pictures of the method as plain data: altered images, neighbours, prototypes."""
+        """Return the pictures of the method as plain data: augmented images, neighbours, prototypes."""
         facts = self.encoded_
         if isinstance(facts.thumbs, NoThumbs):
             return []
-        labels = self.labels_[facts.rows]
-        confidence = self.probabilities_[facts.rows].max(1)
-        seed = int(self.random_state)
-        views = getattr(self, "views_", None)
-        return watch.figures(
-            [] if views is None else watch.altered_samples(views, self.settings_, seed),
-            lambda rows: facts.thumbs.read(facts.rows[rows]),
-            self.nearest_,
-            labels,
-            confidence,
-            self.n_clusters_,
-            seed,
-        )
+
+        def thumbs(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+            found: npt.NDArray[np.uint8] = facts.thumbs.read(facts.rows[rows])
+            return found
+
+        labels, confidence = self.labels_[facts.rows], self.confidence_[facts.rows]
+        pixels = [self.dataset_] if isinstance(self.dataset_, PixelDataset) else []
+        return [
+            *(figures.augmented_samples(dataset, self.settings_, self._seed()) for dataset in pixels),
+            figures.neighbor_samples(thumbs, self.nearest_, labels, self._seed()),
+            figures.prototypes(thumbs, labels, confidence, self.n_clusters_),
+        ]
 
     # -- keep --------------------------------------------------------------------------------------------------------
 
@@ -301,8 +256,8 @@ class SCAN(ImageClusterer):
         about = {"encoder": self.encoder_.spec()} if frozen else {"mean": self.mean_.numpy(), "std": self.std_.numpy()}
         return {
             "n_clusters": self.n_clusters_,
-            "table": self.settings_,
-            "half": self.half_,
+            "table": self.settings_.replace(extra={}).as_dict(),
+            "half": self.bf16_,
             "centers": self.cluster_centers_,
             **about,
             **train.state_of(network=self.network_),
@@ -321,22 +276,49 @@ class SCAN(ImageClusterer):
         """
         kept = take_kept(options)
         model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = dict(state["table"])
-        model.n_clusters_, model.half_ = int(state["n_clusters"]), bool(state["half"])
+        model.settings_ = cls.settings_of(state["table"])
+        model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
         model.cluster_centers_ = np.asarray(state["centers"])
         model.history_ = []
-        anything = compute.generator(0)
         encoder = None
         if "encoder" in state:
             model.encoder_ = reload_encoder(model, state["encoder"], kept)
             width = model.encoder_.n_features
         else:
-            model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
-            model.std_ = torch.from_numpy(np.array(state["std"], np.float32))
-            encoder = build_net(model.settings_, len(model.mean_), anything).encoder
+            model.mean_, model.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
+            encoder = build_network(model.settings_, len(model.mean_), 0).encoder
             width = encoder.width
-        centered = bool(model.settings_["centered"])
+        anything, centered = compute.generator(0), model.settings_.centered
         net = SCANNet(encoder, build_heads(width, model.n_clusters_, 1, generator=anything, centered=centered))
         train.restore(state, network=net)
         model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.assigner_ = ByHead(model.network_.heads)
         return model
+
+
+@dataclass(frozen=True)
+class ByHead:
+    """Sorts features into groups by the one head that is left."""
+
+    heads: Heads
+
+    @torch.no_grad()
+    def __call__(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return group probabilities (m, k) of features (m, d), in blocks of one size."""
+        found = np.zeros((len(features), self.heads.n_clusters), np.float32)
+        for start in range(0, len(features), _BLOCK):
+            part = torch.from_numpy(np.asarray(features[start : start + _BLOCK], np.float32))
+            full = functional.pad(part, (0, 0, 0, _BLOCK - len(part))).to(self.heads.linear.weight.device)
+            found[start : start + _BLOCK] = self.heads(full)[: len(part), 0].softmax(1).cpu().numpy()
+        return found
+
+    @torch.no_grad()
+    def prepared(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return features (m, d) as the head takes them."""
+        rows = torch.from_numpy(np.asarray(features, np.float32)).to(self.heads.linear.weight.device)
+        found: npt.NDArray[np.float32] = self.heads.prepared(rows).cpu().numpy()
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return the weights."""
+        return train.state_of(heads=self.heads)

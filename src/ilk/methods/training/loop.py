@@ -111,17 +111,18 @@ class Run:
         if cost is None:
             return
         cost = train.Cost(cost.seconds * stage.epochs, cost.memory, cost.images_per_second, cost.device)
-        self.report({"stage": stage.name, "estimate": cost.told()})
+        self.report({"stage": stage.name, "estimate": cost.as_record()})
         note = cost.note(stage.quicker)
         self.notes += [note] if note else []
 
     def _one(self, stage: Stage) -> None:
         """Train for one epoch, or what is left of it."""
         compute.keep_freed()
-        epoch, first, began = self._epoch, self._unit, time.perf_counter()
+        epoch, first = self._epoch, self._unit
         if not first:
             stage.begin(epoch)
             self._loss = None
+        began = time.perf_counter()
         units = stage.units(epoch)
         if not units:
             raise ValueError("no batch to train on: fewer images than a batch holds; make batch_size smaller")
@@ -168,7 +169,7 @@ class Run:
         total = sum(self._lengths)
         record = {"stage": stage.name, "epoch": before + epoch, "epochs": total, **found, **ended}
         self.history.append(record)
-        rate = {} if speed is None else {"images_per_second": round(speed, 1)}
+        rate = {} if speed is None else {"images_per_second": round(speed, 1), **stage.timings()}
         self.report.checkpoint({**record, **rate}, self.state, f"after epoch {before + epoch} of {total}")
 
     def _progress(self, stage: Stage, units: int, leave: bool) -> None:

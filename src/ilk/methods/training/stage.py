@@ -77,6 +77,10 @@ class Stage(ABC):
         """Return what is recorded of the epoch that is over, besides its loss."""
         return {}
 
+    def timings(self) -> dict[str, Any]:
+        """Return what is reported of that epoch besides and not recorded: seconds, which differ from run to run."""
+        return {}
+
     def keep(self) -> None:
         """Put into `memory` what else changes within an epoch; called before a state is taken."""
 

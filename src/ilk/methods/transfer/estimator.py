@@ -17,7 +17,7 @@ from ilk.data import Encoded, ImageSource
 from ilk.errors import ArgumentError, DataError
 from ilk.methods import checks, pipeline
 from ilk.methods.assign import rules
-from ilk.methods.assign.placer import Placer, Space, graph_of, place
+from ilk.methods.assign.placer import Placer, Space, coordinates, graph_of
 from ilk.methods.assign.rejection import lost_when_new
 from ilk.methods.assign.rules import Groups
 from ilk.methods.assign.voting import Voter
@@ -155,7 +155,7 @@ class TransferClustering(Clusterer):
         with report.stage("reduce"):
             rows = pipeline.rows_for_pca(features, self._seed())
             pca = fit_pca(rows, min(settings.pca_dim, *rows.shape), normalize=True)
-            space = Space(pca, place(pca, features))
+            space = Space(pca, coordinates(pca, features))
             self._check_count(space.rows)
             self.graph_ = graph_of(space, max(settings.n_neighbors, settings.n_neighbors_vote + 1))
             embedding, notes = pipeline.reduce_space(space.rows, features, self.graph_, settings, self._seed())

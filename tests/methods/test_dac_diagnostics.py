@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from dac_parts import learner
+from dac_parts import settings_of, training
 
 from ilk import losses
-from ilk.methods.dac import diagnostics as watch
-from ilk.methods.dac.presets import PRESETS
+from ilk.methods.dac import diagnostics
+from ilk.methods.dac.training_step import label_features
+
+STAR = settings_of("released_star", 28)
+
 
 # -- what is watched ---------------------------------------------------------------------------------------------------
 
 
 def test_measured_by_hand() -> None:
     features = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.6, 0.8, 0.0]])
-    labels, told = watch.measured(features, np.array([5, 5, 6, 6]))
+    labels, told = diagnostics.measured(features, np.array([5, 5, 6, 6]))
     assert labels.tolist() == [0, 0, 1, 1]
     assert told == {
         "active": 2,
@@ -29,60 +30,58 @@ def test_measured_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "words"),
+    ("active", "positive", "words"),
     [
-        ({"active": 1, "positive": 1.0}, ["one group", "affine=false", "upper= and lower=", "n_init=3"]),
-        ({"active": 7, "positive": 0.2}, ["only 7 of 10", "affine=false", "fewer groups", "n_init=3"]),
-        ({"active": 10, "positive": 1 / 128}, ["threshold is above", "upper= and lower="]),
+        (1, 1.0, ["one group", "bn_affine=false", "upper_threshold= and lower_threshold=", "n_trials=3"]),
+        (7, 0.2, ["only 7 of 10", "bn_affine=false", "fewer groups", "n_trials=3"]),
+        (10, 1 / 128, ["threshold is above", "upper_threshold= and lower_threshold="]),
     ],
 )
-def test_alarms_name_the_cure(record: dict[str, Any], words: list[str]) -> None:
-    text = watch.alarm(record, 10, 128, PRESETS["released_star"])
+def test_alarms_name_the_cure(active: int, positive: float, words: list[str]) -> None:
+    text = diagnostics.alarm(active, positive, 10, 128, STAR)
     assert text is not None
     assert all(word in text for word in words)
-    assert watch.alarm({"active": 10, "positive": 0.1}, 10, 128, PRESETS["released_star"]) is None
+    assert diagnostics.alarm(10, 0.1, 10, 128, STAR) is None
 
 
 def test_no_cure_is_named_that_is_taken_already_or_that_nothing_reads() -> None:
-    seed = {**PRESETS["seed"], "n_init": 4}  # fixed scales, thresholds of its own
-    texts = [watch.alarm({"active": n, "positive": 1 / 128}, 10, 128, seed) for n in (1, 7, 10)]
-    texts.append(watch.united([{"epoch": 1, "largest": 0.1}, {"epoch": 2, "largest": 0.3}], seed))
-    assert not any("affine" in str(text) or "upper=" in str(text) or "n_init=3" in str(text) for text in texts)
-    assert ["n_init=8" in str(text) for text in texts] == [True, True, False, True]
+    port = settings_of("keras_port", 28, n_trials=4)  # fixed scales, thresholds of its own
+    texts = [diagnostics.alarm(active, 1 / 128, 10, 128, port) for active in (1, 7, 10)]
+    texts.append(diagnostics.merged([0.1, 0.3], port))
+    unwanted = ("affine", "upper_threshold=", "n_trials=3")
+    assert not any(word in str(text) for word in unwanted for text in texts)
+    assert ["n_trials=8" in str(text) for text in texts] == [True, True, False, True]
 
 
 def test_groups_that_run_together_raise_the_alarm() -> None:
     """The shares are those of a real training whose ACC fell from .957 to .694 while no group was lost."""
-    shares = [0.1609, 0.1144, 0.1159, 0.1204, 0.1231, 0.1563, 0.1565, 0.1947, 0.2009]
-    history = [{"epoch": epoch, "largest": share} for epoch, share in enumerate(shares)]
-    star = PRESETS["released_star"]
-    assert [watch.united(history[: n + 1], star) is None for n in range(9)] == [True] * 7 + [False] * 2
-    text = str(watch.united(history, star))
+    shares = [0.1144, 0.1159, 0.1204, 0.1231, 0.1563, 0.1565, 0.1947, 0.2009]
+    assert [diagnostics.merged(shares[:n], STAR) is None for n in range(9)] == [True] * 7 + [False] * 2
+    text = str(diagnostics.merged(shares, STAR))
     assert "from 11 % of the images (epoch 1) to 20 %" in text
     assert "epochs=6" in text  # the last epoch before
-    assert watch.united([], star) is None
 
 
 def test_a_collapsed_training_raises_the_alarm() -> None:
     """One group only: what a loss of almost 0 hides."""
-    made = learner()
+    made = training()
     with torch.no_grad():
-        for parameter in made.net.head[-2 if isinstance(made.net.head[-1], torch.nn.ReLU) else -1].parameters():
+        for parameter in made.network.head[-2 if isinstance(made.network.head[-1], torch.nn.ReLU) else -1].parameters():
             parameter.copy_(torch.tensor([9.0, 0.0, 0.0]))
-    made.settle()
-    _, told = watch.measured(made.predicted(), None)
-    assert told["active"] == 1
-    assert "one group" in str(watch.alarm({**told, "positive": 1.0}, 3, 32, made.table))
+    made.recalibrate()
+    _, found = diagnostics.measured(label_features(made.network, made.dataset, False), None)
+    assert found["active"] == 1
+    assert "one group" in str(diagnostics.alarm(1, 1.0, 3, 32, made.settings))
 
 
 def test_score_is_the_pair_loss_of_all_images() -> None:
     features = losses.label_features(torch.randn(30, 3, generator=torch.Generator().manual_seed(0)))
     similarity = features @ features.T
     expected = losses.every_pair(similarity, similarity, 0.8).loss
-    told = watch.score(features, 0.8, 0)
+    told = diagnostics.score(features, 0.8, 0)
     assert told["pair_loss"] == pytest.approx(float(expected), abs=1e-6)
     pure = torch.eye(3).repeat(10, 1)
-    assert watch.score(pure, 0.8, 0) == {
+    assert diagnostics.score(pure, 0.8, 0) == {
         "pair_loss": pytest.approx(0, abs=1e-6),
         "active": 3,
         "entropy": pytest.approx(1),
@@ -94,22 +93,22 @@ def test_the_best_training_has_all_groups_then_the_least_loss_then_the_others_ag
         return {"pair_loss": loss, "active": active, "entropy": entropy}
 
     a, b, c = np.arange(60) % 3, np.arange(60) // 20, np.random.default_rng(0).integers(0, 3, 60)
-    assert watch.best([told(0.3), told(0.2), told(0.4)], [a, b, c], 3) == 1
-    assert watch.best([told(0.3), told(0.1, active=2), told(0.4)], [a, b, c], 3) == 0
-    assert watch.best([told(0.3), told(0.1, entropy=0.5), told(0.4)], [a, b, c], 3) == 0
-    assert watch.best([told(0.3, active=2), told(0.2, active=2)], [a, b], 3) == 1
-    assert watch.best([told(0.2), told(0.2), told(0.2)], [c, a, (a + 1) % 3], 3) in (1, 2)  # two that agree
+    assert diagnostics.best([told(0.3), told(0.2), told(0.4)], [a, b, c], 3) == 1
+    assert diagnostics.best([told(0.3), told(0.1, active=2), told(0.4)], [a, b, c], 3) == 0
+    assert diagnostics.best([told(0.3), told(0.1, entropy=0.5), told(0.4)], [a, b, c], 3) == 0
+    assert diagnostics.best([told(0.3, active=2), told(0.2, active=2)], [a, b], 3) == 1
+    assert diagnostics.best([told(0.2), told(0.2), told(0.2)], [c, a, (a + 1) % 3], 3) in (1, 2)  # two that agree
 
 
 def test_corners_and_figures() -> None:
-    at = watch.corners(10)
+    at = diagnostics.corners(10)
     np.testing.assert_allclose(np.linalg.norm(at, axis=1), 1, rtol=1e-6)
     turn = np.degrees(np.arccos((at[:-1] * at[1:]).sum(1)))
     np.testing.assert_allclose(turn, 36, rtol=1e-4)
     stages = np.stack([np.full((4, 3), 1 / 3), np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[0, 1, 2, 0]]])
-    scatter, matrix = watch.figures(stages, ["a", "b", "c"], np.array([0, 1, 2, 0]), np.eye(3, dtype=np.float32))
+    scatter, matrix = diagnostics.figures(stages, ["a", "b", "c"], np.array([0, 1, 2, 0]), np.eye(3, dtype=np.float32))
     assert (scatter["kind"], matrix["kind"]) == ("scatter", "matrix")
     assert [panel["title"] for panel in scatter["panels"]] == ["a", "b", "c"]
     np.testing.assert_allclose(scatter["panels"][0]["points"], 0, atol=1e-6)  # undecided: in the middle
-    np.testing.assert_allclose(scatter["panels"][2]["points"], watch.corners(3)[[0, 1, 2, 0]], atol=1e-6)
+    np.testing.assert_allclose(scatter["panels"][2]["points"], diagnostics.corners(3)[[0, 1, 2, 0]], atol=1e-6)
     assert matrix["values"].shape == (3, 3)
