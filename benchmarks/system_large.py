@@ -230,7 +230,7 @@ def write_run(path: Path, source: Path, names: list[str], labels: np.ndarray) ->
     }
     writer = runs.begin(path, header, overwrite=True)
     facts = {"bytes": listing.sizes, "width": np.full(n, 64), "height": np.full(n, 64), "status": ["ok"] * n}
-    nothing = {"reason": [None] * n, "twin": [None] * n}
+    nothing = {"reason": [None] * n, "duplicate_of": [None] * n}
     writer.table("images.parquet", {"index": np.arange(n), "path": names, **facts, **nothing})
     rng = np.random.default_rng(1)
     floats = {
@@ -238,7 +238,7 @@ def write_run(path: Path, source: Path, names: list[str], labels: np.ndarray) ->
         for name in ("confidence", "distance", "silhouette", "silhouette_reduced")
     }
     second = (labels + 1) % FOLDERS
-    writer.table("assignments.parquet", {"index": np.arange(n), "cluster": labels, "second": second, **floats})
+    writer.table("assignments.parquet", {"index": np.arange(n), "group": labels, "second": second, **floats})
     groups = [{"id": i, "name": f"group {i}", "size": int((labels == i).sum())} for i in range(FOLDERS)]
     writer.json("clusters.json", groups)
     writer.finish()

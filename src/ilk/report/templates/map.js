@@ -216,5 +216,5 @@
     if (!seen.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     ready().catch(() => {});
-  }, { rootMargin: "500px" }).observe(el("map-card"));
+  }, { rootMargin: "500px" }).observe(el("map-frame"));
 })();
