@@ -35,6 +35,7 @@ PAGES = [
         "docs/methods/jule.md",
         "docs/export.md",
         "docs/compare.md",
+        "docs/methods/temi.md",
         "docs/adding-a-method.md",
     ),
 ]

@@ -44,6 +44,7 @@ LEFT_OUT = {  # minutes even so
     "SCAN/keras_literal",
     "SCAN/keras_fixed",
     "TransferClustering/raw_features",  # weights that are not on every machine
+    "TEMI/paper",
 }
 
 
