@@ -84,7 +84,9 @@ def test_pages_have_something_to_run() -> None:
     assert sum(text.count("$ ilk ") for page in PAGES for language, text in blocks(page)) >= 12
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/architecture.md", "docs/benchmarks.md", "CHANGELOG.md", "SECURITY.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "docs/architecture.md", "docs/decisions.md", "docs/benchmarks.md", "CHANGELOG.md", "SECURITY.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8")):
         assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
