@@ -36,7 +36,13 @@ def options_of(cls: type[ImageClusterer]) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if key in cls._get_param_names()}
 
 
-@pytest.fixture(params=methods.__all__)
+FAMILY = {"TransferClustering", "DAC", "SCAN", "DeepCluster", "TEMI", "KMeans", "NMF", "Autoencoder", "DEC", "JULE"}
+"""One or two of each base class; the others share their code with these, and are tried under ``-m slow``."""
+
+EVERY = [pytest.param(name, marks=[] if name in FAMILY else [pytest.mark.slow]) for name in methods.__all__]
+
+
+@pytest.fixture(params=EVERY)
 def cls(request: pytest.FixtureRequest) -> type[ImageClusterer]:
     return getattr(methods, request.param)
 

@@ -16,7 +16,7 @@ from onlookers import global_state
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from test_contract import options_of, three_groups
+from test_contract import EVERY, options_of, three_groups
 from toy import Toy
 
 import ilk
@@ -25,7 +25,7 @@ from ilk.errors import ArgumentError, DataError, RunError
 from ilk.methods import ImageClusterer
 
 
-@pytest.fixture(scope="module", params=methods.__all__)
+@pytest.fixture(scope="module", params=EVERY)
 def fitted(request: pytest.FixtureRequest) -> ImageClusterer:
     """Each method, fitted on `three_groups()`: not to be changed."""
     cls = getattr(methods, request.param)
