@@ -153,7 +153,7 @@ def test_states_of_others_are_refused_in_one_line() -> None:
         with pytest.raises(RunError, match=words + ".*--overwrite") as caught:
             trained(resume={**kept, **changed})
         assert "\n" not in str(caught.value)
-    for key in ("stage", "epoch", "unit", "history", "lengths"):
+    for key in ("stage", "epoch", "unit", "history", "lengths", "memory", "memory.0.order"):
         with pytest.raises(RunError, match=f"lacks '{key}'"):
             trained(resume={name: value for name, value in kept.items() if name != key})
 

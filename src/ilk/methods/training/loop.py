@@ -111,7 +111,7 @@ class Run:
         if cost is None:
             return
         cost = train.Cost(cost.seconds * stage.epochs, cost.memory, cost.images_per_second, cost.device)
-        self.report({"stage": stage.name, "estimate": cost.as_record()})
+        self.report({"stage": stage.name, "begin": True, "estimate": cost.as_record()})
         note = cost.note(stage.quicker)
         self.notes += [note] if note else []
 
@@ -140,7 +140,7 @@ class Run:
         loss_mean = self._mean(stage, len(units))
         seconds = time.perf_counter() - began
         self._epoch, self._unit, self._loss = epoch + 1, 0, None
-        speed = stage.n_images * (len(units) - first) / len(units) / max(seconds, 1e-9)
+        speed = stage.n_trained() * (len(units) - first) / len(units) / max(seconds, 1e-9)
         self._record(stage, epoch + 1, {"loss": round(loss_mean, 6)}, speed)
 
     def _mean(self, stage: Stage, n: int) -> float:
@@ -204,6 +204,7 @@ class Run:
         self.stages[-1].keep()
         for number, stage in enumerate(self.stages):
             found |= {f"{_PREFIX}{number}.{name}": np.array(value) for name, value in stage.memory.items()}
+        found["memory"] = sorted(name for name in found if name.startswith(_PREFIX))
         return found | train.state_of(**self.stages[-1].parts())
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -220,7 +221,7 @@ class Run:
             self._epoch, self._unit = int(state["epoch"]), int(state["unit"])
             self._lengths, self.history = [int(n) for n in state["lengths"]], list(state["history"])
             self.notes = [str(note) for note in state["notes"]]
-            memory = {name: np.array(v) for name, v in state.items() if name.startswith(_PREFIX)}
+            memory = {name: np.array(state[name]) for name in map(str, state["memory"])}
             loss = torch.from_numpy(np.array(state["loss"], np.float64)) if self._unit else None
         except KeyError as error:
             raise RunError(f"the checkpoint lacks {error}; start anew with --overwrite") from None

@@ -67,6 +67,10 @@ class Stage(ABC):
         """Return how many updates of weights an epoch takes."""
         return len(self.units(0))
 
+    def n_trained(self) -> int:
+        """Return how many images an epoch trains on: those that fill no batch may be left out."""
+        return self.n_images
+
     def start(self) -> dict[str, Any] | None:
         """Do what comes before the first epoch, once; return what is to be recorded of epoch 0, if anything."""
 
@@ -150,6 +154,11 @@ class GradientStage(Stage):
     def units(self, epoch: int) -> Sequence[Any]:
         """Return batches of the order."""
         return cut(self.order(), self.batch_size, least=2, drop_last=self.drop_last)
+
+    def n_trained(self) -> int:
+        """Return how many images an epoch trains on."""
+        rest = self.n_images % self.batch_size if self.drop_last and self.n_images > self.batch_size else 0
+        return self.n_images - rest
 
     def update(self, unit: Any) -> Tensor:
         """Take one step."""
