@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from ilk.methods import REGISTRY
+
 SOURCE = Path(__file__).resolve().parents[1] / "src"
-METHODS = {"transfer", "scan", "dac", "deepcluster", "baselines"}
+METHODS = {path.partition(".")[0] for path in REGISTRY.values()}
 
 
 def modules() -> dict[str, Path]:
