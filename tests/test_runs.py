@@ -162,6 +162,7 @@ def test_another_job_is_not_resumed(tmp_path: Path, changes: dict[str, Any], wor
 def test_an_unfinished_run_of_a_newer_ilk(tmp_path: Path) -> None:
     writer = runs.begin(tmp_path / "run", HEADER)
     writer.update(ilk_run=runs.SCHEMA + 1)
+    writer.save()
     writer.close()
     with pytest.raises(RunError, match="newer ilk"):
         runs.begin(tmp_path / "run", HEADER)

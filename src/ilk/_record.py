@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib.metadata
-import platform
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, _suggested, cautions, disk, files, report, runs
+from ilk import _suggested, cautions, disk, files, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 if TYPE_CHECKING:
     from ilk.describe import Description
 
-_PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "umap-learn", "Pillow")
 _NOT_SCORED = "not scored: "
 FIRST = "first-groups.png"  # only as long as the job runs
 
 Looks = dict[int, list[dict[str, Any]]]
+Score = Callable[[runs.Run], tuple[Mapping[str, Any] | None, str | None]]
+"""A run that is written but for its report -> its scores, or why there are none."""
+
 Name = Callable[[npt.NDArray[np.int64], npt.NDArray[np.float32]], tuple[Looks, list[str], float]]
 
 
@@ -38,8 +34,9 @@ def write(
     seconds: dict[str, float],
     begin: float,
     name: Name | None = None,
+    score: Score | None = None,
 ) -> None:
-    """Write everything a run folder holds, except scores; `name` finds words for the groups."""
+    """Write everything a run folder holds; `name` finds words for the groups, `score` holds them against labels."""
     from ilk.describe import describe
 
     started = time.perf_counter()
@@ -79,31 +76,46 @@ def write(
     writer.update(encoder=_encoder(model), **_machine(model), history=model.history_, scores=None)
     _summarise(writer, model, seconds, choice, begin)
     run, listing = runs.Run(writer.folder, writer.header), getattr(images, "listing", None)
+    _scored(run.header["summary"], *((None, None) if score is None else score(run)))
     report.write_plots(run, listing)
     seconds["report"] = time.perf_counter() - started
-    _summarise(writer, model, seconds, choice, begin)  # the page itself shows these seconds
+    _timed(writer, seconds, begin)  # the page itself shows these seconds
     report.write_report(run, source=listing)
     seconds["report"] = time.perf_counter() - started
-    _summarise(writer, model, seconds, choice, begin)
+    _timed(writer, seconds, begin)
+
+
+def _timed(writer: runs.RunWriter, seconds: Mapping[str, float], begin: float) -> None:
+    """Put the seconds of all stages into run.json."""
+    found = {name: round(value, 2) for name, value in {**seconds, "total": time.perf_counter() - begin}.items()}
+    writer.header["summary"]["seconds"] = found
+    writer.update(seconds=found)
+
+
+def _scored(summary: dict[str, Any], scores: Mapping[str, Any] | None, why: str | None = None) -> None:
+    """Put the five scores into the summary, or why there are none."""
+    five = ("acc", "nmi", "nmi_geometric", "ari", "purity")
+    warnings = [text for text in summary["warnings"] if scores is None or not text.startswith(_NOT_SCORED)]
+    if why is not None and (warning := f"{_NOT_SCORED}{why}") not in warnings:
+        warnings.append(warning)
+    summary["warnings"] = warnings
+    if scores is not None:
+        summary["scores"] = {name: scores[name] for name in five}
 
 
 def add_scores(run: runs.Run, scores: Mapping[str, Any], images: Any) -> None:
-    """Put the five scores into the summary, and the report."""
-    five = ("acc", "nmi", "nmi_geometric", "ari", "purity")
-    summary = run.header["summary"]
-    summary["scores"] = {name: scores[name] for name in five}
-    summary["warnings"] = [text for text in summary["warnings"] if not text.startswith(_NOT_SCORED)]
+    """Put scores into the summary of a finished run, and into its report."""
+    _scored(run.header["summary"], scores)
     runs.write_json(run.path / "run.json", run.header)
     report.write_report(run, source=getattr(images, "listing", None))
 
 
 def not_scored(run: runs.Run, why: str) -> None:
     """Put a warning into the summary of a finished run, once."""
-    warnings = run.header["summary"]["warnings"]
-    if (warning := f"{_NOT_SCORED}{why}") in warnings:
-        return
-    warnings.append(warning)
-    runs.write_json(run.path / "run.json", run.header)
+    before = list(run.header["summary"]["warnings"])
+    _scored(run.header["summary"], None, why)
+    if before != run.header["summary"]["warnings"]:
+        runs.write_json(run.path / "run.json", run.header)
 
 
 def _images(writer: runs.RunWriter, encoded: Any, names: list[str]) -> None:
@@ -317,14 +329,13 @@ def _encoder(model: Any) -> dict[str, Any] | None:
 
 
 def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], choice: Any, begin: float) -> None:
-    """Write the JSON object of the command line into run.json."""
+    """Put the JSON object of the command line into run.json."""
     encoded, labels = model.encoded_, model.labels_
     read = encoded.position >= 0
     n_noise = int((labels[read] < 0).sum())
     warnings = [*writer.header["warnings"], *model.notes_]
     if n_noise:
         warnings.append(f"{n_noise} image(s) belong to no group (cluster -1)")
-    seconds = {**seconds, "total": time.perf_counter() - begin}
     summary = {
         "run": str(writer.path),
         "method": writer.header["method"],
@@ -341,11 +352,12 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
         "k_table": choice.table if choice else [],
         "suggested": choice.suggested() if choice else {"coarse": None, "natural": None, "fine": None},
         "scores": None,
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "seconds": {},
         "images_per_second": round(float(encoded.images_per_second), 1),
         "warnings": list(dict.fromkeys(warnings)),
     }
-    writer.update(summary=summary, seconds=summary["seconds"])
+    writer.update(summary=summary)
+    _timed(writer, seconds, begin)
 
 
 def write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
@@ -367,26 +379,3 @@ def write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
         raise
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from None
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Return the versions of ilk, Python and what the numbers depend on."""
-    found = {"ilk": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
-@functools.cache
-def commit() -> str | None:
-    """Return the commit of the checkout ilk runs from, or None for an installed package."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    git = shutil.which("git")
-    if git is None:
-        return None
-    answer = subprocess.run([git, "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)  # noqa: S603
-    return answer.stdout.strip() or None

@@ -41,7 +41,7 @@ def losses(model: Any) -> list[dict[str, Any]]:
 
 
 def leave_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    for seconds in ("_SHOWN", "_LEFT"):
+    for seconds in ("SHOW_EVERY", "LEAVE_EVERY"):
         monkeypatch.setattr(loop, seconds, 0.0)
 
 

@@ -108,7 +108,7 @@ def test_every_setting_says_what_it_is(cls: Any) -> None:
 def test_names_of_before_work_and_name_the_new_one(cls: Any) -> None:
     start = next(iter(cls.presets.values()))
     for old in type(start).renamed:
-        new, _ = start.translated(old, None)
+        new, _ = start.translated(old, 1)
         assert new in start, (old, new)
         assert old not in start, old
     for old, new in cls.renamed_presets.items():

@@ -1,6 +1,6 @@
 """Whole jobs: images in, a finished run folder out; a run and new images in, predictions out."""
 
-from ilk._record import commit
+from ilk._versions import commit
 from ilk.jobs.clustering import cluster, default_run
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ilk import _record, disk, methods, report, runs, scoring
+from ilk import _record, _versions, disk, methods, report, runs, scoring
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.files import Samples
 from ilk.jobs import asking, naming
@@ -130,10 +130,11 @@ def cluster(
         notify({"event": "write", "run": str(path)})
         cache = (options or {}).get("cache") or writer.folder / "cache"
         name = naming.Namer(model, images, chosen, cache, notify, str(path)) if names else None
-        _record.write(writer, model, images, source, seconds | checkpoint.stages, begin - checkpoint.seconds, name)
+        score, stages = _Scorer(labels), seconds | checkpoint.stages
+        _record.write(writer, model, images, source, stages, begin - checkpoint.seconds, name, score)
         notify({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
-    run = _scored(run, labels, images)
+    score.check(run)
     notify({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
 
@@ -234,24 +235,39 @@ def _to_score(run: runs.Run, labels: str) -> bool:
     return labels != "none" and (labels != "auto" or before.get("labels") in ("auto", None))
 
 
-def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
-    """Score the finished `run`. Labels that were asked for and cannot be used are an error, found ones only a note.
+class _Scorer:
+    """Scores a run. Labels that were asked for and cannot be used are an error, found ones only a note."""
 
-    The run is written into only where that says something new.
-    """
-    before = scoring.written(run)
-    try:
-        scores = scoring.evaluate(run, labels)
-    except DataError as error:
-        if labels != "auto":
+    def __init__(self, labels: str) -> None:
+        self._labels = labels
+        self._error: DataError | None = None
+
+    def __call__(self, run: runs.Run) -> tuple[Mapping[str, Any] | None, str | None]:
+        """Return the scores, or why there are none."""
+        try:
+            return scoring.evaluate(run, self._labels), None
+        except DataError as error:
+            self._error = error
+            return None, str(error) if self._labels == "auto" else None
+
+    def check(self, run: runs.Run) -> None:
+        """Raise where labels were asked for and could not be used; the run itself is kept."""
+        if self._error is not None and self._labels != "auto":
             raise DataError(
-                f"the run is finished and kept in {run.path}, but not scored: {error} "
+                f"the run is finished and kept in {run.path}, but not scored: {self._error} "
                 f"Score it with: ilk evaluate {shlex.quote(str(run.path))} --labels …"
             ) from None
-        _record.not_scored(run, str(error))
-    else:
-        if scores is not None and (scoring.written(run) != before or run.header["summary"]["scores"] is None):
-            _record.add_scores(run, scores, images)
+
+
+def _scored(run: runs.Run, labels: str, images: Any) -> runs.Run:
+    """Score a `run` of before. It is written into only where that says something new."""
+    before, score = scoring.written(run), _Scorer(labels)
+    scores, why = score(run)
+    score.check(run)
+    if why is not None:
+        _record.not_scored(run, why)
+    elif scores is not None and (scoring.written(run) != before or run.header["summary"]["scores"] is None):
+        _record.add_scores(run, scores, images)
     return run
 
 
@@ -287,8 +303,8 @@ def _header(
             "passed_over": asking.passed_over(images).as_record(),
         },
         "identity": {"method": method, "params": params, "source": described},
-        "versions": _record.versions(),
-        "commit": _record.commit(),
+        "versions": _versions.versions(),
+        "commit": _versions.commit(),
         "command": command,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "warnings": asking.notes_on_samples(images),

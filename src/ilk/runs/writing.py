@@ -41,8 +41,11 @@ class RunWriter:
         self._made = made
 
     def update(self, **entries: Any) -> None:
-        """Add `entries` to run.json and write it."""
+        """Add `entries` to run.json, which is written by `save` and `finish`."""
         self.header.update(entries)
+
+    def save(self) -> None:
+        """Write run.json."""
         write_json(self.folder / "run.json", self.header)
 
     def json(self, name: str, value: Any) -> None:
@@ -73,6 +76,7 @@ class RunWriter:
     def finish(self) -> Path:
         """Mark the run as done and give it its final name; an older run of that name is replaced in one step."""
         self.update(status="done")
+        self.save()
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
         for checkpoint in self.folder.glob("checkpoint*"):
             shutil.rmtree(checkpoint, ignore_errors=True)
@@ -143,7 +147,7 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
         else:
             _empty(folder)
         writer = RunWriter(path, folder, lock, {"ilk_run": SCHEMA, **header, "status": "running"}, resumed, made[1:])
-        writer.update()
+        writer.save()
     except BaseException as error:
         if folder in made:
             _remove(folder, made[1:])

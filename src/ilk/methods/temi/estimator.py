@@ -28,7 +28,7 @@ _MOST_NEIGHBORS, _TRAVEL, _HORIZON = 50, 4.0, 80
 class TEMISettings(Settings):
     """Ours, for minutes on a CPU: linear heads, and a fixed number of steps that the rates follow from."""
 
-    epochs: int = whole(30, "epochs")
+    epochs: int = whole(30, "epochs, each of steps_per_epoch steps")
     steps_per_epoch: int | None = whole(20, "steps of an epoch", none="one pass over the images")
     batch_size: int = whole(256, "images of a step, each with one neighbour", 2)
     n_heads: int = whole(8, "heads that are trained side by side")
