@@ -70,7 +70,7 @@ def heldout(options: argparse.Namespace) -> dict[str, Any]:
     theirs = Theirs(k, seed)
     same = TransferClustering(k, encoder="pixels", reducer=theirs, clusterer=theirs, random_state=seed).fit(train)
     own = TransferClustering(k, random_state=seed).fit(train)
-    space = same.pca_.transform(same.encode(test).features).numpy()
+    space = same.assigner_.pca.transform(same.encode(test).features).numpy()
     their_seconds, found = timed(lambda: theirs.predict(space))
     raw = theirs.mixture.predict(same.embedding_.astype(np.float64))
     result: dict[str, Any] = {

@@ -82,12 +82,11 @@ def _settings(options: argparse.Namespace, cache: Path) -> dict[str, Any]:
 
 def _many(model: Any) -> Any:
     """Give `model` 70,000 images that vote."""
-    voter, rng = model.voter_, np.random.default_rng(0)
+    voter, rng = model.assigner_.voter, np.random.default_rng(0)
     rows = rng.integers(0, len(voter.space), VOTING)
     noise = rng.normal(0, 0.05, (VOTING, voter.space.shape[1]))
-    model.voter_ = dataclasses.replace(
-        voter, space=(voter.space[rows] + noise).astype(np.float32), proba=voter.proba[rows]
-    )
+    many = dataclasses.replace(voter, space=(voter.space[rows] + noise).astype(np.float32), proba=voter.proba[rows])
+    model.assigner_ = dataclasses.replace(model.assigner_, voter=many)
     return model
 
 

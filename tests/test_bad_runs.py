@@ -56,7 +56,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "another table": (
         lambda run: shutil.copy(run / "images.parquet", run / "assignments.parquet"),
         "evaluate",
-        ["assignments.parquet", "no column cluster"],
+        ["assignments.parquet", "no column group"],
     ),
     "no table": (lambda run: (run / "images.parquet").unlink(), "info", ["images.parquet", "--overwrite"]),
     "truncated groups": (lambda run: cut(run / "clusters.json"), "info", ["clusters.json", "damaged"]),

@@ -127,7 +127,8 @@ def test_the_head_of_least_loss_counts_or_what_the_better_half_says() -> None:
     assert len(taken) == 2
     assert taken.max() <= left.min()
     with torch.no_grad():
-        heads = half.network_.taught(torch.from_numpy(rows))[:, half.network_.chosen]
+        read = torch.nn.functional.normalize(torch.from_numpy(rows), dim=1) - half.mean_
+        heads = half.network_.taught(read)[:, half.network_.chosen]
     orders = half.network_.order[half.network_.chosen]
     mean = torch.stack([heads[:, i, order] for i, order in enumerate(orders)]).mean(0)
     np.testing.assert_allclose(half.probabilities_, mean, atol=1e-5)

@@ -159,6 +159,7 @@ class HeadsOnFeatures(Clusterer):
         model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
         model.cluster_centers_ = np.asarray(state["centers"])
         model.history_ = []
+        model.assigner_ = None
         model._build(len(model.mean_), model.n_clusters_)
         train.restore(state, network=model.network_)
         return model

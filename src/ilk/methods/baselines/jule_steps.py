@@ -266,7 +266,7 @@ class Joint(GradientStage):
         self.seed = seed
         self.device = dataset.device
         self.n_images = len(dataset)
-        self.batch_size = settings.batch_size
+        self.batch_size = min(settings.batch_size, len(dataset))
         self.draws = compute.generator(seeds_of(seed, 1)[0])
         self.optimizer = torch.optim.SGD(
             network.parameters(), lr=settings.lr, momentum=0.9, weight_decay=settings.weight_decay

@@ -34,6 +34,7 @@ class TEMISettings(Settings):
     n_heads: int = whole(8, "heads that are trained side by side")
     hidden_dim: int = whole(0, "units of the hidden layer; 0: none", 0)
     bottleneck_dim: int = whole(256, "numbers before the last layer, where there is a hidden one")
+    centered: bool = flag(True, "whether features are brought to length 1 and their mean is taken off")
     n_neighbors: int | None = whole(None, "neighbours a partner is drawn from", none="50, at most half a mean group")
     adaptive: bool = flag(False, "whether images in dense regions keep more neighbours, and lone ones fewer")
     weighted: bool = flag(True, "whether a pair counts as much as the teachers agree that it is one")
@@ -57,8 +58,8 @@ PRESETS = {
     "consensus": DEFAULT.replace(adaptive=True, keep="consensus", n_heads=16),
     # the authors' code with the values of their README; their paper's own are not known
     "paper": DEFAULT.replace(
-        epochs=100, steps_per_epoch=None, batch_size=1024, n_heads=16, hidden_dim=512, n_neighbors=50, lr=1e-4,
-        lr_batch=256, momentum=0.996,
+        centered=False, epochs=100, steps_per_epoch=None, batch_size=1024, n_heads=16, hidden_dim=512, n_neighbors=50,
+        lr=1e-4, lr_batch=256, momentum=0.996,
     ),
     "tiny": DEFAULT.replace(epochs=4, steps_per_epoch=15, batch_size=32, n_heads=4),
 }  # fmt: skip
@@ -238,6 +239,8 @@ class TEMI(HeadsOnFeatures):
             self.notes_.append(f"only {active} of {self.n_clusters} groups have images: a lower beta=, or fewer groups")
 
     def _dataset(self, features: Any, mean: Tensor | None = None) -> FeatureDataset:
+        if self.settings_.centered:
+            return super()._dataset(features, mean)
         return FeatureDataset(features, compute.device(self.device))
 
     def figures(self) -> list[dict[str, Any]]:

@@ -198,7 +198,7 @@ class GradientStage(Stage):
         generators = [part for part in self.parts().values() if isinstance(part, torch.Generator)]
         networks = [part for part in self.parts().values() if isinstance(part, nn.Module)]
         return {
-            "batch_size": self.batch_size,
+            "batch_size": min(self.batch_size, self.n_images),
             "network": networks[0] if len(networks) == 1 else nn.ModuleList(networks),
             "optimizer": self.optimizer,
             "generators": generators,
