@@ -50,6 +50,8 @@ LEFT_OUT = {  # minutes even so
 
 SLOW = {  # ten seconds and more: with ``-m slow``
     "Autoencoder/n2d",
+    "DAC/released_dac",
+    "DEC/long",
     "DAC/keras_port",
     "DEC/idec",
     "DeepCluster/v2",
