@@ -158,7 +158,6 @@ class HeadsOnFeatures(Clusterer):
         model.n_clusters_ = int(state["n_clusters"])
         model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
         model.cluster_centers_ = np.asarray(state["centers"])
-        model.assigner_ = None  # groups are the network's own: `_proba`
         model.history_ = []
         model.assigner_ = None
         model._build(len(model.mean_), model.n_clusters_)
