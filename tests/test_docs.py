@@ -33,6 +33,7 @@ PAGES = [
         "docs/methods/gan.md",
         "docs/methods/dec.md",
         "docs/methods/jule.md",
+        "docs/methods/turtle.md",
         "docs/export.md",
         "docs/compare.md",
         "docs/methods/temi.md",

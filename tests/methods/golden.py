@@ -39,6 +39,8 @@ SHORT: dict[str, dict[str, Any]] = {  # what makes a preset last seconds; all ot
     "DeepCluster/v2": {"network": "tiny", "image_size": 8},
     "DeepCluster/paper_alexnet": {"network": "tiny", "image_size": 8},
     "DeepCluster/paper_vgg16": {"network": "tiny", "image_size": 8},
+    "TURTLE/default": {"steps": 100},
+    "TURTLE/paper": {"steps": 100},
 }
 LEFT_OUT = {  # minutes even so
     "SCAN/keras_literal",

@@ -17,6 +17,7 @@ REGISTRY = {
     "scan": "scan.SCAN",
     "deepcluster": "deepcluster.DeepCluster",
     "temi": "temi.TEMI",
+    "turtle": "turtle.TURTLE",
     "kmeans": "baselines.classical.KMeans",
     "spectral": "baselines.classical.Spectral",
     "agglomerative": "baselines.classical.Agglomerative",
