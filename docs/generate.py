@@ -1,6 +1,7 @@
-"""Write the tables of settings of the pages in docs/methods, read off the dataclasses.
+"""Write what is read off the classes of the methods: `make names`.
 
-python docs/settings_tables.py            writes them anew, between ``<!-- settings: NAME -->`` and the next marker
+* the tables of settings in docs/methods, between ``<!-- settings: NAME -->`` and the next marker
+* src/ilk/methods/options.json, by which a command refuses a wrong name before anything heavy is loaded
 """
 
 from __future__ import annotations
