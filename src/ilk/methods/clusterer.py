@@ -19,7 +19,7 @@ from ilk.methods import checks
 from ilk.methods.assign.placer import Placer
 from ilk.methods.assign.rules import Groups
 from ilk.methods.base import ImageClusterer
-from ilk.methods.inputs.encoder import load_encoder
+from ilk.methods.inputs.encoder import load_encoder, reload_encoder, take_kept
 from ilk.methods.outcome import centers, spread
 from ilk.methods.reporter import OnEpoch, Reporter
 from ilk.methods.settings import AUTO, estimator
@@ -182,3 +182,35 @@ class Clusterer(ImageClusterer):
 
     def _placer(self) -> Placer | None:
         return self.assigner_ if isinstance(self.assigner_, Placer) else None
+
+    # -- keep --------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` returned, besides settings, encoder, number of groups and their centres."""
+
+    @final
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
+        """Rebuild a fitted model.
+
+        Parameters
+        ----------
+        state
+            What `state` returned; by names of before, where it is of before.
+        **options
+            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
+        """
+        kept = take_kept(options)
+        centers_of_groups = np.asarray(state["centers"])
+        model = cls(int(state.get("n_clusters", len(centers_of_groups))), **options)
+        model.n_clusters_ = int(model.n_clusters)
+        model.cluster_centers_ = centers_of_groups
+        model.history_ = []
+        model.assigner_ = None
+        if "table" in state:
+            model.settings_ = cls.settings_of(state["table"])
+        if "encoder" in state:
+            model.encoder_ = reload_encoder(model, state["encoder"], kept)
+        model._restore(state)
+        return model

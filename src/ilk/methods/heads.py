@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, final
+from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from ilk.methods import checks
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
 from ilk.methods.inputs.dataset import FeatureDataset, encode_all
-from ilk.methods.inputs.encoder import reload_encoder, take_kept
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
 from ilk.methods.training import Plan, Run, run
@@ -140,26 +139,7 @@ class HeadsOnFeatures(Clusterer):
         }
 
     @final
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``weights_file`` of the encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
-        """
-        kept = take_kept(options)
-        model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = cls.settings_of(state["table"])
-        model.encoder_ = reload_encoder(model, state["encoder"], kept)
-        model.n_clusters_ = int(state["n_clusters"])
-        model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.history_ = []
-        model.assigner_ = None
-        model._build(len(model.mean_), model.n_clusters_)
-        train.restore(state, network=model.network_)
-        return model
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
+        self._build(len(self.mean_), self.n_clusters_)
+        train.restore(state, network=self.network_)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, final
 
 import numpy.typing as npt
 
@@ -17,7 +17,7 @@ from ilk.methods.assign import rules
 from ilk.methods.assign.placer import Space
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
-from ilk.methods.inputs.encoder import brings_features, reload_encoder, take_kept
+from ilk.methods.inputs.encoder import brings_features
 from ilk.methods.pipeline import n_distinct
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
@@ -77,19 +77,5 @@ class OnFeatures(Clusterer):
         return {"encoder": self.encoder_.spec(), **rules.kept(self)}
 
     @final
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``weights_file`` of the encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
-        """
-        kept = take_kept(options)
-        model = cls(int(state["n_clusters"]), **options)
-        model.encoder_ = reload_encoder(model, state["encoder"], kept)
-        rules.take(model, state)
-        return model
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        rules.take(self, state)

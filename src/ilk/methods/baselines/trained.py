@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -161,28 +161,13 @@ class Trained(Clusterer):
         }
 
     @final
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``device``, ``precision``, ``cache``.
-        """
-        options.pop("weights_file", None)
-        options.pop("own_encoder", None)
-        model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = cls.settings_of(state["table"])
-        model.bf16_ = bool(state["half"])
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.bf16_ = bool(state["half"])
         c, h, w = (int(side) for side in state["shape"])
-        model.shape_ = (c, h, w)
-        rules.take(model, state)
-        model._build()
-        train.restore(state, network=model.network_)
-        return model
+        self.shape_ = (c, h, w)
+        rules.take(self, state)
+        self._build()
+        train.restore(state, network=self.network_)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from ilk.methods.dac.settings import (
 )
 from ilk.methods.dac.training_step import Training, label_features
 from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to_float16
-from ilk.methods.inputs.encoder import brings_features, check_read, reload_encoder, take_kept
+from ilk.methods.inputs.encoder import brings_features, check_read
 from ilk.methods.outcome import centers
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
@@ -283,39 +283,21 @@ class DAC(Clusterer):
             **train.state_of(network=self.network_),
         }
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
-        """
-        kept = take_kept(options)
-        model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = settings = cls.settings_of(state["table"])
-        model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
-        model.epochs_ = int(state["epochs"])
-        model.assignments_, model.stages_ = np.asarray(state["assignments"]), np.asarray(state["stages"])
-        model.stage_labels_, model.label_means_ = np.asarray(state["stage_labels"]), np.asarray(state["label_means"])
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.history_ = []
-        model.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
-        anything = compute.generator(0)
-        affine = settings.bn_affine
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        settings: DACSettings = self.settings_
+        self.bf16_, self.epochs_ = bool(state["half"]), int(state["epochs"])
+        self.assignments_, self.stages_ = np.asarray(state["assignments"]), np.asarray(state["stages"])
+        self.stage_labels_, self.label_means_ = np.asarray(state["stage_labels"]), np.asarray(state["label_means"])
+        self.mean_ = torch.from_numpy(np.array(state["mean"], np.float32))
+        anything, affine = compute.generator(0), settings.bn_affine
         if "encoder" in state:
-            model.encoder_ = reload_encoder(model, state["encoder"], kept)
-            net = build_dac_head(torch.zeros(model.n_clusters_, model.encoder_.n_features), affine=affine)
+            net = build_dac_head(torch.zeros(self.n_clusters_, self.encoder_.n_features), affine=affine)
         else:
-            name, side = settings.network, settings.image_size
-            net = build_dac_net(name, len(model.mean_), side, model.n_clusters_, affine=affine, generator=anything)
+            name, side = settings.network, int(settings.image_size or 0)
+            net = build_dac_net(name, len(self.mean_), side, self.n_clusters_, affine=affine, generator=anything)
         train.restore(state, network=net)
-        model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.assigner_ = model._assigner()
-        return model
+        self.network_ = net.to(compute.device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.assigner_ = self._assigner()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from ilk.methods.deepcluster.settings import PRESETS, WHY, DeepClusterSettings, 
 from ilk.methods.deepcluster.space import FineToCoarse, fit_groups, n_fine_of, on_device
 from ilk.methods.deepcluster.training_step import Classification, Supervised, build, features_of
 from ilk.methods.deepcluster.views import Views, scale_of
-from ilk.methods.inputs.encoder import brings_features, check_read, reload_encoder, take_kept
+from ilk.methods.inputs.encoder import brings_features, check_read
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
 from ilk.methods.training import Plan, bf16_or_not, run
@@ -295,31 +295,13 @@ class DeepCluster(Clusterer):
         scale = {"mean": self.mean_.numpy(), "std": self.std_.numpy()}
         return {**kept, **scale, **train.state_of(network=self.network_)}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
-        """
-        files = take_kept(options)
-        model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = cls.settings_of(state["table"])
-        model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.assigner_ = FineToCoarse.of(state)
-        model.fine_to_group_ = model.assigner_.group.numpy()
-        model.fine_labels_ = np.asarray(state.get("fine.labels", ()), np.int64)  # runs of before kept none
-        model.history_ = []
-        if "encoder" in state:
-            model.network_ = None
-            model.encoder_ = reload_encoder(model, state["encoder"], files)
-            return model
-        model.mean_, model.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
-        model.network_ = model.fresh_network(0)
-        train.restore(state, network=model.network_)
-        return model
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.bf16_ = bool(state["half"])
+        self.assigner_ = FineToCoarse.of(state)
+        self.fine_to_group_ = self.assigner_.group.numpy()
+        self.fine_labels_ = np.asarray(state.get("fine.labels", ()), np.int64)  # runs of before kept none
+        self.network_ = None
+        if "encoder" not in state:
+            self.mean_, self.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
+            self.network_ = self.fresh_network(0)
+            train.restore(state, network=self.network_)

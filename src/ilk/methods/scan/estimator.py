@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, cast, final
+from typing import Any, ClassVar, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from ilk.methods import checks
 from ilk.methods.assign.rules import Groups, placed
 from ilk.methods.clusterer import Clusterer
 from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to_float16
-from ilk.methods.inputs.encoder import reload_encoder, take_kept
 from ilk.methods.reporter import Reporter
 from ilk.methods.scan import config, figures
 from ilk.methods.scan.pretext import Pretext, build_network
@@ -263,37 +262,20 @@ class SCAN(Clusterer):
             **train.state_of(network=self.network_),
         }
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``weights_file`` of the frozen encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
-        """
-        kept = take_kept(options)
-        model = cls(int(state["n_clusters"]), **options)
-        model.settings_ = cls.settings_of(state["table"])
-        model.n_clusters_, model.bf16_ = int(state["n_clusters"]), bool(state["half"])
-        model.cluster_centers_ = np.asarray(state["centers"])
-        model.history_ = []
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.bf16_ = bool(state["half"])
         encoder = None
         if "encoder" in state:
-            model.encoder_ = reload_encoder(model, state["encoder"], kept)
-            width = model.encoder_.n_features
+            width = self.encoder_.n_features
         else:
-            model.mean_, model.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
-            encoder = build_network(model.settings_, len(model.mean_), 0).encoder
+            self.mean_, self.std_ = (torch.from_numpy(np.array(state[key], np.float32)) for key in ("mean", "std"))
+            encoder = build_network(self.settings_, len(self.mean_), 0).encoder
             width = encoder.width
-        anything, centered = compute.generator(0), model.settings_.centered
-        net = SCANNet(encoder, build_heads(width, model.n_clusters_, 1, generator=anything, centered=centered))
+        anything, centered = compute.generator(0), self.settings_.centered
+        net = SCANNet(encoder, build_heads(width, self.n_clusters_, 1, generator=anything, centered=centered))
         train.restore(state, network=net)
-        model.network_ = net.to(compute.device(model.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.assigner_ = ByHead(model.network_.heads)
-        return model
+        self.network_ = net.to(compute.device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.assigner_ = ByHead(self.network_.heads)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from ilk.methods.assign.rejection import lost_when_new
 from ilk.methods.assign.rules import Groups
 from ilk.methods.assign.voting import Voter
 from ilk.methods.clusterer import Clusterer
-from ilk.methods.inputs.encoder import brings_features, load_encoder, reload_encoder, take_kept
+from ilk.methods.inputs.encoder import brings_features, load_encoder
 from ilk.methods.preview import Preview
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
@@ -246,24 +246,11 @@ class TransferClustering(Clusterer):
         """
         return {"encoder": self.encoder_.spec(), "threshold": float(self.threshold), **rules.kept(self)}
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
-        """Rebuild a fitted model.
-
-        Parameters
-        ----------
-        state
-            What `state` returned.
-        **options
-            ``weights_file`` of the encoder, ``own_encoder``, ``device``, ``precision``, ``cache``.
-        """
-        kept = take_kept(options)
-        model = cls(threshold=float(state["threshold"]), **options)
-        model.encoder_ = reload_encoder(model, state["encoder"], kept)
-        before = {"place": "Placer", "pca_normalize": True, "shown": [], "n_clusters": state["voter_proba"].shape[-1]}
-        rules.take(model, {**before, **state})  # models of before 0.2 say nothing of these
-        model.space_ = Voter.from_state(state).space
-        return model
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.threshold = float(state["threshold"])
+        before = {"place": "Placer", "pca_normalize": True, "shown": [], "n_clusters": self.n_clusters_}
+        rules.take(self, {**before, **state})  # models of before 0.2 say nothing of these
+        self.space_ = Voter.from_state(state).space
 
 
 def _numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
