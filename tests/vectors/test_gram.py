@@ -153,11 +153,12 @@ def test_gram_keeps_no_rows() -> None:
 _FRUGAL = """
 import resource, sys, numpy as np, torch
 from ilk.describe import describe
+from ilk.methods import TransferClustering
 from ilk.methods.transfer.raw_features import group_raw
 from ilk.vectors import fit_pca
 torch.set_num_threads(2)
 x = np.load(sys.argv[1], mmap_mode="r+", allow_pickle=False)
-small = {"k_grid": [2, 3], "n_init": 1}
+small = TransferClustering.presets["raw_features"].replace(k_grid=[2, 3], n_init=1)
 group_raw(x[:20, :30], small, None, 0), fit_pca(x[:20, :30], 2)  # libraries take what they need for themselves
 used = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(sys.argv[2]), -1))

@@ -67,8 +67,11 @@ class Reach:
 
     @classmethod
     def from_state(cls, state: Any, name: str) -> Self:
-        """Rebuild from what `state` returned."""
-        return cls(np.asarray(state[f"{name}_usual"], np.float32), np.asarray(state[f"{name}_spread"], np.float32))
+        """Rebuild from what `state` returned; ValueError where it cannot be that."""
+        usual, spread = (np.asarray(state[f"{name}_{part}"], np.float32) for part in ("usual", "spread"))
+        if not (spread > 0).all() or np.isnan(usual).any():
+            raise ValueError(f"{name}: a group that reaches no way, or nowhere")
+        return cls(usual, spread)
 
 
 def lost_when_new(features: npt.NDArray[Any], n_components: int) -> tuple[Ints, Floats]:
