@@ -31,39 +31,44 @@ _DONE = {
 }
 
 
+Images = Optional[list[str]]
+More = Annotated[Images, typer.Argument(metavar="…", hidden=True)]
+Move = Annotated[Images, typer.Option("--move", metavar="IMG…", help="Put images into the group of --to.")]
+To = Annotated[Optional[str], typer.Option("--to", metavar="GROUP", help="A group: its number or name.")]
+Merge = Annotated[Images, typer.Option("--merge", metavar="A B…", help="Put all of B into A; B is gone.")]
+Rename = Annotated[Optional[str], typer.Option("--rename", metavar="A NAME", help='Name a group; "": none.')]
+Split = Annotated[
+    Optional[str],
+    typer.Option("--split", metavar="A [IMG…]", help="Split a group in halves, or by examples of what is to leave it."),
+]
+Ignore = Annotated[Images, typer.Option("--ignore", metavar="IMG…", help="Take images out of all groups.")]
+Confirm = Annotated[Images, typer.Option("--confirm", metavar="IMG…", help="Say that images are in the right group.")]
+New = Annotated[Images, typer.Option("--new", metavar="IMG…", help="Open a new group of images.")]
+Name = Annotated[Optional[str], typer.Option("--name", help="With --new: its name.")]
+Note = Annotated[Optional[str], typer.Option("--note", metavar="A TEXT", help='Keep a note on a group; "": none.')]
+Undo = Annotated[bool, typer.Option("--undo", help="Undo the last correction; again: the one before.")]
+Redo = Annotated[bool, typer.Option("--redo", help="Do again what was undone.")]
+List = Annotated[bool, typer.Option("--list", help="Show all corrections.")]
+
+Verb = Callable[["Corrections"], "Action"]
+
+
 def correct(
     run: RunPath,
-    more: Annotated[Optional[list[str]], typer.Argument(metavar="[…]", hidden=True)] = None,
-    move: Annotated[
-        Optional[list[str]], typer.Option("--move", metavar="IMG…", help="Put images into the group of --to.")
-    ] = None,
-    to: Annotated[Optional[str], typer.Option("--to", metavar="GROUP", help="A group: its number or name.")] = None,
-    merge: Annotated[
-        Optional[list[str]], typer.Option("--merge", metavar="A B…", help="Put all of B into A; B is gone.")
-    ] = None,
-    rename: Annotated[Optional[str], typer.Option("--rename", metavar="A NAME", help='Name a group; "": none.')] = None,
-    split: Annotated[
-        Optional[str],
-        typer.Option(
-            "--split", metavar="A [IMG…]", help="Split a group in halves, or by examples of what is to leave it."
-        ),
-    ] = None,
-    ignore: Annotated[
-        Optional[list[str]], typer.Option("--ignore", metavar="IMG…", help="Take images out of all groups.")
-    ] = None,
-    confirm: Annotated[
-        Optional[list[str]], typer.Option("--confirm", metavar="IMG…", help="Say that images are in the right group.")
-    ] = None,
-    new: Annotated[
-        Optional[list[str]], typer.Option("--new", metavar="IMG…", help="Open a new group of images.")
-    ] = None,
-    name: Annotated[Optional[str], typer.Option("--name", help="With --new: its name.")] = None,
-    note: Annotated[
-        Optional[str], typer.Option("--note", metavar="A TEXT", help='Keep a note on a group; "": none.')
-    ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Undo the last correction; again: the one before.")] = False,
-    redo: Annotated[bool, typer.Option("--redo", help="Do again what was undone.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="Show all corrections.")] = False,
+    more: More = None,
+    move: Move = None,
+    to: To = None,
+    merge: Merge = None,
+    rename: Rename = None,
+    split: Split = None,
+    ignore: Ignore = None,
+    confirm: Confirm = None,
+    new: New = None,
+    name: Name = None,
+    note: Note = None,
+    undo: Undo = False,
+    redo: Redo = False,
+    list_: List = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -72,27 +77,19 @@ def correct(
     Images: their path in the source, their row, or the first digits of their content hash. Groups: number or name.
     """
     rest = more or []
-    verbs: dict[str, Callable[[Corrections], Action]] = {}
-    if move is not None:
-        verbs["--move"] = lambda made: made.move([*move, *rest], _needed(to, "--move IMG… --to GROUP"))
-    if merge is not None:
-        verbs["--merge"] = lambda made: made.merge(*merge, *rest)
-    if rename is not None:
-        verbs["--rename"] = lambda made: made.rename(rename, _text(rest, "--rename A NAME"))
-    if split is not None:
-        verbs["--split"] = lambda made: made.split(split, rest)
-    if ignore is not None:
-        verbs["--ignore"] = lambda made: made.ignore([*ignore, *rest])
-    if confirm is not None:
-        verbs["--confirm"] = lambda made: made.confirm([*confirm, *rest])
-    if new is not None:
-        verbs["--new"] = lambda made: made.new([*new, *rest], name or "")
-    if note is not None:
-        verbs["--note"] = lambda made: made.note(note, _text(rest, "--note A TEXT"))
-    if undo:
-        verbs["--undo"] = lambda made: made.undo()
-    if redo:
-        verbs["--redo"] = lambda made: made.redo()
+    every: dict[str, tuple[object, Verb]] = {
+        "--move": (move, lambda made: made.move([*(move or []), *rest], _needed(to, "--move IMG… --to GROUP"))),
+        "--merge": (merge, lambda made: made.merge(*(merge or []), *rest)),
+        "--rename": (rename, lambda made: made.rename(rename or "", _text(rest, "--rename A NAME"))),
+        "--split": (split, lambda made: made.split(split or "", rest)),
+        "--ignore": (ignore, lambda made: made.ignore([*(ignore or []), *rest])),
+        "--confirm": (confirm, lambda made: made.confirm([*(confirm or []), *rest])),
+        "--new": (new, lambda made: made.new([*(new or []), *rest], name or "")),
+        "--note": (note, lambda made: made.note(note or "", _text(rest, "--note A TEXT"))),
+        "--undo": (undo or None, lambda made: made.undo()),
+        "--redo": (redo or None, lambda made: made.redo()),
+    }
+    verbs = {option: verb for option, (given, verb) in every.items() if given is not None}
     _check(verbs, rest, to=to, name=name, list_=list_)
     from ilk import runs
     from ilk.cli.show import Screen

@@ -197,7 +197,6 @@ def predict(
     second = ids[order[:, 1]] if proba.shape[1] > 1 else np.full(len(proba), -1)
     read = encoded.position >= 0
     like = _nearest(run, model, encoded, nearest) if nearest else None
-    groups = run.clusters()
     return Prediction(
         images.names(),
         list(encoded.status),
@@ -207,13 +206,21 @@ def predict(
         proba.max(1).astype(np.float32),
         known,
         float(getattr(model, "threshold", 0)),
-        {int(g["id"]): disk.printable(runs.plain_name(g)) for g in groups},
-        {int(g["id"]): runs.looks_like(g) for g in groups},
-        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in groups},
+        *_called(run),
         _originals(images.names(), encoded),
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
         made,
+    )
+
+
+def _called(run: runs.Run) -> tuple[dict[int, str], dict[int, list[str]], dict[int, str]]:
+    """Return names, guessed words and captions of the groups, by number."""
+    groups = run.clusters()
+    return (
+        {int(g["id"]): disk.printable(runs.plain_name(g)) for g in groups},
+        {int(g["id"]): runs.looks_like(g) for g in groups},
+        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in groups},
     )
 
 
