@@ -149,6 +149,33 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     assert made.move(1, to=1).n == 2
 
 
+def test_nothing_is_answered_before_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = opened(tmp_path)
+    made.move(0, to=1)
+    before = made.path.read_bytes()
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(RunError, match=r"Input/output error\. The correction was not made"):
+        made.move(1, to=1)
+    assert made.path.read_bytes() == before
+    assert made.grouping().count == 1
+
+
+def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
+    made, numbers = opened(tmp_path), []
+    for images in (0, 1, 2):
+        numbers.append(made.new(images).arguments["to"])
+        made.undo()
+        made = opened(tmp_path)
+    made.redo()
+    numbers.append(made.split(0).arguments["to"])
+    assert numbers == [2, 3, 4, 5]
+    assert {*made.grouping().names} == {0, 1, 4, 5}
+
+
 # -- writers -----------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +240,18 @@ def test_links_and_folders_in_its_place(tmp_path: Path) -> None:
     made.path.mkdir()
     with pytest.raises(RunError, match="a folder"):
         made.grouping()
+
+
+@pytest.mark.skipif(not hasattr(os, "link"), reason="hard links")
+def test_a_second_name_of_the_journal_is_left_alone(tmp_path: Path) -> None:
+    made = opened(tmp_path)
+    made.move(0, to=1)
+    os.link(made.path, tmp_path / "backup")
+    before = made.path.read_bytes()
+    made.move(1, to=1)
+    assert (tmp_path / "backup").read_bytes() == before
+    assert made.path.read_bytes().startswith(before)
+    assert opened(tmp_path).grouping().last == 2
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------

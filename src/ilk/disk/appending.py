@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ilk.disk.writing import write_bytes
+
 __all__ = ["Held", "appending"]
 
 _FLAGS = (
@@ -89,20 +91,39 @@ def appending(path: Path, *, wait: float = 0) -> Iterator[Held]:
     Notes
     -----
     The kernel frees the lock when the process dies, however it dies. Where the system knows no such locks (Windows,
-    some network drives) nobody is kept out.
+    some network drives) nobody is kept out. A file that has a second name (a hard link, as of a backup) becomes a file
+    of its own first.
     """
-    new = not path.exists()
-    if path.is_symlink():
-        raise OSError(errno.ELOOP, "a link, where a file of its own belongs", str(path))
-    descriptor = os.open(path, _FLAGS, 0o666)
+    descriptor = _opened(path, time.monotonic() + wait)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "no regular file", str(path))
-        _lock(descriptor, path, time.monotonic() + wait)
-        if new:
-            _sync_folder(path.parent)
         yield Held(descriptor, path)
     finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path, until: float) -> int:
+    """Return a descriptor of the file that has the name `path` while we hold its lock, and has no other name."""
+    while True:
+        new = not path.exists()
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "a link, where a file of its own belongs", str(path))
+        descriptor = os.open(path, _FLAGS, 0o666)
+        try:
+            _lock(descriptor, path, until)
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise OSError(errno.EINVAL, "no regular file", str(path))
+            with contextlib.suppress(FileNotFoundError):  # removed between our opening and locking it
+                if os.path.samestat(state, path.stat()):
+                    if state.st_nlink == 1:
+                        if new:
+                            _sync_folder(path.parent)
+                        return descriptor
+                    # what is written must not land in a copy, or in a file of somebody else
+                    write_bytes(path, Held(descriptor, path).read(0, state.st_size))
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
