@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ilk.corrections.splitting import halves
+from ilk.corrections.splitting import split_in_two
 
 
 def clouds(n: int, m: int, d: int = 20, seed: int = 0, noise: float = 0.05) -> np.ndarray:
@@ -20,7 +20,7 @@ def clouds(n: int, m: int, d: int = 20, seed: int = 0, noise: float = 0.05) -> n
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("n", "m"), [(30, 10), (10, 30), (40, 1), (20, 20), (9000, 1500)])
 def test_two_clouds_are_two_halves(seed: int, n: int, m: int) -> None:
-    side = halves(clouds(n, m, seed=seed))
+    side = split_in_two(clouds(n, m, seed=seed))
     first = np.arange(n + m) < n
     assert (
         side == (~first if m <= n else first)
@@ -30,10 +30,10 @@ def test_two_clouds_are_two_halves(seed: int, n: int, m: int) -> None:
 def test_the_order_of_rows_decides_nothing_but_who_goes() -> None:
     x = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
     order = np.random.default_rng(1).permutation(200)
-    side, other = halves(x), halves(x[order])
+    side, other = split_in_two(x), split_in_two(x[order])
     assert (side[order] == other).all() or (2 * side.sum() == 200 and (side[order] != other).all())
     assert 0 < side.sum() <= 100
-    assert (halves(x) == side).all()
+    assert (split_in_two(x) == side).all()
 
 
 def test_examples_stay_and_bring_their_like() -> None:
@@ -42,12 +42,12 @@ def test_examples_stay_and_bring_their_like() -> None:
     examples[[0, 1]] = True
     like = np.arange(len(x)) < 20
     like[40] = True
-    assert (halves(x, examples) == like).all()  # the larger or the smaller: what was shown goes
+    assert (split_in_two(x, examples) == like).all()  # the larger or the smaller: what was shown goes
     examples[25] = True  # one that is unlike them
-    side = halves(x, examples)
+    side = split_in_two(x, examples)
     assert side[[0, 1, 25]].all()
 
 
 def test_rows_that_are_all_alike_have_no_halves() -> None:
-    assert not halves(np.ones((5, 3), np.float32)).any()
-    assert not halves(np.zeros((4, 3), np.float32)).any()
+    assert not split_in_two(np.ones((5, 3), np.float32)).any()
+    assert not split_in_two(np.zeros((4, 3), np.float32)).any()

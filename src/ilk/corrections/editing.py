@@ -16,7 +16,7 @@ from ilk.corrections.actions import LARGEST, Action, named, noted
 from ilk.corrections.finding import find_group, find_images
 from ilk.corrections.folding import NOTHING, UNREADABLE, Found, Grouping, State
 from ilk.corrections.following import Followed
-from ilk.corrections.splitting import halves
+from ilk.corrections.splitting import split_in_two
 from ilk.errors import ArgumentError
 
 __all__ = ["Corrections"]
@@ -251,7 +251,7 @@ class Corrections:
         usable = np.isfinite(features).all(1)
         side = given.copy()
         if usable.sum() > 1:
-            side[usable] = halves(features[usable], given[usable] if given[usable].any() else None)
+            side[usable] = split_in_two(features[usable], given[usable] if given[usable].any() else None)
             side |= given
         if side.all() or not side.any():
             why = "it has no two images" if len(rows) < 2 else "nothing would be left in it" if chosen else _ALIKE

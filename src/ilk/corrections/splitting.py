@@ -1,4 +1,4 @@
-"""A group in two halves, by its features alone: the same answer each time, in a second for 50,000 images."""
+"""A group in two halves, by its features alone: the same answer each time, in seconds for 50,000 images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["halves"]
+__all__ = ["split_in_two"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating[Any]]
@@ -17,7 +17,7 @@ _TURNS, _LAST = 100, 10  # at most, in these, and then in all
 _POWER = 50  # multiplications that bring out the widest direction
 
 
-def halves(features: Floats, examples: Bools | None = None) -> Bools:
+def split_in_two(features: Floats, examples: Bools | None = None) -> Bools:
     """Return which rows go to the new half.
 
     Parameters
