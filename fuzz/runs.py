@@ -41,7 +41,21 @@ _COMMANDS: dict[str, tuple[int, list[str]]] = {
     "export atlas": (3, ["{run}", "{out}/e", "--as", "embedding-atlas"]),
     "export fiftyone": (3, ["{run}", "{out}/e", "--as", "fiftyone"]),
     "report": (2, ["{run}", "-o", "{out}/r.html"]),
+    "correct --list": (3, ["{run}"]),
+    "correct --undo": (2, ["{run}", "--undo"]),
 }
+
+
+def _a_line(data: bytes, rng: random.Random) -> bytes:
+    """Change one line of a journal."""
+    lines = data.splitlines()
+    at = rng.randrange(len(lines))
+    lines[at] = b" ".join(mutating.json_of(lines[at], rng).split())
+    return b"\n".join(lines) + b"\n"
+
+
+_KINDS[".jsonl"] = _a_line
+_OFTEN[".jsonl"] = 8  # in one of the runs only
 
 
 class Runs:
@@ -97,7 +111,7 @@ class Runs:
         return Verdict(outcomes[0])
 
     def _lay(self, base: Path | None, run: Path, changed: Mapping[str, bytes | None]) -> None:
-        """Make the run at `run`: links to the files of `base` (ilk replaces files, and never writes into one)."""
+        """Make the run at `run`: links to the files of `base` (ilk never writes into a file of two names)."""
         names = self._files[base.name] if base is not None else ()
         for name in {*names, *changed}:
             target = run / name
@@ -195,4 +209,11 @@ def _made(base: Path) -> dict[str, Path]:
     for name, (method, options, labels) in runs.items():
         ilk.cluster(photos, base / name, method=method, options=options, labels=labels)
         made[name] = base / name
+    corrections = ilk.load_run(made["fixed"]).corrections
+    corrections.new([0, 3], "mine")
+    corrections.merge(0, 1)
+    corrections.split(2)
+    corrections.confirm(5)
+    corrections.note(2, "a note")
+    corrections.undo()
     return made

@@ -24,7 +24,8 @@ ALLOWED = {
     "disk": "",
     "machine": "",
     "files": "",
-    "runs": "",
+    "corrections": "",
+    "runs": "corrections",
     "metrics": "",
     "compute": "",
     "scoring": "runs metrics files",
@@ -48,10 +49,10 @@ ALLOWED = {
     "_suggested": "describe runs",
     "_versions": "",
     "_record": "_suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs report scoring files",
+    "jobs": "_record _versions naming methods data encoders runs corrections report scoring files",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs scoring probing exports comparing methods encoders report files bench kernels",
+    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
@@ -60,7 +61,7 @@ UPWARDS = {("runs.reading", "jobs")}  # Run.model alone, when it is called
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.corrections ilk.exports ilk.comparing"
 
 
 def package(module: str) -> str:

@@ -30,7 +30,9 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     Returns
     -------
     dict or None
-        See `score`; None where the source has no labels and `labels` is "auto" or "none".
+        See `score`; None where the source has no labels and `labels` is "auto" or "none". Of a run with corrections
+        those of the groups as they are, and as ``uncorrected`` those of the groups as they were found. Images that
+        were ignored are scored as a group of their own.
 
     Raises
     ------
@@ -52,16 +54,24 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     images = files.open_again(source)
     if by_position and images.fingerprint() != source.get("fingerprint"):
         raise DataError(f"the images in {source['spec']} are not those of the run any more: labels no longer fit them.")
-    table, names = run.assignments(), run.images()["path"]
+    machine, grouping = run.uncorrected(), run.grouping()
+    table, names = machine.assignments(), run.images()["path"]
     if isinstance(images, files.Listing) and images.fingerprint() != source.get("fingerprint"):
         _check_rows(run, images, {names[i]: i for i in table["index"]})
     truth = files.truth(spec, images)
     if not truth:
         return None
-    scores = score([names[i] for i in table["index"]], table["group"], truth)
-    if written(run) != (record := {"labels": str(spec), **scores}):
-        write_json(run.path / "scores.json", record)
-    return scores
+    read = [names[i] for i in table["index"]]
+    scores = score(read, table["group"], truth)
+    record = {"labels": str(spec), **scores}
+    if grouping is None or not grouping.count:
+        if written(machine) != record:
+            write_json(run.path / "scores.json", record)
+        return scores
+    corrected = score(read, grouping.labels[table["index"]].tolist(), truth)
+    if written(run) != {"labels": str(spec), **corrected, "uncorrected": record}:
+        write_json(run.path / "scores.json", {**record, "corrected": {**corrected, "last": grouping.last}})
+    return {**corrected, "uncorrected": scores}
 
 
 def _check_rows(run: Run, images: files.Listing, rows: Mapping[str, int]) -> None:

@@ -16,12 +16,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from trial import Ilk, Said
 
+from ilk.runs import load_run
+
 VALUES: list[Any] = [None, True, -1, 3.5, float("nan"), float("inf"), 10**30, "", "x", "../../x", [], {}, [[]], ["a"]]
 
 FILES = {
     "run.json": ("info", "csv", "evaluate", "compare", "predict", "report"),
     "clusters.json": ("info", "csv", "predict", "report"),
     "scores.json": ("info", "report"),
+    "corrections.jsonl": ("info", "csv", "evaluate", "compare", "correct", "report"),
     "images.parquet": ("info", "csv", "evaluate", "compare", "predict", "report"),
     "assignments.parquet": ("info", "csv", "evaluate", "compare", "predict", "report"),
     "features.npy": ("predict", "atlas", "report"),
@@ -130,7 +133,34 @@ def change_bytes(path: Path, rng: random.Random) -> str:
     return f"{kind} at {at}"
 
 
-CHANGES = {".json": change_json, ".parquet": change_table, ".npy": change_array, ".safetensors": change_tensors}
+JOURNAL = [
+    {"n": 1, "do": "new", "images": ["FIRST"], "to": 3, "name": "mine"},
+    {"n": 2, "do": "split", "group": 0, "images": ["FIRST"], "to": 4, "examples": []},
+    {"n": 3, "do": "merge", "groups": [1, 0]},
+    {"n": 5, "do": "confirm", "images": ["FIRST"], "groups": [3]},
+    {"n": 6, "do": "undo"},
+    {"n": 9, "do": "note", "group": 1, "text": "a"},
+]
+
+
+def change_journal(path: Path, rng: random.Random) -> str:
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    way = rng.choice([way for way in places(dict(enumerate(lines))) if len(way) > 1])
+    holder: Any = lines
+    for key in way[:-1]:
+        holder = holder[key]
+    holder[way[-1]] = rng.choice(VALUES)
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    return f"{'/'.join(map(str, way))} {holder[way[-1]]!r}"
+
+
+CHANGES = {
+    ".jsonl": change_journal,
+    ".json": change_json,
+    ".parquet": change_table,
+    ".npy": change_array,
+    ".safetensors": change_tensors,
+}
 
 
 def answered(said: Said, what: str) -> None:
@@ -157,10 +187,15 @@ def test_damaged_files(ilk: Ilk, home: Path, photos: Path, finished: Path, file:
         "compare": ("compare", "run", finished),
         "predict": ("predict", "run", few, "-o", "table.csv"),
         "report": ("report", "run", "-o", "page.html"),
+        "correct": ("correct", "run", "--undo"),
     }
+    first = load_run(finished).hashes()[0]
+    journal = "".join(f"{json.dumps(line)}\n" for line in JOURNAL).replace("FIRST", str(first))
     for turn in range(8):
         shutil.rmtree("run", ignore_errors=True)
         shutil.copytree(finished, "run")
+        if turn % 2 or file == "corrections.jsonl":
+            (home / "run" / "corrections.jsonl").write_text(journal)
         path = home / "run" / file
         change = CHANGES[path.suffix] if turn % 3 and path.exists() else change_bytes
         what = f"{file} {change(path, rng)}" if path.exists() else "nothing"

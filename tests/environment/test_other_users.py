@@ -59,6 +59,21 @@ def test_the_default_method(as_another: tuple[Path, list[str], dict[str, str]], 
     assert predicted.returncode == 0, predicted.stderr
 
 
+def test_a_run_of_somebody_else_is_looked_at_and_not_corrected(
+    as_another: tuple[Path, list[str], dict[str, str]], finished: Path
+) -> None:
+    work, become, env = as_another
+    shutil.copytree(finished, work / "run")
+    (work / "run").chmod(0o755)
+    code = "import sys; from ilk.cli import main; sys.exit(main())"
+    options = {"cwd": work, "env": env, "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run([*become, sys.executable, "-c", code, "correct", "run", "--rename", "0", "x"], **options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run cannot be written (Permission denied): it can be looked at, not corrected" in done.stderr
+    looked = subprocess.run([*become, sys.executable, "-c", code, "correct", "run"], **options)
+    assert (looked.returncode, looked.stderr) == (0, "")
+
+
 def test_from_python(as_another: tuple[Path, list[str], dict[str, str]]) -> None:
     """No command line has given numba a place for its files."""
     work, become, env = as_another

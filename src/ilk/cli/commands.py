@@ -9,6 +9,23 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
+from ilk.cli.arguments import (
+    ByContent,
+    Cache,
+    Debug,
+    Device,
+    Features,
+    Json,
+    Labels,
+    NoCache,
+    Own,
+    Precision,
+    RunPath,
+    Source,
+    Split,
+    Uncorrected,
+)
+from ilk.cli.correcting import correct
 
 app = typer.Typer(
     name="ilk",
@@ -19,36 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Source = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SOURCE…",
-        help="Folder, .tar, .zip, list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, images, 'photos/*.jpg', "
-        "or digits; several become one.",
-    ),
-]
-ByContent = Annotated[
-    bool, typer.Option("--by-content", help="Read every file anew; do not trust its name, size and time.")
-]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `ilk cluster`.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Split = Annotated[Literal["all", "train", "test"], typer.Option(help="Part of a source that has train and test parts.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
-Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 only where it is faster and agrees.")]
-Labels = Annotated[
-    str, typer.Option(help="True labels, for scores only: auto, none, folder, prefix, an npz key or a .csv.")
-]
-Features = Annotated[
-    Optional[str],
-    typer.Option(metavar="FILE", help="Your own features of the images: .npy, .parquet or FILE.parquet:COLUMN."),
-]
-Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
-Own = Annotated[
-    Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
-]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
 
 
 @app.command(short_help="Images in; groups, pictures, report and model out.")
@@ -129,6 +116,7 @@ def predict(
     cache: Cache = None,
     no_cache: NoCache = False,
     by_content: ByContent = False,
+    uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -141,13 +129,14 @@ def predict(
 
     with Screen(json, aside=parse.is_stdout(out)) as screen:
         found = jobs.predict(
-            run, given, split=split, threshold=threshold, nearest=5 if json and nearest is None else nearest,
-            cls=method, device=device, cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
+            parse.opened_run(run, uncorrected), given, split=split, threshold=threshold,
+            nearest=5 if json and nearest is None else nearest, cls=method, device=device,
+            cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
             features=features, by_content=by_content, on_event=screen.event,
         )  # fmt: skip
         notes = [] if out is None else found.write(out)
         placing.placed(screen, found, run, out)
-        for note in notes:
+        for note in (*found.notes, *notes):
             screen.note(note)
 
 
@@ -161,6 +150,7 @@ def evaluate(
     features: Features = None,
     method: Own = None,
     split: Split = "all",
+    uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -170,7 +160,13 @@ def evaluate(
     with Screen(json) as screen:
         screen.scored(
             parse.scores_of(
-                run, parse.sources(source) if source else None, labels, split, features, method, screen.event
+                parse.opened_run(run, uncorrected),
+                parse.sources(source) if source else None,
+                labels,
+                split,
+                features,
+                method,
+                screen.event,
             ),
             run,
         )
@@ -216,15 +212,15 @@ def report(
     out: Annotated[
         Optional[Path], typer.Option("-o", "--out", help="The HTML file. [default: RUN/report.html]")
     ] = None,
+    uncorrected: Uncorrected = False,
     debug: Debug = False,
 ) -> None:
     """Write the report of RUN: one HTML file that opens offline."""
-    from ilk import runs
     from ilk.cli.show import Screen
     from ilk.report import write_report
 
     screen = Screen(False, aside=parse.is_stdout(out))
-    screen.line(f"report   {write_report(runs.load_run(run), out)}")
+    screen.line(f"report   {write_report(parse.opened_run(run, uncorrected), out)}")
 
 
 @app.command(short_help="A folder per group, or tables for other tools.")
@@ -237,6 +233,7 @@ def export(
         typer.Option("--as", help="What it is for."),
     ] = "folders",
     source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
+    uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -246,9 +243,15 @@ def export(
     from ilk.cli.show import Screen
 
     with Screen(json) as screen:
-        done = exports.export(run, folder, layout=layout, mode=mode, source=source, on_progress=taking.progress(screen))
+        done = exports.export(
+            parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source,
+            on_progress=taking.progress(screen),
+        )  # fmt: skip
         taking.exported(screen, done)
     raise typer.Exit(int(bool(done.missing)))
+
+
+app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
 
 
 @app.command(short_help="What two runs agree on, and what moved.")
@@ -258,6 +261,7 @@ def compare(
         Optional[Path], typer.Option("-o", "--out", help="A picture of the flow: .png, .svg or .pdf.")
     ] = None,
     moved: Annotated[Optional[Path], typer.Option(help="A .csv of the images that changed their group.")] = None,
+    uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -267,7 +271,7 @@ def compare(
     from ilk.cli.show import Screen
 
     taking.check_outputs(out, moved)
-    found = comparing.compare(runs)
+    found = comparing.compare([parse.opened_run(run, uncorrected) for run in runs])
     taking.compared(Screen(json, aside=parse.is_stdout(moved)), found, out, moved)
 
 
@@ -276,6 +280,7 @@ def info(
     run: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="With --cache: empty it.")] = False,
+    uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -290,7 +295,7 @@ def info(
     else:
         from ilk import runs
 
-        opened = runs.load_run(Path(os.fspath(run or ".")))
+        opened = parse.opened_run(Path(os.fspath(run or ".")), uncorrected)
         with runs.needed(opened):
             screen.run(opened)
 

@@ -7,10 +7,13 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ilk import disk
 from ilk.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from ilk.runs import Run
 
 NO_HOME = "note     there is no home folder: nothing is kept for later runs; name a folder for that with --cache DIR"
 
@@ -183,8 +186,15 @@ def command_line() -> str:
     return shlex.join(["ilk", *sys.argv[1:]])
 
 
+def opened_run(path: Path, uncorrected: bool) -> Run:
+    """Return the run at `path`, with its corrections or without."""
+    from ilk import runs
+
+    return runs.load_run(path, uncorrected=uncorrected)
+
+
 def scores_of(
-    run: Path,
+    run: Run,
     source: str | list[str] | None,
     labels: str,
     split: str,
@@ -193,17 +203,16 @@ def scores_of(
     on_event: Callable[[dict[str, Any]], Any],
 ) -> dict[str, Any]:
     """Score `run` itself, or its predictions for `source`, which may come with `features`."""
-    from ilk import runs, scoring
+    from ilk import scoring
     from ilk.errors import DataError
 
-    opened = runs.load_run(run)
     nothing = DataError(
-        f"no labels for {named(source) or run}: name them with --labels folder, prefix, KEY or FILE.csv."
+        f"no labels for {named(source) or run.path}: name them with --labels folder, prefix, KEY or FILE.csv."
     )
     if source is None:
         if features is not None:
             raise ArgumentError("--features are those of new images: give these as SOURCE too.")
-        scores = scoring.evaluate(opened, None if labels == "auto" else labels)
+        scores = scoring.evaluate(run, None if labels == "auto" else labels)
         if scores is None:
             raise nothing
         return scores
@@ -213,7 +222,7 @@ def scores_of(
     if not truth:
         raise nothing
     found = jobs.predict(
-        opened, source, split=split, features=features, cls=method, cache=cache(None, False), on_event=on_event
+        run, source, split=split, features=features, cls=method, cache=cache(None, False), on_event=on_event
     )
     seen = [i for i, status in enumerate(found.status) if status != "unreadable"]
     return scoring.score([found.names[i] for i in seen], found.group[seen].tolist(), truth)

@@ -228,13 +228,14 @@ class Screen:
     def clustered(self, run: Run) -> None:
         """Show a finished run."""
         self._stop()
-        summary = run.header["summary"]
+        summary = run.summary()
         self.json(summary)
         self.line()
         counts = f"{_count(summary['n_images'], 'image')} in {_count(summary['n_clusters'], 'group')}"
         if summary["n_duplicates"]:
             counts += f", {_count(summary['n_duplicates'], 'exact duplicate')} among them"
         self.line(counts)
+        self.corrected(run)
         self._groups(run)
         if summary["scores"]:
             self._five(summary["scores"])
@@ -254,7 +255,7 @@ class Screen:
     def _groups(self, run: Run) -> None:
         from ilk.runs import guessed
 
-        groups = run.clusters()
+        groups = [group for group in run.clusters() if group["size"]]
         titles, lines = group_table(run.header, groups, run.images()["path"])
         self.table(titles, lines, right=RIGHT)
         if len(groups) > len(lines):
@@ -264,9 +265,17 @@ class Screen:
         if any(map(guessed, groups)):
             self.line("looks like: a guess by what a network knows; it chose nothing", "dim")
 
-    def _five(self, scores: Mapping[str, Any]) -> None:
+    def corrected(self, run: Run) -> None:
+        """Say that groups are not as they were found, where they are not."""
+        if (grouping := run.grouping()) is not None:
+            if grouping.count:
+                self.line(f"by hand  {_count(grouping.count, 'correction')}; as it was found: --uncorrected")
+            for note in run.corrections.notes():
+                self.note(note)
+
+    def _five(self, scores: Mapping[str, Any], word: str = "scores") -> None:
         self.line(
-            f"scores   ACC {scores['acc']:.3f}   NMI {scores['nmi']:.3f} (geometric {scores['nmi_geometric']:.3f})   "
+            f"{word:<8} ACC {scores['acc']:.3f}   NMI {scores['nmi']:.3f} (geometric {scores['nmi_geometric']:.3f})   "
             f"ARI {scores['ari']:.3f}   purity {scores['purity']:.3f}"
         )
 
@@ -275,11 +284,14 @@ class Screen:
         self.json(
             {
                 "run": str(run),
-                "scores": {k: v for k, v in scores.items() if k != "clusters"},
+                "scores": {k: v for k, v in scores.items() if k not in ("clusters", "uncorrected")},
                 "clusters": scores["clusters"],
+                **({"uncorrected": found} if (found := scores.get("uncorrected")) else {}),
             }
         )
-        self._five(scores)
+        self._five(scores, "by hand" if found else "scores")
+        if found:
+            self._five(found, "as found")
         rows = [
             (group, f"{record['size']:,}", str(record["class"]), f"{100 * record['share']:.0f} %")
             for group, record in scores["clusters"].items()
@@ -297,7 +309,7 @@ class Screen:
         header = run.header
         self.json(
             {
-                key: header.get(key)
+                key: run.summary() if key == "summary" else header.get(key)
                 for key in ("method", "params", "source", "summary", "versions", "created", "command", "commit")
             }
         )

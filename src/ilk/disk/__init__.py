@@ -3,6 +3,7 @@
 Everyone may import it. What it guards against is in SECURITY.md.
 """
 
+from ilk.disk.appending import Held, appending
 from ilk.disk.reading import (
     JSON_BYTES,
     array_header,
@@ -37,6 +38,8 @@ from ilk.disk.writing import (
 
 __all__ = [
     "JSON_BYTES",
+    "Held",
+    "appending",
     "array_header",
     "as_text",
     "check_memory",

@@ -65,7 +65,7 @@ def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> 
         "confidence": pa.array(rows.confidence, from_pandas=True),
         "distance": pa.array(rows.distance, from_pandas=True),
         "second": pa.array(rows.second, mask=rows.second == NOISE),
-        "silhouette": pa.array(rows.silhouette, mask=none),
+        "silhouette": pa.array(rows.silhouette, from_pandas=True),
         "status": rows.status,
         "duplicate_of": pa.array([path or None for path in rows.duplicate_of], pa.string()),
         "reason": pa.array([reason or None for reason in rows.reason], pa.string()),
@@ -85,7 +85,9 @@ def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) ->
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("file_name", "label", "group", "confidence"))
         for i, location in sorted(exported.items(), key=lambda item: item[1]):
-            out.writerow((location, location.partition("/")[0], int(rows.group[i]), f"{float(rows.confidence[i]):.6g}"))
+            confidence = float(rows.confidence[i])
+            known = "" if math.isnan(confidence) else f"{confidence:.6g}"
+            out.writerow((location, location.partition("/")[0], int(rows.group[i]), known))
 
 
 def fiftyone_labels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _record, disk, runs
+from ilk.corrections import Grouping
 from ilk.errors import ArgumentError, RunError
 from ilk.files import Samples
 from ilk.jobs import asking
@@ -53,6 +54,8 @@ class Prediction:
     nearest : list or None
         For every image the images of the run most like it, the most similar first: dicts of path, similarity (cosine of
         the features, at most 1) and group. Empty where the image is unreadable; None where it was not asked for.
+    notes : list of str
+        What to know of the answers.
     """
 
     names: list[str]
@@ -69,6 +72,7 @@ class Prediction:
     duplicate_of: list[str | None]
     fine: npt.NDArray[np.int64] | None = None
     nearest: list[list[dict[str, Any]]] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one dict per image: what `columns` has of it, and nearest where that was asked for."""
@@ -133,7 +137,8 @@ def predict(
     Parameters
     ----------
     run
-        A run, or its folder; the images it was made from are not needed.
+        A run, or its folder; the images it was made from are not needed. Of merged groups the probabilities are summed;
+        groups that were made by hand get no new images.
     source
         As in `cluster`, or a single image file.
     split
@@ -186,27 +191,58 @@ def predict(
     proba = model.proba_of(encoded)
     if not np.isfinite(proba).all():
         raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
+    decided, known = model.decide(proba), model.known_of(proba)
+    decided, proba, ids, made = _corrected(run.grouping(), decided, proba)
     order = np.argsort(-proba, axis=1, kind="stable")
-    second = order[:, 1] if proba.shape[1] > 1 else np.full(len(proba), -1)
+    second = ids[order[:, 1]] if proba.shape[1] > 1 else np.full(len(proba), -1)
     read = encoded.position >= 0
     like = _nearest(run, model, encoded, nearest) if nearest else None
-    groups = run.clusters()
     return Prediction(
         images.names(),
         list(encoded.status),
         list(encoded.reasons),
-        model.decide(proba),
+        decided,
         np.where(read, second, -1).astype(np.int64),
         proba.max(1).astype(np.float32),
-        model.known_of(proba),
+        known,
         float(getattr(model, "threshold", 0)),
-        {int(g["id"]): disk.printable(runs.plain_name(g)) for g in groups},
-        {int(g["id"]): runs.looks_like(g) for g in groups},
-        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in groups},
+        *_called(run),
         _originals(images.names(), encoded),
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
+        made,
     )
+
+
+def _called(run: runs.Run) -> tuple[dict[int, str], dict[int, list[str]], dict[int, str]]:
+    """Return names, guessed words and captions of the groups, by number."""
+    groups = run.clusters()
+    return (
+        {int(g["id"]): disk.printable(runs.plain_name(g)) for g in groups},
+        {int(g["id"]): runs.looks_like(g) for g in groups},
+        {int(g["id"]): disk.printable(runs.shown_name(g)) for g in groups},
+    )
+
+
+def _corrected(
+    grouping: Grouping | None, decided: npt.NDArray[np.int64], proba: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
+    """Return groups and probabilities with the corrections of the run, the group of each column, and notes."""
+    found = np.arange(proba.shape[1])
+    if grouping is None:
+        return decided, proba, found, []
+    sizes = grouping.sizes()
+    here = [group for group in grouping.parents if sizes.get(group)]
+    notes = []
+    if here:
+        names = ", ".join(f"group {group}" for group in here[:5]) + (" …" if len(here) > 5 else "")
+        notes.append(f"made by hand, and unknown to the model: {names}; new images go to the groups that it found")
+    now = np.array([grouping.merged.get(group, group) for group in found.tolist()], np.int64)
+    ids = np.unique(now)
+    if len(ids) == len(found):
+        return decided, proba, found, notes
+    summed = np.stack([proba[:, now == group].sum(1) for group in ids.tolist()], axis=1)
+    return np.where(decided < 0, -1, ids[summed.argmax(1)]), summed, ids, notes
 
 
 def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, report: OnEvent) -> Any:

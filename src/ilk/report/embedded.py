@@ -48,16 +48,18 @@ def plot_views(run: Run, facts: Facts) -> dict[str, Any]:
     for part, plots in (("own", {**history, **own}), ("apart", APART)):
         found[part] = []
         for name, (title, caption) in plots.items():
-            view = _view(run, name, draws, room)
+            # those of the groups in the run folder are of the groups as they were found
+            anew = part == "apart" and facts.n_corrections > 0
+            view = _view(run, name, draws, room, anew)
             if view is not None:
                 room -= len(view["uri"] or "")
                 found[part].append({**view, "title": shortened(title, 200), "caption": shortened(caption, 1000)})
     return found
 
 
-def _view(run: Run, name: str, draws: Mapping[str, Any], room: int) -> View | None:
+def _view(run: Run, name: str, draws: Mapping[str, Any], room: int, anew: bool) -> View | None:
     """Return one plot as a ``data:`` address, or without where that exceeds `room`; None where there is nothing."""
-    png = _existing(run, name)
+    png = None if anew else _existing(run, name)
     if png is None:
         drawn = draws[name]()
         if drawn is None:

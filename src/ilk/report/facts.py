@@ -83,6 +83,7 @@ class Facts:
     duplicate: npt.NDArray[np.bool_]
     original: Indices  # of a duplicate, the row of the image it equals; else -1
     longest: int
+    n_corrections: int = 0  # made by hand, and in effect
     groups: list[Group] = field(default_factory=list)
 
     @property
@@ -150,6 +151,9 @@ def gather(run: Run) -> Facts:
         longest=_longest(images),
     )
     facts.groups = _groups(facts, run.clusters())
+    if (grouping := run.grouping()) is not None:
+        facts.n_corrections = grouping.count
+        facts.groups = [group for group in facts.groups if group.size]  # a person may take all out of one
     return facts
 
 

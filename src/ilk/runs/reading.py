@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ilk import corrections as by_hand
 from ilk import disk
 from ilk.errors import IlkError, RunError
 from ilk.runs import shapes
 from ilk.runs.columns import kinds_of
 from ilk.runs.figures import load_figures
+from ilk.runs.names import own_name
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 from ilk.runs.tables import count_rows, read_table
 
@@ -23,6 +26,7 @@ __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 SCHEMA = 2
 _IMAGES = {name: kind for name, kind in kinds_of("images").items() if name != "content"}  # that is asked for apart
 _ASSIGNMENTS = {name: kind for name, kind in kinds_of("assignments").items() if name != "silhouette_reduced"}
+_FIVE = ("acc", "nmi", "nmi_geometric", "ari", "purity")
 _STATUS = {"ok", "unreadable", "duplicate"}
 
 
@@ -45,6 +49,8 @@ def read_header(folder: Path) -> dict[str, Any]:
 class Run:
     """A finished run, read lazily. What does not fit together is a `RunError` that names the file.
 
+    Groups are those with all corrections (`corrections`), whatever asks for them; `uncorrected` has them as found.
+
     Attributes
     ----------
     path : Path
@@ -52,9 +58,26 @@ class Run:
         What run.json holds: method, params, source, versions, seconds, history, warnings …
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, uncorrected: bool = False) -> None:
         self.path = path
         self.header = header
+        self._as_found = uncorrected
+
+    def uncorrected(self) -> Run:
+        """Return the same run with its groups as the method found them."""
+        return Run(self.path, self.header, uncorrected=True)
+
+    @cached_property
+    def corrections(self) -> by_hand.Corrections:
+        """What was done to the groups by hand, and doing it: move, merge, split, rename, undo …"""
+        source = self.header.get("source") or {}
+        spec = source.get("folder") or source.get("spec") or []
+        folders = [Path(one) for one in (spec if isinstance(spec, list) else [spec])]
+        return by_hand.Corrections(self.path, self._found, lambda: self.images()["path"], self.features, folders)
+
+    def grouping(self) -> by_hand.Grouping | None:
+        """Return the groups by image with all corrections; None where there are none, or they are left out."""
+        return None if self._as_found or not by_hand.is_there(self.path) else self.corrections.grouping()
 
     def images(self) -> dict[str, list[Any]]:
         """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason."""
@@ -62,13 +85,50 @@ class Run:
         return table
 
     def assignments(self) -> dict[str, list[Any]]:
-        """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method."""
+        """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method.
+
+        Empty (None) is what does not hold for the group that a person put an image into.
+        """
+        grouping = self.grouping()
+        return self._assignments() if grouping is None else by_hand.assignments(self._assignments(), grouping)
+
+    def clusters(self) -> list[dict[str, Any]]:
+        """Groups by id: id, name, size, exemplars, borderline, quality, looks_like; note where there is one."""
+        records, grouping = self._clusters(), self.grouping()
+        if grouping is None:
+            return records
+        duplicate = [status == "duplicate" for status in self.images()["status"]]
+        return by_hand.clusters(records, self._found(), grouping, self.assignments(), duplicate)
+
+    def summary(self) -> dict[str, Any]:
+        """What ``--json`` prints: that of run.json, with the groups as they are now."""
+        summary, grouping = dict(self.header["summary"]), self.grouping()
+        if grouping is None:
+            return summary
+        groups = [group for group in self.clusters() if group["size"]]
+        sizes = [group["size"] for group in groups if group["id"] >= 0]
+        kept = [{name: group.get(name) for name in ("id", "name", "size", "looks_like")} for group in groups]
+        scores = self.scores()
+        five = None if scores is None else {name: scores[name] for name in _FIVE if name in scores}
+        now = {"n_clusters": len(sizes), "sizes": sizes, "groups": kept, "scores": five}
+        return {**summary, **now, "n_corrections": grouping.count}
+
+    def _assignments(self) -> dict[str, list[Any]]:
         n = self._n()
         table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: _assignments(path, n))
         return table
 
-    def clusters(self) -> list[dict[str, Any]]:
-        """Groups by id: id, name, size, exemplars, borderline, quality, looks_like."""
+    def _found(self) -> by_hand.Found:
+        """Return the groups as they were found."""
+        images = self.images()
+        content = self.hashes() or [None] * len(images["path"])
+        # copies share what they are known by, also where the run knows no contents
+        same = [copy or path for copy, path in zip(images["duplicate_of"], images["path"], strict=True)]
+        keys = [known or f"path:{path}" for known, path in zip(content, same, strict=True)]
+        names = {int(group["id"]): own_name(group) for group in self._clusters()}
+        return by_hand.Found(keys, _by_image(self._assignments(), "group", len(keys)), names)
+
+    def _clusters(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
         ids, n = {row["id"] for row in rows}, self._n()
         shown = (i for row in rows for key in ("exemplars", "borderline") for i in row.get(key, ()))
@@ -92,13 +152,20 @@ class Run:
         return found
 
     def scores(self) -> dict[str, Any] | None:
-        """What `ilk evaluate` wrote, or None."""
+        """What `ilk evaluate` wrote; None where it was not asked, or not since the last correction."""
         if not (self.path / "scores.json").exists():
             return None
         scores: dict[str, Any] = self._json("scores.json", shapes.SCORES)
-        if not all(key.removeprefix("-").isdecimal() for key in scores.get("clusters", ())):
-            raise self._damaged("scores.json", ValueError("a group without a number"))
-        return scores
+        corrected = scores.pop("corrected", None)
+        for one in (scores, corrected or {}):
+            if not all(key.removeprefix("-").isdecimal() for key in one.get("clusters", ())):
+                raise self._damaged("scores.json", ValueError("a group without a number"))
+        grouping = self.grouping()
+        if grouping is None or not grouping.count:
+            return scores
+        if corrected is None or corrected.pop("last") != grouping.last:
+            return None
+        return {"labels": scores.get("labels"), **corrected, "uncorrected": scores}
 
     def figures(self) -> list[dict[str, Any]]:
         """The method's own figures: name, title, caption, kind and the arrays of that kind; empty where it has none."""
@@ -168,13 +235,14 @@ class Run:
 
         model = models.model_of(self, cls=cls, device=device, cache=cache, encoder=encoder)
         models.give_training_images(model, self)
-        labels = self.labels()
+        labels = self.uncorrected().labels()  # a model knows the groups that it found
         model.labels_ = np.where(labels < 0, -1, labels)
         return model
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(n,) group of every image of images.parquet; -1 for "none of these", -2 for unreadable."""
-        return self._by_image("group")
+        grouping = self.grouping()
+        return self._by_image("group") if grouping is None else grouping.labels
 
     def fine_labels(self) -> npt.NDArray[np.int64] | None:
         """(n,) fine cluster of every image, -2 for unreadable; None where the method has one level only."""
@@ -188,10 +256,7 @@ class Run:
         return n
 
     def _by_image(self, column: str) -> npt.NDArray[np.int64]:
-        table = self.assignments()
-        labels = np.full(self._n(), -2, np.int64)
-        labels[np.asarray(table["index"], np.int64)] = np.asarray(table[column], np.int64)
-        return labels
+        return _by_image(self.assignments(), column, self._n())
 
     def _json(self, name: str, shape: Any) -> Any:
         found = self._read(name, disk.read_json)
@@ -242,6 +307,12 @@ def _assignments(path: Path, n: int) -> dict[str, list[Any]]:
     return table
 
 
+def _by_image(table: dict[str, list[Any]], column: str, n: int) -> npt.NDArray[np.int64]:
+    labels = np.full(n, -2, np.int64)
+    labels[np.asarray(table["index"], np.int64)] = np.asarray(table[column], np.int64)
+    return labels
+
+
 @contextlib.contextmanager
 def needed(run: Run) -> Iterator[None]:
     """Whatever is missing in the block from what `run` says is a `RunError`: for showing runs of whatever age."""
@@ -254,8 +325,14 @@ def needed(run: Run) -> Iterator[None]:
         raise RunError(f"{run.path} cannot be shown: {what}. {AGAIN}") from None
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, uncorrected: bool = False) -> Run:
     """Open a finished run.
+
+    Parameters
+    ----------
+    path
+    uncorrected
+        Leave out what was corrected by hand.
 
     Raises
     ------
@@ -273,4 +350,4 @@ def load_run(path: str | Path) -> Run:
     wrong = "no status done" if header.get("status") != "done" else shapes.misfit(header, shapes.HEADER)
     if wrong:
         raise RunError(f"{path / 'run.json'} is damaged ({wrong}). {AGAIN}")
-    return Run(path, header)
+    return Run(path, header, uncorrected=uncorrected)

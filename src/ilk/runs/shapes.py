@@ -84,13 +84,14 @@ SUGGESTIONS: Shape = {
     }
 }
 K_TABLE: Shape = [{"k": int, "*": (float, bool, str, list, dict, None)}]
-SCORES: Shape = {
+_SCORES: Shape = {
     "labels?": (str, None),
     "n_scored?": int,
     "n_unlabelled?": int,
     "clusters?": {"*": {"class?": (str, float, None), "share?": (float, None), "size?": int}},
     "*": (float, str, list, dict, None),
 }
+SCORES: Shape = {**_SCORES, "corrected?": ({**_SCORES, "last": int}, None)}
 
 
 def misfit(value: Any, shape: Shape, path: str = "") -> str | None:

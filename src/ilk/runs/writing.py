@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import disk
+from ilk import corrections, disk
 from ilk.errors import RunError
 from ilk.runs import shapes
 from ilk.runs.columns import written
@@ -88,7 +88,10 @@ class RunWriter:
         self._unlock()
         if old.is_symlink():  # the user's own name for a run elsewhere
             old.unlink()
-        shutil.rmtree(old, ignore_errors=True)
+        elif corrections.is_there(old):  # somebody corrected it meanwhile
+            old.rename(self.path.with_name(old.name.removeprefix(".")))
+        else:
+            shutil.rmtree(old, ignore_errors=True)
         return self.path
 
     def close(self) -> None:
@@ -170,6 +173,11 @@ def _check_free(path: Path, overwrite: bool) -> None:
         raise RunError(f"{path} exists and is not an ilk run; nothing was written. Choose another folder with -o.")
     if not overwrite:
         raise RunError(f"{path} holds a finished run. Look at it with `ilk info {path}`, or add --overwrite.")
+    if corrections.is_there(path):
+        raise RunError(
+            f"{path} was corrected by hand, and --overwrite would lose that: choose another folder with -o, or remove "
+            f"{path / corrections.NAME} first."
+        )
     try:
         read_header(path)
     except RunError as error:

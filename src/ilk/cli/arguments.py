@@ -1,0 +1,41 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+Source = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE…",
+        help="Folder, .tar, .zip, list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, images, 'photos/*.jpg', "
+        "or digits; several become one.",
+    ),
+]
+ByContent = Annotated[
+    bool, typer.Option("--by-content", help="Read every file anew; do not trust its name, size and time.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `ilk cluster`.")]
+Uncorrected = Annotated[
+    bool, typer.Option("--uncorrected", help="The groups as they were found, without corrections by hand.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; everything else on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Split = Annotated[Literal["all", "train", "test"], typer.Option(help="Part of a source that has train and test parts.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 only where it is faster and agrees.")]
+Labels = Annotated[
+    str, typer.Option(help="True labels, for scores only: auto, none, folder, prefix, an npz key or a .csv.")
+]
+Features = Annotated[
+    Optional[str],
+    typer.Option(metavar="FILE", help="Your own features of the images: .npy, .parquet or FILE.parquet:COLUMN."),
+]
+Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
+Own = Annotated[
+    Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
