@@ -36,10 +36,11 @@ def options_of(cls: type[ImageClusterer]) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if key in cls._get_param_names()}
 
 
-FAMILY = {"TransferClustering", "DAC", "SCAN", "DeepCluster", "TEMI", "KMeans", "NMF", "Autoencoder", "DEC", "JULE"}
-"""One or two of each base class; the others share their code with these, and are tried under ``-m slow``."""
+ALIKE = {"Spectral", "Agglomerative", "UMAPMixture", "RandomGroups"}
+ALIKE |= {"SparseAutoencoder", "DenoisingAutoencoder", "Deconvolutional", "SWWAE", "VAE", "GAN"}
+"""Methods that share their code with another one that is tried: these are tried under ``-m slow``."""
 
-EVERY = [pytest.param(name, marks=[] if name in FAMILY else [pytest.mark.slow]) for name in methods.__all__]
+EVERY = [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in methods.__all__]
 
 
 @pytest.fixture(params=EVERY)
@@ -51,7 +52,7 @@ def cls(request: pytest.FixtureRequest) -> type[ImageClusterer]:
 def finds(cls: type[ImageClusterer]) -> None:
     """For what only a method that looks at the images can do."""
     if cls is methods.RandomGroups:
-        pytest.skip("groups by lot: the floor of the tables")
+        pytest.skip("groups at random: nothing is found")
 
 
 @pytest.fixture

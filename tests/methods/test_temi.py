@@ -154,6 +154,8 @@ def test_left_within_an_epoch_and_gone_on_with_to_the_bit(at: int, monkeypatch: 
     again = TEMI(K, **options).fit(rows, resume=kept)
     assert np.array_equal(again.probabilities_, whole.probabilities_)
     assert again.head_losses_ == whole.head_losses_
+    again_, whole_ = ([r for r in model.history_ if "epoch" in r] for model in (again, whole))
+    assert again_ == whole_
 
 
 def test_rates_follow_from_the_number_of_steps_unless_they_are_given() -> None:

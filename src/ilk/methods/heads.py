@@ -102,6 +102,8 @@ class HeadsOnFeatures(Clusterer):
         self._finished(done, dataset)
         proba = self._proba(features)
         labels = proba.argmax(1).astype(np.int64)
+        if (used := len(np.unique(labels))) < k:
+            self.notes_.append(f"only {used} of {k} groups have images: ask for fewer (-k), or another seed (--seed)")
         rows = dataset.read(torch.arange(len(dataset))).cpu().numpy()
         said = "the heads' group probabilities"
         return Groups(None, labels, proba, proba.max(1), embedding=proba, space=rows, reduced=said)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ilk import compute, losses, metrics, train
+from ilk.data.sources import evenly
 from ilk.methods.heads import HeadsOnFeatures
 from ilk.methods.inputs.dataset import FeatureDataset
 from ilk.methods.reporter import Reporter
@@ -21,7 +22,7 @@ from ilk.vectors import adaptive_counts, consensus, neighbors
 
 __all__ = ["TEMI"]
 
-_MOST_NEIGHBORS, _TRAVEL, _HORIZON = 50, 4.0, 80
+_MOST_NEIGHBORS, _TRAVEL, _HORIZON, _ANCHORS = 50, 4.0, 80, 5_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,8 @@ class Teaching(GradientStage):
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, self.lr, weight_decay=settings.weight_decay)
         self.sums = torch.zeros(settings.n_heads + 1, device=dataset.device)  # losses of the heads, weight of a pair
-        self.before: Any = None
+        self.seen = self.sums
+        self.anchors = torch.from_numpy(evenly(self.n_images, _ANCHORS))  # what is looked at after each epoch
 
     def start(self) -> None:
         """Find the neighbours of every image."""
@@ -132,11 +134,12 @@ class Teaching(GradientStage):
         self.network.marginal.copy_(marginal)
         beta, weighted = self.settings.beta, self.settings.weighted
         found = losses.pointwise_loss(p[:b], p[b:], q[:b], q[b:], marginal, beta=beta, weighted=weighted)
-        self.sums += torch.cat([found.loss.detach(), found.weight.detach()[None]])
+        self.seen = torch.cat([found.loss.detach(), found.weight.detach()[None]])
         return found.loss.mean()
 
     def after_step(self) -> None:
         """Let the teachers follow, and set the rate of the next step."""
+        self.sums += self.seen
         self.network.follow(self.momentum)
         self.memory["step"] = self.memory["step"] + 1
         self._pace()
@@ -157,15 +160,15 @@ class Teaching(GradientStage):
         self._pace()
 
     def end(self, epoch: int) -> dict[str, Any]:
-        """Return what the heads are like: losses, and the groups of the one with the least."""
+        """Return what the heads are like: losses, and the groups of up to 5,000 images by the one with the least."""
         *each, weight = (self.sums / self.steps).tolist()
         self.memory["losses"] = np.array(each)
-        groups = self._memberships()[:, int(np.argmin(each))].argmax(1).numpy()
+        groups = self._memberships(self.anchors)[:, int(np.argmin(each))].argmax(1).numpy()
         share = np.bincount(groups, minlength=self.k) / len(groups)
         found = {"head_loss": min(each), "pair_weight": weight, "largest": float(share.max())}
-        if self.before is not None:
-            found["agreement"] = float(metrics.agreement(self.before, groups)["ari"])
-        self.before = groups
+        if "groups" in self.memory:
+            found["agreement"] = float(metrics.agreement(self.memory["groups"], groups)["ari"])
+        self.memory["groups"] = groups
         return {key: round(value, 4) for key, value in found.items()} | {"active": int((share > 0).sum())}
 
     def finish(self) -> None:
@@ -175,12 +178,12 @@ class Teaching(GradientStage):
         self.network.chosen.copy_(torch.from_numpy(np.isin(np.arange(len(order)), half)))
         if len(half) > 1:
             chosen = self.network.chosen.cpu()
-            found = consensus(self._memberships()[:, chosen])
+            found = consensus(self._memberships(torch.arange(self.n_images))[:, chosen])
             self.network.order[self.network.chosen] = found.order.to(self.network.order)
 
     @torch.no_grad()
-    def _memberships(self) -> Tensor:
-        parts = torch.split(torch.arange(self.n_images), 2048)
+    def _memberships(self, rows: Tensor) -> Tensor:
+        parts = torch.split(rows, 2048)
         return torch.cat([self.network.taught(self.dataset.read(part)).cpu() for part in parts])
 
 
@@ -234,9 +237,6 @@ class TEMI(HeadsOnFeatures):
 
     def _finished(self, done: Run, dataset: FeatureDataset) -> None:
         self.head_losses_ = [round(float(loss), 4) for loss in done.stages[-1].memory["losses"]]
-        active = done.history[-1]["active"]
-        if active < int(self.n_clusters):
-            self.notes_.append(f"only {active} of {self.n_clusters} groups have images: a lower beta=, or fewer groups")
 
     def _dataset(self, features: Any, mean: Tensor | None = None) -> FeatureDataset:
         if self.settings_.centered:

@@ -126,6 +126,7 @@ class Run:
         units = stage.units(epoch)
         if not units:
             raise ValueError("no batch to train on: fewer images than a batch holds; make batch_size smaller")
+        steps = max(stage.n_steps(), 1)
         shown = left = time.perf_counter()
         for unit in units[first:]:
             loss = stage.update(unit).double()
@@ -136,7 +137,7 @@ class Run:
                 shown = now
                 leave = now - left >= LEAVE_EVERY or stage.leaves_anywhere
                 left = now if leave else left
-                self._progress(stage, len(units), leave)
+                self._progress(stage, len(units), steps, leave)
         loss_mean = self._mean(stage, len(units))
         seconds = time.perf_counter() - began
         self._epoch, self._unit, self._loss = epoch + 1, 0, None
@@ -172,11 +173,10 @@ class Run:
         rate = {} if speed is None else {"images_per_second": round(speed, 1), **stage.timings()}
         self.report.checkpoint({**record, **rate}, self.state, f"after epoch {before + epoch} of {total}")
 
-    def _progress(self, stage: Stage, units: int, leave: bool) -> None:
+    def _progress(self, stage: Stage, units: int, steps: int, leave: bool) -> None:
         """Pass on how far an epoch is: for the screen alone, or as a point where the training may be left."""
         if not np.isfinite(float(self._loss if self._loss is not None else 0.0)):
             self._mean(stage, self._unit)
-        steps = max(stage.n_steps(), 1)
         record: dict[str, Any] = {"stage": stage.name, "step": self._unit * steps // units, "steps": steps}
         if not leave:
             self.report(record)

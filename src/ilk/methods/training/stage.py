@@ -136,7 +136,10 @@ class GradientStage(Stage):
 
     @abstractmethod
     def loss(self, index: Tensor, unit: Any) -> Tensor:
-        """Return the loss () of the images `index` (b,); `unit` is all of what `units` has of them."""
+        """Return the loss () of the images `index` (b,); `unit` is all of what `units` has of them.
+
+        Steps that are taken back call it too: what it changes must be among `parts`. What adds up goes to `after_step`.
+        """
 
     def parts(self) -> dict[str, Part]:
         """Return network, optimizer and both generators."""

@@ -188,7 +188,7 @@ class Labels(GradientStage):
         """Return a batch without replacement for each step."""
         drawn = compute.generator(int(self.memory["seed"][0]) if "seed" in self.memory else 0)
         steps = min(ROUND, self.settings.steps - ROUND * epoch)
-        return [torch.randperm(len(self.dataset), generator=drawn)[: self.batch_size] for _ in range(steps)]
+        return [torch.randperm(len(self.dataset), generator=drawn)[: self.batch_size].clone() for _ in range(steps)]
 
     def n_steps(self) -> int:
         """Return the outer steps of a full epoch."""
