@@ -340,10 +340,11 @@ def test_fresh_heads_make_the_difference_on_digits() -> None:
 
 
 @pytest.mark.slow
-def test_fresh_heads_and_fresh_clusterings_make_the_difference_over_three_seeds() -> None:
+def test_fresh_heads_make_the_difference_over_three_seeds_and_fresh_clusterings_cost_nothing() -> None:
+    """With the first clustering kept for ever, the digits come out alike (NMI .867 against .865)."""
     found = {
         name: np.mean([learnt(seed, 10, **settings) for seed in range(3)], axis=0)
         for name, settings in {"all": {}, "one head": {"reset_head": False}, "first": {"recluster": False}}.items()
     }
-    assert found["all"][0] > max(found["one head"][0], found["first"][0], 0.8)
+    assert found["all"][0] > max(found["one head"][0], found["first"][0] - 0.02, 0.8)
     assert found["all"][1] > found["one head"][1]  # the first clustering for ever costs no purity here
