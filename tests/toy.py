@@ -1,6 +1,6 @@
 """A small method that trains a network: what the base promises to training methods is tried on it.
 
-An autoencoder with K-means on its code. It is built like the real ones: pack, `train_epoch`, a flat state per epoch.
+An autoencoder with K-means on its code, as a class of its own on `ImageClusterer`: pack, epochs, a flat state after each.
 """
 
 from __future__ import annotations
@@ -75,9 +75,15 @@ class Toy(ImageClusterer):
         for epoch in range(start, table["epochs"]):
             order = torch.randperm(len(packed), generator=draws).split(table["batch_size"])
             batches = ((rows, affine(packed.images.read(rows).float() / 255, draws, shift=0.1)) for rows in order)
-            loss = train.train_epoch(self._loss, batches, optimizer, epoch=epoch)
+            losses = []
+            for rows, pixels in batches:
+                optimizer.zero_grad()
+                loss = self._loss(rows, pixels)
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
             time.sleep(self.pause)
-            record = {"stage": "train", "epoch": epoch + 1, "epochs": table["epochs"], "loss": loss}
+            record = {"stage": "train", "epoch": epoch + 1, "epochs": table["epochs"], "loss": float(np.mean(losses))}
             self.history_.append(record)
             done = {"epoch": epoch + 1, "history": self.history_}
             if tell(record, lambda done=done: {**train.state_of(**parts), **done}):

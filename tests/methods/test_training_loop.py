@@ -97,6 +97,45 @@ def test_the_loss_is_the_mean_over_batches() -> None:
     assert done.history[0]["loss"] == pytest.approx(np.mean(parts), abs=1e-6)
 
 
+def test_it_is_the_loop_one_would_write() -> None:
+    stage, other = Regression(2), Regression(2)
+    run([Plan("train", 2, lambda: stage)], Reporter([], None), identity={}, n_images=N)
+    for _ in range(2):
+        order = torch.randperm(N, generator=other.draws)
+        for index in torch.split(order, 16):
+            other.optimizer.zero_grad()
+            other.loss(index, index).backward()
+            other.optimizer.step()
+    assert torch.equal(stage.network.weight, other.network.weight)
+    assert torch.equal(stage.network.bias, other.network.bias)
+
+
+def test_the_host_waits_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Quiet(Regression):
+        def check_memory(self) -> None:
+            pass
+
+        def end(self, epoch: int) -> dict[str, Any]:
+            return {}
+
+    stage = Quiet(3)
+    stage.begin(0)
+    waits: list[int] = []
+    for name in ("item", "__float__", "tolist", "cpu", "__bool__"):
+        real = getattr(Tensor, name)
+        monkeypatch.setattr(Tensor, name, lambda self, *a, _r=real, **k: (waits.append(1), _r(self, *a, **k))[1])
+    run([Plan("train", 3, lambda: stage)], Reporter([], None), identity={}, n_images=N)
+    assert len(waits) == 3
+
+
+def test_gradients_are_averaged_before_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "average_gradients", lambda parameters: [p.grad.zero_() for p in parameters])
+    stage = Regression(1)
+    before = stage.network.weight.detach().clone()
+    run([Plan("train", 1, lambda: stage)], Reporter([], None), identity={}, n_images=N)
+    assert torch.equal(before, stage.network.weight)
+
+
 @pytest.mark.usefixtures("every_unit")
 @pytest.mark.parametrize("at", range(20))
 def test_left_anywhere_and_gone_on_with_to_the_bit(at: int) -> None:

@@ -102,8 +102,7 @@ class Clusterer(ImageClusterer):
             hint = " `ilk cluster SOURCE` without -m suggests one." if auto else ""
             also = ", or 'auto'" if self.chooses_k else ""
             raise ArgumentError(f"n_clusters={k!r}: give a whole number of at least 2{also} (-k).{hint}")
-        checks.random_state(self.random_state)
-        checks.choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        checks.common(self.random_state, self.precision)
         return found
 
     @final

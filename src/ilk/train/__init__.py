@@ -1,18 +1,18 @@
-"""What every training method does alike: one pass over batches, schedules, what it costs, a state to go on from.
+"""What trainings have in common below the loop: schedules, averages, what a step costs, a state to go on from.
 
-A method owns its epochs; nothing here counts them, writes files or prints.
+The loop itself is `ilk.methods.training`; nothing here counts epochs, writes files or prints.
 """
 
-from ilk.train.cost import Cost, check_memory, choose_bf16, probe, watched
+from ilk.train.averaging import EMA
+from ilk.train.cost import Cost, Step, check_memory, choose_bf16, probe
 from ilk.train.larc import LARC
-from ilk.train.loop import EMA, Batches, Step, cosine, set_lr, train_epoch
 from ilk.train.sampling import inverse_sizes, uniform_draw
+from ilk.train.schedules import cosine, set_lr
 from ilk.train.state import restore, state_of
 
 __all__ = [
     "EMA",
     "LARC",
-    "Batches",
     "Cost",
     "Step",
     "check_memory",
@@ -23,7 +23,5 @@ __all__ = [
     "restore",
     "set_lr",
     "state_of",
-    "train_epoch",
     "uniform_draw",
-    "watched",
 ]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +14,8 @@ from torch import Tensor, nn
 
 from ilk import compute
 from ilk.errors import NotEnoughMemory
-from ilk.train.loop import Batches, Step
 
-__all__ = ["Cost", "check_memory", "choose_bf16", "probe", "watched"]
+__all__ = ["Cost", "Step", "check_memory", "choose_bf16", "probe"]
 
 _FEW = 8  # images in the step that measures memory
 _STEPS, _SECONDS = 5, 2.0  # at most, for the steps that measure time
@@ -33,6 +30,9 @@ _QUICKER = {
     "frozen": "--set preset=frozen takes ready-made features, preset=small trains a small network for minutes",
 }
 _SHORTER = "a GPU, fewer epochs or smaller images make it shorter"
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""(index, images) of one batch -> its loss, a scalar tensor."""
 
 Batch = Callable[[int], tuple[Tensor, Tensor]]
 
@@ -253,7 +253,6 @@ def choose_bf16(
     precision: str,
     device: str | torch.device,
     speed: Callable[[bool], float] | None = None,
-    resume: Mapping[str, Any] | None = None,
     images: int | None = None,
 ) -> bool:
     """Return whether a network should run in bfloat16.
@@ -267,8 +266,6 @@ def choose_bf16(
         Where the training runs.
     speed : callable (bf16) -> images per second, optional
         A short probe.
-    resume : mapping, optional
-        A state whose "settings" (JSON) have "half": with "auto", a training that goes on keeps what it began with.
     images : int, optional
         How many the training sees in all; fewer than 200,000 are not worth a probe, and stay in float32.
 
@@ -276,13 +273,9 @@ def choose_bf16(
     --------
     >>> choose_bf16("bf16", "cpu"), choose_bf16("auto", "cpu")
     (True, False)
-    >>> choose_bf16("auto", "cpu", resume={"settings": '{"half": true}'})
-    True
     """
     if precision != "auto":
         return precision == "bf16"
-    if resume:
-        return bool(json.loads(resume.get("settings", "{}")).get("half"))
     where = torch.device(device)
     gpu = where.type == "cuda"
     if not compute.has_bf16(where):
@@ -290,28 +283,3 @@ def choose_bf16(
     if speed is None or (images is not None and images < _WORTH):
         return gpu
     return speed(True) > 1.1 * speed(False)
-
-
-def watched(
-    batches: Batches, n_steps: int, report: Callable[[Mapping[str, Any]], object], *, every: float = 1.0
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `batches`, and report about once in `every` seconds how many were: ``{"step": 30, "steps": 546}``.
-
-    For epochs that take minutes. Never waits for the device. Unlike a record with "done" and "total", this is no point
-    where a fit can be left.
-
-    Examples
-    --------
-    >>> seen = []
-    >>> for pair in watched([(torch.zeros(1), torch.zeros(1))] * 3, 3, seen.append, every=0):
-    ...     pass
-    >>> seen[-1]
-    {'step': 3, 'steps': 3}
-    """
-    last = time.perf_counter() if every else -math.inf
-    for number, pair in enumerate(batches):
-        yield pair
-        now = time.perf_counter()
-        if now - last >= every:
-            last = now
-            report({"step": number + 1, "steps": n_steps})

@@ -9,9 +9,8 @@ from typing import Any
 from ilk import encoders
 from ilk.data import OwnFeatures
 from ilk.errors import ArgumentError
-from ilk.methods.checks import AUTO
 from ilk.methods.reporter import Reporter
-from ilk.methods.settings import Configured
+from ilk.methods.settings import AUTO, Configured
 
 __all__ = ["brings_features", "check_read", "load_encoder", "reload_encoder", "take_kept"]
 

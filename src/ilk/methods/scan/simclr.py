@@ -108,8 +108,7 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
             An option outside of what is allowed.
         """
         found: SimCLRSettings = super().resolved()
-        checks.random_state(self.random_state)
-        checks.choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        checks.common(self.random_state, self.precision)
         if found.network == "features":
             raise ArgumentError("network='features': SimCLR trains a network; choose resnet18 or small.")
         return found

@@ -43,4 +43,4 @@ def bf16_or_not(
 
     if precision == "auto" and resume:
         return bool(json.loads(str(resume.get("settings", "{}"))).get("bf16"))
-    return train.choose_bf16(precision, device, None if make is None else speed, None, images)
+    return train.choose_bf16(precision, device, None if make is None else speed, images)

@@ -1,8 +1,7 @@
-"""One epoch against the loop written out by hand; schedules, averages, and a state that goes on to the bit."""
+"""Schedules, averages, and a state that goes on to the bit."""
 
 from __future__ import annotations
 
-import copy
 import itertools
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ilk import compute, runs
-from ilk.errors import Diverged, RunError
-from ilk.train import EMA, choose_bf16, cosine, restore, set_lr, state_of, train_epoch
+from ilk.errors import RunError
+from ilk.train import EMA, choose_bf16, cosine, restore, set_lr, state_of
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -30,51 +29,11 @@ def loss_of(net: nn.Module) -> Any:
     return lambda index, images: (net(images) - index[:, None] / 10).square().mean()
 
 
-def test_it_is_the_loop_one_would_write() -> None:
-    net, twin = network(), network()
-    sgd = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-    other = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9)
-    losses = []
-    for index, images in pairs():
-        other.zero_grad()
-        loss = loss_of(twin)(index, images)
-        loss.backward()
-        other.step()
-        losses.append(loss.item())
-    mean = train_epoch(loss_of(net), pairs(), sgd)
-    assert mean == pytest.approx(sum(losses) / len(losses), rel=1e-6)
-    for one, two in zip(net.state_dict().values(), twin.state_dict().values(), strict=True):
-        assert torch.equal(one, two)
-
-
-def test_the_host_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits = []
-    for name in ("item", "__float__", "tolist", "cpu"):
-        real = getattr(Tensor, name)
-        monkeypatch.setattr(Tensor, name, lambda self, *a, _r=real, **k: (waits.append(1), _r(self, *a, **k))[1])
-    net = network()
-    train_epoch(loss_of(net), pairs(), torch.optim.SGD(net.parameters(), lr=0.1))
-    assert len(waits) == 1
-
-
-def test_what_cannot_be_trained_says_so() -> None:
-    net = network()
-    sgd = torch.optim.SGD(net.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="no batch"):
-        train_epoch(loss_of(net), [], sgd)
-    with pytest.raises(Diverged, match=r"nan in epoch 3.*lr"):
-        train_epoch(lambda i, x: loss_of(net)(i, x) * float("nan"), pairs(), sgd, epoch=2)
-    one_bad = iter([1.0, float("inf"), 1.0])
-    with pytest.raises(Diverged, match="inf"):
-        train_epoch(lambda i, x: loss_of(network())(i, x) * next(one_bad), pairs(3), sgd)
-
-
-def test_gradients_are_averaged_before_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network()
-    monkeypatch.setattr(compute, "average_gradients", lambda parameters: [p.grad.zero_() for p in parameters])
-    before = copy.deepcopy(list(net.parameters()))
-    train_epoch(loss_of(net), pairs(), torch.optim.SGD(net.parameters(), lr=0.1))
-    assert all(torch.equal(one, two) for one, two in zip(before, net.parameters(), strict=True))
+def steps(loss: Any, batches: Any, optimizer: torch.optim.Optimizer) -> None:
+    for index, images in batches:
+        optimizer.zero_grad()
+        loss(index, images).backward()
+        optimizer.step()
 
 
 def test_average_of_weights() -> None:
@@ -84,11 +43,10 @@ def test_average_of_weights() -> None:
     sgd = torch.optim.SGD(net.parameters(), lr=0.1)
     expected, seen = start.clone(), []
 
-    def after() -> None:
+    for pair in pairs(3):
+        steps(loss_of(net), [pair], sgd)
         mean.update()
         seen.append(net[0].weight.detach().clone())
-
-    train_epoch(loss_of(net), pairs(3), sgd, after=after)
     for weight in seen:
         expected = 0.75 * expected + 0.25 * weight
     torch.testing.assert_close(mean.network[0].weight, expected)
@@ -124,7 +82,7 @@ def test_restored_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     def epoch(parts: dict[str, Any]) -> None:
         noise = [torch.randn(5, 4, generator=parts["draws"]) for _ in range(6)]
         batches = [(index, images + more) for (index, images), more in zip(pairs(), noise, strict=True)]
-        train_epoch(loss_of(parts["network"]), batches, parts["optimizer"])
+        steps(loss_of(parts["network"]), batches, parts["optimizer"])
 
     undisturbed = start()
     for number in range(4):
