@@ -1,6 +1,6 @@
 """A small method that trains a network: what the base promises to training methods is tried on it.
 
-An autoencoder with K-means on its code, as a class of its own on `ImageClusterer`: pack, epochs, a flat state after each.
+An autoencoder with K-means on its code, a class of its own on `ImageClusterer`: pack, epochs, a flat state after each.
 """
 
 from __future__ import annotations
