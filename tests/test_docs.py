@@ -127,6 +127,22 @@ def test_every_setting_of_every_method_is_listed(capsys: pytest.CaptureFixture[s
             assert key in printed or key == "settings"
 
 
+def test_pages_and_recipes_name_settings_as_they_are_called_now() -> None:
+    now, before = {"preset", "range", "bands"}, set[str]()
+    for name in [*ilk.methods.__all__, "SimCLR"]:
+        cls = getattr(ilk, name)
+        now |= cls.known_settings() | set(cls._get_param_names())
+        before |= cls.known_settings(old=True) | set(cls.renamed_arguments)
+    wrong = []
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.toml")]:
+        text = path.read_text("utf-8")
+        named = re.findall(r"--set[ =](\w+)=", text)
+        if path.suffix == ".toml":
+            named += [key for row in re.findall(r"settings = \{([^}]*)\}", text) for key in re.findall(r"(\w+) =", row)]
+        wrong += [f"{path.name}: {key}" for key in named if key in before - now]
+    assert not wrong, wrong
+
+
 def test_tables_of_settings_are_those_of_the_classes() -> None:
     written = runpy.run_path(str(ROOT / "docs" / "generate.py"))["written"]
     shown = ""
