@@ -44,7 +44,14 @@ def as_json(request: Request, found: Any, *, etag: str = "", status: int = 200) 
 
 
 def data(
-    request: Request, body: bytes, kind: str, etag: str = "", *, status: int = 200, keep: bool = False, packed: bool = True
+    request: Request,
+    body: bytes,
+    kind: str,
+    etag: str = "",
+    *,
+    status: int = 200,
+    keep: bool = False,
+    packed: bool = True,
 ) -> Response:
     """Return bytes of a media type.
 

@@ -95,4 +95,3 @@ def read(run: Run) -> Columns:
         assigned("second", np.int64, -1),
         run.uncorrected().labels(),
     )
-

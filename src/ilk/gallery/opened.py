@@ -84,6 +84,13 @@ class _Read:
         self.records = {int(one["id"]): one for one in self.run.uncorrected().clusters()}
         self.corrections: Corrections = self.run.corrections
 
+    @cached_property
+    def by_path(self) -> Ints:
+        """(n,) the place of each image among all, sorted by path."""
+        places = np.empty(len(self.columns), np.int64)
+        places[sorted(range(len(places)), key=self.columns.paths.__getitem__)] = np.arange(len(places))
+        return places
+
 
 class Opened:
     """A run that pages look at and correct; safe for threads.
@@ -110,6 +117,11 @@ class Opened:
     def columns(self) -> Columns:
         """What is known of each image."""
         return self._read.columns
+
+    @property
+    def by_path(self) -> Ints:
+        """(n,) the place of each image among all, sorted by path."""
+        return self._read.by_path
 
     @property
     def similar(self) -> Similar:
@@ -174,7 +186,7 @@ class Opened:
             ]
 
     def _stamp(self) -> object:
-        found = []
+        found: list[tuple[int, int, int] | None] = []
         for name in ("run.json", "images.parquet", "assignments.parquet", "features.npy"):
             try:
                 state = (self.path / name).stat()
@@ -223,7 +235,7 @@ class Opened:
         doubtful, confirmed = count(certainty < DOUBTFUL), count((said == MOVED) | (said == CONFIRMED))
         nearest = self._read.centres.nearest(ids, _NEAREST)
         covers = self._covers(grouping, certainty)
-        groups = [
+        groups: list[dict[str, Any]] = [
             {
                 "id": group,
                 "name": grouping.names[group],

@@ -116,7 +116,7 @@ class Originals:
         found = decode(data, wanted, resize="stretch", samples=origin.samples, apart=True)  # type: ignore[arg-type]
         if found.pixels is None:
             raise DataError(f"{self._columns.paths[row]} cannot be shown: {found.reason}")
-        if found.pixels.shape[0] * found.pixels.shape[1] <= 256 * 256:  # small ones keep every pixel
+        if wanted is None and found.pixels.size <= 3 * 256 * 256:  # small ones keep every pixel
             return png(found.pixels), "image/png"
         out = BytesIO()
         Image.fromarray(found.pixels).save(out, "JPEG", quality=_QUALITY)
