@@ -120,6 +120,12 @@ export function dialog(title, build, look = {}) {
       if (back && back.isConnected) back.focus({ preventScroll: true });
       resolve(answer);
     });
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return; // in a field of searches the browser would only empty it
+      event.preventDefault();
+      event.stopPropagation();
+      close();
+    });
     box.addEventListener("pointerdown", (event) => {
       const edge = box.getBoundingClientRect();
       const inside = event.clientX >= edge.left && event.clientX <= edge.right && event.clientY >= edge.top && event.clientY <= edge.bottom;

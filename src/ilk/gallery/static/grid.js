@@ -31,6 +31,7 @@ export class Grid {
     this.picking = new Picking(app, this);
     app.on("show", (shown, fresh) => this.show(shown, fresh));
     app.on("selection", () => this.marks());
+    app.on("bar", () => this.grow());
     app.on("loading", () => this.root.classList.add("loading"));
     app.on("state", () => this.paint());
   }
@@ -55,7 +56,7 @@ export class Grid {
       this.at = still >= 0 ? still : Math.min(this.at, Math.max(0, shown.rows.length - 1));
       this.prune();
     }
-    this.field.style.height = `${this.layout.drawn}px`;
+    this.grow();
     this.sayEmpty();
     this.paint();
     this.app.focus(shown.rows.length ? shown.rows[this.at] : null);
@@ -102,10 +103,16 @@ export class Grid {
     if (!this.root.isConnected) return;
     const keepAt = this.cells.size ? this.layout.y(this.at) - this.layout.offset(this.root.scrollTop) : 0;
     this.layout.measure(this.root.clientWidth, this.root.clientHeight);
-    this.field.style.height = `${this.layout.drawn}px`;
+    this.grow();
     this.root.classList.remove("glide");
     if (keepAt >= 0 && keepAt < this.layout.height) this.root.scrollTop = this.layout.scroll(this.layout.y(this.at) - keepAt);
     this.paint(true);
+  }
+
+  // As tall as the list, and so much more that the bar of the selection hides nothing at its end.
+  grow() {
+    this.covered = document.getElementById("bar").offsetHeight;
+    this.field.style.height = `${this.layout.drawn + (this.covered ? this.covered + 14 : 0)}px`;
   }
 
   resize(size) {
@@ -302,7 +309,7 @@ export class Grid {
     const top = layout.y(i) - layout.gap;
     const bottom = layout.y(i) + layout.cell + layout.gap;
     const now = layout.offset(root.scrollTop);
-    const covered = document.getElementById("bar").childElementCount ? 76 : 0;
+    const covered = this.covered ? this.covered + 20 : 0;
     if (top < now) root.scrollTop = layout.scroll(i < layout.columns ? 0 : top);
     else if (bottom > now + layout.height - covered) root.scrollTop = layout.scroll(bottom - layout.height + covered);
     else return;

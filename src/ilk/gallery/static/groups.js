@@ -203,7 +203,9 @@ export class Groups {
   key(event) {
     if (event.target !== this.list || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const { group } = this.app.shown;
     if (step) this.step(step);
+    else if (event.key === "F2" && group) this.edit(group.id);
     else if (event.key === "Enter" || event.key === "ArrowRight") {
       this.drawer(false);
       this.app.grid.root.focus();

@@ -29,7 +29,7 @@ export class Head {
     k.add("grid", "f", "filter by folder, month, camera, dimensions", () => this.toggle());
     k.add("grid", "o", "sort by something else", () => this.nextSort());
     k.add("grid", "w", "whole images, or squares", () => this.toggleWhole());
-    k.add("grid", "d", "duplicates stacked, or apart", () => this.toggleStack());
+    k.add("grid", "u", "duplicates stacked, or apart", () => this.toggleStack());
   }
 
   makeTools() {
@@ -44,7 +44,7 @@ export class Head {
       oninput: () => app.grid.resize(Number(this.slider.value)),
     });
     const toggle = (sign, label, key, f) => button("", key, f, { icon: sign, label, keys: false, class: "quiet toggle" });
-    this.stack = toggle("stack", "Duplicates stacked", "D", () => this.toggleStack());
+    this.stack = toggle("stack", "Duplicates stacked", "U", () => this.toggleStack());
     this.whole = toggle("crop", "Whole images", "W", () => this.toggleWhole());
     this.filter = button("Filter", "F", () => this.toggle(), { icon: "filter", keys: false, class: "quiet toggle filterbutton" });
     this.tools.append(this.filter, el("label", { class: "select" }, this.sort), el("span", { class: "grow" }), this.stack, this.whole, this.slider);

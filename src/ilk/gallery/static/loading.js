@@ -4,7 +4,7 @@ const AT_ONCE = 5;
 
 export class Loading {
   constructor() {
-    this.wanted = []; // cells, the most wanted last
+    this.wanted = []; // cells, the most wanted first
     this.running = 0;
     this.known = new Set(); // addresses that the browser has
   }

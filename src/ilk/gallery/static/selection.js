@@ -14,7 +14,7 @@ export class SelectionBar {
     const digits = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(String);
     for (const scope of ["grid", "viewer"]) {
       k.add(scope, digits, "move to one of the nearest groups", (event, key) => a.moveToNearest(Number(key)), "1 – 9");
-      k.add(scope, "m", "move to … (type a name)", () => a.choose());
+      k.add(scope, "v", "move to … (type a name)", () => a.choose());
       k.add(scope, "n", "new group", () => a.fresh());
       k.add(scope, "c", "confirm: it is right here", () => a.confirm());
       k.add(scope, ["x", "Delete"], "ignore: in no group", () => a.ignore(), "X");
@@ -30,10 +30,12 @@ export class SelectionBar {
   }
 
   later() {
+    const { app } = this;
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
       this.fill();
+      app.emit("bar");
     });
   }
 
@@ -58,7 +60,7 @@ export class SelectionBar {
       el(
         "div",
         { class: "row acts" },
-        button("Move to …", "M", () => a.choose(), { icon: "move", class: "first" }),
+        button("Move to …", "V", () => a.choose(), { icon: "move", class: "first" }),
         button("New group", "N", () => a.fresh(), { icon: "plusbox" }),
         button("Confirm", "Enter", () => a.confirm(), { icon: "check" }),
         button("Ignore", "X", () => a.ignore(), { icon: "ignore" }),

@@ -34,7 +34,7 @@ export class Top {
   }
 
   all() {
-    return [{ id: "grid", title: "Images", key: "g" }, ...this.app.views];
+    return [{ id: "grid", title: "Images", key: "" }, ...this.app.views];
   }
 
   fillTabs() {
@@ -42,7 +42,7 @@ export class Top {
     const tab = (view) =>
       el(
         "button",
-        { type: "button", class: "tab", dataset: { mode: view.id }, title: view.key ? `${view.title} (${shown(view.key)})` : view.title, onclick: () => this.go(view.id) },
+        { type: "button", class: "tab", dataset: { mode: view.id }, title: `${view.title} (${view.key ? shown(view.key) : "Esc"})`, onclick: () => this.go(view.id) },
         icon(SIGNS[view.id] || "grid", 16),
         el("span", {}, view.title),
       );

@@ -193,7 +193,7 @@ export class Viewer {
       ...near.map((id, i) =>
         el("button", { type: "button", class: "chip near", title: `Move to ${app.groupName(id)}`, onclick: () => a.moveTo(id) }, el("kbd", { class: "keys" }, String(i + 1)), el("span", { class: "name" }, app.groupName(id))),
       ),
-      button("Move to …", "M", () => a.choose(), { icon: "move" }),
+      button("Move to …", "V", () => a.choose(), { icon: "move" }),
       button("Confirm", "C", () => a.confirm(), { icon: "check" }),
       button("Ignore", "X", () => a.ignore(), { icon: "ignore" }),
     );
