@@ -75,6 +75,33 @@ class Run:
         folders = [Path(one) for one in (spec if isinstance(spec, list) else [spec])]
         return by_hand.Corrections(self.path, self._found, lambda: self.images()["path"], self.features, folders)
 
+    def regroup(self, *, preview: bool = False, seed: int = 0) -> Any:
+        """Group the images again with what was corrected by hand: in effect at once, undone as any correction.
+
+        Parameters
+        ----------
+        preview
+            Only return what would move (`ilk.regroup.Preview`).
+        seed
+            Of images that are drawn where there are very many.
+
+        Returns
+        -------
+        Action or Preview
+            The line of the journal; what would move.
+
+        Raises
+        ------
+        ArgumentError
+            Nothing would move.
+        RunError
+            The run is damaged, cannot be written, or another process is correcting it.
+        """
+        from ilk import regroup  # upwards, as `model`
+
+        found = regroup.preview(self, seed=seed)
+        return found if preview else regroup.accept(self, found)
+
     def grouping(self) -> by_hand.Grouping | None:
         """Return the groups by image with all corrections; None where there are none, or they are left out."""
         return None if self._as_found or not by_hand.is_there(self.path) else self.corrections.grouping()
