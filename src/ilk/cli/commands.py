@@ -26,6 +26,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.looking import similar
 
 app = typer.Typer(
     name="ilk",
@@ -138,6 +139,9 @@ def predict(
         placing.placed(screen, found, run, out)
         for note in (*found.notes, *notes):
             screen.note(note)
+
+
+app.command(short_help="The images of a run most like one.")(similar)
 
 
 @app.command(short_help="Score a run against true labels.")
