@@ -19,7 +19,7 @@ __all__ = ["similar"]
 def similar(
     run: RunPath,
     image: Annotated[str, typer.Argument(metavar="IMG", help="A photo.jpg, or an image of the run by name or row.")],
-    count: Annotated[int, typer.Option("-n", metavar="N", help="How many images to name.")] = 12,
+    count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many images to name.")] = 12,
     method: Own = None,
     encoder: Annotated[
         Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
@@ -49,7 +49,8 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
     if found["path"] is None:
         screen.line(f"group    {found['group_name']}, confidence {found['confidence']:.2f}: it is new to the run")
     else:
-        alias = "" if Path(found["image"]).name == Path(found["path"]).name else f"; {found['image']} is the same image"
+        own = Path(found["image"])
+        alias = f"; {own} has its content" if own.is_file() and own.name != Path(found["path"]).name else ""
         screen.line(f"group    {found['group_name']}: it is one of the run's images{alias}")
     rows = [(f"{one['similarity']:.2f}", one["group_name"], one["path"]) for one in found["nearest"]]
     screen.table(("similarity", "group", "nearest images of the run"), rows, right="similarity")

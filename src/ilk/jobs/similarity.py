@@ -10,7 +10,7 @@ import numpy as np
 
 from ilk import disk, runs
 from ilk.errors import ArgumentError, DataError
-from ilk.files import content_hash, open_source
+from ilk.files import Listing, content_hash, open_source
 from ilk.jobs.prediction import predict
 
 __all__ = ["Alike", "similar"]
@@ -134,9 +134,9 @@ def _known(run: runs.Run, image: Any) -> int | None:
         except ArgumentError as error:
             raise ArgumentError(f"there is no file {image}, and in the run {error}") from None
     hashes = run.hashes()
-    listing = open_source([Path(image).expanduser()])
     try:
-        content = content_hash(listing.read(0)).hex()  # type: ignore[union-attr] - paths of images are listed
-    except (OSError, AttributeError):
+        listing = open_source([Path(image).expanduser()])
+        content = content_hash(listing.read(0)).hex() if isinstance(listing, Listing) else None
+    except OSError:
         return None  # what opens it next says why
     return None if hashes is None or content not in hashes else hashes.index(content)

@@ -17,7 +17,7 @@ from ilk.errors import IlkError, RunError
 from ilk.runs import checking, shapes
 from ilk.runs.figures import load_figures
 from ilk.runs.names import own_name
-from ilk.runs.similar import Neighbours, similar_to
+from ilk.runs.similar import Neighbours, count_of
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 from ilk.runs.table import Table, table_of
 from ilk.runs.tables import count_rows, read_table
@@ -120,7 +120,12 @@ class Run:
         ArgumentError
             There is no such image, or it cannot be read.
         """
-        return similar_to(self, image, n, model)
+        n = count_of(n)
+        if isinstance(image, int | np.integer) and not isinstance(image, bool):
+            return self.neighbours.of_row(int(image), n)
+        from ilk.jobs import similar  # up: what is no row may have to be encoded
+
+        return similar(self, image, n, model=model).pairs()
 
     def rows(self, images: str | int | Iterable[str | int]) -> list[int]:
         """Return the rows of `images`, each a path in the source, the end of one, a row, or a content hash."""

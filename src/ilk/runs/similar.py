@@ -21,7 +21,7 @@ from ilk.errors import ArgumentError
 if TYPE_CHECKING:
     from ilk.runs.reading import Run
 
-__all__ = ["Neighbours", "Similar", "count_of", "similar_to"]
+__all__ = ["Neighbours", "Similar", "count_of"]
 
 
 Floats = npt.NDArray[np.float32]
@@ -185,16 +185,6 @@ class Neighbours:
         first = self._of[row]
         found, similarity = self.search.of_row(row, n, [] if first is None else [self._row[first]])
         return list(zip(found.tolist(), similarity.tolist(), strict=True))
-
-
-def similar_to(run: Run, image: Any, n: Any, model: Any) -> list[tuple[int, float]]:
-    """Return what `Run.similar` does."""
-    n = count_of(n)
-    if isinstance(image, int | np.integer) and not isinstance(image, bool):
-        return run.neighbours.of_row(int(image), n)
-    from ilk.jobs import similar  # the one way up: what is no row may have to be encoded
-
-    return similar(run, image, n, model=model).pairs()
 
 
 def count_of(n: Any) -> int:
