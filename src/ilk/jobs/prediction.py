@@ -183,11 +183,11 @@ def predict(
 
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0
-    loaded, model = model, model or model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
+    model = model or model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
     if threshold is not None:
         if "threshold" not in model.get_params():
             raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
-        model = model if loaded is None else copy.copy(model)  # that of the caller keeps its own
+        model = copy.copy(model)  # that of the caller keeps its own
         model.set_params(threshold=threshold)
     encoded = model.encode(
         images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -55,10 +56,8 @@ class Table(dict[str, list[Any]]):
         MissingDependency
             pandas is not installed: it does not come with ilk.
         """
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            raise MissingDependency("to_pandas() needs pandas: pip install pandas. to_arrow() needs nothing.") from None
+        if importlib.util.find_spec("pandas") is None:
+            raise MissingDependency("to_pandas() needs pandas: pip install pandas. to_arrow() needs nothing more.")
         return self.to_arrow().to_pandas()
 
     def __repr__(self) -> str:
