@@ -60,7 +60,7 @@ ALLOWED = {
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
-UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup")}  # Run.model and Run.regroup alone, when called
+UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup")}  # when they are called
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )

@@ -100,6 +100,16 @@ class Corrections:
         """Return what each image is known by in the journal: its content, or its path where that is unknown."""
         return self._journal.now().found.keys
 
+    def rows(self, images: Words) -> list[int]:
+        """Return the row of each of `images`, whatever it is called by.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such image, or there are several.
+        """
+        return find_images(_words(images), self._paths(), self.keys(), self._folders)
+
     def notes(self) -> list[str]:
         """Return what to know of the journal: a line that was cut off, corrections that could not be followed."""
         problems = self.grouping().problems
