@@ -1,4 +1,4 @@
-"""Near duplicates and outliers of a run: which images are nearly the same, and which fit no group. No labels, no torch."""
+"""Near duplicates of a run: images that are nearly the same, and those that fit no group. No labels, no torch."""
 
 from __future__ import annotations
 

@@ -71,9 +71,7 @@ def joined(features: npt.NDArray[np.floating], heads: Ints, new: Ints, limit: fl
     return head[new]
 
 
-def _join(
-    features: npt.NDArray[np.floating], rows: Ints, heads: Ints, limit: float, head: Ints, away: Floats
-) -> None:
+def _join(features: npt.NDArray[np.floating], rows: Ints, heads: Ints, limit: float, head: Ints, away: Floats) -> None:
     """Give each of `rows` the nearest of the `heads` it is paired with, where that is within `limit`."""
     apart = _measured(features, rows, heads)
     order = np.lexsort((heads, apart, rows))

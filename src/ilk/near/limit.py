@@ -1,4 +1,4 @@
-"""The limit below which two images count as nearly the same: taken from copies of the run's own images, and no labels."""
+"""The limit below which two images count as nearly the same, taken from copies of the run's own images."""
 
 from __future__ import annotations
 

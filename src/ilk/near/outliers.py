@@ -1,4 +1,4 @@
-"""Images that fit no group: far from everything, as the images of their group go, and placed there without confidence."""
+"""Images that fit no group: far from all others, as images of their group go, and placed there without confidence."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def outliers(run: Any) -> Ints:
     if grouping is not None:
         beyond[grouping.said[rows] != 0] = -np.inf
     order = np.argsort(-beyond, kind="stable")
-    return rows[order[np.isfinite(beyond[order])]]
+    found: Ints = rows[order[np.isfinite(beyond[order])]]
+    return found
 
 
 def isolation(features: npt.NDArray[np.floating], n_nearest: int = _NEAREST) -> Floats:

@@ -1,4 +1,4 @@
-"""Which of several images that are nearly the same stands for them: most pixels, then most bytes, then the central one."""
+"""Which of images that are nearly the same stands for them: most pixels, then most bytes, then the central one."""
 
 from __future__ import annotations
 

@@ -48,11 +48,10 @@ def stacks(run: Any) -> Ints:
     n = len(images["path"])
     known, limit = _read(run, n), limit_of(run)
     if known is None and "near" not in run.header and _frozen(run):
-        rows, features = _distinct(run, images)
-        limit = find(_by_content(features, run, rows))
-        known = np.empty(0, np.int64)
-    if known is None or limit.value is None:
+        limit = find(_shuffled(run, images))
+    if limit.value is None:
         return _with_copies(np.arange(n), images)
+    known = np.empty(0, np.int64) if known is None else known
     head = np.arange(n)
     head[: len(known)] = known
     if len(known) < n:
@@ -114,7 +113,9 @@ def _read(run: Any, n: int) -> Ints | None:
         if len(heads) and (heads.min() < 0 or heads.max() >= len(heads) or (heads[heads] != heads).any()):
             raise ValueError("images that are not there, or stand for others and do not stand for themselves")
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({disk.one_line(error)}). Remove it: near duplicates are found anew.") from None
+        raise RunError(
+            f"{path} is damaged ({disk.one_line(error)}). Remove it: near duplicates are found anew."
+        ) from None
     return heads
 
 
@@ -126,19 +127,17 @@ def _frozen(run: Any) -> bool:
     return bool(encoder) and not trained and quality.get("space") != "learned features"
 
 
-def _distinct(run: Any, images: Mapping[str, list[Any]]) -> tuple[Ints, npt.NDArray[Any]]:
-    rows, features = distinct_rows(images), run.features()
-    return rows, features if len(rows) == len(features) else features[rows]
-
-
-def _by_content(features: npt.NDArray[Any], run: Any, rows: Ints) -> npt.NDArray[Any]:
-    """Return features in an order that says nothing of the images: files that are alike often stand together."""
-    return features[np.random.default_rng(0).permutation(len(rows))]
+def _shuffled(run: Any, images: Mapping[str, list[Any]]) -> npt.NDArray[Any]:
+    """Return the features of the distinct images, in an order that says nothing of them."""
+    features: npt.NDArray[Any] = run.features()[np.random.default_rng(0).permutation(distinct_rows(images))]
+    return features
 
 
 def _ranked(images: Mapping[str, list[Any]], rows: Ints) -> tuple[Ints, Ints]:
-    numbers = (np.array([value or 0 for value in images[name]], np.int64)[rows] for name in ("width", "height", "bytes"))
-    return best_first(*numbers)
+    def column(name: str) -> Ints:
+        return np.array([value or 0 for value in images[name]], np.int64)[rows]
+
+    return best_first(column("width"), column("height"), column("bytes"))
 
 
 def _join(head: Ints, begin: int, images: Mapping[str, list[Any]], run: Any, limit: float) -> None:

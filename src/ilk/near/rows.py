@@ -41,7 +41,8 @@ def distances(x: Floats, y: Floats) -> Floats:
     found = x @ y.T
     found *= -2
     found += 2
-    return np.sqrt(np.maximum(found, 0, out=found), out=found)
+    np.maximum(found, 0, out=found)
+    return np.asarray(np.sqrt(found, out=found), np.float32)
 
 
 @dataclass(frozen=True)

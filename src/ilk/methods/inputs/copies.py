@@ -40,7 +40,10 @@ def copies_of(
     count = int(np.clip(m // _SHARE, min(m, _FEWEST), _MOST))
     chosen = np.unique(np.linspace(0, m - 1, count).astype(np.int64))
     sides = square(encoder.image_size)
-    whole = round(sides[0] / encoder.crop_pct), round(sides[1] / encoder.crop_pct)  # of which the encoder cuts the middle
+    whole = (
+        round(sides[0] / encoder.crop_pct),
+        round(sides[1] / encoder.crop_pct),
+    )  # it cuts the middle of it
     block = source.sized(whole, encoder.resize).scan(encoded.rows[chosen], bare=True)
     there = np.flatnonzero(block.ok)  # a file may have gone since
     if not len(there):

@@ -57,9 +57,7 @@ class NearDuplicates:
         )
 
 
-def find(
-    source: ImageSource, encoder: encoders.FrozenEncoder, encoded: Encoded, cache: Path | None
-) -> NearDuplicates:
+def find(source: ImageSource, encoder: encoders.FrozenEncoder, encoded: Encoded, cache: Path | None) -> NearDuplicates:
     """Find the limit, by copies of some of the images, and the stacks."""
     limit = near.find(encoded.features, copies_of(source, encoder, encoded, cache))
     rows = encoded.rows

@@ -171,9 +171,7 @@ class TransferClustering(Clusterer):
         preset = "default" if brings_features(source) else self.preset_called(self.preset)
         name, inner = raw.encoder_of(preset, self.encoder, self.settings_.extra)
         progress = preview.watching(report.progress)
-        return self._encoded(
-            source, report, name, self.weights, settings=inner, on_progress=progress, first=preview
-        )
+        return self._encoded(source, report, name, self.weights, settings=inner, on_progress=progress, first=preview)
 
     def _check_count(self, features: npt.NDArray[Any]) -> None:
         wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)
