@@ -26,6 +26,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.regrouping import regroup
 
 app = typer.Typer(
     name="ilk",
@@ -252,6 +253,7 @@ def export(
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+app.command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
 @app.command(short_help="What two runs agree on, and what moved.")
