@@ -27,6 +27,7 @@ from ilk.cli.arguments import (
 )
 from ilk.cli.correcting import correct
 from ilk.cli.looking import similar
+from ilk.cli.regrouping import regroup
 from ilk.cli.serving import gallery
 
 app = typer.Typer(
@@ -267,6 +268,7 @@ app.command(short_help="See whole groups in the browser, and correct them.")(gal
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+app.command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
 @app.command(short_help="What two runs agree on, and what moved.")

@@ -77,6 +77,7 @@ HEADER: Shape = {
     ),
     "choice?": ({"why?": (str, None)}, None),
     "checksums?": {"*": str},
+    "regrouped?": ({"run?": str, "corrections?": int}, None),
 }
 CLUSTERS: Shape = [
     {
