@@ -32,6 +32,7 @@ ALLOWED = {
     "exports": "runs files",
     "comparing": "runs metrics report",
     "report": "runs files",
+    "gallery": "runs files corrections regroup near exports",
     "data": "files compute",
     "vectors": "compute",
     "encoders": "data compute files networks vectors metrics",
@@ -52,7 +53,7 @@ ALLOWED = {
     "jobs": "_record _versions naming methods data encoders runs corrections report scoring files",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels",
+    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels gallery",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
@@ -61,7 +62,7 @@ UPWARDS = {("runs.reading", "jobs")}  # Run.model alone, when it is called
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.corrections ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.gallery ilk.corrections ilk.exports ilk.comparing"
 
 
 def package(module: str) -> str:

@@ -26,6 +26,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.looking import gallery
 
 app = typer.Typer(
     name="ilk",
@@ -249,6 +250,9 @@ def export(
         )  # fmt: skip
         taking.exported(screen, done)
     raise typer.Exit(int(bool(done.missing)))
+
+
+app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)

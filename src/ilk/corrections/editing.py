@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ class Corrections:
         folders: Sequence[Path] = (),
     ) -> None:
         self._journal = Followed(folder, found)
-        self._paths, self._features, self._folders = paths, features, folders
+        self._paths, self._features, self._folders = functools.cache(paths), features, folders
         self._stack = contextlib.ExitStack()
 
     @property

@@ -9,6 +9,7 @@ from ilk.runs.columns import COLUMNS, TABLES_VERSION, Column, columns_of, kinds_
 from ilk.runs.figures import checked_figure, save_figures
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
+from ilk.runs.similar import Similar
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
 from ilk.runs.writing import RunWriter, begin, difference
 
@@ -21,6 +22,7 @@ __all__ = [
     "Column",
     "Run",
     "RunWriter",
+    "Similar",
     "begin",
     "checked_figure",
     "columns_of",
