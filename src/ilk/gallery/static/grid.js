@@ -202,7 +202,7 @@ export class Grid {
     const cell = { node, image, dot, badge, markNode: mark, index: -1, row: -1, url: "", set: "", asked: null, state: "" };
     image.addEventListener("load", () => {
       node.classList.add("loaded");
-      image.classList.toggle("tiny", image.naturalWidth <= 64);
+      this.app.crisp(image);
       this.loading.ended(cell, true);
     });
     image.addEventListener("error", () => {

@@ -75,7 +75,7 @@ export class Side {
 
   thumb(row) {
     const image = el("img", { src: this.app.thumb(row), alt: "", decoding: "async", draggable: "false" });
-    image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth <= 64));
+    image.addEventListener("load", () => this.app.crisp(image));
     return image;
   }
 
