@@ -4,6 +4,7 @@ import { button, bytes, el, icon } from "./dom.js";
 import { keep, kept } from "./theme.js";
 
 const WAIT = 60; // ms: a held arrow key asks for the last image only
+const PREVIEW = 600; // px
 const SAID = { 1: ["move", "moved here by hand"], 2: ["check", "confirmed"], 3: ["ignore", "ignored"] };
 
 export class Side {
@@ -61,7 +62,7 @@ export class Side {
   fill(image) {
     const { app } = this;
     const name = image.path.split("/").pop();
-    const picture = el("button", { type: "button", class: "preview", title: "Open the original (Space)", "aria-label": "Open the original", onclick: () => app.open(image.row, app.shown.rows) }, this.thumb(image.row));
+    const picture = el("button", { type: "button", class: "preview", title: "Open the original (Space)", "aria-label": "Open the original", onclick: () => app.open(image.row, app.shown.rows) }, this.preview(image));
     const head = el(
       "header",
       {},
@@ -77,6 +78,16 @@ export class Side {
     const image = el("img", { src: this.app.thumb(row), alt: "", decoding: "async", draggable: "false" });
     image.addEventListener("load", () => this.app.crisp(image));
     return image;
+  }
+
+  // The thumbnail at once, and the image itself as soon as it is there.
+  preview(image) {
+    const node = this.thumb(image.row);
+    if (!this.app.run.has.originals || image.status === "unreadable") return node;
+    const sharp = new Image();
+    sharp.addEventListener("load", () => image.row === this.row && (node.src = sharp.src));
+    sharp.src = `/original/${image.row}?side=${PREVIEW}`;
+    return node;
   }
 
   where(image) {
