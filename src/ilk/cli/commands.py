@@ -26,7 +26,8 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
-from ilk.cli.looking import gallery
+from ilk.cli.looking import similar
+from ilk.cli.serving import gallery
 
 app = typer.Typer(
     name="ilk",
@@ -139,6 +140,9 @@ def predict(
         placing.placed(screen, found, run, out)
         for note in (*found.notes, *notes):
             screen.note(note)
+
+
+app.command(short_help="The images of a run most like one.")(similar)
 
 
 @app.command(short_help="Score a run against true labels.")

@@ -1,53 +1,58 @@
-"""`ilk gallery`: the page on this machine, until Ctrl-C."""
+"""`ilk similar`: the images of a run most like one."""
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ilk.cli.arguments import Debug, Json, RunPath
+from ilk.cli import options as parse
+from ilk.cli.arguments import Cache, Debug, Device, Json, NoCache, Own, RunPath, Uncorrected
 
-__all__ = ["gallery"]
+if TYPE_CHECKING:
+    from ilk.cli.show import Screen
+
+__all__ = ["similar"]
 
 
-def gallery(
+def similar(
     run: RunPath,
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: any that is free.")] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
-    exports: Annotated[
-        Optional[Path], typer.Option(metavar="DIR", help="Below it the page may export. [default: RUN/exports]")
+    image: Annotated[str, typer.Argument(metavar="IMG", help="A photo.jpg, or an image of the run by name or row.")],
+    count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many images to name.")] = 12,
+    method: Own = None,
+    encoder: Annotated[
+        Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
     ] = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the images of RUN by group in the browser: look, correct, group again, export. Ctrl-C ends it.
-
-    For this machine only: nothing is sent anywhere, and only who has the address is let in.
-    """
+    """Name the images of RUN most like IMG, and the group that IMG is in, or would be placed in."""
+    from ilk import jobs
     from ilk.cli.show import Screen
-    from ilk.gallery import serving
 
-    screen = Screen(json)
-    with serving(run, port=port, exports=exports) as served:
-        about = {"run": str(run), "address": served.address, "port": served.port, "notes": served.notes}
-        screen.json({**about, "exports": str(served.gallery.exports)})
-        screen.line(f"gallery  {served.address}")
-        for note in served.notes:
-            screen.note(note)
-        screen.line("         Ctrl-C ends it; what you correct is kept at once", "dim")
-        if not no_open and not json:
-            _open(served.address)
-        with contextlib.suppress(KeyboardInterrupt):
-            served.wait()
-    screen.line("closed")
+    with Screen(json) as screen:
+        found = jobs.similar(
+            parse.opened_run(run, uncorrected), image, count, cls=method, device=device,
+            cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
+        )  # fmt: skip
+        _show(screen, found.summary())
 
 
-def _open(address: str) -> None:
-    """Open the address in the user's browser, where there is one."""
-    import webbrowser
-
-    with contextlib.suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)
+def _show(screen: Screen, found: dict[str, Any]) -> None:
+    screen.json(found)
+    screen.line(found["image"] if found["path"] is None else found["path"], "bold")
+    if found["path"] is None:
+        screen.line(f"group    {found['group_name']}, confidence {found['confidence']:.2f}: it is new to the run")
+    else:
+        own = Path(found["image"])
+        alias = f"; {own} has its content" if own.is_file() and own.name != Path(found["path"]).name else ""
+        screen.line(f"group    {found['group_name']}: it is one of the run's images{alias}")
+    rows = [(f"{one['similarity']:.2f}", one["group_name"], one["path"]) for one in found["nearest"]]
+    screen.table(("similarity", "group", "nearest images of the run"), rows, right="similarity")
+    for note in found["notes"]:
+        screen.note(note)

@@ -102,7 +102,9 @@ def application(gallery: Gallery) -> Starlette:
     for path in seconds.keys() & post.keys():  # one address, two methods
         looked, done = getting(bound(seconds[path]), slow), posting(sent(post[path][0]), slow)
         routes.append(Route(path, _by_method(looked, done), methods=["GET", "POST"]))
-    return Starlette(routes=routes, exception_handlers={404: _missing, 405: _method})
+    app = Starlette(routes=routes, exception_handlers={404: _missing, 405: _method})
+    app.router.redirect_slashes = False
+    return app
 
 
 def _by_method(looked: Any, done: Any) -> Any:

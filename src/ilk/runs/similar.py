@@ -10,14 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import ArgumentError
 
-__all__ = ["Similar", "count_of"]
+if TYPE_CHECKING:
+    from ilk.runs.reading import Run
+
+__all__ = ["Neighbours", "Similar", "count_of"]
+
 
 Floats = npt.NDArray[np.float32]
 
@@ -143,6 +148,43 @@ class Similar:
         if not parts:
             return np.concatenate(found), None
         return np.concatenate(found), _Coarse(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Neighbours:
+    """Finds the images of a run most like one: of each content one, and none that cannot be read.
+
+    Parameters
+    ----------
+    run : Run
+    """
+
+    def __init__(self, run: Run) -> None:
+        images = run.images()
+        self._run = run
+        self._paths: list[str] = images["path"]
+        self._of: list[str | None] = images["duplicate_of"]
+        self._readable = np.array([status != "unreadable" for status in images["status"]])
+        self.search = Similar(run.features(), np.array([status == "ok" for status in images["status"]]))
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {path: row for row, path in enumerate(self._paths)}
+
+    def of_row(self, row: int, n: int) -> list[tuple[int, float]]:
+        """Return rows and similarities of the `n` images most like that of `row`, itself and its copies left out.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such row, or it could not be read.
+        """
+        if not 0 <= row < len(self._paths):
+            raise ArgumentError(f"there is no image {row}: the run has {len(self._paths):,}, counted from 0.")
+        if not self._readable[row]:
+            raise ArgumentError(f"{self._paths[row]} could not be read, so nothing is like it.")
+        first = self._of[row]
+        found, similarity = self.search.of_row(row, n, [] if first is None else [self._row[first]])
+        return list(zip(found.tolist(), similarity.tolist(), strict=True))
 
 
 def count_of(n: Any) -> int:
