@@ -187,7 +187,8 @@ class MapOfImages {
   }
 
   pointSize() {
-    const base = Math.min(8, Math.max(2.2, 190 / Math.sqrt(this.cells.rows.length)));
+    const room = Math.sqrt(this.camera.width * this.camera.height / this.cells.rows.length);
+    const base = Math.min(8, Math.max(2.2, room / 5));
     return Math.min(14, base * (this.camera.scale / this.camera.whole) ** 0.35);
   }
 

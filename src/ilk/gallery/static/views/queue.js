@@ -72,7 +72,7 @@ class Queue {
     const shown = this.whole ? item.images : spread(item.images, IN_A_ROW), many = shown.length;
     this.pictures = shown.map((row) => this.picture(row, many <= 2 ? 640 : 360));
     const hidden = item.images.length - many;
-    const row = el("div", { class: `queue-row ${many <= 2 ? "few" : many <= 6 ? "some" : "many"}`, role: "group", "aria-label": "The images in question" }, this.pictures,
+    const row = el("div", { class: `queue-row ${many <= 2 ? "few" : many <= 6 ? "some" : "many"}`, role: "group", "aria-label": "The images in question", style: { "--per": String(Math.ceil(many / Math.ceil(many / 6))) } }, this.pictures,
       hidden ? button(`and ${hidden.toLocaleString("en")} more like these`, "", () => { this.whole = true; this.show(); }, { class: "quiet", title: "Show all" }) : null);
     this.question = el("h3", {}, this.words());
     this.card.replaceChildren(this.question, row, this.sides(), this.buttons());
