@@ -25,6 +25,7 @@ ALLOWED = {
     "machine": "",
     "files": "",
     "corrections": "",
+    "regroup": "corrections",
     "runs": "corrections",
     "metrics": "",
     "compute": "",
@@ -32,6 +33,7 @@ ALLOWED = {
     "exports": "runs files",
     "comparing": "runs metrics report",
     "report": "runs files",
+    "gallery": "runs files corrections regroup near exports",
     "data": "files compute",
     "vectors": "compute",
     "encoders": "data compute files networks vectors metrics",
@@ -52,16 +54,17 @@ ALLOWED = {
     "jobs": "_record _versions naming methods data encoders runs corrections report scoring files",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels",
+    "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
+    "kernels gallery",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
-UPWARDS = {("runs.reading", "jobs")}  # Run.model alone, when it is called
+UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup")}  # when they are called
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.corrections ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.corrections ilk.regroup ilk.gallery ilk.exports ilk.comparing"
 
 
 def package(module: str) -> str:

@@ -44,7 +44,7 @@ def test_sheets(tmp_path: Path) -> None:
     index = np.array([599, 0, 256, 255, 17, 17, 511])
     assert np.abs(Sprites(tmp_path).read(index).astype(int) - thumbs[index]).max() <= 12
     assert Sprites(tmp_path).read([]).shape == (0, 48, 48, 3)
-    with pytest.raises(DataError, match=r"00009\.webp cannot be read"):
+    with pytest.raises(DataError, match=r"00009\.bin cannot be read"):
         Sprites(tmp_path).read([2400])
     with pytest.raises(IndexError):
         Sprites(tmp_path).read([-1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ilk import runs
-from ilk.files.thumbs import make_thumb, write_sheets
+from ilk.files import make_thumb, write_sheets
 
 HOSTILE = {
     3: "<script>alert(1)</script>.jpg",

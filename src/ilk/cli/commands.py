@@ -26,6 +26,8 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.looking import similar
+from ilk.cli.serving import gallery
 
 app = typer.Typer(
     name="ilk",
@@ -140,6 +142,9 @@ def predict(
             screen.note(note)
 
 
+app.command(short_help="The images of a run most like one.")(similar)
+
+
 @app.command(short_help="Score a run against true labels.")
 def evaluate(
     run: RunPath,
@@ -249,6 +254,9 @@ def export(
         )  # fmt: skip
         taking.exported(screen, done)
     raise typer.Exit(int(bool(done.missing)))
+
+
+app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.corrections.actions import LARGEST, Action, named, noted
 from ilk.corrections.finding import find_group, find_images
-from ilk.corrections.folding import NOTHING, UNREADABLE, Found, Grouping, State
+from ilk.corrections.folding import NOBODY, NOTHING, UNREADABLE, Found, Grouping, State
 from ilk.corrections.following import Followed
 from ilk.corrections.splitting import split_in_two
 from ilk.errors import ArgumentError
@@ -59,7 +60,7 @@ class Corrections:
         folders: Sequence[Path] = (),
     ) -> None:
         self._journal = Followed(folder, found)
-        self._paths, self._features, self._folders = paths, features, folders
+        self._paths, self._features, self._folders = functools.cache(paths), features, folders
         self._stack = contextlib.ExitStack()
 
     @property
@@ -86,6 +87,10 @@ class Corrections:
         """
         return self._journal.now().grouping()
 
+    def found(self) -> Found:
+        """Return the groups as they were found."""
+        return self._journal.now().found
+
     def actions(self) -> list[tuple[Action, bool]]:
         """Return every correction but undo and redo, in order, and whether it is in effect."""
         live = {action.n for action in self._journal.now().actions}
@@ -94,6 +99,16 @@ class Corrections:
     def keys(self) -> Sequence[str]:
         """Return what each image is known by in the journal: its content, or its path where that is unknown."""
         return self._journal.now().found.keys
+
+    def rows(self, images: Words) -> list[int]:
+        """Return the row of each of `images`, whatever it is called by.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such image, or there are several.
+        """
+        return find_images(_words(images), self._paths(), self.keys(), self._folders)
 
     def notes(self) -> list[str]:
         """Return what to know of the journal: a line that was cut off, corrections that could not be followed."""
@@ -190,6 +205,56 @@ class Corrections:
             return {"group": _group(state, group), "text": text.strip()}
 
         return self._write("note", arguments)
+
+    def regroup(
+        self,
+        moves: Mapping[int, Iterable[int]],
+        *,
+        last: int,
+        new: Sequence[int] = (),
+        gone: Sequence[tuple[int, int]] = (),
+    ) -> Action:
+        """Put images where a grouping puts them, in one action; what a person said of an image stands above it.
+
+        Parameters
+        ----------
+        moves
+            Group -> rows of its new images; copies go along.
+        last
+            Number of the last action that the grouping knew (`Grouping.last`).
+        new
+            Groups that it opens, from the number `next_group` on.
+        gone
+            Groups that it closes, each with the one that takes what is left in it.
+
+        Raises
+        ------
+        ArgumentError
+            Something was corrected since, there is no such group, or nothing changes.
+        """
+
+        def arguments(state: State) -> dict[str, Any]:
+            if state.last != last:
+                raise ArgumentError("the groups were corrected meanwhile: group again to see what would move now.")
+            keys: dict[int, list[str]] = {}
+            for group, rows in moves.items():
+                if group not in state.names and group not in new:
+                    raise ArgumentError(f"there is no group {group}.")
+                free = (row for row in rows if state.said[row] == NOBODY and state.labels[row] != UNREADABLE)
+                mine = list(dict.fromkeys(state.found.keys[row] for row in free))
+                keys |= {int(group): mine} if mine else {}
+            if not keys and not gone:
+                raise ArgumentError("nothing would change.")
+            more = {"new": [int(one) for one in new]} if new else {}
+            return {"to": list(keys), "images": list(keys.values()), **more} | (
+                {"gone": [[int(one), int(into)] for one, into in gone]} if gone else {}
+            )
+
+        return self._write("regroup", arguments)
+
+    def next_group(self) -> int:
+        """Return the number of the next new group: none is given twice."""
+        return _next(self._journal.now())
 
     def undo(self) -> Action:
         """Undo the last correction that is in effect; all can be undone, one after the other."""

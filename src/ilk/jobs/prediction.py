@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -130,6 +131,7 @@ def predict(
     encoder: Any = None,
     features: Any = None,
     by_content: bool = False,
+    model: Any = None,
     on_event: OnEvent | None = None,
 ) -> Prediction:
     """Place the images of `source` into the groups of `run`.
@@ -157,6 +159,8 @@ def predict(
         Features of the images, where the run was made from features of the user's own: see `ilk.open_images`.
     by_content
         Read every file, whatever is known of its name, size and time of the last change.
+    model
+        What ``run.model()`` returned, to ask it again; it is loaded anew otherwise.
     cache, on_event
         Where features are kept (None: nowhere); called with what happens.
 
@@ -179,10 +183,11 @@ def predict(
 
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0
-    model = model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
+    model = model or model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
     if threshold is not None:
         if "threshold" not in model.get_params():
             raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
+        model = copy.copy(model)  # that of the caller keeps its own
         model.set_params(threshold=threshold)
     encoded = model.encode(
         images,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from ilk.files.thumbs import CELLS, encode_sheet
+from ilk.files.sheets import CELLS, encode_sheet
 from ilk.report.facts import NOISE, Facts, Group
 from ilk.report.map import MAX_LABELS, is_hidden
 from ilk.report.marks import DARK, LIGHT

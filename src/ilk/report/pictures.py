@@ -21,8 +21,9 @@ from ilk.files.features import FeatureSet
 from ilk.files.listing import Listing
 from ilk.files.opening import Source as Opened
 from ilk.files.opening import open_source
+from ilk.files.packs import Sprites
 from ilk.files.samples import Samples
-from ilk.files.thumbs import CELLS, Sprites
+from ilk.files.sheets import CELLS
 from ilk.report.facts import Facts
 from ilk.runs import Run
 
