@@ -18,6 +18,8 @@ import { Top } from "./top.js";
 import { Viewer } from "./viewer.js";
 import views from "./views/index.js";
 
+const TINY = 64; // px
+
 class App {
   constructor() {
     this.run = null; // as /api/run says
@@ -41,6 +43,8 @@ class App {
     this.theme = new Theme(this);
     try {
       [this.run] = await Promise.all([this.server.get("/api/run"), this.server.state()]);
+      const first = await this.server.get("/api/image/0");
+      this.tiny = Math.max(first.width, first.height) <= TINY;
     } catch (error) {
       this.banner(error.message);
       setTimeout(() => location.reload(), 5000);
@@ -182,6 +186,12 @@ class App {
 
   thumb(row) {
     return `/thumb/${row}?${this.run.key_of_thumbs}`;
+  }
+
+  // Images of few pixels are enlarged as crisp squares; a photo's thumbnail from an older run (48 px) is not.
+  crisp(image, original = false) {
+    const side = Math.max(image.naturalWidth, image.naturalHeight);
+    image.classList.toggle("tiny", side < 48 || (side <= TINY && (original || this.tiny)));
   }
 
   groupName(id) {

@@ -6,7 +6,7 @@ export function cover(app, rows, n = 4) {
   const some = (rows || []).slice(0, n);
   const images = some.map((row) => {
     const image = el("img", { src: app.thumb(row), alt: "", loading: "lazy", decoding: "async", draggable: "false" });
-    image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth <= 64));
+    image.addEventListener("load", () => app.crisp(image));
     return image;
   });
   return el("span", { class: "cover of" + some.length, "aria-hidden": "true" }, images);

@@ -169,6 +169,7 @@ export class Grid {
       else if (again || bent) this.place(cell, i);
       else this.mark(cell);
     }
+    for (const cell of this.spare) cell.node.hidden = true; // only now: most nodes are taken again within one frame
     if (!this.fast) this.ask(first, last);
   }
 
@@ -201,7 +202,7 @@ export class Grid {
     const cell = { node, image, dot, badge, markNode: mark, index: -1, row: -1, url: "", set: "", asked: null, state: "" };
     image.addEventListener("load", () => {
       node.classList.add("loaded");
-      image.classList.toggle("tiny", image.naturalWidth <= 64);
+      this.app.crisp(image);
       this.loading.ended(cell, true);
     });
     image.addEventListener("error", () => {
@@ -243,11 +244,11 @@ export class Grid {
 
   recycle(cell) {
     this.loading.drop(cell);
-    cell.image.removeAttribute("src");
+    if (cell.set) cell.image.removeAttribute("src");
     cell.set = "";
-    cell.node.hidden = true;
+    cell.node.className = "cell";
     cell.node.removeAttribute("id");
-    cell.node.classList.remove("loaded", "failed");
+    cell.state = "";
     this.spare.push(cell);
   }
 
@@ -261,17 +262,14 @@ export class Grid {
     const confidence = shown.confidence ? shown.confidence[i] : null;
     const group = shown.groups ? shown.groups[i] : null;
     const selected = app.selection.has(cell.row);
-    const state = [selected, i === this.at, said, stack, confidence, group, i, cell.row].join();
+    const state = [selected, i === this.at, said, stack, confidence, group, i, cell.row, this.fast].join();
     if (state === cell.state) return;
     cell.state = state;
     const doubtful = said === 0 && confidence !== null && confidence < DOUBT;
     const [kind, sign, words] = MARKS[said] || (doubtful ? ["doubtful", "doubt", "doubtful"] : ["", "", ""]);
     cell.node.classList.toggle("selected", selected);
     cell.node.classList.toggle("focused", i === this.at);
-    cell.node.setAttribute("aria-selected", selected);
-    cell.node.setAttribute("aria-posinset", i + 1);
-    cell.node.setAttribute("aria-setsize", shown.rows.length);
-    cell.node.setAttribute("aria-label", [`image ${i + 1}`, words, stack > 1 ? `stack of ${stack}` : ""].filter(Boolean).join(", "));
+    if (!this.fast) this.describe(cell, selected, words, stack);
     cell.dot.hidden = group === null;
     if (group !== null) {
       cell.dot.style.background = app.colour(group);
@@ -286,6 +284,13 @@ export class Grid {
       cell.markNode.replaceChildren(...(sign ? [icon(sign, 13)] : []));
       cell.markNode.title = words;
     }
+  }
+
+  // For those who do not see it.
+  describe(cell, selected, words, stack) {
+    const label = [`image ${cell.index + 1}`, words, stack > 1 ? `stack of ${stack}` : ""].filter(Boolean).join(", ");
+    const said = { "aria-selected": selected, "aria-posinset": cell.index + 1, "aria-setsize": this.shown.rows.length, "aria-label": label };
+    for (const [name, value] of Object.entries(said)) cell.node.setAttribute(name, value);
   }
 
   marks() {

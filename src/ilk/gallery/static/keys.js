@@ -15,7 +15,7 @@ export function pressed(event) {
   const ctrl = event.ctrlKey || event.metaKey;
   const letter = /^[a-z]$/.test(key);
   const shift = event.shiftKey && (event.key.length > 1 || letter || key === " ");
-  return (ctrl ? "Ctrl+" : "") + (event.altKey ? "Alt+" : "") + (shift ? "Shift+" : "") + (ctrl && letter ? key.toUpperCase() : key);
+  return (ctrl ? "Ctrl+" : "") + (event.altKey ? "Alt+" : "") + (shift ? "Shift+" : "") + (letter && (ctrl || shift) ? key.toUpperCase() : key);
 }
 
 export function shown(key) {

@@ -4,6 +4,7 @@ import { button, bytes, el, icon } from "./dom.js";
 import { keep, kept } from "./theme.js";
 
 const WAIT = 60; // ms: a held arrow key asks for the last image only
+const PREVIEW = 600; // px
 const SAID = { 1: ["move", "moved here by hand"], 2: ["check", "confirmed"], 3: ["ignore", "ignored"] };
 
 export class Side {
@@ -12,16 +13,19 @@ export class Side {
     this.root = root;
     this.row = null;
     this.trail = []; // images that one walked away from
-    const wide = matchMedia("(min-width: 1100px)").matches;
-    document.body.classList.toggle("side", kept("side") === null ? wide : kept("side") === "1" && wide);
+    const wide = matchMedia("(min-width: 1100px)");
+    const fits = () => document.body.classList.toggle("side", wide.matches && kept("side") !== "0");
+    wide.addEventListener("change", fits);
+    fits();
     app.on("focus", (row) => this.look(row, []));
+    app.on("selection", (rows) => app.current !== "grid" && rows.size && this.look([...rows].pop(), []));
     app.on("state", () => this.row !== null && this.look(this.row, this.trail, true));
     app.keys.add("all", "i", "what is known of the image", () => this.toggle());
   }
 
   toggle(open = !document.body.classList.contains("side")) {
     document.body.classList.toggle("side", open);
-    keep("side", open ? "1" : "0");
+    if (matchMedia("(min-width: 1100px)").matches) keep("side", open ? "1" : "0");
     if (open && this.row !== null) this.look(this.row, this.trail, true);
   }
 
@@ -61,7 +65,7 @@ export class Side {
   fill(image) {
     const { app } = this;
     const name = image.path.split("/").pop();
-    const picture = el("button", { type: "button", class: "preview", title: "Open the original (Space)", "aria-label": "Open the original", onclick: () => app.open(image.row, app.shown.rows) }, this.thumb(image.row));
+    const picture = el("button", { type: "button", class: "preview", title: "Open the original (Space)", "aria-label": "Open the original", onclick: () => app.open(image.row, app.shown.rows) }, this.preview(image));
     const head = el(
       "header",
       {},
@@ -75,8 +79,18 @@ export class Side {
 
   thumb(row) {
     const image = el("img", { src: this.app.thumb(row), alt: "", decoding: "async", draggable: "false" });
-    image.addEventListener("load", () => image.classList.toggle("tiny", image.naturalWidth <= 64));
+    image.addEventListener("load", () => this.app.crisp(image));
     return image;
+  }
+
+  // The thumbnail at once, and the image itself as soon as it is there.
+  preview(image) {
+    const node = this.thumb(image.row);
+    if (!this.app.run.has.originals || image.status === "unreadable") return node;
+    const sharp = new Image();
+    sharp.addEventListener("load", () => image.row === this.row && (node.src = sharp.src));
+    sharp.src = `/original/${image.row}?side=${PREVIEW}`;
+    return node;
   }
 
   where(image) {

@@ -3,6 +3,7 @@
 import { button, dialog, el, icon } from "./dom.js";
 import { shown } from "./keys.js";
 
+const SHORT = { queue: "Doubtful", regroup: "Again", tree: "Number" }; // on a phone
 const SIGNS = { map: "map", queue: "doubt", regroup: "again", tree: "tree", export: "export" };
 
 export class Top {
@@ -39,17 +40,17 @@ export class Top {
 
   fillTabs() {
     const { app } = this;
-    const tab = (view) =>
+    const tab = (view, title) =>
       el(
         "button",
         { type: "button", class: "tab", dataset: { mode: view.id }, title: `${view.title} (${view.key ? shown(view.key) : "Esc"})`, onclick: () => this.go(view.id) },
         icon(SIGNS[view.id] || "grid", 16),
-        el("span", {}, view.title),
+        el("span", {}, title),
       );
-    this.tabs.replaceChildren(...this.all().map(tab));
+    this.tabs.replaceChildren(...this.all().map((view) => tab(view, view.title)));
     const low = [
       el("button", { type: "button", class: "tab", onclick: () => app.groups.drawer(true) }, icon("menu", 20), el("span", {}, "Groups")),
-      ...this.all().slice(0, 3).map(tab),
+      ...this.all().slice(0, 3).map((view) => tab(view, SHORT[view.id] || view.title)),
       el("button", { type: "button", class: "tab", onclick: () => this.more() }, icon("more", 20), el("span", {}, "More")),
     ];
     this.bottom.replaceChildren(...low);

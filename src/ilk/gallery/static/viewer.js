@@ -152,7 +152,7 @@ export class Viewer {
 
   loaded() {
     this.image.classList.toggle("sharp", this.stage !== "thumb");
-    this.image.classList.toggle("tiny", Math.max(this.image.naturalWidth, this.image.naturalHeight) <= 64);
+    this.app.crisp(this.image, this.stage !== "thumb");
     this.place();
   }
 

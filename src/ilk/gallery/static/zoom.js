@@ -35,7 +35,7 @@ export class Zoom {
     this.height = height;
     const fit = Math.min((box.width - 32) / width, (box.height - 32) / height);
     const tiny = Math.max(width, height) <= TINY;
-    this.fit = tiny ? Math.max(1, Math.floor(fit * 0.7)) : Math.min(fit, Math.max(1, Math.min(2, 480 / Math.max(width, height))));
+    this.fit = tiny ? Math.max(1, Math.floor(fit * 0.7)) : Math.min(fit, Math.max(1, Math.min(2.5, 960 / Math.max(width, height))));
     this.most = Math.max(tiny ? 128 : MOST, this.fit);
     if (this.fitted) this.scale = this.fit;
     this.apply();

@@ -69,29 +69,37 @@ export class Cells {
   }
 }
 
-const CROWD = 6; // images for one picture, at most: where more lie together, points say more
+const CROWD = 8; // images for one picture, at most: where more lie together, points say more
 const STRIDE = 2 ** 26;
 const BEFORE = [[-1, -1], [0, -1], [1, -1], [-1, 0]]; // the cells around one that are filled before it
 
 /**
- * The images to show as pictures of `size` pixels: one for every cell of a grid, none over another, about `most`; nothing
+ * The images to show as pictures of `size` pixels: one for every cell of a grid, none over another, at most `most`; nothing
  * where images lie too densely. The grid belongs to the map and not to the window: pictures stay while one pans.
  */
 export function pictured(cells, camera, size, ok, most) {
-  const room = Math.max(size, Math.sqrt(camera.width * camera.height / most));
-  const side = 2 ** Math.max(0, Math.min(25, Math.floor(Math.log2(camera.scale / room))));
-  const seen = camera.seen(size / 2), low = (value) => Math.floor(value * side) / side, high = (value) => Math.ceil(value * side) / side;
-  const found = new Map();
-  let count = 0;
-  cells.within({ left: low(seen.left), right: high(seen.right), bottom: low(seen.bottom), top: high(seen.top) }, (row) => {
-    if (!ok(row) || ++count > most * CROWD) return count <= most * CROWD;
+  const widest = camera.seen(2 * size), rows = [];
+  cells.within(widest, (row) => {
+    if (ok(row)) rows.push(row);
+    return rows.length <= most * CROWD;
+  });
+  if (rows.length > most * CROWD) return [];
+  let level = Math.max(0, Math.min(50, Math.floor(2 * Math.log2(camera.scale / size)))), shown = [];
+  do {
+    shown = apart(cells, camera, size, rows, 2 ** (level / 2));
+    level--;
+  } while (shown.length > most);
+  return rows.length <= shown.length * CROWD ? shown : [];
+}
+
+/** For every cell of a grid of `side` cells a unit the image nearest to its middle, where its picture lies over no other. */
+function apart(cells, camera, size, rows, side) {
+  const found = new Map(), placed = new Map(), shown = [];
+  for (const row of rows) {
     const a = Math.floor(cells.x[row] * side), b = Math.floor(cells.y[row] * side), key = a + b * STRIDE;
     const far = (cells.x[row] * side - a - 0.5) ** 2 + (cells.y[row] * side - b - 0.5) ** 2, before = found.get(key);
     if (!before || far < before.far) found.set(key, { row, a, b, far });
-    return true;
-  });
-  if (count > most * CROWD) return [];
-  const placed = new Map(), shown = [];
+  }
   for (const { row, a, b } of [...found.values()].sort((one, other) => one.b - other.b || one.a - other.a)) {
     const [px, py] = camera.toWindow(cells.x[row], cells.y[row]);
     const free = BEFORE.every(([da, db]) => {
@@ -103,5 +111,5 @@ export function pictured(cells, camera, size, ok, most) {
     placed.set(a + b * STRIDE, one);
     shown.push(one);
   }
-  return count <= shown.length * CROWD ? shown : [];
+  return shown;
 }

@@ -21,7 +21,7 @@ class Export {
     this.groups = new Set();
     this.result = el("section", { class: "export-result", "aria-live": "polite" });
     this.form = el("form", { class: "export-form", onsubmit: (event) => { event.preventDefault(); this.send(true); } });
-    root.append(el("div", { class: "view-bar" }, el("h2", {}, "Take away")), el("div", { class: "view-body export" }, this.form, this.result));
+    root.append(el("div", { class: "view-bar" }, el("h2", {}, "Take away")), el("div", { class: "view-body" }, this.form));
     this.build();
     this.off = [
       app.keys.add("export", "Enter", "show what would be written, then write it", () => this.next()),
@@ -46,19 +46,21 @@ class Export {
       radio("keep", "all", this.keep, "All of them", ""), radio("keep", "best", this.keep, "Only the best of each", "The sharpest, largest image of a burst or of copies."));
     const kept = this.to ? this.to.value : `${this.suggested()}`;
     this.to = el("input", { type: "text", value: this.named ? kept : this.suggested(), required: "", spellcheck: "false", autocomplete: "off", maxlength: "100", dataset: { focus: "to" }, oninput: () => { this.named = true; this.changed(); } });
-    this.form.replaceChildren(
+    const choices = el("div", { class: "export-choices" },
       el("fieldset", {}, el("legend", {}, "What"),
         radio("what", "all", this.what, "All groups", count(app.state.groups.reduce((sum, group) => sum + group.size, 0), "image")),
         radio("what", "groups", this.what, "Some groups", ""),
         this.what === "groups" && this.chooser(),
         radio("what", "selection", this.what, "The selection", n ? count(n, "image") : "Nothing is selected.", !n)),
       el("fieldset", {}, el("legend", {}, "As"), MODES.map((one) => radio("mode", one.id, this.mode, one.title, one.text))),
-      stacks || "",
+      stacks || "");
+    this.form.replaceChildren(choices, el("div", { class: "export-doing" },
       el("fieldset", {}, el("legend", {}, "Name"),
         el("label", { class: "field" }, el("span", { class: "hidden-text" }, "Name of the folder"), this.to),
         el("p", { class: "muted" }, app.run.exports ? `A folder in ${app.run.exports}` : "A folder below the run.")),
-      el("div", { class: "row" }, el("button", { type: "submit", class: "button first", disabled: Boolean(app.run.read_only) }, el("span", {}, "Show what would be written"), el("kbd", { class: "keys" }, "Enter"))));
-    if (app.run.read_only) this.form.append(el("p", { class: "muted" }, `Look only: ${app.run.read_only}`));
+      el("div", { class: "row" }, el("button", { type: "submit", class: "button first", disabled: Boolean(app.run.read_only) }, el("span", {}, "Show what would be written"), el("kbd", { class: "keys" }, "Enter"))),
+      app.run.read_only ? el("p", { class: "muted" }, `Look only: ${app.run.read_only}`) : "",
+      this.result));
     if (focus) this.form.querySelector(`[data-focus="${focus}"]`)?.focus({ preventScroll: true });
     this.changed();
   }

@@ -12,6 +12,12 @@ function svg(tag, props, ...children) {
   return node;
 }
 
+/** The mean place of what flows into `group`, by the places of the groups it comes from. */
+function from(flows, group, places) {
+  const own = flows.filter((flow) => flow.to === group);
+  return own.reduce((sum, flow) => sum + flow.count * places.get(flow.from), 0) / own.reduce((sum, flow) => sum + flow.count, 0);
+}
+
 /** Heights and places of groups and flows: {nodes: [{side, group, count, y, high}], bands: [{flow, y0, y1, high}], high}. */
 export function laidOut(flows, least) {
   const sides = [new Map(), new Map()];
@@ -26,7 +32,9 @@ export function laidOut(flows, least) {
   let tallest = 0;
   sides.forEach((side, s) => {
     let y = GAP / 2;
-    for (const [group, count] of [...side].sort((a, b) => b[1] - a[1] || a[0] - b[0])) {
+    const largest = [...side].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    if (s) largest.sort((a, b) => from(flows, a[0], starts[0]) - from(flows, b[0], starts[0])); // so that fewer bands cross
+    for (const [group, count] of largest) {
       const own = flows.filter((flow) => (s ? flow.to : flow.from) === group);
       const thick = own.reduce((sum, flow) => sum + Math.max(LEAST, flow.count * scale), 0), room = Math.max(thick, LINE);
       nodes.push({ side: s, group, count, y: y + (room - thick) / 2, high: thick });

@@ -8,9 +8,10 @@ import { gestures } from "./gestures.js";
 import { Card, chooser, Legend } from "./legend.js";
 import { circle, lassoed } from "./lasso.js";
 import { drawLine, drawMiddle, drawPictures, Names, Pictures } from "./overlay.js";
+import { guess } from "./parts.js";
 import { HIDDEN, pointsOn } from "./points.js";
 
-const MOST = 120; // pictures at once, about
+const MOST = 150; // pictures at once
 const MIDDLE = 44; // radius of what Enter selects, in pixels
 const STEP = 90; // pixels an arrow key moves
 const GLIDE = 220; // ms
@@ -39,16 +40,19 @@ class MapOfImages {
     this.names = new Names(el("div", { class: "map-names" }), (group) => app.show({ group }));
     this.legend = new Legend(() => this.repaint());
     this.card = new Card(app);
-    this.said = el("p", { class: "map-said muted", role: "status" });
+    this.said = el("p", { class: "map-said", role: "status" });
     this.lassoButton = button("Draw around", "L", () => this.setLasso(!this.lasso), { icon: LASSO, title: "Draw a line around images to select them; or drag with Shift" });
+    this.selected = el("div", { class: "map-selected panel", hidden: true }, this.said,
+      button("Show them", "S", () => this.showSelected(), { icon: "grid", class: "first", title: "The selected images, in the grid" }),
+      button("", "Esc", () => app.select([]), { icon: "close", label: "Select nothing", keys: false, class: "quiet" }));
     this.pictureButton = button("Pictures", "I", () => this.setPictures(!this.withPictures), { title: "Pictures instead of points where there is room" });
     this.pictureButton.setAttribute("aria-pressed", "true");
     const zoom = el("div", { class: "map-zoom" },
       button("", "+", () => this.zoomMiddle(1.6), { icon: "plus", label: "Nearer", keys: false }),
       button("", "-", () => this.zoomMiddle(1 / 1.6), { icon: "M5 12h14", label: "Farther", keys: false }),
       button("", "0", () => this.fit(), { icon: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5", label: "The whole map", keys: false }));
-    this.window = el("div", { class: "map-window" }, this.canvas, this.over, this.names.root, this.legend.root, zoom, this.card.root);
-    root.append(el("div", { class: "view-bar" }, chooser(this.by, (id) => this.colourBy(id)), el("span", { class: "grow" }), this.said, this.lassoButton, this.pictureButton), this.window);
+    this.window = el("div", { class: "map-window" }, this.canvas, this.over, this.names.root, this.legend.root, zoom, this.selected, this.card.root);
+    root.append(el("div", { class: "view-bar" }, chooser(this.by, (id) => this.colourBy(id)), el("span", { class: "grow" }), this.lassoButton, this.pictureButton), this.window);
   }
 
   async start() {
@@ -93,9 +97,10 @@ class MapOfImages {
     key(["-", "_"], "farther", () => this.zoomMiddle(1 / 1.6), "-");
     key("0", "the whole map", () => this.fit());
     key("l", "draw a line around images to select them", () => this.setLasso(!this.lasso));
+    key("s", "the selected images, in the grid", () => this.showSelected());
     key("i", "pictures or points only", () => this.setPictures(!this.withPictures));
     key(["Enter", "Shift+Enter"], "select the images in the circle; with Shift also those", (event) => this.takeMiddle(event.shiftKey), "Enter");
-    key("Escape", "", () => this.lasso && this.setLasso(false));
+    key("Escape", "no line; select nothing", () => this.nothing());
   }
 
   end() {
@@ -114,7 +119,7 @@ class MapOfImages {
     if (this.ended || this.by !== id) return;
     this.colours = colours;
     this.legend.set(COLOURINGS.find((one) => one.id === id).title, colours.entries, colours.wait);
-    this.names.set(medians(this.labels, this.x, this.y), (group) => this.app.groupName(group), (group) => this.app.colour(group));
+    this.names.set(medians(this.labels, this.x, this.y), (group) => this.app.groupName(group), (group) => guess(this.app, group), (group) => this.app.colour(group));
     this.repaint();
     if (colours.wait) this.again = setTimeout(() => !this.ended && this.by === id && this.colourBy(id), 2000);
   }
@@ -139,6 +144,7 @@ class MapOfImages {
     this.accent = `rgb(${variable("--accent").join(",")})`;
     this.look = looks(this.colours, this.legend.hidden, app.selection, this.x);
     this.points.paint(this.look, this.theme.page, this.theme.ring);
+    this.selected.hidden = !n;
     this.said.textContent = n ? `${count(n, "image")} selected` : "";
     this.draw();
   }
@@ -187,7 +193,8 @@ class MapOfImages {
   }
 
   pointSize() {
-    const base = Math.min(8, Math.max(2.2, 190 / Math.sqrt(this.cells.rows.length)));
+    const room = Math.sqrt(this.camera.width * this.camera.height / this.cells.rows.length);
+    const base = Math.min(8, Math.max(2.2, room / 5));
     return Math.min(14, base * (this.camera.scale / this.camera.whole) ** 0.35);
   }
 
@@ -277,10 +284,23 @@ class MapOfImages {
     this.app.select(lassoed(this.cells, path, (row) => this.seen(row)), { add });
   }
 
+  showSelected() {
+    const rows = [...this.app.selection].sort((a, b) => a - b);
+    if (rows.length) this.app.show({ rows, title: `${count(rows.length, "image")} selected on the map` });
+  }
+
   setLasso(on) {
     this.lasso = on;
     this.lassoButton.setAttribute("aria-pressed", String(on));
     this.over.classList.toggle("draws", on);
+  }
+
+  /** One step back; false where there is none, and the page goes back. */
+  nothing() {
+    if (this.lasso) this.setLasso(false);
+    else if (this.app.selection.size) this.app.select([]);
+    else return false;
+    return true;
   }
 
   setPictures(on) {

@@ -40,8 +40,9 @@ export function drawPictures(context, shown, size, pictures, colourOf, { selecti
     context.fillStyle = backdrop;
     context.fillRect(left - rim - 1, top - rim - 1, wide + 2 * rim + 2, high + 2 * rim + 2);
     context.globalAlpha = dim ? 0.35 : 1;
-    context.fillStyle = chosen ? ring : colourOf(row);
-    context.fillRect(left - rim, top - rim, wide + 2 * rim, high + 2 * rim);
+    context.strokeStyle = chosen ? ring : colourOf(row);
+    context.lineWidth = rim;
+    context.strokeRect(left - rim / 2, top - rim / 2, wide + rim, high + rim);
     context.drawImage(image, left, top, wide, high);
   }
   context.globalAlpha = 1;
@@ -82,11 +83,11 @@ export class Names {
     this.all = [];
   }
 
-  /** `places`: [{group, x, y}], `nameOf(group)`, `colourOf(group)`. */
-  set(places, nameOf, colourOf) {
+  /** `places`: [{group, x, y}]; `nameOf(group)` and `guessOf(group)` are texts, `colourOf(group)` a colour. */
+  set(places, nameOf, guessOf, colourOf) {
     this.all = places.map((place) => {
       const dot = el("span", { class: "dot", style: { "background-color": colourOf(place.group) } });
-      const button = el("button", { type: "button", class: "map-name", tabindex: "-1", onclick: () => this.show(place.group) }, dot, nameOf(place.group));
+      const button = el("button", { type: "button", class: "map-name", tabindex: "-1", onclick: () => this.show(place.group) }, dot, nameOf(place.group), el("span", { class: "muted" }, guessOf(place.group)));
       return { ...place, button };
     });
     this.root.replaceChildren(...this.all.map((one) => one.button));

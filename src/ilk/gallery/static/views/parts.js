@@ -26,6 +26,12 @@ export function message(title, text, ...buttons) {
   return el("div", { class: "view-message" }, el("h2", {}, title), el("p", { class: "muted" }, text), el("div", { class: "row" }, buttons));
 }
 
+/** What a group without a name looks like, as a guess; empty where it has a name or nothing was guessed. */
+export function guess(app, id) {
+  const group = groupOf(app, id);
+  return group && !group.name && group.looks_like?.length ? group.looks_like[0] : "";
+}
+
 export function groupOf(app, id) {
   return app.state.groups.find((group) => group.id === id);
 }
@@ -34,6 +40,8 @@ export function groupOf(app, id) {
 export function large(app, row, side) {
   const image = el("img", { alt: "", decoding: "async", draggable: "false" });
   if (app.run.has.originals) {
+    image.style.background = `center / contain no-repeat url("${app.thumb(row)}")`; // until it is there
+    image.addEventListener("load", () => { image.style.background = ""; }, { once: true });
     image.addEventListener("error", () => { image.src = app.thumb(row); }, { once: true });
     image.src = `/original/${row}?side=${side}`;
   } else {

@@ -7,7 +7,7 @@ const VERTEX = `
 attribute vec2 at;
 attribute vec4 look;
 uniform vec4 view;
-uniform float size;
+uniform mediump float size;
 varying vec3 colour;
 varying float chosen;
 void main() {
@@ -21,7 +21,7 @@ void main() {
 const FRAGMENT = `
 precision mediump float;
 uniform vec3 ring;
-uniform float size;
+uniform mediump float size;
 varying vec3 colour;
 varying float chosen;
 void main() {
@@ -39,11 +39,19 @@ void main() {
  * (4 n) bytes: red, green, blue, and one of HIDDEN, DIM, PLAIN, CHOSEN; `draw(camera, size)` with the diameter of a point in
  * CSS pixels; `free()`. `lost` is called when the card forgot everything and has got it again.
  */
-export function pointsOn(canvas, lost = () => {}, kind = null) {
-  const gl = kind === "2d" ? null : canvas.getContext("webgl", {
-    antialias: false, depth: false, premultipliedAlpha: true, failIfMajorPerformanceCaveat: kind === null,
-  });
+export function pointsOn(canvas, lost = () => {}, kind = hasCard() ? "webgl" : "2d") {
+  const gl = kind === "webgl" ? canvas.getContext("webgl", { antialias: false, depth: false }) : null;
   return gl ? onCard(canvas, gl, lost) : byHand(canvas);
+}
+
+/** Whether a graphics card draws WebGL here, and not the processor, which takes longer than writing the pixels ourselves. */
+function hasCard() {
+  const gl = document.createElement("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true });
+  if (!gl) return false;
+  const named = gl.getExtension("WEBGL_debug_renderer_info"); // some browsers say it in RENDERER, some not at all
+  const name = String(gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 }
 
 /** Rows in the order in which they are drawn, hidden ones left out: {rows, chosen: where the chosen begin}. */

@@ -1,11 +1,12 @@
 // Check the doubtful: one row of images at a time, those of which an answer teaches most first.
 
 import { button, count, el } from "../dom.js";
-import { busy, cover, dot, groupOf, large, message } from "./parts.js";
+import { busy, cover, dot, groupOf, guess, large, message } from "./parts.js";
 
 const AT_ONCE = 50; // questions asked of the server at a time
 const ENOUGH = 5; // answers after which grouping again is offered
 
+const GAP = 10; // pixels between pictures
 const IN_A_ROW = 12; // pictures shown of a larger part
 
 const known = (item) => [item.kind, item.a, item.b, ...item.images].join(" ");
@@ -21,8 +22,12 @@ class Queue {
     this.progress = el("p", { class: "muted", role: "status" });
     this.bar = el("progress", { max: "1", value: 0, "aria-label": "How far you are" });
     this.card = el("article", { class: "queue-card", tabindex: "-1" });
-    this.offer = el("div", { class: "queue-offer panel", hidden: true });
-    root.append(el("div", { class: "view-bar" }, el("h2", {}, "Check the doubtful"), this.bar, this.progress), this.card, this.offer);
+    this.offer = el("span", { class: "queue-offer", hidden: true }, this.regroup());
+    this.last = el("p", { class: "queue-last muted", role: "status" });
+    this.root = root;
+    this.watch = new ResizeObserver(() => this.fit());
+    this.watch.observe(root);
+    root.append(el("div", { class: "view-bar" }, el("h2", {}, "Check the doubtful"), this.bar, this.progress, el("span", { class: "grow" }), this.offer), this.card);
     const key = (keys, text, f, label) => app.keys.add("queue", keys, text, f, label);
     this.off = [
       key(["Enter"], "right: they are where they belong", () => this.answer("right")),
@@ -48,6 +53,7 @@ class Queue {
 
   end() {
     this.ended = true;
+    this.watch.disconnect();
     for (const off of this.off) off();
   }
 
@@ -72,12 +78,33 @@ class Queue {
     const shown = this.whole ? item.images : spread(item.images, IN_A_ROW), many = shown.length;
     this.pictures = shown.map((row) => this.picture(row, many <= 2 ? 640 : 360));
     const hidden = item.images.length - many;
-    const row = el("div", { class: `queue-row ${many <= 2 ? "few" : many <= 6 ? "some" : "many"}`, role: "group", "aria-label": "The images in question" }, this.pictures,
-      hidden ? button(`and ${hidden.toLocaleString("en")} more like these`, "", () => { this.whole = true; this.show(); }, { class: "quiet", title: "Show all" }) : null);
-    this.question = el("h3", {}, this.words());
-    this.card.replaceChildren(this.question, row, this.sides(), this.buttons());
+    this.row = el("div", { class: "queue-row", role: "group", "aria-label": "The images in question" }, this.pictures);
+    const more = hidden ? button(`and ${hidden.toLocaleString("en")} more like these`, "", () => { this.whole = true; this.show(); }, { class: "quiet", title: "Show all" }) : null;
+    this.question = el("h3", { class: "question" }, this.words());
+    this.card.replaceChildren(...[this.question, this.row, more, el("div", { class: "queue-doing" }, this.sides(), this.buttons(), this.last)].filter(Boolean));
+    this.fit();
     this.card.focus({ preventScroll: true });
     for (const other of this.items[0]?.images || []) new Image().src = large(app, other, 360).src;
+  }
+
+  /** As many pictures side by side as makes them largest, with the answers below still in sight. */
+  fit() {
+    if (!this.row?.isConnected) return;
+    const many = this.pictures.length, wide = this.question.clientWidth, high = Math.max(180, this.root.clientHeight - this.around());
+    let best = { side: 0, per: 1 };
+    for (let per = 1; per <= many; per++) {
+      const side = Math.min(wide / per, high / Math.ceil(many / per)) - GAP;
+      if (side > best.side + 1) best = { side, per };
+    }
+    const side = Math.round(Math.max(wide < 500 ? 96 : 120, Math.min(340, best.side)));
+    this.row.style.setProperty("--side", `${side}px`);
+    this.row.style.maxWidth = `${Math.max(1, Math.min(best.per, Math.floor(wide / (side + GAP)))) * (side + GAP)}px`;
+  }
+
+  /** Pixels above and below the pictures. */
+  around() {
+    const others = [this.root.firstChild, ...this.card.children].filter((one) => one !== this.row);
+    return others.reduce((sum, one) => sum + one.offsetHeight + 18, 24);
   }
 
   words() {
@@ -110,7 +137,7 @@ class Queue {
         cover(app, group.cover.filter((row) => !item.images.includes(row)), 4),
         el("span", { class: "words" },
           el("span", { class: "name" }, dot(app.colour(id)), app.groupName(id)),
-          el("span", { class: "muted" }, count(group.size, "image")),
+          el("span", { class: "muted" }, guess(app, id) ? `looks like ${guess(app, id)}, ` : "", count(group.size, "image")),
           el("span", { class: "what" }, text, el("kbd", { class: "keys" }, letter.toUpperCase()))));
     };
     const pair = item.b !== null && item.b !== undefined && item.b >= 0;
@@ -135,9 +162,6 @@ class Queue {
     this.progress.textContent = said.join(" · ");
     this.bar.value = settled / Math.max(1, settled + left);
     this.offer.hidden = this.answered < ENOUGH || !this.item;
-    if (!this.offer.hidden) {
-      this.offer.replaceChildren(el("span", {}, `${count(this.answered, "answer")}: grouping again lets the other images follow them.`), this.regroup());
-    }
   }
 
   regroup() {
@@ -167,9 +191,10 @@ class Queue {
       right: { do: "confirm", images }, a: item.kind === "part" ? { do: "confirm", images } : { do: "move", images, to: item.a },
       b: { do: "move", images, to: item.b }, ignore: { do: "ignore", images }, new: { do: "new", images, name: "" },
     }[what];
-    const done = await app.do(action).finally(() => { this.sending = false; });
+    const done = await app.do(action, false).finally(() => { this.sending = false; });
     if (!done || this.ended) return;
     this.history.push({ item, size: images.length, last: done.state.last });
+    this.last.replaceChildren(done.action.said, " ", button("Undo", "Ctrl+Z", () => app.do({ do: "undo" }, false), { class: "quiet" }));
     this.answered++;
     this.settled += images.length;
     this.left = Math.max(0, this.left - images.length);
@@ -194,6 +219,7 @@ class Queue {
     const before = this.history[this.history.length - 1];
     if (action.do !== "undo" || !before || answer.state.last !== before.last + 1) return;
     this.history.pop();
+    this.last.replaceChildren("Undone: it is asked again.");
     for (const earlier of this.history) earlier.last += 2; // an answer and its undoing lie between
     if (this.item && !this.item.rest) this.items.unshift(this.item);
     this.item = before.item;

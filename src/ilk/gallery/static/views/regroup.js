@@ -44,7 +44,7 @@ class Regroup {
     const { app } = this, problems = this.problems(preview.problems || []);
     const flows = preview.flows.filter((flow) => flow.from !== flow.to && flow.count);
     if (!preview.count) {
-      this.body.replaceChildren(...problems, message("Nothing would move",
+      this.body.replaceChildren(...(app.state.count ? problems : []), message("Nothing would move",
         app.state.count ? "Every image is where your corrections want it already." : "There are no corrections yet. Check some doubtful images first, or move what is in the wrong group.",
         button("Check the doubtful", "D", () => app.mode("queue"), { icon: "doubt", class: "first" }),
         button("To the images", "Esc", () => this.leave(), { icon: "grid" })));
@@ -66,9 +66,7 @@ class Regroup {
   }
 
   problems(all) {
-    if (!all.length) return [];
-    const title = all.length === 1 ? "One correction cannot be kept" : `${all.length} corrections cannot be kept`;
-    return [el("div", { class: "problems panel", role: "alert" }, el("b", {}, title), el("ul", {}, all.map((text) => el("li", {}, text))))];
+    return all.length ? [el("ul", { class: "problems panel", role: "alert" }, all.map((text) => el("li", {}, text)))] : [];
   }
 
   /** The images of one flow in the grid. */

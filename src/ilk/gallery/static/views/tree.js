@@ -23,6 +23,7 @@ class Tree {
   end() {
     this.ended = true;
     clearTimeout(this.waiting);
+    this.watch?.disconnect();
     for (const off of this.off) off();
   }
 
@@ -44,14 +45,15 @@ class Tree {
     this.slider.value = this.k;
     const by = new Map(); // marks at one place share a line
     for (const { name, k } of [{ name: "now", k: now }, ...suggested]) if (k >= low && k <= high) by.set(k, [...(by.get(k) || []), name]);
-    let before = -Infinity, lower = false;
     const marks = [...by].sort((a, b) => a[0] - b[0]).map(([k, names]) => {
       const at = (k - low) / Math.max(1, high - low);
-      lower = at - before < 0.16 && !lower; // the neighbour's words are in the way
-      before = at;
-      return el("button", { type: "button", class: "mark" + (names.includes("now") ? " now" : "") + (lower ? " lower" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
+      return el("button", { type: "button", class: "mark" + (names.includes("now") ? " now" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
         el("b", {}, String(k)), " ", names.join(", "));
     });
+    this.marks = el("div", { class: "marks" }, marks);
+    this.watch?.disconnect();
+    this.watch = new ResizeObserver(() => this.inRows(marks));
+    this.watch.observe(this.marks);
     this.number = el("output", { class: "tree-number", "aria-live": "polite" });
     this.takeButton = button("Take this", "Enter", () => this.take(), { icon: "check", class: "first" });
     this.cards = el("div", { class: "tree-cards" });
@@ -60,9 +62,22 @@ class Tree {
         el("div", { class: "row" }, this.number, el("span", { class: "grow" }),
           button("", "←", () => this.step(-1), { icon: "left", label: "One group less", keys: false }),
           button("", "→", () => this.step(1), { icon: "right", label: "One group more", keys: false }), this.takeButton),
-        el("div", { class: "tree-slider" }, this.slider, el("div", { class: "marks" }, marks)),
+        el("div", { class: "tree-slider" }, this.slider, this.marks),
         el("p", { class: "muted" }, "Groups are merged, or parted, where their images are most alike. What you corrected stays together or apart as you said. Nothing is changed until you take it.")),
       this.cards);
+  }
+
+  /** Words of marks that would lie over one another go into rows below. */
+  inRows(marks) {
+    const ends = [];
+    for (const mark of marks) {
+      const { left, right } = mark.getBoundingClientRect();
+      let row = ends.findIndex((end) => end + 4 <= left);
+      if (row < 0) row = ends.length;
+      ends[row] = right;
+      mark.style.setProperty("--row", String(row));
+    }
+    this.marks.style.setProperty("--rows", String(Math.max(1, ends.length)));
   }
 
   step(by) {
