@@ -25,13 +25,14 @@ ALLOWED = {
     "machine": "",
     "files": "",
     "corrections": "",
+    "showing": "",
     "runs": "corrections",
     "metrics": "",
     "compute": "",
     "scoring": "runs metrics files",
     "exports": "runs files",
     "comparing": "runs metrics report",
-    "report": "runs files",
+    "report": "runs files showing",
     "data": "files compute",
     "vectors": "compute",
     "encoders": "data compute files networks vectors metrics",
@@ -45,23 +46,24 @@ ALLOWED = {
     "losses": "",
     "networks": "",
     "train": "compute",
-    "methods": "encoders vectors choose layout data compute metrics losses networks augment train",
+    "methods": "encoders vectors choose layout data compute metrics losses networks augment train showing",
     "_suggested": "describe runs",
     "_versions": "",
     "_record": "_suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs corrections report scoring files",
+    "jobs": "_record _versions naming methods data encoders runs corrections report scoring files showing",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels",
+    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels showing",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
-UPWARDS = {("runs.reading", "jobs")}  # Run.model and Run.similar, when they are called
+# Run.model, Run.similar and what a notebook shows of a run, when they are asked for
+UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "report")}
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.corrections ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.corrections ilk.exports ilk.comparing ilk.showing"
 
 
 def package(module: str) -> str:
