@@ -161,7 +161,7 @@ def test_all_of_it_by_keyboard(page: browser.Browser, groups: Groups) -> None:
 
     for left in range(3, -1, -1):
         page.key("z", ctrl=True)
-        page.wait("document.querySelector('#top [aria-label^=Redo]').title.startsWith('Redo: ')")
+        page.wait(f"document.querySelector('#top [aria-label^=Redo]').title.startsWith('Redo: ')")
         _count(page, left, groups)
     assert (groups.labels == before).all()
     page.key("Z", ctrl=True, shift=True)
@@ -224,11 +224,7 @@ def test_images_are_dragged_onto_a_group(page: browser.Browser, groups: Groups) 
     click(page, "#cell-0")
     click(page, "#cell-1", modifiers=2)
     page.wait(f"{SELECTED} === 2")
-    to = next(
-        int(id)
-        for id in page.run("[...document.querySelectorAll('.group')].map(g => g.dataset.group)")
-        if int(id) != first
-    )
+    to = next(int(id) for id in page.run("[...document.querySelectorAll('.group')].map(g => g.dataset.group)") if int(id) != first)
     before = groups.labels.copy()
     drag(page, middle(page, "#cell-1"), middle(page, f"#group-{to}"))
     said(page, "2")
@@ -253,9 +249,7 @@ def test_a_group_is_dragged_onto_another_and_it_asks(page: browser.Browser, grou
 
 def test_a_rubber_band_and_shift(page: browser.Browser) -> None:
     page.run("document.querySelector('#grid').focus()")
-    left, top = page.run(
-        "(() => { const b = document.getElementById('grid').getBoundingClientRect(); return [b.x, b.y] })()"
-    )
+    left, top = page.run("(() => { const b = document.getElementById('grid').getBoundingClientRect(); return [b.x, b.y] })()")
     x, y = middle(page, "#cell-2")
     drag(page, (left + 3, top + 3), (x, y))
     page.wait(f"{SELECTED} === 3")
@@ -318,9 +312,7 @@ def test_search_and_views(page: browser.Browser) -> None:
     page.wait("document.querySelector('#head .number').textContent === '36 images'")
     page.wait("location.hash === '#view=all'")
     page.ask("Page.reload")
-    page.wait(
-        "document.body.dataset.ready === 'true' && document.querySelector('#head .number').textContent === '36 images'"
-    )
+    page.wait("document.body.dataset.ready === 'true' && document.querySelector('#head .number').textContent === '36 images'")
 
 
 def test_a_phone_has_all_of_it(page: browser.Browser) -> None:
