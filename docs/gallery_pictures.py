@@ -39,7 +39,9 @@ def named(folder: Path) -> None:
 def take(page: Browser, folder: Path, name: str) -> None:
     """Wait until every picture in the window is there, and save the window as WebP."""
     page.wait("[...document.images].every((image) => !image.hasAttribute('src') || image.complete)")
-    page.wait("[...document.querySelectorAll('.cell:not([hidden])')].every((cell) => cell.classList.contains('loaded'))")
+    page.wait(
+        "[...document.querySelectorAll('.cell:not([hidden])')].every((cell) => cell.classList.contains('loaded'))"
+    )
     data = page.look(folder / "window.png").read_bytes()
     Image.open(BytesIO(data)).convert("RGB").save(PICTURES / f"gallery-{name}.webp", quality=80, method=6)
 
