@@ -7,8 +7,6 @@ import http.client
 import json
 from typing import Any, NamedTuple
 
-from ilk.gallery import Served
-
 
 class Answer(NamedTuple):
     """What was answered."""
@@ -34,7 +32,7 @@ class Answer(NamedTuple):
 class Browser:
     """Somebody who was let in; `headers` and `host` can be others than a page of ours would send."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Any) -> None:
         self.port = served.port
         self.origin = f"http://127.0.0.1:{served.port}"
         self.cookie = ""

@@ -147,7 +147,8 @@ def _state(gallery: Gallery, request: Request) -> Response:
 
 def _rows(gallery: Gallery, request: Request) -> Response:
     asked, now, beside = Asked.of(request.query_params), gallery.now(), gallery.beside()
-    found = images(gallery.opened, now, beside.facets, beside.stacks, beside.outliers, asked)
+    outliers = gallery.again.outliers() if asked.view == "outliers" else np.empty(0, np.int64)
+    found = images(gallery.opened, now, beside.facets, beside.stacks, outliers, asked)
     return as_json(request, found)
 
 
