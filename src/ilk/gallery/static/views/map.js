@@ -284,9 +284,11 @@ class MapOfImages {
     this.app.select(lassoed(this.cells, path, (row) => this.seen(row)), { add });
   }
 
-  showSelected() {
+  async showSelected() {
     const rows = [...this.app.selection].sort((a, b) => a - b);
-    if (rows.length) this.app.show({ rows, title: `${count(rows.length, "image")} selected on the map` });
+    if (!rows.length) return;
+    await this.app.show({ rows, title: `${count(rows.length, "image")} selected on the map` });
+    this.app.select(rows); // the grid begins with nothing selected
   }
 
   setLasso(on) {

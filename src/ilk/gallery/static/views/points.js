@@ -154,13 +154,13 @@ function byHand(canvas) {
 
   function stamp(from, to, view, diameter, ring) {
     const wide = image.width, disc = discOf(diameter, wide, ring);
-    const { core, rims, edge, shares } = disc;
+    const { core, rims, edge, shares } = disc, half = margin + (diameter % 2 ? 0 : 0.5); // even: its middle is a corner
     const left = -disc.reach, right = wide - 2 * margin + disc.reach;
     const top = -disc.reach, bottom = image.height - 2 * margin + disc.reach;
     for (let i = from; i < to; i++) {
       const px = xs[i] * view.sx + view.ox, py = ys[i] * view.sy + view.oy;
       if (!(px > left && px < right && py > top && py < bottom)) continue;
-      const at = ((py + margin) | 0) * wide + ((px + margin) | 0), colour = colours[i];
+      const at = ((py + half) | 0) * wide + ((px + half) | 0), colour = colours[i];
       for (let k = 0; k < core.length; k++) pixels[at + core[k]] = colour;
       for (let k = 0; k < rims.length; k++) pixels[at + rims[k]] = rim;
       const own = ring ? rim : colour;
