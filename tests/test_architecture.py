@@ -30,7 +30,8 @@ ALLOWED = {
     "metrics": "",
     "compute": "",
     "scoring": "runs metrics files",
-    "exports": "runs files",
+    "near": "",
+    "exports": "runs files near",
     "comparing": "runs metrics report",
     "report": "runs files",
     "gallery": "runs files corrections regroup near exports",
@@ -47,10 +48,11 @@ ALLOWED = {
     "losses": "",
     "networks": "",
     "train": "compute",
-    "methods": "encoders vectors choose layout data compute metrics losses networks augment train",
+    "methods": "encoders vectors choose layout data compute metrics losses networks augment train near",
+    "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
-    "_record": "_suggested cautions compute files layout describe report runs",
+    "_record": "_near _suggested cautions compute files layout describe report runs",
     "jobs": "_record _versions naming methods data encoders runs corrections report scoring files",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
@@ -64,7 +66,7 @@ UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup")}  # when they a
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.corrections ilk.regroup ilk.gallery ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.near ilk.corrections ilk.regroup ilk.gallery ilk.exports ilk.comparing"
 
 
 def package(module: str) -> str:

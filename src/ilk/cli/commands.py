@@ -27,6 +27,7 @@ from ilk.cli.arguments import (
 )
 from ilk.cli.correcting import correct
 from ilk.cli.looking import similar
+from ilk.cli.regrouping import regroup
 from ilk.cli.serving import gallery
 
 app = typer.Typer(
@@ -56,6 +57,9 @@ def cluster(
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
     ] = None,
+    near_duplicates: Annotated[
+        Literal["keep", "stack"], typer.Option(help="stack: images that are nearly the same are grouped as one.")
+    ] = "keep",
     labels: Labels = "auto",
     split: Split = "all",
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same groups.")] = 0,
@@ -80,8 +84,9 @@ def cluster(
     from ilk.cli.show import Screen
 
     chosen = parse.method_options(
-        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache)
-    )
+        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache),
+        near_duplicates,
+    )  # fmt: skip
     from ilk import jobs
 
     with Screen(json) as screen:
@@ -238,6 +243,9 @@ def export(
         typer.Option("--as", help="What it is for."),
     ] = "folders",
     source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
+    keep: Annotated[
+        Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
+    ] = "all",
     uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
@@ -250,7 +258,7 @@ def export(
     with Screen(json) as screen:
         done = exports.export(
             parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source,
-            on_progress=taking.progress(screen),
+            keep=keep, on_progress=taking.progress(screen),
         )  # fmt: skip
         taking.exported(screen, done)
     raise typer.Exit(int(bool(done.missing)))
@@ -260,6 +268,7 @@ app.command(short_help="See whole groups in the browser, and correct them.")(gal
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+app.command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
 @app.command(short_help="What two runs agree on, and what moved.")

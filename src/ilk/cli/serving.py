@@ -31,7 +31,7 @@ def gallery(
     from ilk.gallery import serving
 
     screen = Screen(json)
-    with serving(run, port=port, exports=exports) as served:
+    with contextlib.suppress(KeyboardInterrupt), serving(run, port=port, exports=exports) as served:
         about = {"run": str(run), "address": served.address, "port": served.port, "notes": served.notes}
         screen.json({**about, "exports": str(served.gallery.exports)})
         screen.line(f"gallery  {served.address}")
@@ -40,8 +40,7 @@ def gallery(
         screen.line("         Ctrl-C ends it; what you correct is kept at once", "dim")
         if not no_open and not json:
             _open(served.address)
-        with contextlib.suppress(KeyboardInterrupt):
-            served.wait()
+        served.wait()
     screen.line("closed")
 
 

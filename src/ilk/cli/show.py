@@ -28,9 +28,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training", "name": "naming"}
+_DOING = {
+    "encode": "encoding",
+    "near": "comparing",
+    "reduce": "reducing",
+    "cluster": "grouping",
+    "train": "training",
+    "name": "naming",
+}
 _PICTURED = "; the report has pictures of all of them"
-_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained", "name": "named"}
+_DONE = {
+    "encode": "encoded",
+    "near": "compared",
+    "reduce": "reduced",
+    "cluster": "grouped",
+    "train": "trained",
+    "name": "named",
+}
 
 
 class _Console(Console):
@@ -234,6 +248,9 @@ class Screen:
         counts = f"{_count(summary['n_images'], 'image')} in {_count(summary['n_clusters'], 'group')}"
         if summary["n_duplicates"]:
             counts += f", {_count(summary['n_duplicates'], 'exact duplicate')} among them"
+        if summary.get("n_near_duplicates"):
+            near, stacked = summary["n_near_duplicates"], run.header["near"].get("stacked")
+            counts += f", {_count(near, 'near duplicate')} {'grouped with' if stacked else 'of'} others"
         self.line(counts)
         self.corrected(run)
         self._groups(run)

@@ -58,6 +58,8 @@ def exported(screen: Screen, done: Exported) -> None:
         screen.line(f"open     {done.opened_by}")
     for note in done.notes:
         screen.note(note)
+    if done.dropped:
+        screen.line(f"dropped  {_count(len(done.dropped), 'near duplicate')}: {_some(done.dropped)}")
     if done.changed:
         screen.note(f"{_count(len(done.changed), 'file')} changed by hand and kept: {_some(done.changed)}")
     if done.left:

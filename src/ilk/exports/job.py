@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ilk import disk
+import numpy as np
+
+from ilk import disk, near
 from ilk.errors import ArgumentError, DataError, nearest
 from ilk.exports import tables
 from ilk.exports.atlas import write_atlas
@@ -25,6 +28,7 @@ __all__ = ["LAYOUTS", "MODES", "export"]
 
 LAYOUTS = ("folders", "imagefolder", "csv", "parquet", "fiftyone", "embedding-atlas")
 MODES = ("link", "copy")
+KEEP = ("all", "best")
 _TREES = ("folders", "imagefolder", "fiftyone")
 
 
@@ -35,6 +39,7 @@ def export(
     layout: str = "folders",
     mode: str = "link",
     source: Any = None,
+    keep: str = "all",
     on_progress: OnProgress | None = None,
 ) -> Exported:
     """Take the groups of `run` away: folders of images, tables, or what another tool opens.
@@ -53,6 +58,9 @@ def export(
         "link": absolute symbolic links, where the images are files; "copy".
     source
         Where the images are now, if they are no longer where the run found them.
+    keep
+        "best": of images that are nearly the same, exact copies among them, only the best one: see `ilk.near.kept`.
+        The others are listed in `Exported.dropped`.
     on_progress
         Called with (done, total).
 
@@ -63,7 +71,7 @@ def export(
     Raises
     ------
     ArgumentError
-        An unknown layout or mode.
+        An unknown layout, mode or `keep`.
     DataError
         The source cannot be found; `folder` is the source, a run, another export, or something in it is in the way.
 
@@ -74,16 +82,20 @@ def export(
     two busy cores.
     """
     begin = time.perf_counter()
-    for name, value, allowed in (("layout", layout, LAYOUTS), ("mode", mode, MODES)):
+    for name, value, allowed in (("layout", layout, LAYOUTS), ("mode", mode, MODES), ("keep", keep, KEEP)):
         if value not in allowed:
             raise ArgumentError(f"{name}={value!r}: allowed are {', '.join(allowed)}.{nearest(str(value), allowed)}")
     run = run if isinstance(run, Run) else load_run(run)
     report: OnProgress = on_progress or (lambda done, total: None)
     rows = gather(run)
+    if keep == "best":
+        rows = replace(rows, kept=near.kept(run))
     origin = find(run, rows, source) if layout in _TREES else None
     base = _checked_folder(Path(folder), run, origin)
     done = Exported(run.path, base, layout, mode, base / "groups.csv", n_groups=sum(i >= 0 for i in rows.names))
     done.n_unreadable = int((rows.group == UNREADABLE).sum())
+    if rows.kept is not None:
+        done.dropped = [rows.path[i] for i in np.flatnonzero(~rows.kept & (rows.group != UNREADABLE)).tolist()]
     done.notes.extend(_notes(rows, origin, layout, mode))
     manifest = load(base)
     _check_manifest(manifest, run, layout)
@@ -171,19 +183,20 @@ def _one_table(
     manifest.folder.mkdir(parents=True, exist_ok=True)
     manifest.save(run.path, "running")
     done.table = manifest.folder / rel
-    done.n_images = len(rows) - done.n_unreadable
     if done.layout == "embedding-atlas":
 
         def write(file: BinaryIO) -> None:
-            done.n_images, near = write_atlas(file, run, rows, report)
-            near_too = " --neighbors neighbors" if near else ""
+            done.n_images, alike = write_atlas(file, run, rows, report)
+            near_too = " --neighbors neighbors" if alike else ""
             table = shlex.quote(str(manifest.folder / rel))
             done.opened_by = f"uvx embedding-atlas {table} --x x --y y{near_too}"
-            if not near:
+            if not alike:
                 done.notes.append("neighbours are left out: for so many images they would take minutes")
 
         write_table(manifest, rel, write, stamp)
     else:
+        rows = rows if rows.kept is None else rows.only(rows.kept | (rows.group == UNREADABLE))
+        done.n_images = len(rows) - done.n_unreadable
         writer = tables.write_csv if done.layout == "csv" else tables.write_parquet
         write_table(manifest, rel, lambda file: writer(file, rows, {}), stamp)
     manifest.save(run.path, "done")

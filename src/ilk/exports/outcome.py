@@ -28,6 +28,8 @@ class Exported:
         Images that could not be exported, and why.
     changed : list of str
         Files of a former export that were changed by hand: kept as they are.
+    dropped : list of str
+        Images that are nearly the same as one that the export holds, and are left out.
     left : list of str
         Copies of images that are neither in the run nor in the source any more: kept.
     opened_by : str
@@ -51,6 +53,7 @@ class Exported:
     converted: int = 0
     missing: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     opened_by: str = ""
     notes: list[str] = field(default_factory=list)
@@ -62,6 +65,7 @@ class Exported:
             "missing": dict(list(self.missing.items())[:100]),
             "changed": self.changed[:100],
             "left": self.left[:100],
+            "dropped": self.dropped[:100],
         }
         counts = ("n_images", "n_unreadable", "n_groups", "added", "moved", "unchanged", "removed", "converted")
         return {
@@ -71,6 +75,7 @@ class Exported:
             "mode": self.mode,
             **{name: getattr(self, name) for name in counts},
             "n_missing": len(self.missing),
+            "n_dropped": len(self.dropped),
             **lists,
             "table": str(self.table),
             "opened_by": self.opened_by,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Rows:
         The same, empty where a person gave the group a name.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
+    kept : (n,) bool or None
+        Whether an image is to be exported; None: all that could be read.
     """
 
     path: list[str]
@@ -58,9 +60,27 @@ class Rows:
     looks: dict[int, list[str]]
     guesses: dict[int, list[str]]
     fine: npt.NDArray[np.int64] | None = None
+    kept: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.path)
+
+    def wanted(self) -> npt.NDArray[np.bool_]:
+        """Return (n,) which images are to be exported."""
+        readable = self.group != UNREADABLE
+        return np.asarray(readable if self.kept is None else readable & self.kept, bool)
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Rows:
+        """Return the chosen (n,) rows alone."""
+        at = np.flatnonzero(chosen)
+        parts: dict[str, Any] = {}
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, list):
+                parts[part.name] = [value[i] for i in at.tolist()]
+            elif isinstance(value, np.ndarray):
+                parts[part.name] = value[at]
+        return replace(self, **parts)
 
     def name_of(self, row: int) -> str:
         """Name of the group of image `row`; empty for an unreadable one."""

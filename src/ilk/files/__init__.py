@@ -14,8 +14,8 @@ from ilk.files.packs import Sprites, write_thumbs
 from ilk.files.passed import PassedOver
 from ilk.files.samples import Samples
 from ilk.files.several import rows_of_tables
-from ilk.files.sheets import decode_sheet, encode_sheet, make_thumb, write_sheets
 from ilk.files.survey import survey
+from ilk.files.thumbs import make_thumb
 from ilk.files.truth import truth
 
 __all__ = [
@@ -32,8 +32,6 @@ __all__ = [
     "as_list",
     "content_hash",
     "decode",
-    "decode_sheet",
-    "encode_sheet",
     "is_run_folder",
     "load_features",
     "make_thumb",
@@ -43,6 +41,5 @@ __all__ = [
     "rows_of_tables",
     "survey",
     "truth",
-    "write_sheets",
     "write_thumbs",
 ]

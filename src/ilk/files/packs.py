@@ -1,9 +1,9 @@
 """The thumbnails of a run: packs of 256 whole little picture files, each of which is read without the others.
 
-``00000.bin`` holds the first 256: 16 bytes that say what it is, their number, where each begins (and the last ends), all
-of them 4 bytes, little end first, and the files one after the other; an empty one is an image that could not be read.
-Runs of an older ilk have sprite sheets instead, ``00000.webp``; a folder may hold both, as image i is entry i % 256 of
-pack or sheet i // 256 in either.
+``00000.bin`` holds the first 256: 16 bytes that say what it is, their number, where each begins (and the last ends), as
+uint32 with the low byte first, and the files one after the other; an empty one is an image that could not be read. Runs
+of an older ilk have sprite sheets instead, ``00000.webp``; a folder may hold both, as image i is entry i % 256 of pack
+or sheet i // 256 in either.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ class Sprites:
         sheet = self._sheet(row // CELLS)
         if row % CELLS >= len(sheet):
             raise IndexError(f"there is no thumbnail {row}")
-        return sheet[row % CELLS]
+        cell: Pixels = sheet[row % CELLS]
+        return cell
 
     def _path(self, number: int, end: str = "bin") -> Path:
         return disk.within(self.folder.parent, self.folder.name, f"{number:05d}.{end}")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ilk import disk
 from ilk.errors import DataError
 
 __all__ = ["CELLS", "COLUMNS", "SHEET_BYTES", "SIDE", "decode_sheet", "encode_sheet"]
@@ -77,75 +71,3 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     if kind == b"VP8X":
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
     return 0, 0
-
-
-def make_thumb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Thumbnail of a decoded image.
-
-    Parameters
-    ----------
-    pixels : ndarray uint8 (h, w), (h, w, 1) or (h, w, 3)
-
-    Returns
-    -------
-    ndarray uint8 (48, 48, 3)
-        The central square; small images enlarged in crisp blocks, large ones averaged.
-
-    Examples
-    --------
-    >>> make_thumb(np.full((8, 8), 7, np.uint8)).shape
-    (48, 48, 3)
-    """
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    if height != width:
-        top, left = (height - side) // 2, (width - side) // 2
-        pixels = pixels[top : top + side, left : left + side]
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    if side != SIDE:
-        # BOX enlarges into blocks with exact edges at any ratio; above, whole-number shrinking first is the fast way
-        image = image.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0 if side > SIDE else None)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def write_sheets(folder: Path, blocks: Iterable[NDArray[np.uint8]]) -> int:
-    """Write 00000.webp, 00001.webp, … from blocks of any length, uint8 (b, 48, 48, 3); returns the number of images.
-
-    The folder is made if there are any. Sheets are compressed on all cores (40 ms of one each); twice as many as there
-    are cores are held in memory.
-    """
-    cores = os.cpu_count() or 1
-    running: deque[Future[int]] = deque()
-    n_images = 0
-    with ThreadPoolExecutor(cores, thread_name_prefix="ilk-sheets") as pool:
-        for number, cells in enumerate(_in_sheets(blocks)):
-            if number == 0:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                disk.own_folder(folder)
-            running.append(pool.submit(_write_sheet, folder / f"{number:05d}.webp", cells))
-            if len(running) > 2 * cores:
-                n_images += running.popleft().result()
-        n_images += sum(future.result() for future in running)
-    return n_images
-
-
-def _write_sheet(path: Path, cells: NDArray[np.uint8]) -> int:
-    disk.write_bytes(path, encode_sheet(cells))
-    return len(cells)
-
-
-def _in_sheets(blocks: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Yield the same thumbnails in blocks of a full sheet, and what is left at the end."""
-    held: list[NDArray[np.uint8]] = []
-    n_held = 0
-    for block in blocks:
-        held.append(np.asarray(block))
-        n_held += len(block)
-        while n_held >= CELLS:
-            joined = np.concatenate(held)
-            yield joined[:CELLS]
-            held, n_held = [joined[CELLS:]], n_held - CELLS
-    if n_held:
-        yield np.concatenate(held)

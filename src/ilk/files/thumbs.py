@@ -16,7 +16,18 @@ from PIL.PngImagePlugin import PngImageFile
 
 from ilk.errors import DataError
 
-__all__ = ["LONGEST", "MOST_BYTES", "SHORTER", "UNSEEN", "decode_thumb", "make_thumb", "media_type", "squares"]
+__all__ = [
+    "LONGEST",
+    "MOST_BYTES",
+    "SHORTER",
+    "UNSEEN",
+    "decode_thumb",
+    "encoded",
+    "make_thumb",
+    "media_type",
+    "shrunk",
+    "squares",
+]
 
 SHORTER = 128  # pixels of the shorter side, at most
 LONGEST = 2 * SHORTER
@@ -51,7 +62,11 @@ def make_thumb(picture: Image.Image | Pixels) -> bytes:
     """
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if picture.shape[2:] == (1,) else picture))
-    small = _shrunk(picture)
+    return encoded(shrunk(picture))
+
+
+def encoded(small: Image.Image) -> bytes:
+    """Return a picture of a thumbnail's size, L or RGB, as a file; see `shrunk`."""
     if small.mode == "RGB" and _is_grey(small):
         small = small.getchannel(0)
     out = BytesIO()
@@ -62,8 +77,8 @@ def make_thumb(picture: Image.Image | Pixels) -> bytes:
     return out.getvalue()
 
 
-def _shrunk(image: Image.Image) -> Image.Image:
-    """The middle of an image at the size of a thumbnail."""
+def shrunk(image: Image.Image) -> Image.Image:
+    """Return the middle of an image at the size of a thumbnail, in its own mode (L, RGB, CMYK, LA, RGBA)."""
     width, height = image.size
     wide, high = min(width, 2 * height), min(height, 2 * width)
     scale = min(1.0, SHORTER / min(wide, high))

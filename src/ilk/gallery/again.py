@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ilk import disk, exports
+import numpy as np
+import numpy.typing as npt
+
+from ilk import disk, exports, near
 from ilk.errors import ArgumentError
 from ilk.exports.names import component
 from ilk.gallery.answers import Missing
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Again", "folder_of"]
 
 _PREVIEWS = 4
+_LONG = 2  # seconds
 _COVER = 16
 _MODES = {
     "link": ("folders", "link"),
@@ -32,6 +37,12 @@ _MODES = {
     "imagefolder": ("imagefolder", "link"),
     "xmp": ("xmp", "link"),
 }
+
+
+class _Outliers(NamedTuple):
+    rows: npt.NDArray[np.int64]
+    last: int
+    seconds: float
 
 
 class Again:
@@ -52,12 +63,13 @@ class Again:
         self._numbers = itertools.count(1)
         self._previews: OrderedDict[int, regroup.Preview] = OrderedDict()
         self._tree: regroup.Tree | None = None
+        self._outliers: _Outliers | None = None
         self._queue: tuple[tuple[int, int], dict[str, Any]] | None = None
 
     def forget(self) -> None:
         """The run has grown: begin anew."""
         with self._lock:
-            self._run, self._tree, self._queue = None, None, None
+            self._run, self._tree, self._queue, self._outliers = None, None, None, None
             self._previews.clear()
 
     # -- grouping again ------------------------------------------------------------------------------------------------
@@ -139,6 +151,22 @@ class Again:
                 found = regroup.queue(run, limit)
                 self._queue = known, {"left": found.left, "won": found.won, "items": found.items}
             return self._queue[1]
+
+    def outliers(self) -> npt.NDArray[np.int64]:
+        """Return the rows that fit no group, the farthest first.
+
+        What took long is not found anew after every correction: what a person spoke of since is left out then.
+        """
+        with self._lock:
+            run = self._opened()
+            grouping = run.corrections.grouping()
+            if self._outliers is None or (self._outliers.last != grouping.last and self._outliers.seconds < _LONG):
+                begin = time.perf_counter()
+                rows = near.outliers(run)
+                self._outliers = _Outliers(rows, grouping.last, time.perf_counter() - begin)
+            rows = self._outliers.rows
+        found: npt.NDArray[np.int64] = rows[grouping.said[rows] == 0]
+        return found
 
     # -- exports -------------------------------------------------------------------------------------------------------
 

@@ -102,7 +102,9 @@ def application(gallery: Gallery) -> Starlette:
     for path in seconds.keys() & post.keys():  # one address, two methods
         looked, done = getting(bound(seconds[path]), slow), posting(sent(post[path][0]), slow)
         routes.append(Route(path, _by_method(looked, done), methods=["GET", "POST"]))
-    return Starlette(routes=routes, exception_handlers={404: _missing, 405: _method})
+    app = Starlette(routes=routes, exception_handlers={404: _missing, 405: _method})
+    app.router.redirect_slashes = False
+    return app
 
 
 def _by_method(looked: Any, done: Any) -> Any:
@@ -145,7 +147,8 @@ def _state(gallery: Gallery, request: Request) -> Response:
 
 def _rows(gallery: Gallery, request: Request) -> Response:
     asked, now, beside = Asked.of(request.query_params), gallery.now(), gallery.beside()
-    found = images(gallery.opened, now, beside.facets, beside.stacks, beside.outliers, asked)
+    outliers = gallery.again.outliers() if asked.view == "outliers" else np.empty(0, np.int64)
+    found = images(gallery.opened, now, beside.facets, beside.stacks, outliers, asked)
     return as_json(request, found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, disk
-from ilk.errors import ArgumentError, RunError
+from ilk import __version__, disk, near
+from ilk.errors import ArgumentError, IlkError, RunError
 from ilk.files import Sprites
 from ilk.gallery.again import Again
 from ilk.gallery.answers import Missing, ReadOnly
@@ -39,7 +40,6 @@ class _Beside:
         self.sprites = Sprites(opened.path / "thumbs")
         self.map = opened.run.map()
         self.stacks: npt.NDArray[np.int64] | None = None
-        self.outliers = np.empty(0, np.int64)
         same: dict[int, list[int]] = {}
         for row in np.flatnonzero(self.columns.original != np.arange(len(self.columns))).tolist():
             same.setdefault(int(self.columns.original[row]), []).append(row)
@@ -51,12 +51,21 @@ class _Beside:
         return [one for one in (first, *self._same.get(first, ())) if one != row]
 
     def read(self, opened: Opened) -> None:
-        """Read what takes its time; for a thread of its own."""
+        """Read what takes its time, the quickest first; for a thread of its own."""
+        kept = (opened.path / near.FILE).exists()
+        if kept:
+            self._stack(opened)
         opened.similar.prepare()
         if self.originals.open() is None:
             self.facets.ready = True
         else:
             self.facets.read(len(self.columns), self.originals.taken)
+        if not kept:
+            self._stack(opened)
+
+    def _stack(self, opened: Opened) -> None:
+        with contextlib.suppress(IlkError):  # then exact copies are stacked
+            self.stacks = near.stacks(opened.run)
 
 
 class Gallery:
@@ -151,7 +160,7 @@ class Gallery:
         """Return what ``/api/image/{row}`` answers."""
         now, beside, columns = self.now(), self.beside(), self.opened.columns
         label, taken = int(now.labels[row]), beside.originals.taken(row)
-        near, stack = self.opened.similar.of_row(row, _NEIGHBOURS) if label != -2 else ((), ()), self.stack(row)
+        close, stack = self.opened.similar.of_row(row, _NEIGHBOURS) if label != -2 else ((), ()), self.stack(row)
         second = now.grouping.where(int(columns.second[row]))
         found = now.grouping.where(int(columns.found[row]))
         if label >= 0 and label != found:  # put elsewhere by hand: what was found comes second
@@ -173,9 +182,7 @@ class Gallery:
             "camera": taken.camera or None,
             "duplicates": beside.copies(row),
             "near": [one for one in stack if one != row],
-            "neighbours": [
-                {"row": int(one), "similarity": round(float(s), 4)} for one, s in zip(near[0], near[1], strict=True)
-            ],
+            "neighbours": [{"row": int(one), "similarity": round(float(s), 4)} for one, s in zip(*close, strict=True)],
         }
 
     def stack(self, row: int) -> list[int]:

@@ -19,6 +19,7 @@ from ilk.methods import checks
 from ilk.methods.assign.placer import Placer
 from ilk.methods.assign.rules import Groups
 from ilk.methods.base import ImageClusterer
+from ilk.methods.inputs import stacking
 from ilk.methods.inputs.encoder import load_encoder, reload_encoder, take_kept
 from ilk.methods.outcome import centers, spread
 from ilk.methods.reporter import OnEpoch, Reporter
@@ -59,6 +60,8 @@ class Clusterer(ImageClusterer):
         Features, and the state of every file.
     space_, embedding_ : (m, p), (m, e) float32
         Of the distinct readable images: the space that the map is of, and the one that groups were sought in.
+    near_ : NearDuplicates or None
+        Which of the distinct images are nearly the same; None where no frozen encoder was used.
     confidence_ : (n,) float32
         How confident the group of each image is; 0 where it is not assigned.
     """
@@ -133,6 +136,7 @@ class Clusterer(ImageClusterer):
         source = open_images(X)
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
+        self.near_: stacking.NearDuplicates | None = None
         self.settings_: Any = self._decide(settings, source, device)
         self._publish(self._learn(source, Reporter(self.history_, on_epoch), resume))
         return self
@@ -140,16 +144,41 @@ class Clusterer(ImageClusterer):
     def _seed(self) -> int:
         return int(self.random_state)
 
-    def _encoded(self, source: ImageSource, report: Reporter, name: Any, weights: Any, **how: Any) -> Encoded:
-        """Build the frozen encoder `name` as ``encoder_``, and return the features of all images as it has them."""
-        load_encoder(self, source, report, name, weights, self.settings_.extra)
+    def _encoded(
+        self, source: ImageSource, report: Reporter, name: Any, weights: Any, *, settings: Any = None, **how: Any
+    ) -> Encoded:
+        """Build the frozen encoder `name` as ``encoder_``, and return the features of all images as it has them.
+
+        Near duplicates are found here, and count as one image each where the settings say so.
+        """
+        load_encoder(self, source, report, name, weights, self.settings_.extra if settings is None else settings)
+        how = {"on_progress": report.progress, **how}
         with report.stage("encode"):
-            found = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=report.progress, **how)
+            found = encoders.encode(source, self.encoder_, cache=self._cache(), **how)
         self.notes_ += found.notes
-        return found
+        with report.stage("near"):
+            self.near_ = stacking.find(source, self.encoder_, found, self._cache())
+        if not self._stacks() or not self.near_.count:
+            return found
+        self.notes_.append(self.near_.said())
+        return stacking.as_one(found, self.near_.heads)
+
+    def _stacks(self) -> bool:
+        return bool(getattr(self.settings_, "near_duplicates", stacking.KEEP) == stacking.STACK)
 
     def _packed(self, source: ImageSource, report: Reporter, size: Any, **how: Any) -> Packed:
-        """Return all images as pixels of one size."""
+        """Return all images as pixels of one size.
+
+        Raises
+        ------
+        ArgumentError
+            Near duplicates are to count as one, and nobody knows which they are before a network is trained.
+        """
+        if self._stacks():
+            raise ArgumentError(
+                "near_duplicates=stack: a network is trained on all images here. Methods on a frozen encoder can stack "
+                "them: -m transfer, for one."
+            )
         with report.stage("encode"):
             found = pack(cast(Any, source), size, cache=self._cache(), on_progress=report.progress, **how)
         checks.distinct_images(found.facts, len(found), int(self.n_clusters))

@@ -22,6 +22,7 @@ _SUMMARY: Shape = {
     "n_images?": int,
     "n_unreadable?": int,
     "n_duplicates?": int,
+    "n_near_duplicates?": int,
     "n_clusters?": int,
     "sizes?": [int],
     "k_table?": [dict],
@@ -63,8 +64,20 @@ HEADER: Shape = {
     "seconds?": {"*": float},
     "encoded?": ({"*": int}, None),
     "quality?": ({"*": ({"space?": (str, None), "sample?": (int, None)}, None)}, None),
+    "near?": (
+        {
+            "limit?": (float, None),
+            "why?": str,
+            "copies?": (float, None),
+            "n_copies?": int,
+            "n?": int,
+            "stacked?": bool,
+        },
+        None,
+    ),
     "choice?": ({"why?": (str, None)}, None),
     "checksums?": {"*": str},
+    "regrouped?": ({"run?": str, "corrections?": int}, None),
 }
 CLUSTERS: Shape = [
     {

@@ -3,6 +3,8 @@
 import { chooseGroup } from "./choosing.js";
 import { askText, askYes, count } from "./dom.js";
 
+const TOGETHER = 4; // questions at once
+
 export class Actions {
   constructor(app) {
     this.app = app;
@@ -10,11 +12,11 @@ export class Actions {
 
   // -- on what --------------------------------------------------------------------------------------------------------
 
-  // The selected images in the order shown; {rows, label}
+  // The selected images, in the order shown; those chosen on the map that the grid does not show come after.
   chosen() {
-    const { app } = this;
-    const rows = app.shown.rows.filter((row) => app.selection.has(row));
-    return { rows: rows.length ? rows : [...app.selection] };
+    const { selection, shown } = this.app;
+    const here = new Set(shown.rows.filter((row) => selection.has(row)));
+    return { rows: [...here, ...[...selection].filter((row) => !here.has(row))] };
   }
 
   // Those, or the one in focus, or in the viewer.
@@ -58,6 +60,22 @@ export class Actions {
     return this.send({ do: "move", images: rows, to });
   }
 
+  // A stack is shown as one image: what is done to it is done to all of it that is in the same group.
+  async whole(rows) {
+    const { app } = this;
+    const { shown } = app;
+    const chosen = new Set(rows);
+    const heads = shown.stack ? shown.rows.filter((row, i) => chosen.has(row) && shown.stack[i] > 1) : [];
+    if (!heads.length) return rows;
+    const labels = new Int32Array(await app.bytes("/api/labels"));
+    for (let i = 0; i < heads.length; i += TOGETHER) {
+      const some = heads.slice(i, i + TOGETHER);
+      const stacks = await Promise.all(some.map((row) => app.get(`/api/stack/${row}`)));
+      stacks.forEach((stack, j) => stack.rows.filter((row) => labels[row] === labels[some[j]]).forEach((row) => chosen.add(row)));
+    }
+    return [...chosen];
+  }
+
   async moveToNearest(number) {
     const id = this.nearest()[number - 1];
     return id === undefined ? null : this.moveTo(id);
@@ -84,9 +102,7 @@ export class Actions {
 
   async confirm(rows = this.target()) {
     if (!this.ready(rows)) return null;
-    const answer = await this.app.do({ do: "confirm", images: rows });
-    if (answer) this.after();
-    return answer;
+    return this.send({ do: "confirm", images: rows });
   }
 
   async ignore(rows = this.target()) {
@@ -94,7 +110,8 @@ export class Actions {
   }
 
   async send(action) {
-    const answer = await this.app.do(action);
+    const stacked = this.app.shown.stacked && this.app.viewer.row === null;
+    const answer = await this.app.do(stacked ? { ...action, images: await this.whole(action.images) } : action);
     if (answer) this.after();
     return answer;
   }

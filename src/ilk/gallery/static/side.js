@@ -13,16 +13,19 @@ export class Side {
     this.root = root;
     this.row = null;
     this.trail = []; // images that one walked away from
-    const wide = matchMedia("(min-width: 1100px)").matches;
-    document.body.classList.toggle("side", kept("side") === null ? wide : kept("side") === "1" && wide);
+    const wide = matchMedia("(min-width: 1100px)");
+    const fits = () => document.body.classList.toggle("side", wide.matches && kept("side") !== "0");
+    wide.addEventListener("change", fits);
+    fits();
     app.on("focus", (row) => this.look(row, []));
+    app.on("selection", (rows) => app.current !== "grid" && rows.size && this.look([...rows].pop(), []));
     app.on("state", () => this.row !== null && this.look(this.row, this.trail, true));
     app.keys.add("all", "i", "what is known of the image", () => this.toggle());
   }
 
   toggle(open = !document.body.classList.contains("side")) {
     document.body.classList.toggle("side", open);
-    keep("side", open ? "1" : "0");
+    if (matchMedia("(min-width: 1100px)").matches) keep("side", open ? "1" : "0");
     if (open && this.row !== null) this.look(this.row, this.trail, true);
   }
 

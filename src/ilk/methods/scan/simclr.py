@@ -111,6 +111,8 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
         checks.common(self.random_state, self.precision)
         if found.network == "features":
             raise ArgumentError("network='features': SimCLR trains a network; choose resnet18 or small.")
+        if found.near_duplicates != "keep":
+            raise ArgumentError(f"near_duplicates={found.near_duplicates}: SimCLR trains a network on all images.")
         return found
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
