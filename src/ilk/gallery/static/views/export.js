@@ -139,10 +139,10 @@ class Export {
     this.result.scrollIntoView({ block: "nearest" });
   }
 
-  /** The same from the command line; a selection is named there by its rows. */
+  /** The same from the command line, where a selection is named by its rows. */
   command(folder) {
     const { groups, images, keep } = this.body(false), quoted = (text) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-    const some = groups ? groups.map((id) => ` --group ${id}`).join("") : "", rows = images ? ` --images ${images.join(",")}` : "";
+    const some = groups ? ` --groups ${groups.join(" ")}` : "", rows = images ? ` --images ${images.join(" ")}` : "";
     const text = `ilk export ${quoted(this.app.run.path)} ${quoted(folder)}${WRITES[this.mode]}${keep === "best" ? " --keep best" : ""}${some}${rows}`;
     return el("details", { class: "export-command" }, el("summary", {}, "The same from the command line"),
       el("div", { class: "copy-line panel" }, el("code", {}, text), this.copier(text, "Copy the command")));
