@@ -22,6 +22,7 @@ __all__ = ["HOST", "Served", "serving"]
 
 HOST = "127.0.0.1"
 _END = 2  # seconds for answers that are under way
+_KEPT = 60  # seconds that a connection stays open for the next question
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterat
         server = uvicorn.Server(
             uvicorn.Config(
                 Guard(application(gallery), number, token), lifespan="off", log_level="warning", access_log=False,
-                ws="none", proxy_headers=False, server_header=False, timeout_graceful_shutdown=_END, loop="asyncio",
+                ws="none", proxy_headers=False, server_header=False, loop="asyncio",
+                timeout_graceful_shutdown=_END, timeout_keep_alive=_KEPT,
                 http="h11", log_config=None,
             )
         )  # fmt: skip
