@@ -204,7 +204,10 @@ function byHand(canvas) {
   };
 }
 
-/** Steps in a picture of `wide` pixels a row from the middle of a disc to its inside, its rim and its half covered edge. */
+/**
+ * Steps in a picture of `wide` pixels a row from the middle of a disc to its inside, its rim and its half covered edge.
+ * The smallest, of which there are most, have no edge: mixing colours takes longer than all else.
+ */
 function discOf(diameter, wide, ring) {
   const radius = diameter / 2, reach = Math.ceil(radius) + 1;
   const core = [], rims = [], edge = [], shares = [];
@@ -212,8 +215,8 @@ function discOf(diameter, wide, ring) {
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
       const covered = radius - Math.hypot(dx + middle, dy + middle) + 0.5, step = dy * wide + dx;
-      if (covered >= 0.95) (ring && covered < 2.5 ? rims : core).push(step);
-      else if (covered > 0.05) { edge.push(step); shares.push(Math.round(256 * covered)); }
+      if (covered >= (diameter < 4 ? 0.6 : 0.95)) (ring && covered < 2.5 ? rims : core).push(step);
+      else if (covered > 0.05 && diameter > 3) { edge.push(step); shares.push(Math.round(256 * covered)); }
     }
   }
   return { core, rims, edge, shares, reach };
