@@ -70,6 +70,7 @@ export class Cells {
 }
 
 const CROWD = 8; // images for one picture, at most: where more lie together, points say more
+const FEW = 2; // but never where only so many times as many are seen as there can be pictures
 const STRIDE = 2 ** 26;
 const BEFORE = [[-1, -1], [0, -1], [1, -1], [-1, 0]]; // the cells around one that are filled before it
 
@@ -89,7 +90,7 @@ export function pictured(cells, camera, size, ok, most) {
     shown = apart(cells, camera, size, rows, 2 ** (level / 2));
     level--;
   } while (shown.length > most);
-  return rows.length <= shown.length * CROWD ? shown : [];
+  return rows.length <= Math.max(shown.length * CROWD, most * FEW) ? shown : [];
 }
 
 /** For every cell of a grid of `side` cells a unit the image nearest to its middle, where its picture lies over no other. */

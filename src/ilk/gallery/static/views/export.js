@@ -56,7 +56,7 @@ class Export {
       stacks || "");
     this.form.replaceChildren(choices, el("div", { class: "export-doing" },
       el("fieldset", {}, el("legend", {}, "Name"),
-        el("label", { class: "field" }, el("span", { class: "hidden-text" }, "Name of the folder"), this.to),
+        el("label", { class: "name-field" }, el("span", { class: "hidden-text" }, "Name of the folder"), this.to),
         el("p", { class: "muted" }, app.run.exports ? `A folder in ${app.run.exports}` : "A folder below the run.")),
       el("div", { class: "row" }, el("button", { type: "submit", class: "button first", disabled: Boolean(app.run.read_only) }, el("span", {}, "Show what would be written"), el("kbd", { class: "keys" }, "Enter"))),
       app.run.read_only ? el("p", { class: "muted" }, `Look only: ${app.run.read_only}`) : "",
@@ -73,7 +73,7 @@ class Export {
         else this.groups.delete(group.id);
         this.changed();
       } }), cover(app, group.cover, 4), dot(app.colour(group.id)), el("span", {}, app.groupName(group.id)), el("span", { class: "muted" }, group.size.toLocaleString("en")));
-    return el("div", { class: "chips" }, app.state.groups.filter((group) => group.id >= 0).map(one));
+    return el("div", { class: "group-chips" }, app.state.groups.filter((group) => group.id >= 0).map(one));
   }
 
   suggested() {
@@ -139,10 +139,10 @@ class Export {
     this.result.scrollIntoView({ block: "nearest" });
   }
 
-  /** The same from the command line; a selection is named there by its rows. */
+  /** The same from the command line, where a selection is named by its rows. */
   command(folder) {
     const { groups, images, keep } = this.body(false), quoted = (text) => (/^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-    const some = groups ? groups.map((id) => ` --group ${id}`).join("") : "", rows = images ? ` --images ${images.join(",")}` : "";
+    const some = groups ? ` --groups ${groups.join(" ")}` : "", rows = images ? ` --images ${images.join(" ")}` : "";
     const text = `ilk export ${quoted(this.app.run.path)} ${quoted(folder)}${WRITES[this.mode]}${keep === "best" ? " --keep best" : ""}${some}${rows}`;
     return el("details", { class: "export-command" }, el("summary", {}, "The same from the command line"),
       el("div", { class: "copy-line panel" }, el("code", {}, text), this.copier(text, "Copy the command")));

@@ -59,7 +59,7 @@ export class Legend {
 export class Card {
   constructor(app) {
     this.app = app;
-    this.image = el("img", { alt: "" });
+    this.image = el("img", { alt: "", onload: () => app.crisp(this.image) });
     this.dot = el("span", { class: "dot" });
     this.name = el("span", { class: "name" });
     this.more = el("span", { class: "muted" });

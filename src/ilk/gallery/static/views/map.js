@@ -181,7 +181,7 @@ class MapOfImages {
     const size = this.pictureSize = camera.width < 600 ? 44 : 56;
     this.shown = this.withPictures ? pictured(this.cells, camera, size + 8, (row) => this.seen(row), MOST) : [];
     drawPictures(context, this.shown, size, this.pictures, (row) => this.colours.entries[this.colours.codes[row]].colour,
-      { selection: this.app.selection, ring: this.ring, backdrop: this.backdrop });
+      { selection: this.app.selection, ring: this.ring, backdrop: this.backdrop, smooth: !this.app.tiny });
     if (this.aiming) drawMiddle(context, camera, MIDDLE, this.accent);
     drawLine(context, this.line, this.accent);
     this.names.place(camera, (group) => this.by === "group" && this.legend.hidden.has(this.colours.entries.findIndex((one) => one.group === group)));
@@ -284,9 +284,11 @@ class MapOfImages {
     this.app.select(lassoed(this.cells, path, (row) => this.seen(row)), { add });
   }
 
-  showSelected() {
+  async showSelected() {
     const rows = [...this.app.selection].sort((a, b) => a - b);
-    if (rows.length) this.app.show({ rows, title: `${count(rows.length, "image")} selected on the map` });
+    if (!rows.length) return;
+    await this.app.show({ rows, title: `${count(rows.length, "image")} selected on the map` });
+    this.app.select(rows); // the grid begins with nothing selected
   }
 
   setLasso(on) {

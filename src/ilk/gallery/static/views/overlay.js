@@ -27,8 +27,9 @@ export class Pictures {
   }
 }
 
-/** Draw `shown` [{row, px, py}] as pictures of `size` pixels with a border of `colourOf(row)`, chosen ones in `ring`. */
-export function drawPictures(context, shown, size, pictures, colourOf, { selection, ring, backdrop }) {
+/** Draw `shown` [{row, px, py}] as pictures of `size` pixels with a border of `colourOf(row)`, chosen ones in `ring`; `smooth`: no crisp squares. */
+export function drawPictures(context, shown, size, pictures, colourOf, { selection, ring, backdrop, smooth }) {
+  context.imageSmoothingEnabled = smooth;
   for (const { row, px, py } of shown) {
     const image = pictures.get(row);
     if (!image) continue;

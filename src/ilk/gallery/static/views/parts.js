@@ -5,7 +5,7 @@ import { el } from "../dom.js";
 /** Four (or `most`) pictures of a group. */
 export function cover(app, rows, most = 4) {
   return el("div", { class: "cover-of", "aria-hidden": "true", style: { "--many": String(Math.ceil(Math.sqrt(most))) } },
-    rows.slice(0, most).map((row) => el("img", { src: app.thumb(row), alt: "", loading: "lazy", decoding: "async" })));
+    rows.slice(0, most).map((row) => el("img", { src: app.thumb(row), alt: "", loading: "lazy", decoding: "async", onload: (event) => app.crisp(event.target) })));
 }
 
 export function dot(colour) {
@@ -39,6 +39,7 @@ export function groupOf(app, id) {
 /** The picture of `row` as large as `side` pixels: the original where it can be had. */
 export function large(app, row, side) {
   const image = el("img", { alt: "", decoding: "async", draggable: "false" });
+  image.addEventListener("load", () => app.crisp(image, true));
   if (app.run.has.originals) {
     image.style.background = `center / contain no-repeat url("${app.thumb(row)}")`; // until it is there
     image.addEventListener("load", () => { image.style.background = ""; }, { once: true });

@@ -154,13 +154,13 @@ function byHand(canvas) {
 
   function stamp(from, to, view, diameter, ring) {
     const wide = image.width, disc = discOf(diameter, wide, ring);
-    const { core, rims, edge, shares } = disc;
+    const { core, rims, edge, shares } = disc, half = margin + (diameter % 2 ? 0 : 0.5); // even: its middle is a corner
     const left = -disc.reach, right = wide - 2 * margin + disc.reach;
     const top = -disc.reach, bottom = image.height - 2 * margin + disc.reach;
     for (let i = from; i < to; i++) {
       const px = xs[i] * view.sx + view.ox, py = ys[i] * view.sy + view.oy;
       if (!(px > left && px < right && py > top && py < bottom)) continue;
-      const at = ((py + margin) | 0) * wide + ((px + margin) | 0), colour = colours[i];
+      const at = ((py + half) | 0) * wide + ((px + half) | 0), colour = colours[i];
       for (let k = 0; k < core.length; k++) pixels[at + core[k]] = colour;
       for (let k = 0; k < rims.length; k++) pixels[at + rims[k]] = rim;
       const own = ring ? rim : colour;
@@ -204,7 +204,10 @@ function byHand(canvas) {
   };
 }
 
-/** Steps in a picture of `wide` pixels a row from the middle of a disc to its inside, its rim and its half covered edge. */
+/**
+ * Steps in a picture of `wide` pixels a row from the middle of a disc to its inside, its rim and its half covered edge.
+ * The smallest, of which there are most, have no edge: mixing colours takes longer than all else.
+ */
 function discOf(diameter, wide, ring) {
   const radius = diameter / 2, reach = Math.ceil(radius) + 1;
   const core = [], rims = [], edge = [], shares = [];
@@ -212,8 +215,8 @@ function discOf(diameter, wide, ring) {
   for (let dy = -reach; dy <= reach; dy++) {
     for (let dx = -reach; dx <= reach; dx++) {
       const covered = radius - Math.hypot(dx + middle, dy + middle) + 0.5, step = dy * wide + dx;
-      if (covered >= 0.95) (ring && covered < 2.5 ? rims : core).push(step);
-      else if (covered > 0.05) { edge.push(step); shares.push(Math.round(256 * covered)); }
+      if (covered >= (diameter < 4 ? 0.6 : 0.95)) (ring && covered < 2.5 ? rims : core).push(step);
+      else if (covered > 0.05 && diameter > 3) { edge.push(step); shares.push(Math.round(256 * covered)); }
     }
   }
   return { core, rims, edge, shares, reach };

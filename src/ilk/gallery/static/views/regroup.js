@@ -14,7 +14,7 @@ class Regroup {
     this.off = [
       app.keys.add("regroup", "Enter", "accept what is shown", () => (this.preview ? this.accept() : false)),
       app.keys.add("regroup", "Escape", "leave it as it is", () => this.leave()),
-      app.on("state", (state, before) => state.last !== before?.last && !this.accepting && this.preview && this.start()),
+      app.on("state", (state, before) => state.last !== before?.last && !this.accepting && this.start().catch((error) => this.failed(error))),
     ];
   }
 
@@ -102,7 +102,11 @@ class Regroup {
   }
 
   async undo() {
-    if (await this.app.do({ do: "undo" }) && !this.ended) await this.start();
+    await this.app.do({ do: "undo" }); // with the state that it brings a new preview is made
+  }
+
+  failed(error) {
+    if (!this.ended) this.body.replaceChildren(message("It could not be grouped again", error.message));
   }
 
   leave() {
@@ -118,7 +122,7 @@ export default {
   available: (run) => run.has.regroup,
   mount(root, app) {
     const view = new Regroup(root, app);
-    view.start().catch((error) => !view.ended && view.body.replaceChildren(message("It could not be grouped again", error.message)));
+    view.start().catch((error) => view.failed(error));
     return () => view.end();
   },
 };

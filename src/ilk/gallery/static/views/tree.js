@@ -47,10 +47,10 @@ class Tree {
     for (const { name, k } of [{ name: "now", k: now }, ...suggested]) if (k >= low && k <= high) by.set(k, [...(by.get(k) || []), name]);
     const marks = [...by].sort((a, b) => a[0] - b[0]).map(([k, names]) => {
       const at = (k - low) / Math.max(1, high - low);
-      return el("button", { type: "button", class: "mark" + (names.includes("now") ? " now" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
+      return el("button", { type: "button", class: "tree-mark" + (names.includes("now") ? " now" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
         el("b", {}, String(k)), " ", names.join(", "));
     });
-    this.marks = el("div", { class: "marks" }, marks);
+    this.marks = el("div", { class: "tree-marks" }, marks);
     this.watch?.disconnect();
     this.watch = new ResizeObserver(() => this.inRows(marks));
     this.watch.observe(this.marks);
