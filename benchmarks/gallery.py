@@ -55,12 +55,11 @@ def make(home: Path, n: int) -> Path:
     paths = [f"{2000 + i % 24}/holidays {i % 97}/IMG_{i:06}.jpg" for i in range(n)]
     for folder in {path.rpartition("/")[0] for path in paths}:
         (home / "photos" / folder).mkdir(parents=True)
-    for i, data in enumerate(pictures):
-        (home / "photos" / paths[i]).write_bytes(data)
-    for i, path in enumerate(paths[FILES:]):
-        os.link(home / "photos" / paths[i % FILES], home / "photos" / path)
+    data = [pictures[i % FILES] + path.encode() for i, path in enumerate(paths)]  # what follows the end is not shown
+    for path, content in zip(paths, data, strict=True):
+        (home / "photos" / path).write_bytes(content)
     writer = runs.begin(home / "run", header(home / "photos", n))
-    writer.table("images.parquet", images(paths, pictures))
+    writer.table("images.parquet", images(paths, data))
     writer.table("assignments.parquet", assignments(labels, rng))
     writer.json("clusters.json", [group(k, np.flatnonzero(labels == k)) for k in range(GROUPS)])
     centres = rng.normal(size=(GROUPS, 2)) * 9
@@ -75,13 +74,15 @@ def make(home: Path, n: int) -> Path:
     del features
     thumbs = [files.make_thumb(Image.open(io.BytesIO(data))) for data in pictures]
     write_thumbs(writer.folder / "thumbs", (thumbs[i % FILES] for i in range(n)))
-    return writer.finish()
+    path = writer.finish()
+    os.sync()  # what was written here is not waited for by the first correction
+    return path
 
 
 def picture(rng: np.random.Generator, i: int) -> bytes:
-    """Return a JPEG of 640 x 480 with a date and a camera: a smooth random texture with grain."""
+    """Return a JPEG of 160 x 120 with a date and a camera: a smooth random texture with grain."""
     coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    pixels = np.asarray(Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC), np.int16)
+    pixels = np.asarray(Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC), np.int16)
     exif = Image.Exif()
     exif[0x0132], exif[0x0110] = f"20{10 + i % 14}:{1 + i % 12:02}:03 10:00:00", f"Camera {i % 5}"
     out = io.BytesIO()
@@ -90,19 +91,19 @@ def picture(rng: np.random.Generator, i: int) -> bytes:
     return out.getvalue()
 
 
-def images(paths: list[str], pictures: list[bytes]) -> dict[str, Any]:
-    """Return the columns of images.parquet: contents differ, as those of real images do."""
+def images(paths: list[str], data: list[bytes]) -> dict[str, Any]:
+    """Return the columns of images.parquet."""
     n = len(paths)
     return {
         "index": np.arange(n),
         "path": paths,
-        "bytes": np.array([len(pictures[i % FILES]) for i in range(n)]),
-        "width": np.full(n, 640, np.int32),
-        "height": np.full(n, 480, np.int32),
+        "bytes": np.array([len(one) for one in data]),
+        "width": np.full(n, 160, np.int32),
+        "height": np.full(n, 120, np.int32),
         "status": ["ok"] * n,
         "reason": [None] * n,
         "duplicate_of": [None] * n,
-        "content": [files.content_hash(path.encode()).hex() for path in paths],
+        "content": [files.content_hash(one).hex() for one in data],
     }
 
 
