@@ -15,11 +15,11 @@ from PIL import Image
 
 from ilk.errors import DataError, IlkError
 from ilk.files.arrays import ArraySet
-from ilk.files.decode import decode, probe
+from ilk.files.decode import content_hash, decode, probe
 from ilk.files.features import FeatureSet
 from ilk.files.listing import Listing
 from ilk.files.opening import Source as Opened
-from ilk.files.opening import open_source
+from ilk.files.opening import open_again, open_source
 from ilk.files.packs import Sprites
 from ilk.files.render import MAX_SIDE
 from ilk.files.samples import Samples
@@ -36,6 +36,22 @@ THUMB = 48  # px; side of the smallest pictures
 SIDE = 112  # px of a picture that is taken from the source
 LARGE_QUALITY = 72
 MISSING = np.full((THUMB, THUMB, 3), 200, np.uint8)
+
+
+def images_of(run: Run) -> Source:
+    """Return the images that a run was made from, where they can be found again; None elsewhere.
+
+    Lists a folder once. What a file is now must have the content that the run knows before it is shown; of an array,
+    the whole.
+    """
+    record = run.header.get("source") or {}
+    try:
+        found = open_again(record) if record.get("spec") is not None else None
+    except (IlkError, OSError):
+        return None
+    if isinstance(found, Listing):
+        return found if run.hashes() else None
+    return found if isinstance(found, ArraySet) and found.fingerprint() == record.get("fingerprint") else None
 
 
 class Pictures:
@@ -61,6 +77,7 @@ class Pictures:
         self.small = 0 < facts.longest <= SMALL
         self.note = ""
         self._paths = facts.paths
+        self._hashes = run.hashes()
         self._samples = Samples.of_run(run.header)
         folder = run.path / "thumbs"
         self._sprites = Sprites(folder) if folder.is_dir() else None
@@ -166,6 +183,8 @@ class Pictures:
             return np.asarray(image)
         try:
             data = self._source.read(row)
+            if self._hashes and content_hash(data).hex() != self._hashes[i]:  # another image by now, or of a stranger
+                return None
             if (sides := probe(data)) is None:
                 return None
             scale = min(1.0, side / max(sides))

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ilk import disk
 from ilk.report.facts import NOISE, Facts, Group, borderline, central
-from ilk.report.marks import LIGHT, fitting
+from ilk.report.marks import LIGHT, Theme, fitting
 from ilk.report.pictures import THUMB, Pictures, Pixels
 from ilk.report.words import counted, share, shortened
 
@@ -55,18 +55,20 @@ def _heading(facts: Facts, group: Group) -> str:
     return " · ".join(parts)
 
 
-def contact_sheet(heading: str, rows: Sequence[tuple[str, Sequence[Pixels]]], small: bool) -> Image.Image:
+def contact_sheet(
+    heading: str, rows: Sequence[tuple[str, Sequence[Pixels]]], small: bool, theme: Theme = LIGHT
+) -> Image.Image:
     """Lay out labelled blocks of pictures (h, w, 3) below a heading; `small` ones are enlarged pixel by pixel."""
     width = 2 * MARGIN + COLUMNS * (CELL + GAP) - GAP
     height = MARGIN + 40 + MARGIN
     for _, pictures in rows:
         height += 38 + -(-len(pictures) // COLUMNS) * (CELL + GAP)
-    sheet = Image.new("RGB", (width, height), LIGHT.ground)
+    sheet = Image.new("RGB", (width, height), theme.ground)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 4), fitting(heading), LIGHT.ink, _font("DejaVuSans-Bold.ttf", 24))
+    draw.text((MARGIN, MARGIN - 4), fitting(heading), theme.ink, _font("DejaVuSans-Bold.ttf", 24))
     y = MARGIN + 40
     for label, pictures in rows:
-        draw.text((MARGIN, y + 10), fitting(label), LIGHT.quiet, _font("DejaVuSans.ttf", 16))
+        draw.text((MARGIN, y + 10), fitting(label), theme.quiet, _font("DejaVuSans.ttf", 16))
         y += 38
         for i, pixels in enumerate(pictures):
             cell = _fitted(pixels, small)
