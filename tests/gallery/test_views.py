@@ -265,8 +265,8 @@ PICTURED = """(async () => {
   const found = [];
   for (let step = 0; step < 30; step++) {
     camera.go(camera.toZoom(200, 240, 1.2));
-    const ok = (row) => row % 5 > 0, window = camera.seen();
-    const within = (row) => x[row] >= window.left && x[row] <= window.right && y[row] >= window.bottom && y[row] <= window.top;
+    const ok = (row) => row % 5 > 0, { left, right, bottom, top } = camera.seen();
+    const within = (row) => x[row] >= left && x[row] <= right && y[row] >= bottom && y[row] <= top;
     const seen = [...x.keys()].filter((row) => ok(row) && within(row)).length;
     found.push([seen, pictured(cells, camera, 50, ok, 80).map(({ row, px, py }) => [row, px, py])]);
   }
