@@ -22,7 +22,17 @@ OPTIONS = (
     *("--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1280,900", "--remote-debugging-pipe"),
 )
 
-KEYS = {"Enter": 13, "Escape": 27, " ": 32, "Tab": 9, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "F2": 113}
+KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "Tab": 9,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "F2": 113,
+}
 
 
 def find() -> str | None:

@@ -46,7 +46,7 @@ def page(chromium: browser.Browser, served: Served) -> Iterator[browser.Browser]
     chromium.problems.clear()
     chromium.requests.clear()
     chromium.visit(served.address)
-    chromium.wait("document.body.dataset.ready === 'true'")
+    chromium.wait("document.body?.dataset.ready === 'true'")
     chromium.wait(f"{CELLS} > 0")
     yield chromium
     chromium.visit("about:blank")
@@ -149,7 +149,7 @@ def test_all_of_it_by_keyboard(page: browser.Browser, groups: Groups) -> None:
     page.type("one alone")
     page.key("Enter")
     page.wait("document.querySelector('dialog') === null && document.querySelectorAll('.group').length === 4")
-    new = next(id for id, name in groups.names.items() if name == "one alone")
+    new = next(group for group, name in groups.names.items() if name == "one alone")
     assert (groups.labels == new).sum() == 1
 
     page.key("M", shift=True)
@@ -161,7 +161,7 @@ def test_all_of_it_by_keyboard(page: browser.Browser, groups: Groups) -> None:
 
     for left in range(3, -1, -1):
         page.key("z", ctrl=True)
-        page.wait(f"document.querySelector('#top [aria-label^=Redo]').title.startsWith('Redo: ')")
+        page.wait("document.querySelector('#top [aria-label^=Redo]').title.startsWith('Redo: ')")
         _count(page, left, groups)
     assert (groups.labels == before).all()
     page.key("Z", ctrl=True, shift=True)
@@ -224,7 +224,8 @@ def test_images_are_dragged_onto_a_group(page: browser.Browser, groups: Groups) 
     click(page, "#cell-0")
     click(page, "#cell-1", modifiers=2)
     page.wait(f"{SELECTED} === 2")
-    to = next(int(id) for id in page.run("[...document.querySelectorAll('.group')].map(g => g.dataset.group)") if int(id) != first)
+    others = page.run("[...document.querySelectorAll('.group')].map(g => Number(g.dataset.group))")
+    to = next(group for group in others if group != first)
     before = groups.labels.copy()
     drag(page, middle(page, "#cell-1"), middle(page, f"#group-{to}"))
     said(page, "2")
@@ -249,7 +250,9 @@ def test_a_group_is_dragged_onto_another_and_it_asks(page: browser.Browser, grou
 
 def test_a_rubber_band_and_shift(page: browser.Browser) -> None:
     page.run("document.querySelector('#grid').focus()")
-    left, top = page.run("(() => { const b = document.getElementById('grid').getBoundingClientRect(); return [b.x, b.y] })()")
+    left, top = page.run(
+        "(() => { const b = document.getElementById('grid').getBoundingClientRect(); return [b.x, b.y] })()"
+    )
     x, y = middle(page, "#cell-2")
     drag(page, (left + 3, top + 3), (x, y))
     page.wait(f"{SELECTED} === 3")
@@ -264,13 +267,13 @@ def test_a_rubber_band_and_shift(page: browser.Browser) -> None:
 
 def test_a_name_is_changed_where_it_stands(page: browser.Browser, groups: Groups) -> None:
     hostile = "<img src=x onerror=alert(1)>"
-    id = shown(page)
-    click(page, f"#group-{id}", count=2)
+    group = shown(page)
+    click(page, f"#group-{group}", count=2)
     page.wait("document.querySelector('input.rename') !== null")
     page.type(hostile)
     page.key("Enter")
     page.wait(f"{TITLE} === {json.dumps(hostile)}")
-    assert groups.names[id] == hostile
+    assert groups.names[group] == hostile
 
 
 def test_the_panel_walks_from_image_to_image(page: browser.Browser) -> None:
@@ -311,8 +314,9 @@ def test_search_and_views(page: browser.Browser) -> None:
     click(page, "[data-view=all]")
     page.wait("document.querySelector('#head .number').textContent === '36 images'")
     page.wait("location.hash === '#view=all'")
+    page.run("window.before = true")
     page.ask("Page.reload")
-    page.wait("document.body.dataset.ready === 'true' && document.querySelector('#head .number').textContent === '36 images'")
+    page.wait("!window.before && document.querySelector('#head .number')?.textContent === '36 images'")
 
 
 def test_a_phone_has_all_of_it(page: browser.Browser) -> None:
@@ -328,3 +332,50 @@ def test_a_phone_has_all_of_it(page: browser.Browser) -> None:
         page.wait("document.querySelector('.group:nth-child(2)').getAttribute('aria-selected') === 'true'")
     finally:
         page.ask("Emulation.clearDeviceMetricsOverride")
+
+
+def test_what_is_typed_ahead_of_the_server_is_done_in_order(page: browser.Browser, groups: Groups) -> None:
+    page.run("document.querySelector('#grid').focus()")
+    page.run("""for (const key of ['c', 'ArrowRight', 'c', 'ArrowRight', 'x']) {
+        const how = {key, bubbles: true, cancelable: true};
+        document.getElementById('grid').dispatchEvent(new KeyboardEvent('keydown', how));
+    }""")
+    _count(page, 3, groups)
+    assert groups.done() == ["confirm", "confirm", "ignore"]
+
+
+def test_a_gallery_that_ends_is_said_and_nothing_is_lost(chromium: browser.Browser, finished_copy: Path) -> None:
+    with serving(finished_copy) as served:
+        chromium.visit(served.address)
+        chromium.wait("document.body?.dataset.ready === 'true'")
+    chromium.wait("document.getElementById('banner').textContent.includes('does not answer')")
+    chromium.run("document.querySelector('#grid').focus()")
+    chromium.key("x")
+    chromium.wait(f"({LINE} || '').includes('does not answer')")
+    with serving(finished_copy, port=served.port):
+        chromium.wait("document.getElementById('banner').textContent.includes('started anew')")
+    chromium.visit("about:blank")
+    assert Groups(finished_copy).done() == []
+
+
+def test_a_run_that_cannot_be_written_is_looked_at(
+    chromium: browser.Browser, finished_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "it can be looked at, not corrected"
+    monkeypatch.setattr("ilk.disk.unwritable", lambda folder: "Read-only file system")
+    with serving(finished_copy) as served:
+        chromium.problems.clear()
+        chromium.visit(served.address)
+        chromium.wait("document.body?.dataset.ready === 'true'")
+        assert why in chromium.run("document.getElementById('notice').textContent")
+        chromium.run("document.querySelector('#grid').focus()")
+        for key in ("1", "x", "c", "r", "b"):
+            chromium.key(key)
+        chromium.key("a", ctrl=True)
+        chromium.wait(f"{SELECTED} > 1")
+        chromium.key("z", ctrl=True)
+        chromium.wait(f"({LINE} || '').includes('Look only')")
+        assert chromium.run("document.querySelectorAll('#head .acts .button, #bar .button.first').length") == 0
+        assert chromium.problems == []
+        chromium.visit("about:blank")
+    assert Groups(finished_copy).done() == []

@@ -26,6 +26,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.exporting import export
 from ilk.cli.looking import similar
 from ilk.cli.regrouping import regroup
 from ilk.cli.serving import gallery
@@ -233,40 +234,10 @@ def report(
     screen.line(f"report   {write_report(parse.opened_run(run, uncorrected), out)}")
 
 
-@app.command(short_help="A folder per group, or tables for other tools.")
-def export(
-    run: RunPath,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")],
-    mode: Annotated[Literal["link", "copy"], typer.Option(help="Links to the images, or copies of them.")] = "link",
-    layout: Annotated[
-        Literal["folders", "imagefolder", "csv", "parquet", "fiftyone", "embedding-atlas"],
-        typer.Option("--as", help="What it is for."),
-    ] = "folders",
-    source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
-    keep: Annotated[
-        Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
-    ] = "all",
-    uncorrected: Uncorrected = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Take the groups of RUN away: a folder per group and a table. Source files are never changed or moved."""
-    from ilk import exports
-    from ilk.cli import taking
-    from ilk.cli.show import Screen
-
-    with Screen(json) as screen:
-        done = exports.export(
-            parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source,
-            keep=keep, on_progress=taking.progress(screen),
-        )  # fmt: skip
-        taking.exported(screen, done)
-    raise typer.Exit(int(bool(done.missing)))
-
-
 app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
+app.command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
 app.command(short_help="Group again with what was corrected by hand.")(regroup)
 

@@ -18,10 +18,11 @@ from rich.status import Status
 from rich.text import Text
 
 from ilk.cli.grouptable import RIGHT, group_table, notes
-from ilk.cli.ktable import k_table
-from ilk.cli.pace import Pace, speed
+from ilk.cli.pace import speed
 from ilk.cli.training import Training
 from ilk.cli.words import as_options, printable, shortened
+from ilk.showing.ktable import k_table
+from ilk.showing.pace import Pace
 
 if TYPE_CHECKING:
     from ilk.runs import Run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,15 @@ class Rows:
     sizes : (n,) int64
         Bytes when the run was made.
     names : dict of int to str
-        Name of every group that has an image, by id, or its number; "not assigned" for -1.
+        Name of every group that has a chosen image, by id, or its number; "not assigned" for -1.
     looks : dict of int to list of str
         What its images look like, guessed; empty where nothing was.
     guesses : dict of int to list of str
         The same, empty where a person gave the group a name.
+    chosen : (n,) bool
+        Which are to be exported.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
-    kept : (n,) bool or None
-        Whether an image is to be exported; None: all that could be read.
     """
 
     path: list[str]
@@ -59,28 +59,11 @@ class Rows:
     names: dict[int, str]
     looks: dict[int, list[str]]
     guesses: dict[int, list[str]]
+    chosen: npt.NDArray[np.bool_]
     fine: npt.NDArray[np.int64] | None = None
-    kept: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.path)
-
-    def wanted(self) -> npt.NDArray[np.bool_]:
-        """Return (n,) which images are to be exported."""
-        readable = self.group != UNREADABLE
-        return np.asarray(readable if self.kept is None else readable & self.kept, bool)
-
-    def only(self, chosen: npt.NDArray[np.bool_]) -> Rows:
-        """Return the chosen (n,) rows alone."""
-        at = np.flatnonzero(chosen)
-        parts: dict[str, Any] = {}
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if isinstance(value, list):
-                parts[part.name] = [value[i] for i in at.tolist()]
-            elif isinstance(value, np.ndarray):
-                parts[part.name] = value[at]
-        return replace(self, **parts)
 
     def name_of(self, row: int) -> str:
         """Name of the group of image `row`; empty for an unreadable one."""
@@ -94,8 +77,14 @@ class Rows:
         return self.names[group] + (f" (looks like {', '.join(words)})" if words else "")
 
 
-def gather(run: Run) -> Rows:
+def gather(run: Run, chosen: npt.NDArray[np.bool_] | None = None) -> Rows:
     """Read the tables of `run`.
+
+    Parameters
+    ----------
+    run
+    chosen : (n,) bool, optional
+        Which images are to be exported; None: all.
 
     Raises
     ------
@@ -113,7 +102,8 @@ def gather(run: Run) -> Rows:
 
     group = column("group", np.int64, UNREADABLE)
     groups: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
-    ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
+    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
+    ids = [int(i) for i in np.unique(group[chosen]) if i != UNREADABLE]
     return Rows(
         path=path,
         status=[str(one) for one in images["status"]],
@@ -131,5 +121,6 @@ def gather(run: Run) -> Rows:
         names={i: plain_name(groups.get(i, {"id": i})) for i in ids},
         looks={i: looks_like(groups.get(i, {})) for i in ids},
         guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
+        chosen=chosen,
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
     )

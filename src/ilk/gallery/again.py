@@ -180,14 +180,20 @@ class Again:
         DataError
             It cannot be written, or the images are gone.
         """
-        mode = asked.get("mode", "link")
-        if mode not in _MODES:
-            raise ArgumentError(f"mode={mode!r}: allowed are {', '.join(_MODES)}")
-        folder = folder_of(self._exports, asked.get("to"))
+        mode, keep = asked.get("mode", "link"), asked.get("keep", "all")
+        if not isinstance(mode, str) or mode not in _MODES:
+            raise ArgumentError(f"mode={str(mode)[:40]!r}: allowed are {', '.join(_MODES)}")
+        if keep not in exports.KEEP:
+            raise ArgumentError(f"keep={str(keep)[:40]!r}: allowed are {', '.join(exports.KEEP)}")
         layout, how = _MODES[mode]
+        folder, dry = folder_of(self._exports, asked.get("to")), asked.get("dry") is True
         with self._lock:
-            done = exports.export(self._opened(), folder, layout=layout, mode=how)
-        return {"dry": False, "folder": str(done.folder), "lines": done.notes, "count": done.n_images}
+            run = self._opened()
+            groups, images = (_numbers(asked, name) for name in ("groups", "images"))
+            done = exports.export(
+                run, folder, layout=layout, mode=how, groups=groups, images=images, keep=keep, dry=dry
+            )
+        return {"dry": dry, "folder": str(done.folder), "lines": [*done.lines(), *done.notes], "count": done.n_images}
 
     # -- how -----------------------------------------------------------------------------------------------------------
 
@@ -203,6 +209,16 @@ class Again:
         if self._tree is None or self._tree.last != run.corrections.grouping().last:
             self._tree = regroup.tree(run)
         return self._tree
+
+
+def _numbers(asked: Mapping[str, Any], name: str) -> list[int] | None:
+    """Return the numbers of groups or images that a page chose; None for all."""
+    found = asked.get(name)
+    if found is None:
+        return None
+    if not isinstance(found, list) or not found or not all(type(one) is int and one >= -1 for one in found):
+        raise ArgumentError(f"{name} is no list of numbers")
+    return found
 
 
 def folder_of(exports: Path, name: Any) -> Path:

@@ -60,7 +60,7 @@ class Columns:
         """Return what finding the images again needs to know of them."""
         return Rows(
             self.paths, self.status, [], self.found, self.second, self.confidence, self.distance,
-            self.silhouette, [], self.bytes_, {}, {}, {},
+            self.silhouette, [], self.bytes_, {}, {}, {}, self.found != -2,
         )  # fmt: skip
 
 

@@ -186,10 +186,7 @@ def predict(
         nearest = _NEAREST if len(images) <= FEW else 0
     model = model or model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
     if threshold is not None:
-        if "threshold" not in model.get_params():
-            raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
-        model = copy.copy(model)  # that of the caller keeps its own
-        model.set_params(threshold=threshold)
+        model = _with_threshold(model, run, threshold)
     encoded = model.encode(
         images,
         on_progress=lambda done, total: report({"event": "stage", "stage": "encode", "done": done, "total": total}),
@@ -218,6 +215,13 @@ def predict(
         like,
         made,
     )
+
+
+def _with_threshold(model: Any, run: runs.Run, threshold: float) -> Any:
+    """Return `model` with another threshold; that of the caller keeps its own."""
+    if "threshold" not in model.get_params():
+        raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
+    return copy.copy(model).set_params(threshold=threshold)
 
 
 def _called(run: runs.Run) -> tuple[dict[int, str], dict[int, list[str]], dict[int, str]]:

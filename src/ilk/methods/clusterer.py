@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ilk import compute, encoders
+from ilk import compute, encoders, showing
 from ilk.data import Encoded, ImageSource, Packed, open_images, pack
 from ilk.errors import ArgumentError
 from ilk.methods import checks
@@ -49,6 +49,8 @@ class Clusterer(ImageClusterer):
         Of networks; losses are float32.
     cache : path, optional
         Where decoded images and features are kept for the next time; None keeps nothing.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
@@ -74,6 +76,7 @@ class Clusterer(ImageClusterer):
     device: str = "auto"
     precision: str = "auto"
     cache: str | Path | None = None
+    verbose: bool | None = None
 
     chooses_k: ClassVar[bool] = False
     """Whether ``n_clusters="auto"`` is allowed."""
@@ -138,7 +141,8 @@ class Clusterer(ImageClusterer):
         self.notes_: list[str] = []
         self.near_: stacking.NearDuplicates | None = None
         self.settings_: Any = self._decide(settings, source, device)
-        self._publish(self._learn(source, Reporter(self.history_, on_epoch), resume))
+        with showing.watching(self.verbose, on_epoch) as hook:
+            self._publish(self._learn(source, Reporter(self.history_, hook), resume))
         return self
 
     def _seed(self) -> int:

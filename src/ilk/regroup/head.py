@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ilk.regroup.space import Board, Floats, Ints
 
-__all__ = ["Head", "fit", "learned"]
+__all__ = ["Head", "fit", "learned", "taught_by_all"]
 
 _LEARNS = 8192  # images of cores that it learns from, at most; all that a person said come on top
 _CORE = 0.6  # share of a group that is its core: those that its own head is surest of
@@ -43,12 +43,14 @@ def fit(x: Floats, labels: Ints, weight: Floats, groups: Ints) -> Head:
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     seen = np.unique(labels)
     every, start = np.zeros((len(groups), x.shape[1]), np.float32), np.where(np.isin(groups, seen), 0.0, _NEVER)
     if len(seen) < 2:
         return Head(groups, every, start.astype(np.float32))
-    with warnings.catch_warnings():
+    # products this small take 40 times as long on two threads as on one
+    with threadpool_limits(1, "blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: the order of probabilities is what counts
         made = LogisticRegression(C=_C, max_iter=100, tol=1e-3).fit(x, labels, weight)
     weights, offset = made.coef_, made.intercept_
@@ -65,20 +67,29 @@ def learned(board: Board, labels: Ints, taught: npt.NDArray[np.bool_], seed: int
     labels : (m,) group of each image; taught : (m,) whether a person said so.
     """
     rng = np.random.default_rng(seed)
-    own = np.flatnonzero((labels >= 0) & ((board.said == 0) | taught))
-    few = own if len(own) <= _LEARNS else np.union1d(
-        rng.choice(own, _LEARNS, replace=False), np.flatnonzero(taught)
-    )  # fmt: skip
-    few = np.union1d(few, _first_of(labels, own))
+    few = _drawn(labels, (labels >= 0) & ((board.said == 0) | taught), taught, rng)
     x, y, said = board.x[few], labels[few], taught[few]
     core = said | _core(x, y, board.groups, rng)
-    weight = np.where(said, _SAID, 1.0).astype(np.float32)
-    return fit(x[core], y[core], weight[core], board.groups)
+    return fit(x[core], y[core], _weight(said[core]), board.groups)
 
 
-def _first_of(labels: Ints, own: Ints) -> Ints:
-    """Return an image of each group: none is lost where images are drawn."""
-    return own[np.unique(labels[own], return_index=True)[1]]
+def taught_by_all(board: Board, seed: int = 0) -> Head:
+    """Return a head for the groups of `board` that learns from all of their images, not of cores alone."""
+    few = _drawn(board.labels, board.labels >= 0, board.pinned, np.random.default_rng(seed))
+    return fit(board.x[few], board.labels[few], _weight(board.pinned[few]), board.groups)
+
+
+def _weight(said: npt.NDArray[np.bool_]) -> Floats:
+    return np.where(said, _SAID, 1.0).astype(np.float32)
+
+
+def _drawn(labels: Ints, own: npt.NDArray[np.bool_], taught: npt.NDArray[np.bool_], rng: np.random.Generator) -> Ints:
+    """Return rows to learn from: up to 8,192 of `own`, all that were `taught`, and one of each group at least."""
+    rows = np.flatnonzero(own)
+    if len(rows) <= _LEARNS:
+        return rows
+    first = rows[np.unique(labels[rows], return_index=True)[1]]
+    return np.unique(np.concatenate([rng.choice(rows, _LEARNS, replace=False), np.flatnonzero(taught & own), first]))
 
 
 def _core(x: Floats, y: Ints, groups: Ints, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

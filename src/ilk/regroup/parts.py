@@ -131,9 +131,10 @@ def _kmeans(x: Floats, count: int, seed: int) -> tuple[Ints, npt.NDArray[np.floa
         return np.zeros(len(x), np.int64), x.mean(0, keepdims=True).astype(float)
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     few = x[:: -(-len(x) // _SAMPLE)]
-    with warnings.catch_warnings():
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than parts
         made = KMeans(min(count, len(few)), n_init=1, max_iter=50, random_state=seed).fit(few)
     inner = np.unique(made.predict(x), return_inverse=True)[1].astype(np.int64)

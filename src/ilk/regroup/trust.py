@@ -31,8 +31,8 @@ def trusted(board: Board, seed: int = 0) -> Trust:
     Guessing tells `chance` of them: what two labelings with these sizes of groups have in common.
     """
     moved = np.flatnonzero((board.said == 1) & (board.labels >= 0))
-    if len(moved) < _FEWEST or len(board.groups) < 2:
-        return Trust()
+    if len(moved) < _FEWEST or len(np.unique(board.labels[moved])) < 2:
+        return Trust()  # of images of one group nothing can be told apart
     rng = np.random.default_rng(seed)
     moved = rng.permutation(moved)[:_MOST]
     told = np.empty(len(moved), np.int64)

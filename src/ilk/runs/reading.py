@@ -16,6 +16,7 @@ from ilk import disk
 from ilk.errors import IlkError, RunError
 from ilk.runs import checking, shapes
 from ilk.runs.figures import load_figures
+from ilk.runs.line import one_line
 from ilk.runs.names import own_name
 from ilk.runs.similar import Neighbours, count_of
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
@@ -165,6 +166,15 @@ class Run:
         grouping = self.grouping()
         names = {int(one["id"]): own_name(one) for one in self.clusters() if one["id"] >= 0}
         return by_hand.find_group(name, names, {} if grouping is None else grouping.merged)
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return the groups with pictures, as a notebook shows them: at most 500 KB."""
+        from ilk.report.notebook import run_page  # up: pictures are files
+
+        return run_page(self)
 
     @cached_property
     def neighbours(self) -> Neighbours:

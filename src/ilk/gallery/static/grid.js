@@ -7,7 +7,7 @@ import { Picking } from "./picking.js";
 import { keep, kept } from "./theme.js";
 
 const FAST = 2.2; // px a ms: while it scrolls faster, no thumbnail is asked for
-const MARKS = [null, ["moved", "move", "moved here by hand"], ["confirmed", "check", "confirmed"], ["ignored", "ignore", "ignored"]];
+const MARKS = [null, ["moved", "moved here by hand"], ["confirmed", "confirmed"], ["ignored", "ignored"]];
 const DOUBT = 0.5;
 
 export class Grid {
@@ -20,6 +20,7 @@ export class Grid {
     this.spare = [];
     this.loading = new Loading();
     this.at = 0; // index of the image in focus
+    this.fast = false;
     this.marquee = el("div", { class: "marquee", hidden: true });
     this.field = el("div", { class: "field" }, this.marquee);
     this.empty = el("div", { class: "empty", hidden: true });
@@ -134,10 +135,11 @@ export class Grid {
   scrolled() {
     const now = performance.now();
     const top = this.layout.offset(this.root.scrollTop);
-    const speed = Math.abs(top - (this.lastTop || 0)) / Math.max(1, now - (this.lastTime || 0));
+    const pause = now - (this.lastTime || 0);
+    const speed = Math.abs(top - (this.lastTop || 0)) / Math.max(1, pause);
     this.lastTop = top;
     this.lastTime = now;
-    this.fast = speed > FAST;
+    this.hurry(speed > FAST);
     this.root.classList.remove("glide");
     if (!this.frame) {
       this.frame = requestAnimationFrame(() => {
@@ -147,9 +149,15 @@ export class Grid {
     }
     clearTimeout(this.rest);
     this.rest = setTimeout(() => {
-      this.fast = false;
+      this.hurry(false);
       this.paint();
-    }, 90);
+    }, Math.min(400, Math.max(100, 2.5 * pause))); // a slow machine has long frames: they are no rest
+  }
+
+  hurry(fast) {
+    if (fast === this.fast) return;
+    this.fast = fast;
+    this.root.classList.toggle("fast", fast);
   }
 
   span(more = 0.35) {
@@ -169,8 +177,14 @@ export class Grid {
       else if (again || bent) this.place(cell, i);
       else this.mark(cell);
     }
-    for (const cell of this.spare) cell.node.hidden = true; // only now: most nodes are taken again within one frame
+    for (const cell of this.spare) this.park(cell); // only now: most nodes are taken again within one frame
     if (!this.fast) this.ask(first, last);
+  }
+
+  // Out of sight; taken out of the layout only when it does not scroll fast, as that costs more than moving it.
+  park(cell) {
+    if (this.fast) cell.node.style.transform = "translate(-9999px, 0)";
+    else cell.node.hidden = true;
   }
 
   // Thumbnails of what is seen first, from the top; then those just outside.
@@ -197,7 +211,7 @@ export class Grid {
     const dot = el("span", { class: "dot" });
     const badge = el("span", { class: "badge" });
     const mark = el("span", { class: "mark" });
-    const tick = el("span", { class: "tick" }, icon("check", 14));
+    const tick = el("span", { class: "tick" });
     const node = el("div", { class: "cell", role: "option" }, image, dot, badge, mark, tick);
     const cell = { node, image, dot, badge, markNode: mark, index: -1, row: -1, url: "", set: "", asked: null, state: "" };
     image.addEventListener("load", () => {
@@ -246,8 +260,7 @@ export class Grid {
     this.loading.drop(cell);
     if (cell.set) cell.image.removeAttribute("src");
     cell.set = "";
-    cell.node.className = "cell";
-    cell.node.removeAttribute("id");
+    cell.node.classList.remove("loaded", "failed");
     cell.state = "";
     this.spare.push(cell);
   }
@@ -255,6 +268,7 @@ export class Grid {
   // -- marks: selected, in focus, what was said, doubtful, the stack, the group ----------------------------------------
 
   mark(cell) {
+    if (this.fast) return; // nobody sees it; it is made up for when the scrolling slows
     const { shown, app } = this;
     const i = cell.index;
     const said = shown.said ? shown.said[i] : 0;
@@ -262,26 +276,25 @@ export class Grid {
     const confidence = shown.confidence ? shown.confidence[i] : null;
     const group = shown.groups ? shown.groups[i] : null;
     const selected = app.selection.has(cell.row);
-    const state = [selected, i === this.at, said, stack, confidence, group, i, cell.row, this.fast].join();
+    const state = [selected, i === this.at, said, stack, confidence, group, i, cell.row].join();
     if (state === cell.state) return;
     cell.state = state;
     const doubtful = said === 0 && confidence !== null && confidence < DOUBT;
-    const [kind, sign, words] = MARKS[said] || (doubtful ? ["doubtful", "doubt", "doubtful"] : ["", "", ""]);
+    const [kind, words] = MARKS[said] || (doubtful ? ["doubtful", "doubtful"] : ["", ""]);
     cell.node.classList.toggle("selected", selected);
     cell.node.classList.toggle("focused", i === this.at);
-    if (!this.fast) this.describe(cell, selected, words, stack);
+    this.describe(cell, selected, words, stack);
     cell.dot.hidden = group === null;
     if (group !== null) {
       cell.dot.style.background = app.colour(group);
       cell.dot.title = app.groupName(group);
     }
     cell.badge.hidden = stack < 2;
-    if (stack > 1) cell.badge.replaceChildren(icon("stack", 12), String(stack));
+    if (stack > 1) cell.badge.textContent = String(stack);
     cell.node.classList.toggle("stacked", stack > 1);
     if (cell.kind !== kind) {
       cell.kind = kind;
       cell.markNode.className = "mark " + kind;
-      cell.markNode.replaceChildren(...(sign ? [icon(sign, 13)] : []));
       cell.markNode.title = words;
     }
   }

@@ -56,10 +56,12 @@ export class SelectionBar {
     }
     const a = app.actions;
     root.replaceChildren(
-      el("div", { class: "row" }, clear, number, this.chips()),
+      this.chips(),
       el(
         "div",
         { class: "row acts" },
+        clear,
+        number,
         button("Move to …", "V", () => a.choose(), { icon: "move", class: "first" }),
         button("New group", "N", () => a.fresh(), { icon: "plusbox" }),
         button("Confirm", "Enter", () => a.confirm(), { icon: "check" }),

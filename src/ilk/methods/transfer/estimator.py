@@ -67,6 +67,8 @@ class TransferClustering(Clusterer):
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16".
     cache : path, optional
         Where features and converted encoders are kept for the next run; None keeps nothing.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
