@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -451,3 +452,8 @@ def test_the_selection_is_taken_away(on_map: View) -> None:
     on_map.tab.key("Enter")
     on_map.wait(".export-lines")
     assert on_map.text(".export-result h3") == "18 images would be written"
+    program, *words = shlex.split(on_map.text(".export-command code"))
+    assert program == "ilk"
+    assert cli.main([*words, "--json"]) == 0
+    with (Path(on_map.text(".copy-line code")) / "groups.csv").open() as table:
+        assert sum(1 for _ in table) == 1 + 18
