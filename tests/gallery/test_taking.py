@@ -37,8 +37,9 @@ def test_a_selection_and_corrected_groups(page: Browser, served: Served) -> None
 
 
 def test_odd_wishes_are_refused(page: Browser, served: Served) -> None:
-    for more in ({"mode": "zip"}, {"mode": ["link"]}, {"keep": "some"}, {"groups": "all"}, {"groups": []}, {"images": ["a"]},
-                 {"images": [99]}, {"groups": [17]}, {"images": [True]}):  # fmt: skip
+    modes = [{"mode": "zip"}, {"mode": ["link"]}, {"keep": "some"}]
+    groups = [{"groups": one} for one in ("all", [], [17], [0.5])]
+    for more in (*modes, *groups, *({"images": one} for one in (["a"], [99], [True], 3))):
         answer = page.send("/api/export", {"to": "odd", "mode": "csv", **more})
         assert answer.status == 400, more
     assert not (served.gallery.opened.path / "exports").exists()
