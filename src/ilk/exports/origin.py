@@ -75,7 +75,8 @@ class Origin:
         if self._contents is None or not self._own_word:
             return 0
         return sum(
-            self._contents[row] is None for row in np.flatnonzero(self._numbered & (rows.group != UNREADABLE)).tolist()
+            self._contents[row] is None
+            for row in np.flatnonzero(self._numbered & rows.chosen & (rows.group != UNREADABLE)).tolist()
         )
 
     @property
@@ -103,7 +104,7 @@ class Origin:
         """Number of images whose file has another size than when the run was made."""
         if not isinstance(self.images, Listing):
             return 0
-        here = (self.at >= 0) & (rows.group != UNREADABLE) & (rows.sizes > 0)
+        here = (self.at >= 0) & rows.chosen & (rows.group != UNREADABLE) & (rows.sizes > 0)
         now = self.images.sizes[np.maximum(self.at, 0)]
         return int((here & (now > 0) & (now != rows.sizes)).sum())
 

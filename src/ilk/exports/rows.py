@@ -35,11 +35,13 @@ class Rows:
     sizes : (n,) int64
         Bytes when the run was made.
     names : dict of int to str
-        Name of every group that has an image, by id, or its number; "not assigned" for -1.
+        Name of every group that has a chosen image, by id, or its number; "not assigned" for -1.
     looks : dict of int to list of str
         What its images look like, guessed; empty where nothing was.
     guesses : dict of int to list of str
         The same, empty where a person gave the group a name.
+    chosen : (n,) bool
+        Which are to be exported.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
     """
@@ -57,6 +59,7 @@ class Rows:
     names: dict[int, str]
     looks: dict[int, list[str]]
     guesses: dict[int, list[str]]
+    chosen: npt.NDArray[np.bool_]
     fine: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -74,8 +77,14 @@ class Rows:
         return self.names[group] + (f" (looks like {', '.join(words)})" if words else "")
 
 
-def gather(run: Run) -> Rows:
+def gather(run: Run, chosen: npt.NDArray[np.bool_] | None = None) -> Rows:
     """Read the tables of `run`.
+
+    Parameters
+    ----------
+    run
+    chosen : (n,) bool, optional
+        Which images are to be exported; None: all.
 
     Raises
     ------
@@ -93,7 +102,8 @@ def gather(run: Run) -> Rows:
 
     group = column("group", np.int64, UNREADABLE)
     groups: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
-    ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
+    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
+    ids = [int(i) for i in np.unique(group[chosen]) if i != UNREADABLE]
     return Rows(
         path=path,
         status=[str(one) for one in images["status"]],
@@ -111,5 +121,6 @@ def gather(run: Run) -> Rows:
         names={i: plain_name(groups.get(i, {"id": i})) for i in ids},
         looks={i: looks_like(groups.get(i, {})) for i in ids},
         guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
+        chosen=chosen,
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
     )

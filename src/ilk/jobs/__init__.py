@@ -4,5 +4,16 @@ from ilk._versions import commit
 from ilk.jobs.clustering import cluster, default_run
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict
+from ilk.jobs.similarity import Alike, similar
 
-__all__ = ["Prediction", "cluster", "commit", "default_run", "give_training_images", "model_of", "predict"]
+__all__ = [
+    "Alike",
+    "Prediction",
+    "cluster",
+    "commit",
+    "default_run",
+    "give_training_images",
+    "model_of",
+    "predict",
+    "similar",
+]

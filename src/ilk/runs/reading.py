@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,19 @@ import numpy.typing as npt
 from ilk import corrections as by_hand
 from ilk import disk
 from ilk.errors import IlkError, RunError
-from ilk.runs import shapes
-from ilk.runs.columns import kinds_of
+from ilk.runs import checking, shapes
 from ilk.runs.figures import load_figures
+from ilk.runs.line import one_line
 from ilk.runs.names import own_name
+from ilk.runs.similar import Neighbours, count_of
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
+from ilk.runs.table import Table, table_of
 from ilk.runs.tables import count_rows, read_table
 
 __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 
 SCHEMA = 2
-_IMAGES = {name: kind for name, kind in kinds_of("images").items() if name != "content"}  # that is asked for apart
-_ASSIGNMENTS = {name: kind for name, kind in kinds_of("assignments").items() if name != "silhouette_reduced"}
 _FIVE = ("acc", "nmi", "nmi_geometric", "ari", "purity")
-_STATUS = {"ok", "unreadable", "duplicate"}
 
 
 def read_header(folder: Path) -> dict[str, Any]:
@@ -62,6 +61,7 @@ class Run:
         self.path = path
         self.header = header
         self._as_found = uncorrected
+        self._model: Any = None
 
     def uncorrected(self) -> Run:
         """Return the same run with its groups as the method found them."""
@@ -106,10 +106,86 @@ class Run:
         """Return the groups by image with all corrections; None where there are none, or they are left out."""
         return None if self._as_found or not by_hand.is_there(self.path) else self.corrections.grouping()
 
-    def images(self) -> dict[str, list[Any]]:
-        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason."""
-        table: dict[str, list[Any]] = self._read("images.parquet", _images)
-        return table
+    def images(self) -> Table:
+        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason.
+
+        A dict of lists that is a table too: ``.to_pandas()``, ``.to_arrow()``. With groups and names: `table`.
+        """
+        return Table(self._read("images.parquet", checking.images))
+
+    def table(self, columns: Sequence[str] | None = None) -> Table:
+        """Return one row per file of the source: what it is, and its group with name and confidence.
+
+        Parameters
+        ----------
+        columns
+            Those wanted; by default index, path, group, group_name, looks_like, confidence, distance, second,
+            silhouette, and what `images` has. Empty (None) is what an unreadable file has not.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such column.
+        """
+        return table_of(self, columns)
+
+    def similar(self, image: Any, n: int = 12, *, model: Any = None) -> list[tuple[int, float]]:
+        """Return rows of the images most like `image`, with the cosine of the features, the most alike first.
+
+        Copies are left out. One of the run's images costs some 10 ms for 100,000 and no torch; a new one is encoded.
+
+        Parameters
+        ----------
+        image
+            The row of an image of the run; its name, as `rows` takes it; the path of an image file; or pixels.
+        n
+            How many.
+        model
+            What `model` returned, where it takes arguments; else it is loaded with the first new image, and kept.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such image, or it cannot be read.
+        """
+        n = count_of(n)
+        if isinstance(image, int | np.integer) and not isinstance(image, bool):
+            return self.neighbours.of_row(int(image), n)
+        from ilk.jobs import similar  # up: what is no row may have to be encoded
+
+        return similar(self, image, n, model=model).pairs()
+
+    def rows(self, images: str | int | Iterable[str | int]) -> list[int]:
+        """Return the rows of `images`, each a path in the source, the end of one, a row, or a content hash."""
+        return self.corrections.rows(images)
+
+    def group(self, name: str | int) -> int:
+        """Return the number of the group called `name`: its number, ``group 3``, or the name that somebody gave it."""
+        if not isinstance(name, bool) and str(name).strip().casefold() in ("-1", "not assigned"):
+            return -1
+        grouping = self.grouping()
+        names = {int(one["id"]): own_name(one) for one in self.clusters() if one["id"] >= 0}
+        return by_hand.find_group(name, names, {} if grouping is None else grouping.merged)
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+    def _repr_html_(self) -> str:
+        """Return the groups with pictures, as a notebook shows them: at most 500 KB."""
+        from ilk.report.notebook import run_page  # up: pictures are files
+
+        return run_page(self)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """What finds the images most like one, ready for many questions from many threads."""
+        return Neighbours(self)
+
+    def loaded(self, **how: Any) -> Any:
+        """Return what `model` returns, loaded once and kept."""
+        if self._model is None:
+            self._model = self.model(**how)
+        return self._model
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method.
@@ -142,7 +218,7 @@ class Run:
 
     def _assignments(self) -> dict[str, list[Any]]:
         n = self._n()
-        table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: _assignments(path, n))
+        table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: checking.assignments(path, n))
         return table
 
     def _found(self) -> by_hand.Found:
@@ -153,7 +229,7 @@ class Run:
         same = [copy or path for copy, path in zip(images["duplicate_of"], images["path"], strict=True)]
         keys = [known or f"path:{path}" for known, path in zip(content, same, strict=True)]
         names = {int(group["id"]): own_name(group) for group in self._clusters()}
-        return by_hand.Found(keys, _by_image(self._assignments(), "group", len(keys)), names)
+        return by_hand.Found(keys, checking.by_image(self._assignments(), "group", len(keys)), names)
 
     def _clusters(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
@@ -283,7 +359,7 @@ class Run:
         return n
 
     def _by_image(self, column: str) -> npt.NDArray[np.int64]:
-        return _by_image(self.assignments(), column, self._n())
+        return checking.by_image(self.assignments(), column, self._n())
 
     def _json(self, name: str, shape: Any) -> Any:
         found = self._read(name, disk.read_json)
@@ -306,38 +382,6 @@ class Run:
 
     def _damaged(self, name: str, error: Exception) -> RunError:
         return RunError(f"{self.path / name} is missing or damaged ({short(error)}). {AGAIN}")
-
-
-def _images(path: Path) -> dict[str, list[Any]]:
-    table = read_table(path, _IMAGES, more=False)
-    n = len(table["index"])
-    if table["index"] != list(range(n)):
-        raise ValueError("index does not count the rows")
-    if None in table["path"] or not {*table["status"]} <= _STATUS:
-        raise ValueError("an image without a name, or of an unknown status")
-    if not {*table["duplicate_of"]} <= {*table["path"], None}:
-        raise ValueError("a duplicate of an image that is not there")
-    if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
-        raise ValueError("a size below 0, or beyond all sense")
-    return table
-
-
-def _assignments(path: Path, n: int) -> dict[str, list[Any]]:
-    table = read_table(path, _ASSIGNMENTS)
-    index = np.asarray([-1 if i is None else i for i in table["index"]])
-    if len(index) and (index.min() < 0 or index.max() >= n or len(np.unique(index)) < len(index)):
-        raise ValueError("an image that is not in images.parquet, or is there twice")
-    table["second"] = [-1 if i is None else i for i in table["second"]]
-    for name in ("group", "second", *(["fine"] if "fine" in table else [])):
-        if not all(isinstance(i, int) and -2 < i < 2**31 for i in table[name]):
-            raise ValueError(f"column {name} holds what is no group")
-    return table
-
-
-def _by_image(table: dict[str, list[Any]], column: str, n: int) -> npt.NDArray[np.int64]:
-    labels = np.full(n, -2, np.int64)
-    labels[np.asarray(table["index"], np.int64)] = np.asarray(table[column], np.int64)
-    return labels
 
 
 @contextlib.contextmanager

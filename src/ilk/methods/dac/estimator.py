@@ -78,6 +78,8 @@ class DAC(Clusterer):
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16" (of the convolutions; all that follows is float32).
     cache : path, optional
         Where decoded images are kept for the next time.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
