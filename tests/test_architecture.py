@@ -32,7 +32,7 @@ ALLOWED = {
     "near": "",
     "exports": "runs files near",
     "comparing": "runs metrics report",
-    "report": "runs files",
+    "report": "runs files near",
     "data": "files compute",
     "vectors": "compute",
     "encoders": "data compute files networks vectors metrics",
