@@ -34,7 +34,7 @@ ALLOWED = {
     "near": "",
     "exports": "runs files near",
     "comparing": "runs metrics report",
-    "report": "runs files showing",
+    "report": "runs files showing near",
     "gallery": "runs files corrections regroup near exports",
     "data": "files compute",
     "vectors": "compute",
