@@ -53,13 +53,14 @@ ALLOWED = {
     "jobs": "_record _versions naming methods data encoders runs corrections report scoring files showing",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels showing",
+    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels "
+    "showing",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
 # Run.model, Run.similar and what a notebook shows of a run, when they are asked for
-UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "report")}
+UPWARDS = {("runs.reading", "jobs"), ("runs.asked", "jobs"), ("runs.asked", "report")}
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )

@@ -110,10 +110,10 @@ def _pictures(wanted: Sequence[Sequence[npt.NDArray[np.uint8]]]) -> list[list[st
     """Return pictures as data URIs: the first of every group, then the second …, until there is no more room."""
     found: list[list[str]] = [[] for _ in wanted]
     room = _BYTES
-    for place in range(PICTURES):
+    for turn in range(PICTURES):
         for group, own in enumerate(wanted):
-            if place < len(own):
-                data = _uri(own[place])
+            if turn < len(own):
+                data = _uri(own[turn])
                 room -= len(data)
                 if room < 0:
                     return found
