@@ -49,7 +49,7 @@ def sidecar(name: str) -> bytes:
     >>> b"<rdf:li>shirts &amp; tops</rdf:li>" in sidecar("shirts & tops")
     True
     """
-    text = _NO_XML.sub("", disk.printable(name))
+    text = _NO_XML.sub("\ufffd", disk.printable(name))
     blank = _TEXT.format(digest=_BLANK, name=escape(text), leaf=escape(text.replace("|", "/")))
     data = blank.encode("utf-8")
     return data.replace(_BLANK.encode(), _digest(data), 1)

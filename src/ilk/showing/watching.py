@@ -135,11 +135,12 @@ class _Terminal:
             from rich.console import Console
 
             columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
             self._bar.add_task("", total=None)
             self._bar.start()
         total = None if stages.share is None else 1.0
         self._bar.update(self._bar.task_ids[0], description=stages.line(), total=total, completed=stages.share or 0)
+        self._bar.refresh()  # not by a thread of its own
 
     def close(self, stages: Stages, ended: str) -> None:
         """Take the bar away."""
