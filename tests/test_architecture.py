@@ -64,7 +64,7 @@ ALLOWED = {
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
 # Run.model, Run.similar, Run.regroup and what a notebook shows of a run, when they are asked for
-UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup"), ("runs.reading", "report")}
+UPWARDS = {("runs.reading", "jobs"), ("runs.asked", "jobs"), ("runs.reading", "regroup"), ("runs.asked", "report")}
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
