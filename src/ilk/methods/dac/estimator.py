@@ -24,6 +24,7 @@ from ilk.methods.dac.settings import (
     advice,
     automatic,
     check_given,
+    check_order,
     for_images,
     records_graphs,
     thresholds,
@@ -162,6 +163,7 @@ class DAC(Clusterer):
         settings = for_images(settings, source)
         check_read(self, settings)
         thresholds(settings)  # raises where they take fewer epochs than are asked for
+        check_order(settings, source.names() if settings.order == "given" else [])
         return settings.replace(cuda_graphs=records_graphs(settings, device))
 
     # -- fit ---------------------------------------------------------------------------------------------------------
@@ -294,7 +296,8 @@ class DAC(Clusterer):
             net = build_dac_head(torch.zeros(self.n_clusters_, self.encoder_.n_features), affine=affine)
         else:
             name, side = settings.network, int(settings.image_size or 0)
-            net = build_dac_net(name, len(self.mean_), side, self.n_clusters_, affine=affine, generator=anything)
+            how = {"affine": affine, "ties": settings.max_pool_ties}
+            net = build_dac_net(name, len(self.mean_), side, self.n_clusters_, **how, generator=anything)
         train.restore(state, network=net)
         self.network_ = net.to(compute.device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.assigner_ = self._assigner()

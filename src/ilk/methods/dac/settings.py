@@ -26,6 +26,7 @@ __all__ = [
     "advice",
     "automatic",
     "check_given",
+    "check_order",
     "for_images",
     "records_graphs",
     "thresholds",
@@ -75,6 +76,9 @@ class DACSettings(Settings):
                                         none="one pass over the images")  # fmt: skip
     chunk: int = whole(1000, "images whose targets are frozen together", 2)
     inner_epochs: int = whole(1, "passes over a chunk with the same targets", auto=True)
+    order: str = choice(
+        "shuffled", "chunks of the images at random, or as the images come: given", ("shuffled", "given")
+    )
     reshuffle: bool = flag(True, "whether every epoch has other chunks", auto=True)
     repeats: int = whole(1, "how often each batch is trained in a row, augmented anew each time", auto=True)
     drop_last: bool = flag(True, "whether the last batch of a chunk is left out where it is not full", auto=True)
@@ -83,6 +87,8 @@ class DACSettings(Settings):
     rmsprop_alpha: float = number(0.9, "smoothing of RMSprop's squared gradients", 0, 1)
     reset_optimizer: bool = flag(False, "whether RMSprop forgets its averages after every epoch")
     bn_affine: bool = flag(True, "whether batch norms train scale and shift")
+    max_pool_ties: str = choice("one", "which of equal largest pixels of a window get the gradient: one (PyTorch, "
+                                "cuDNN) or all (Theano without cuDNN)", ("one", "all"))  # fmt: skip
     consistency: float = number(0.0, "weight of the loss between an augmented image and itself", 0, 1e6, auto=True)
     consistency_of: str = choice("label_features", "what is held against its target there; mixed: softmax against "
                                  "label features", ("label_features", "softmax", "mixed"), auto=True)  # fmt: skip
@@ -106,6 +112,10 @@ class DACSettings(Settings):
                 f"upper_threshold={upper}, lower_threshold={lower}: two images are alike above the one and not alike "
                 "below the other, so upper_threshold= cannot be the smaller one. With one threshold (DAC*) give both "
                 "the same values."
+            )
+        if self.order == "given" and self.reshuffle is True:
+            raise ArgumentError(
+                "order='given': chunks of images as they come are the same in every epoch; set reshuffle=false."
             )
         if self.cuda_graphs and self.selection == "random":
             raise ArgumentError(
@@ -222,7 +232,7 @@ def thresholds(settings: DACSettings) -> list[tuple[float, float]]:
 
 # -- what is given in vain ---------------------------------------------------------------------------------------------
 
-_OF_CHUNKS = ("chunk", "inner_epochs", "reshuffle", "repeats", "drop_last", "target_batch", "consistency")
+_OF_CHUNKS = ("chunk", "inner_epochs", "order", "reshuffle", "repeats", "drop_last", "target_batch", "consistency")
 _OF_LINEAR = ("upper_threshold", "lower_threshold", "threshold_epochs")
 # a setting, its value, and what nothing reads then
 _UNREAD: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
@@ -231,7 +241,7 @@ _UNREAD: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("targets", "batch", (*_OF_CHUNKS, "consistency_of")),
     ("targets", "chunk", ("steps_per_epoch",)),
     ("consistency", 0.0, ("consistency_of",)),
-    ("network", "features", tuple(_NONE)),
+    ("network", "features", (*_NONE, "max_pool_ties")),
 )
 
 
@@ -300,6 +310,30 @@ def for_images(settings: DACSettings, source: Any) -> DACSettings:
     values = BY_NETWORK["mnist" if name in ("small", "tiny") else name]
     follow = {key: value for key, value in values.items() if settings[key] == AUTO}
     return settings.replace(**follow, network=name, image_size=size)
+
+
+def check_order(settings: DACSettings, names: list[str]) -> None:
+    """Raise `ArgumentError` where chunks of the images as they come would be of one class.
+
+    Parameters
+    ----------
+    settings : DACSettings
+    names
+        Paths of all images, in their order: what is before the last ``/``, or before the first ``_`` of the file's
+        name, may say a class.
+    """
+    if settings.order != "given":
+        return
+    first = names[: settings.chunk]
+    for what, part in (
+        ("folder", [name.rpartition("/")[0] for name in names]),
+        ("beginning of their names", [name.rpartition("/")[2].partition("_")[0] for name in names]),
+    ):
+        if len({*part[: len(first)]}) == 1 < len({*part}):
+            raise ArgumentError(
+                f"order='given': the first {len(first):,} images have one {what} ({part[0]!r}), so they may be of one "
+                "class, and a chunk of one class teaches nothing. Use order=shuffled."
+            )
 
 
 def records_graphs(settings: DACSettings, device: torch.device) -> bool:

@@ -73,6 +73,8 @@ class Training(Stage):
         self.epochs = len(self.schedule)
         self.order = torch.randperm(len(dataset), generator=self.draws)
         self.reference = self.order[:_REFERENCE].clone()
+        if settings.order == "given":
+            self.order = torch.arange(len(dataset))
         self.shown = diagnostics.shown(len(dataset), seed)
         self.upper: float | Tensor = 1.0
         self.lower: float | Tensor = 0.0
@@ -392,7 +394,8 @@ def _network(dataset: Dataset, settings: DACSettings, k: int, generator: torch.G
     """Build the network that the settings name for what is in `dataset`."""
     if isinstance(dataset, PixelDataset):
         c, side, _ = dataset.images.shape
-        return build_dac_net(settings.network, c, side, k, affine=settings.bn_affine, generator=generator)
+        how = {"affine": settings.bn_affine, "ties": settings.max_pool_ties}
+        return build_dac_net(settings.network, c, side, k, **how, generator=generator)
     rows = torch.randperm(len(dataset), generator=generator)[:_FOR_CENTERS]
     found = kmeans(dataset.read(rows).cpu(), k, n_init=3, generator=generator)
     return build_dac_head(found.centers, affine=settings.bn_affine)
