@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, channel_mean, pack
+from ilk.data import ArrayImages, Encoded, ImageSource, channel_mean, pack
 from ilk.methods import checks
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
@@ -163,7 +163,10 @@ class DAC(Clusterer):
         settings = for_images(settings, source)
         check_read(self, settings)
         thresholds(settings)  # raises where they take fewer epochs than are asked for
-        check_order(settings, source.names() if settings.order == "given" else [])
+        if settings.order == "given" and not isinstance(
+            source, ArrayImages
+        ):  # names in an array are of parts, not classes
+            check_order(settings, source.names())
         return settings.replace(cuda_graphs=records_graphs(settings, device))
 
     # -- fit ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Published versions of DAC differ in loss, schedule, batches and augmentation: a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -320,10 +321,9 @@ def check_order(settings: DACSettings, names: list[str]) -> None:
     settings : DACSettings
     names
         Paths of all images, in their order: what is before the last ``/``, or before the first ``_`` of the file's
-        name, may say a class.
+        name, may say a class; ``train/`` and ``test/`` in front do not.
     """
-    if settings.order != "given":
-        return
+    names = [re.sub("^(train|test)/", "", name) for name in names]
     first = names[: settings.chunk]
     for what, part in (
         ("folder", [name.rpartition("/")[0] for name in names]),
