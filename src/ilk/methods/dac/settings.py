@@ -63,6 +63,10 @@ class DACSettings(Settings):
                             "random ones for comparison", ("thresholds", "all", "random"))  # fmt: skip
     loss: str = choice("selected_mean", "loss of the pairs that count; rows and selected_* are cross-entropies",
                        ("selected_mean", "selected_sum", "squared", "binary", "rows"), auto=True)  # fmt: skip
+    start: str = choice("random", "what a random network learns first: its own targets, or the groups of the default "
+                        "pipeline", ("random", "groups"))  # fmt: skip
+    start_epochs: int = whole(0, "with start=groups: epochs on those groups, before the way of the thresholds", 0,
+                              auto=True)  # fmt: skip
     targets: str = choice("batch", "what decides on pairs: the batch that is trained, or a chunk of images without "
                           "augmentation, frozen for some inner epochs", ("batch", "chunk"))  # fmt: skip
     schedule: str = choice("lambda", "how thresholds move: as in the paper, an epoch beyond, or linear",
@@ -114,6 +118,8 @@ class DACSettings(Settings):
                 "below the other, so upper_threshold= cannot be the smaller one. With one threshold (DAC*) give both "
                 "the same values."
             )
+        if self.start == "groups" and (self.targets != "chunk" or self.start_epochs == 0 or self.n_trials > 1):
+            raise ArgumentError("start='groups': it takes targets=chunk, start_epochs= of at least 1, and n_trials=1.")
         if self.order == "given" and self.reshuffle is True:
             raise ArgumentError(
                 "order='given': chunks of images as they come are the same in every epoch; set reshuffle=false."
@@ -173,6 +179,11 @@ SMALL = RELEASED_STAR.replace(**{
     "reshuffle": True,
 })  # fmt: skip
 
+ROBUST = RELEASED_STAR.replace(**{
+    **_DIGITS, "start": "groups", "start_epochs": 4, "inner_epochs": 1, "threshold_epochs": 10, "reshuffle": True,
+    "bn_affine": False,
+})  # fmt: skip
+
 PRESETS = {
     # quick for photos on a CPU, small below 24 pixels, keras_port up to 28 where it takes no longer, else steady; above
     # that released_star
@@ -196,6 +207,8 @@ PRESETS = {
     "quick": RELEASED_STAR.replace(**{
         **BY_NETWORK["features"], "network": "features", "reshuffle": True, "bn_affine": False,
     }),
+    # ours: begins with the groups of the default pipeline, so that no start can be bad
+    "robust": ROBUST,
     "small": SMALL,
     # one in 75 trainings unites two of three patterns, one in 600 with three trials
     "tiny": SMALL.replace(**{
@@ -205,8 +218,11 @@ PRESETS = {
 }  # fmt: skip
 
 
+_CRISP = (0.5, 0.5)  # images of given groups have similarity 1 or 0
+
+
 def thresholds(settings: DACSettings) -> list[tuple[float, float]]:
-    """Return (upper, lower) of every epoch.
+    """Return (upper, lower) of every epoch, those on given groups first.
 
     Raises
     ------
@@ -228,7 +244,7 @@ def thresholds(settings: DACSettings) -> list[tuple[float, float]]:
         raise ArgumentError(
             f"epochs={wanted}: the thresholds of this preset take {len(found)} epochs; ask for at most that many."
         )
-    return found[:wanted]
+    return [_CRISP] * (settings.start_epochs if settings.start == "groups" else 0) + found[:wanted]
 
 
 # -- what is given in vain ---------------------------------------------------------------------------------------------
@@ -242,6 +258,7 @@ _UNREAD: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("targets", "batch", (*_OF_CHUNKS, "consistency_of")),
     ("targets", "chunk", ("steps_per_epoch",)),
     ("consistency", 0.0, ("consistency_of",)),
+    ("start", "random", ("start_epochs",)),
     ("network", "features", (*_NONE, "max_pool_ties")),
 )
 
