@@ -7,7 +7,8 @@ from typing import Any
 import numpy.typing as npt
 
 from ilk.methods import pipeline
-from ilk.methods.assign.placer import Space, graph_of
+from ilk.methods.assign.placer import Space, coordinates, graph_of
+from ilk.vectors import fit_pca
 
 __all__ = ["default_groups"]
 
@@ -30,9 +31,10 @@ def default_groups(features: npt.NDArray[Any], k: int, seed: int) -> pipeline.Gr
         Labels (m,) by size, probabilities (m, k), and notes.
     """
     settings = pipeline.LayoutSettings()
-    space = Space.fit(pipeline.rows_for_pca(features, seed), _COMPONENTS, normalize=True)
-    rows = space.rows if len(space.rows) == len(features) else space.pca.transform(features)
-    graph = graph_of(Space(space.pca, rows), max(settings.n_neighbors, settings.n_neighbors_vote + 1))
+    some = pipeline.rows_for_pca(features, seed)
+    pca = fit_pca(some, min(_COMPONENTS, *some.shape), normalize=True)
+    rows = coordinates(pca, features)
+    graph = graph_of(Space(pca, rows), max(settings.n_neighbors, settings.n_neighbors_vote + 1))
     embedding, notes = pipeline.reduce_space(rows, features, graph, settings, seed)
     found = pipeline.group(embedding, k, "gmm", _STARTS, seed, graph.nearest(settings.n_neighbors_vote))
     return found._replace(notes=notes + found.notes)

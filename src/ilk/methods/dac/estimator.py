@@ -17,6 +17,7 @@ from ilk.methods import checks
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
 from ilk.methods.dac import diagnostics
+from ilk.methods.dac.network import label_features
 from ilk.methods.dac.settings import (
     PRESETS,
     WHY,
@@ -29,7 +30,7 @@ from ilk.methods.dac.settings import (
     records_graphs,
     thresholds,
 )
-from ilk.methods.dac.training_step import Training, label_features
+from ilk.methods.dac.training_step import Training
 from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to_float16
 from ilk.methods.inputs.encoder import brings_features, check_read
 from ilk.methods.outcome import centers

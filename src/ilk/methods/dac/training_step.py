@@ -16,19 +16,18 @@ from ilk.augment import affine
 from ilk.losses import PairLoss
 from ilk.methods.dac import diagnostics
 from ilk.methods.dac.cuda_graph import Graphs
+from ilk.methods.dac.network import label_features, network_for
 from ilk.methods.dac.settings import DACSettings, thresholds
-from ilk.methods.inputs.dataset import Dataset, PixelDataset, encode_all, to_float16
+from ilk.methods.inputs.dataset import Dataset, PixelDataset, to_float16
 from ilk.methods.training import Stage, cut, seeds_of
-from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
+from ilk.networks.dac import DACNet
 from ilk.train.state import Part
-from ilk.vectors import kmeans
 
-__all__ = ["Training", "label_features"]
+__all__ = ["Training"]
 
 Measure = TypeVar("Measure")
 
 _STEPS = 100  # of a portion, where targets are not frozen by chunks
-_FOR_CENTERS = 20_000  # images that K-means sees where the network begins with its centres
 _REFERENCE = 1024  # images whose statistics the batch norms take for prediction
 _KEPT = 64 * 2**20  # bytes of assignments by epoch that are worth keeping
 
@@ -79,7 +78,7 @@ class Training(Stage):
         self._several = settings.n_trials > 1
         weights, draws, noise = seeds_of(seed, 3, trial)
         self.draws, self.noise = compute.generator(draws), compute.generator(noise, self.device)
-        network = _network(dataset, settings, k, compute.generator(weights)).to(self.device)
+        network = network_for(dataset, settings, k, compute.generator(weights)).to(self.device)
         self.network: DACNet = network.to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
         self.schedule = thresholds(settings)
@@ -397,28 +396,3 @@ class Training(Stage):
         finally:
             self.upper, self.lower, self.frozen = before
             self.sums.copy_(sums)
-
-
-@torch.no_grad()
-def label_features(network: DACNet, dataset: Dataset, bf16: bool) -> Tensor:
-    """Return label features (n, k) float32 of all images, in batches of one size, on the statistics of `network`."""
-    size = 128 if not isinstance(dataset, PixelDataset) or dataset.images.shape[1] <= 32 else 32
-    if dataset.device.type == "cuda":
-        size *= 8  # a GPU waits for work otherwise
-    with network.fixed():
-        rows = torch.arange(len(dataset))
-        return encode_all(
-            lambda images: losses.label_features(network(images)),
-            dataset.read, rows, size, device=dataset.device, bf16=bf16,
-        )  # fmt: skip
-
-
-def _network(dataset: Dataset, settings: DACSettings, k: int, generator: torch.Generator) -> DACNet:
-    """Build the network that the settings name for what is in `dataset`."""
-    if isinstance(dataset, PixelDataset):
-        c, side, _ = dataset.images.shape
-        how: Any = {"affine": settings.bn_affine, "ties": settings.max_pool_ties}
-        return build_dac_net(settings.network, c, side, k, **how, generator=generator)
-    rows = torch.randperm(len(dataset), generator=generator)[:_FOR_CENTERS]
-    found = kmeans(dataset.read(rows).cpu(), k, n_init=3, generator=generator)
-    return build_dac_head(found.centers, affine=settings.bn_affine)
