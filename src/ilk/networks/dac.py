@@ -238,21 +238,21 @@ class _TiedMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
         pooled = functional.max_pool2d(x, size)
-        ctx.save_for_backward(x, pooled)
-        ctx.size = size
+        h, w = (side * size for side in pooled.shape[2:])
+        ctx.save_for_backward(x[:, :, :h, :w] == _spread(pooled, size))
+        ctx.shape, ctx.size = x.shape, size
         return pooled
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        x, pooled = ctx.saved_tensors
-        h, w = (side * ctx.size for side in pooled.shape[2:])
-
-        def spread(values: Tensor) -> Tensor:
-            return functional.interpolate(values, (h, w), mode="nearest")
-
-        found = torch.zeros_like(x)
-        found[:, :, :h, :w] = torch.where(x[:, :, :h, :w] == spread(pooled), spread(grad), 0)
+        (largest,) = ctx.saved_tensors
+        found = grad.new_zeros(ctx.shape)
+        found[:, :, : largest.shape[2], : largest.shape[3]] = largest * _spread(grad, ctx.size)
         return found, None
+
+
+def _spread(pooled: Tensor, size: int) -> Tensor:
+    return functional.interpolate(pooled, scale_factor=size, mode="nearest")
 
 
 def build_dac_net(

@@ -65,8 +65,7 @@ class DACSettings(Settings):
                        ("selected_mean", "selected_sum", "squared", "binary", "rows"), auto=True)  # fmt: skip
     start: str = choice("random", "what a random network learns first: its own targets, or the groups of the default "
                         "pipeline", ("random", "groups"))  # fmt: skip
-    start_epochs: int = whole(0, "with start=groups: epochs on those groups, before the way of the thresholds", 0,
-                              auto=True)  # fmt: skip
+    start_epochs: int = whole(0, "with start=groups: epochs on those groups, before the way of the thresholds", 0)
     targets: str = choice("batch", "what decides on pairs: the batch that is trained, or a chunk of images without "
                           "augmentation, frozen for some inner epochs", ("batch", "chunk"))  # fmt: skip
     schedule: str = choice("lambda", "how thresholds move: as in the paper, an epoch beyond, or linear",
