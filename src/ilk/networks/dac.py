@@ -244,7 +244,7 @@ class _TiedMaxPool(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (largest,) = ctx.saved_tensors
         found = grad.new_zeros(ctx.shape)
         found[:, :, : largest.shape[2], : largest.shape[3]] = largest * _spread(grad, ctx.size)
