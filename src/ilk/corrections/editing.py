@@ -116,6 +116,11 @@ class Corrections:
         torn = f"the last line of {self.path} was cut off while it was written: it is passed over"
         return [torn, *problems] if self._journal.torn else problems
 
+    def prepare(self) -> None:
+        """Read now what the first correction would read."""
+        self._paths()
+        _ = self._journal.now().found.rows
+
     # -- what can be done ----------------------------------------------------------------------------------------------
 
     def move(self, images: Words, to: str | int) -> Action:

@@ -5,18 +5,19 @@ These work on a run of their own, so that whoever looks at pictures meanwhile do
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ilk import disk, exports, near
+from ilk import disk, exports, machine, near
 from ilk.errors import ArgumentError
 from ilk.exports.names import component
 from ilk.gallery.answers import Missing
@@ -66,9 +67,16 @@ class Again:
         self._outliers: _Outliers | None = None
         self._queue: tuple[tuple[int, int], dict[str, Any]] | None = None
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let nobody else work on the run; what that took is given back."""
+        with self._lock:
+            yield
+        machine.give_back()
+
     def forget(self) -> None:
         """The run has grown: begin anew."""
-        with self._lock:
+        with self._alone():
             self._run, self._tree, self._queue, self._outliers = None, None, None, None
             self._previews.clear()
 
@@ -78,7 +86,7 @@ class Again:
         """Return what grouping again would move."""
         from ilk import regroup  # imports scikit-learn: a page opens without
 
-        with self._lock:
+        with self._alone():
             found = regroup.preview(self._opened())
             number = next(self._numbers)
             self._previews[number] = found
@@ -103,7 +111,7 @@ class Again:
         """
         from ilk import regroup
 
-        with self._lock:
+        with self._alone():
             found = self._previews.get(number) if isinstance(number, int) else None
             if found is None:
                 raise ArgumentError("there is no such preview any more: group again to get a new one")
@@ -114,14 +122,14 @@ class Again:
 
     def tree(self) -> dict[str, Any]:
         """Return which numbers of groups there are to choose from."""
-        with self._lock:
+        with self._alone():
             tree = self._grown()
             suggested = [{"name": name, "k": k} for name, k in tree.suggested.items()]
             return {"now": tree.now, "low": tree.low, "high": tree.high, "suggested": suggested}
 
     def cut(self, k: int) -> dict[str, Any]:
         """Return the groups there would be of a number of groups."""
-        with self._lock:
+        with self._alone():
             tree = self._grown()
             if not tree.low <= k <= tree.high:
                 raise Missing(f"choose a number of groups from {tree.low} to {tree.high}")
@@ -137,14 +145,14 @@ class Again:
 
     def take(self, k: int) -> None:
         """Make these the groups."""
-        with self._lock:
+        with self._alone():
             self._grown().take(self._opened(), k)
 
     def queue(self, limit: int) -> dict[str, Any]:
         """Return what to ask next."""
         from ilk import regroup
 
-        with self._lock:
+        with self._alone():
             run = self._opened()
             known = (run.corrections.grouping().last, limit)
             if self._queue is None or self._queue[0] != known:
@@ -157,7 +165,7 @@ class Again:
 
         What took long is not found anew after every correction: what a person spoke of since is left out then.
         """
-        with self._lock:
+        with self._alone():
             run = self._opened()
             grouping = run.corrections.grouping()
             if self._outliers is None or (self._outliers.last != grouping.last and self._outliers.seconds < _LONG):
@@ -187,7 +195,7 @@ class Again:
             raise ArgumentError(f"keep={str(keep)[:40]!r}: allowed are {', '.join(exports.KEEP)}")
         layout, how = _MODES[mode]
         folder, dry = folder_of(self._exports, asked.get("to")), asked.get("dry") is True
-        with self._lock:
+        with self._alone():
             run = self._opened()
             groups, images = (_numbers(asked, name) for name in ("groups", "images"))
             done = exports.export(

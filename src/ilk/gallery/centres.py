@@ -37,12 +37,14 @@ class Centres:
         for rows, x in self._blocks(changed):
             for groups, sign in ((self._labels[rows], -1.0), (labels[rows], 1.0)):
                 order = np.argsort(groups, kind="stable")
+                order = order[np.searchsorted(groups[order], 0) :]  # what is in no group counts nowhere
+                if not len(order):
+                    continue
                 ids, starts = np.unique(groups[order], return_index=True)
                 sums = np.add.reduceat(x[order], starts, axis=0)
                 for group, part in zip(ids.tolist(), sums, strict=True):
-                    if group >= 0:
-                        self._sums.setdefault(group, np.zeros(x.shape[1]))
-                        self._sums[group] += sign * part
+                    self._sums.setdefault(group, np.zeros(x.shape[1]))
+                    self._sums[group] += sign * part
         self._labels = labels.copy()
 
     def nearest(self, groups: list[int], count: int) -> dict[int, list[int]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import __version__, disk, near
+from ilk import __version__, disk, machine, near
 from ilk.errors import ArgumentError, IlkError, RunError
 from ilk.files import Sprites
 from ilk.gallery.again import Again
@@ -55,13 +55,15 @@ class _Beside:
         kept = (opened.path / near.FILE).exists()
         if kept:
             self._stack(opened)
-        opened.similar.prepare()
+        opened.prepare()
+        machine.give_back()
         if self.originals.open() is None:
             self.facets.ready = True
         else:
             self.facets.read(len(self.columns), self.originals.taken)
         if not kept:
             self._stack(opened)
+        machine.give_back()
 
     def _stack(self, opened: Opened) -> None:
         with contextlib.suppress(IlkError):  # then exact copies are stacked

@@ -176,6 +176,12 @@ class Opened:
                 action = verb(corrections)
             return action, before, self._made()
 
+    def prepare(self) -> None:
+        """Do now what the first correction and the first look at neighbours would do."""
+        self.similar.prepare()
+        with self._lock:
+            self._read.corrections.prepare()
+
     def journal(self) -> list[dict[str, Any]]:
         """Return every correction but undo and redo, in words."""
         with self._lock:
@@ -187,7 +193,7 @@ class Opened:
 
     def _stamp(self) -> object:
         found: list[tuple[int, int, int] | None] = []
-        for name in ("run.json", "images.parquet", "assignments.parquet", "features.npy"):
+        for name in ("run.json", "images.parquet", "assignments.parquet", "features.npy", "updates"):
             try:
                 state = (self.path / name).stat()
             except OSError:
@@ -208,9 +214,10 @@ class Opened:
 
     def _certainty(self, grouping: Grouping) -> Floats:
         columns, labels = self.columns, grouping.labels
-        merged = grouping.merged
-        ids, at = np.unique(columns.found, return_inverse=True)
-        found = np.array([merged.get(int(one), int(one)) for one in ids], np.int64)[at]  # where its group is now
+        now = np.arange(-2, max(int(columns.found.max(initial=-1)), *grouping.merged, -1) + 1)  # where its group is
+        for group, into in grouping.merged.items():
+            now[group + 2] = into
+        found = now[columns.found + 2]
         certainty = np.where(labels == found, columns.confidence, np.nan)
         certainty[(grouping.said == MOVED) | (grouping.said == CONFIRMED)] = 1
         certainty[labels < 0] = np.nan
