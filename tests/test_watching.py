@@ -121,7 +121,7 @@ def test_a_bar_on_a_terminal_that_is_gone_afterwards(
 
 
 def test_nothing_depends_on_it(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ilk.showing.watching._Notebook.every", 0.0)
+    monkeypatch.setattr("ilk.showing.progress._Notebook.every", 0.0)
     shown, silent = (DEC(3, preset="tiny", device="cpu", verbose=one).fit(images()) for one in (True, False))
     assert np.array_equal(shown.labels_, silent.labels_)
     assert np.array_equal(shown.probabilities_, silent.probabilities_)

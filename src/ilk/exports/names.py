@@ -127,7 +127,7 @@ def tree_names(paths: Sequence[str]) -> list[str]:
     """The path of each image of a run as one that holds on every system: for a tree like that of the source.
 
     >>> tree_names(["2019/a.jpg", "../b:1.jpg", "b?1.jpg", "B_1.jpg"])
-    ['2019/a.jpg', 'image/b_1.jpg', 'b_1~cb6a0b7b.jpg', 'B_1~a01d4ce5.jpg']
+    ['2019/a.jpg', 'image/b_1.jpg', 'b_1~d084fdf0.jpg', 'B_1~af9a3e50.jpg']
     """
     names = ["/".join(component(part) for part in path.split("/")) for path in paths]
     _tell_apart(names, _same, lambda i: _marked(names[i], _digits(paths[i])))
