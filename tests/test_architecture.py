@@ -34,7 +34,7 @@ ALLOWED = {
     "near": "",
     "exports": "runs files near",
     "comparing": "runs metrics report",
-    "report": "runs files showing",
+    "report": "runs files showing near",
     "gallery": "runs files corrections regroup near exports",
     "data": "files compute",
     "vectors": "compute",
@@ -54,7 +54,7 @@ ALLOWED = {
     "_suggested": "describe runs",
     "_versions": "",
     "_record": "_near _suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs corrections report scoring files showing",
+    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files showing",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
@@ -64,7 +64,7 @@ ALLOWED = {
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
 # Run.model, Run.similar, Run.regroup and what a notebook shows of a run, when they are asked for
-UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup"), ("runs.reading", "report")}
+UPWARDS = {("runs.reading", "jobs"), ("runs.asked", "jobs"), ("runs.reading", "regroup"), ("runs.asked", "report")}
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )

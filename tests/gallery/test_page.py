@@ -47,13 +47,21 @@ def page(chromium: browser.Browser, served: Served) -> Iterator[browser.Browser]
     chromium.requests.clear()
     chromium.visit(served.address)
     chromium.wait("document.body?.dataset.ready === 'true'")
-    chromium.wait(f"{CELLS} > 0")
+    apart(chromium)
     yield chromium
     chromium.visit("about:blank")
     assert chromium.problems == []
     home = f"http://127.0.0.1:{served.port}/"
     assert chromium.requests
     assert [address for address in chromium.requests if not address.startswith((home, "blob:"))] == []
+
+
+def apart(page: browser.Browser) -> None:
+    """Show the 12 images of the first group one by one: they are so much alike that they lie in stacks."""
+    page.wait(f"{CELLS} > 0")
+    page.run("document.getElementById('grid').focus()")
+    page.key("u")
+    page.wait(f"{CELLS} === 12")
 
 
 class Groups:
@@ -194,6 +202,23 @@ def test_confirm_ignore_and_split_by_keyboard(page: browser.Browser, groups: Gro
     page.wait("document.querySelectorAll('.group').length === 4")
     assert groups.done() == ["confirm", "ignore", "split"]
     assert len(set(groups.labels[groups.labels >= 0])) == 4
+
+
+def test_what_is_confirmed_stays_where_one_looks(page: browser.Browser) -> None:
+    """Confirming makes an image certain, which sorts it to the front: not while a person goes through the group."""
+    order = """[...document.querySelectorAll('.cell:not([hidden])')]
+        .sort((a, b) => a.id.slice(5) - b.id.slice(5)).map((cell) => cell.querySelector('img').getAttribute('src')).join()"""
+    page.run("document.querySelector('#grid').focus()")
+    page.wait("document.querySelectorAll('.cell:not([hidden]):not(.loaded)').length === 0")
+    before = page.run(order)
+    for _ in range(5):
+        page.key("ArrowRight")
+    page.key("c")
+    page.wait("document.querySelectorAll('.mark.confirmed').length === 1")
+    page.run("fetch('/api/state')")  # by then the list that follows the correction is there
+    page.wait("document.querySelector('#cell-5 .mark.confirmed') !== null")
+    assert page.run(order) == before
+    assert page.run("document.querySelector('.cell.focused').id") == "cell-5"
 
 
 def test_the_original_opens_walks_and_closes(page: browser.Browser) -> None:
@@ -369,6 +394,7 @@ def test_a_run_that_cannot_be_written_is_looked_at(
         chromium.wait("document.body?.dataset.ready === 'true'")
         assert why in chromium.run("document.getElementById('notice').textContent")
         chromium.run("document.querySelector('#grid').focus()")
+        apart(chromium)
         for key in ("1", "x", "c", "r", "b"):
             chromium.key(key)
         chromium.key("a", ctrl=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -234,7 +235,8 @@ DRAWN = """(async () => {
     copy.fillRect(0, 0, 400, 300);
     copy.drawImage(canvas, 0, 0);
     const data = copy.getImageData(0, 0, 400, 300).data;
-    kinds[points.kind] = [...Array(400 * 300).keys()].map((i) => (data[4 * i] > 128 ? 0 : data[4 * i + 2] > 128 ? 1 : 2));
+    const seen = (i) => (data[4 * i] > 128 ? 0 : data[4 * i + 2] > 128 ? 1 : 2);
+    kinds[points.kind] = [...Array(400 * 300).keys()].map(seen);
   }
   return kinds;
 })()"""
@@ -248,6 +250,42 @@ def test_both_ways_to_draw_show_the_same(on_map: View) -> None:
         assert either > 500
         assert both / either > least, kind
     assert (card == hand).mean() > 0.95
+
+
+PICTURED = """(async () => {
+  const { Cells, pictured, positions } = await import("/static/views/cells.js");
+  const { Camera } = await import("/static/views/camera.js");
+  const n = 3000, flat = new Float32Array(2 * n);
+  let seed = 7;
+  const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
+  for (let i = 0; i < n; i++) [flat[2 * i], flat[2 * i + 1]] = [random() ** 2 * 9, random() * 5];
+  flat[10] = NaN;
+  const { x, y, box } = positions(flat), cells = new Cells(x, y), camera = new Camera();
+  camera.resize(700, 500);
+  camera.go(camera.toFit(box, true));
+  const found = [];
+  for (let step = 0; step < 30; step++) {
+    camera.go(camera.toZoom(200, 240, 1.2));
+    const ok = (row) => row % 5 > 0, { left, right, bottom, top } = camera.seen();
+    const within = (row) => x[row] >= left && x[row] <= right && y[row] >= bottom && y[row] <= top;
+    const seen = [...x.keys()].filter((row) => ok(row) && within(row)).length;
+    found.push([seen, pictured(cells, camera, 50, ok, 80).map(({ row, px, py }) => [row, px, py])]);
+  }
+  return found;
+})()"""
+
+
+def test_pictures_lie_over_no_other(on_map: View) -> None:
+    most = 0
+    for seen, shown in on_map.tab.run(PICTURED):
+        rows, places = [row for row, _, _ in shown], np.array([[px, py] for _, px, py in shown]).reshape(-1, 2)
+        apart = np.abs(places[:, None] - places[None]).max(2) + 1e9 * np.eye(len(places))
+        assert len(shown) <= 80
+        assert len(shown) < 2 or apart.min() >= 50
+        assert all(row % 5 and row != 5 for row in rows)
+        assert shown or not 0 < seen <= 100, "so few that they can be seen as pictures"
+        most = max(most, len(shown))
+    assert most > 30
 
 
 def test_what_is_inside_a_line(on_map: View) -> None:
@@ -402,7 +440,7 @@ def test_first_shown_then_written(on_map: View) -> None:
     on_map.wait(".export-lines")
     on_map.tab.key("Enter")
     on_map.tab.wait("document.querySelector('.export-result h3')?.textContent === '36 images written'")
-    assert len([one for one in folder.rglob("*.png")]) == 36
+    assert len(list(folder.rglob("*.png"))) == 36
 
 
 def test_the_selection_is_taken_away(on_map: View) -> None:
@@ -414,3 +452,8 @@ def test_the_selection_is_taken_away(on_map: View) -> None:
     on_map.tab.key("Enter")
     on_map.wait(".export-lines")
     assert on_map.text(".export-result h3") == "18 images would be written"
+    program, *words = shlex.split(on_map.text(".export-command code"))
+    assert program == "ilk"
+    assert cli.main([*words, "--json"]) == 0
+    with (Path(on_map.text(".copy-line code")) / "groups.csv").open() as table:
+        assert sum(1 for _ in table) == 1 + 18

@@ -82,7 +82,7 @@ def _shown(screen: Screen, run: Run, found: Preview, word: str) -> None:
             screen.line(f"and {len(found.flows) - _SHOWN:,} smaller ones (--json lists all)")
     if found.held_out is not None and found.chance is not None:
         screen.line(
-            f"of images that you moved, {100 * found.held_out:.0f} % are told when left out "
+            f"of images that you moved, {100 * found.held_out:.0f} % are predicted when left out "
             f"({100 * found.chance:.0f} % by guessing)"
         )
     for problem in found.problems:

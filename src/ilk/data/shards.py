@@ -182,8 +182,8 @@ class Store:
         except (SafetensorError, OSError, KeyError, DataError):
             return None
         thumbs = [data[a:b] for a, b in itertools.pairwise(ends)]
-        sound = len(thumbs) == n and b"".join(thumbs) == data and max(map(len, thumbs)) <= MOST_BYTES
-        return thumbs if sound else None
+        sound = len(thumbs) == n and ends[-1] == len(data) and b"".join(thumbs) == data
+        return thumbs if sound and max(map(len, thumbs)) <= MOST_BYTES else None
 
     def has_old_thumbs(self, position: Position) -> bool:
         """Whether the thumbnail of an image is one of 48 pixels, as an older ilk made them."""

@@ -16,7 +16,7 @@ from ilk.exports.atlas import write_atlas
 from ilk.exports.beside import expect, table_names, write_table
 from ilk.exports.manifest import Manifest, load
 from ilk.exports.origin import Origin, find
-from ilk.exports.outcome import Exported, Sink
+from ilk.exports.outcome import Exported, measured
 from ilk.exports.placing import OnProgress
 from ilk.exports.rows import NOISE, UNREADABLE, Rows, gather
 from ilk.exports.selection import chosen
@@ -255,4 +255,4 @@ def _measured(rows: Rows, done: Exported, rel: str) -> None:
         done.notes.append("how large the file would be is known only when it is written: thumbnails and neighbours")
     else:
         writer = tables.write_csv if done.layout == "csv" else tables.write_parquet
-        done.bytes = Sink.of(lambda file: writer(file, rows, {}))
+        done.bytes = measured(lambda file: writer(file, rows, {}))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Exported", "Sink"]
+__all__ = ["Exported", "measured"]
 
 
 @dataclass
@@ -116,31 +116,11 @@ class Exported:
         }
 
 
-class Sink(io.RawIOBase):
-    """A file that only counts what is written into it."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    @classmethod
-    def of(cls, write: Callable[[Any], object]) -> int:
-        """Return how many bytes `write` would write."""
-        sink = cls()
-        write(sink)
-        return sink.size
-
-    def writable(self) -> bool:
-        """Whether it can be written into."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Count `data`."""
-        self.size += (n := memoryview(data).nbytes)
-        return n
-
-    def tell(self) -> int:
-        """Where the next byte would go."""
-        return self.size
+def measured(write: Callable[[BytesIO], object]) -> int:
+    """Return how many bytes `write` would write into a file."""
+    buffer = BytesIO()
+    write(buffer)
+    return buffer.getbuffer().nbytes
 
 
 def _count(n: int, what: str) -> str:

@@ -19,9 +19,9 @@ from ilk.errors import ArgumentError, DataError
 from ilk.exports import tables
 from ilk.exports.beside import expect, table_names, write_table
 from ilk.exports.manifest import Manifest
-from ilk.exports.names import mirrored_names
+from ilk.exports.names import tree_names
 from ilk.exports.origin import Origin
-from ilk.exports.outcome import Exported, Sink
+from ilk.exports.outcome import Exported, measured
 from ilk.exports.placing import OnProgress
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.exports.xmp import ENDING, LARGEST, is_ours, sidecar
@@ -39,7 +39,7 @@ class _Card:
     """The sidecar of image `row`: where it belongs, and what it says; None where there should be none."""
 
     row: int
-    place: str
+    location: str
     data: bytes | None
 
 
@@ -78,17 +78,17 @@ def write_sidecars(
     for count, card in enumerate(cards, 1):
         try:
             if _placed(card, folders, done):
-                exported[card.row] = card.place if origin else os.path.relpath(card.place, manifest.folder)
+                exported[card.row] = card.location if origin else os.path.relpath(card.location, manifest.folder)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise
-            done.missing[rows.path[card.row]] = f"{card.place}: {error.strerror or error}"
+            done.missing[rows.path[card.row]] = f"{card.location}: {error.strerror or error}"
         if count % 256 == 0:
             report(count, len(cards))
     report(len(cards), len(cards))
     done.n_images = len(exported)
     if done.dry:
-        done.bytes += Sink.of(lambda file: tables.write_csv(file, rows, exported))
+        done.bytes += measured(lambda file: tables.write_csv(file, rows, exported))
         return
     write_table(manifest, targets["groups.csv"], lambda file: tables.write_csv(file, rows, exported), stamp)
     done.bytes += done.table.stat().st_size
@@ -99,21 +99,21 @@ def _cards(rows: Rows, origin: Origin | None, folder: Path, done: Exported, call
     """Yield what belongs where."""
     if origin is not None and not origin.has_files:
         raise ArgumentError("beside=True: the images lie inside a container; leave it out, and sidecars lie in DIR.")
-    names = mirrored_names(rows.path) if origin is None else []
+    names = tree_names(rows.path) if origin is None else []
     texts = {group: sidecar(name) for group, name in rows.names.items() if group >= 0}
-    told: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for row in np.flatnonzero(rows.chosen & (rows.group != UNREADABLE)).tolist():
         if origin is not None and row in origin.reasons:
             done.missing[rows.path[row]] = origin.reasons[row]
             continue
         image = os.path.join(folder, names[row]) if origin is None else origin.file(row)
         ending = extension(image)
-        place = (image[: -len(ending) - 1] if called == "stem" and ending else image) + ENDING
+        location = (image[: -len(ending) - 1] if called == "stem" and ending else image) + ENDING
         group = int(rows.group[row])
-        if told.setdefault(place, group) != group:
-            done.missing[rows.path[row]] = f"{place} is the sidecar of an image of the same name in another group"
+        if seen.setdefault(location, group) != group:
+            done.missing[rows.path[row]] = f"{location} is the sidecar of an image of the same name in another group"
             continue
-        yield _Card(row, place, texts.get(group))
+        yield _Card(row, location, texts.get(group))
     if origin is None and (n := sum(name != path for name, path in zip(names, rows.path, strict=True))):
         done.notes.append(f"{n:,} sidecars are called otherwise than their image, whose name not every system takes")
 
@@ -143,17 +143,17 @@ class _Folders:
 
 def _placed(card: _Card, folders: _Folders, done: Exported) -> bool:
     """Bring one sidecar to what it should be, and count that; return whether it is there then."""
-    folders.check(os.path.dirname(card.place), done.dry)
-    before = _before(card.place)
+    folders.check(os.path.dirname(card.location), done.dry)
+    before = _before(card.location)
     foreign = before is not None and before and not is_ours(before)
     if card.data is None:
         if before and not foreign:
             done.removed += 1
             if not done.dry:
-                os.unlink(card.place)
+                os.unlink(card.location)
         return False
     if foreign:
-        done.foreign.append(card.place)
+        done.foreign.append(card.location)
         return False
     if before == card.data:
         done.unchanged += 1
@@ -164,27 +164,27 @@ def _placed(card: _Card, folders: _Folders, done: Exported) -> bool:
     else:
         done.added += 1
     if not done.dry:
-        _write(card.place, card.data)
+        _write(card.location, card.data)
     return True
 
 
-def _before(place: str) -> bytes | None:
-    """Return what lies at `place`, None for nothing; of what cannot be a sidecar of ours, something that is none."""
+def _before(location: str) -> bytes | None:
+    """Return what lies at `location`, None for nothing; of what cannot be a sidecar of ours, something that is none."""
     try:
-        return disk.read_bytes(place, LARGEST)
+        return disk.read_bytes(location, LARGEST)
     except FileNotFoundError:
         return None
     except OSError:
         return b"another"
 
 
-def _write(place: str, data: bytes) -> None:
+def _write(location: str, data: bytes) -> None:
     """Write under a name of our own first: half of a file never bears its name."""
-    temporary = os.path.join(os.path.dirname(place), disk.temporary_name())
+    temporary = os.path.join(os.path.dirname(location), disk.temporary_name())
     try:
         with disk.create(temporary) as file:
             file.write(data)
-        os.replace(temporary, place)
+        os.replace(temporary, location)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

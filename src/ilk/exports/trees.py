@@ -14,7 +14,7 @@ from ilk.exports.beside import Write, expect, refuse, table_names, write_table
 from ilk.exports.manifest import Made, Manifest
 from ilk.exports.names import file_names, folder_names
 from ilk.exports.origin import Origin
-from ilk.exports.outcome import Exported, Sink
+from ilk.exports.outcome import Exported, measured
 from ilk.exports.placing import Item, OnProgress, Placer, Plan, reconcile
 from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files.passed import extension
@@ -60,7 +60,7 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
     kept = set(plan.kept)
     if done.dry:
         exported |= {item.row: item.rel for item in items if item.how or item.rel in kept}
-        done.bytes += sum(Sink.of(writers[name]) for name in targets)
+        done.bytes += sum(measured(writers[name]) for name in targets)
         _count(done, plan, placer, len(exported), origin)
         return
     placer.clear(plan.remove)

@@ -14,7 +14,7 @@ ENDING = ".xmp"
 LARGEST = 64 << 10
 """Bytes of the largest sidecar of ours; no file beyond that can be one."""
 
-_NO_XML = re.compile("[\ufffe\uffff]")  # what remains, of all that XML has no place for, of a printable text
+_NO_XML = re.compile("[\ufffe\uffff]")  # what remains, in a printable text, of what XML cannot hold
 _DIGEST = re.compile(rb'x:xmptk="ilk ([0-9a-f]{16})"')
 _BLANK = "0" * 16
 _TEXT = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -44,12 +44,12 @@ def sidecar(name: str) -> bytes:
     """Return the sidecar of an image in the group called `name`.
 
     The keyword is the name, and ``ilk|name`` the same below a keyword of ours; a ``|``, which means a level there, is a
-    ``/`` in the latter. The file knows a digest of itself, by which `is_ours` tells it from what others made of it.
+    ``/`` in the latter. The file knows a digest of itself, by which `is_ours` knows what nobody has changed.
 
     >>> b"<rdf:li>shirts &amp; tops</rdf:li>" in sidecar("shirts & tops")
     True
     """
-    text = _NO_XML.sub("", disk.printable(name))
+    text = _NO_XML.sub("\ufffd", disk.printable(name))
     blank = _TEXT.format(digest=_BLANK, name=escape(text), leaf=escape(text.replace("|", "/")))
     data = blank.encode("utf-8")
     return data.replace(_BLANK.encode(), _digest(data), 1)

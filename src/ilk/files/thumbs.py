@@ -49,8 +49,8 @@ def make_thumb(picture: Image.Image | Pixels) -> bytes:
 
     Notes
     -----
-    A 400 × 533 photo costs 0.8 ms of one core, of which 0.2 ms are the JPEG: WebP would take a quarter less room and
-    five times as long. A 28 × 28 digit costs 0.05 ms and takes half a kilobyte.
+    A 400 × 533 photo costs 0.7 ms of one core, of which 0.1 ms are the JPEG: WebP would take a quarter less room and
+    ten times as long. A 28 × 28 digit costs 0.05 ms and takes half a kilobyte.
 
     Examples
     --------
@@ -67,13 +67,12 @@ def make_thumb(picture: Image.Image | Pixels) -> bytes:
 
 def encoded(small: Image.Image) -> bytes:
     """Return a picture of a thumbnail's size, L or RGB, as a file; see `shrunk`."""
-    if small.mode == "RGB" and _is_grey(small):
-        small = small.getchannel(0)
     out = BytesIO()
     if max(small.size) <= _EXACT:
+        small = small.getchannel(0) if small.mode == "RGB" and _is_grey(small) else small
         small.save(out, "PNG", compress_level=1)
     else:
-        small.save(out, "JPEG", quality=_QUALITY, optimize=True)
+        small.save(out, "JPEG", quality=_QUALITY)
     return out.getvalue()
 
 
@@ -86,9 +85,9 @@ def shrunk(image: Image.Image) -> Image.Image:
     left, top = (width - wide) // 2, (height - high) // 2
     if scale == 1.0:
         return image if (wide, high) == image.size else image.crop((left, top, left + wide, top + high))
-    # halving first, then a filter: a third of the time of the filter alone, and the same to the eye
+    # shrinking by a whole number first, then a filter: a third of the time of the filter alone, and as good to the eye
     box = (left, top, left + wide, top + high)
-    return image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=1.5)
+    return image.resize(size, Image.Resampling.HAMMING, box=box, reducing_gap=1.0)
 
 
 def _is_grey(image: Image.Image) -> bool:

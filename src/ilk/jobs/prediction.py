@@ -240,7 +240,7 @@ def _corrected(
     """Return groups and probabilities with the corrections of the run, the group of each column, and notes.
 
     Where all that was done is merging, the probabilities of the model are summed. Where images are in other groups than
-    they were found in, a head places new ones that learned from them (`ilk.regroup.placer`).
+    they were found in, new ones go by a head that learned from them (`ilk.regroup.placer`).
     """
     found = np.arange(proba.shape[1])
     grouping, regrouped = run.grouping(), bool(run.header.get("regrouped"))

@@ -110,13 +110,14 @@ def similar(run: runs.Run | str | Path, image: Any, n: int = 12, *, model: Any =
     return Alike(run, None, rows.tolist(), likes.tolist(), image, model)
 
 
-def _source(image: Any) -> list[Any]:
+def _source(image: Any) -> Any:
     """Return one image as a source; raise where it is none, or several."""
     if isinstance(image, str | Path):
         return [Path(image).expanduser()]
-    if getattr(image, "ndim", 2) not in (2, 3):
-        raise ArgumentError(f"image of shape {tuple(image.shape)}: give one image, (h, w) or (h, w, 3).")
-    return [image]
+    pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+    if pixels.ndim not in (2, 3):
+        raise ArgumentError(f"image of shape {pixels.shape}: give one image, (h, w) or (h, w, 3).")
+    return pixels[None]
 
 
 def _known(run: runs.Run, image: Any) -> int | None:

@@ -216,10 +216,7 @@ class Settings(Mapping[str, Any]):
 
     renamed: ClassVar[Mapping[str, str | Renamed]] = {}
     """Names of before; they work, and say what they are called now."""
-
-    near_duplicates: str = choice(
-        "keep", "group images that are nearly the same one by one, or as one", ("keep", "stack")
-    )
+    near_duplicates: str = choice("keep", "stack: group images that are nearly the same as one", ("keep", "stack"))
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

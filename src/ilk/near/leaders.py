@@ -51,10 +51,9 @@ def lead(features: npt.NDArray[np.floating], best_first: Ints, limit: float, tie
             known = heads[first : first + _HEADS]
             i, j = short.may_be_near(short.rows[rows], short.rows[known], limit)
             _join(features, rows[i], known[j], limit, head, away)
-        left = rows[np.isinf(away[rows])]
-        i, j = short.may_be_near(short.rows[left], short.rows[left], limit)
-        kept = i < j
-        heads = np.append(heads, _within(features, left, i[kept], j[kept], limit, head, away))
+        i, j = short.may_be_near(short.rows[rows], short.rows[rows], limit)
+        kept = (i < j) & np.isinf(away[rows[i]])  # what is in a stack stands for none
+        heads = np.append(heads, _within(features, rows, i[kept], j[kept], limit, head, away))
     return head if ties is None else _central(features, head, limit, ties)
 
 
@@ -85,7 +84,7 @@ def _join(features: npt.NDArray[np.floating], rows: Ints, heads: Ints, limit: fl
 def _within(
     features: npt.NDArray[np.floating], rows: Ints, i: Ints, j: Ints, limit: float, head: Ints, away: Floats
 ) -> Ints:
-    """Stack `rows`, which no head was near, among themselves: pairs i < j of them may be near. Return the new heads."""
+    """Make heads of those of `rows` that no head is near, in their order; pairs i < j may be near. Return the heads."""
     apart = _measured(features, rows[i], rows[j])
     near = apart <= limit
     i, j, apart = i[near], j[near], apart[near]

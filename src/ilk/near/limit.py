@@ -20,7 +20,9 @@ _STEP = _BEYOND ** (1 / _WINDOW)
 _ABOVE = 1.3  # a gap above the copies' distances is used up to this many times these
 _LOWEST = 0.1  # of the copies' distances: below this nothing is looked for
 _CROWDED = 0.05  # the share of stacks that may have others just beyond the limit …
-_DOUBTFUL = 0.5  # … and how many they may be beside the images that are stacked
+_DOUBTFUL = 0.5  # … and how many they may be beside the images that are stacked …
+_TAIL = 3.0  # … also as far out again: a pair or two may be no more than the closest of many that are much alike
+_SHORTEST = 2e-3  # distances of rows of length 1 that float32 can tell from none
 _APART = 0.5  # of what lies between most images: no limit is larger
 _WORK = 2e11  # products for counting neighbours
 _FEWEST, _MOST = 256, 2048  # images whose neighbours are counted
@@ -65,7 +67,8 @@ def find(features: npt.NDArray[np.floating], copies: npt.NDArray[np.floating] | 
     Notes
     -----
     What copies reach is where the search begins. From there the limit goes down until it stands in a gap: hardly any
-    stack has another image between the limit and 1.25 times the limit, and these are few beside what is stacked. In a
+    stack has another image between the limit and 1.25 times the limit, and these are few beside what is stacked, as are
+    those up to 1.25² times the limit. In a
     set of images that are all much alike (digits) there is no such gap before nothing is stacked any more. Counted for
     up to 2,048 images, each stack once: an image with N others within the limit counts 1 / (N + 1). 2 n d m products
     for m counted images, at most 4e11 or those for 256 images.
@@ -78,11 +81,11 @@ def find(features: npt.NDArray[np.floating], copies: npt.NDArray[np.floating] | 
     chosen = np.unique(np.linspace(0, n - 1, m).astype(np.int64))
     nearest, most = _usual(features, chosen)
     top = min(_APART * most, 0.6 * nearest if reach is None else _ABOVE * reach)
-    if not top > 0:
+    if not top > _SHORTEST:
         return Limit(None, "hardly any two of the images differ" if reach is None else "copies cannot be told apart")
-    lowest = _LOWEST * (top if reach is None else reach)
+    lowest = max(_SHORTEST, _LOWEST * (top if reach is None else reach))
     n_steps = int(np.log(top / lowest) / np.log(_STEP)) + 1 if top > lowest else 1
-    best = _highest(_counts(features, chosen, lowest, n_steps + _WINDOW))
+    best = _highest(_counts(features, chosen, lowest, n_steps + 2 * _WINDOW))
     n_copies = 0 if copies is None else len(copies)
     if best is None:
         return Limit(None, "images follow each other closely at every distance: nothing stands apart", reach, n_copies)
@@ -95,10 +98,15 @@ def find(features: npt.NDArray[np.floating], copies: npt.NDArray[np.floating] | 
 
 def _highest(within: npt.NDArray[np.int64]) -> int | None:
     """Return the highest column of the grid that stands in a gap; the last ones are beyond the grid."""
-    for at in range(within.shape[1] - _WINDOW - 1, -1, -1):
+    for at in range(within.shape[1] - 2 * _WINDOW - 1, -1, -1):
         share = 1 / within[:, at]
-        crowded = float(share[within[:, at + _WINDOW] > 1.1 * within[:, at]].sum()) / 2  # two stacks: one pair
+        # of two stacks that are near each other one would go: half of them
+        crowded, tail = (
+            float(share[within[:, at + beyond] > 1.1 * within[:, at]].sum()) / 2 for beyond in (_WINDOW, 2 * _WINDOW)
+        )
         stacked = float((1 - share).sum())
+        if 0 < _TAIL * stacked < tail:
+            continue
         if 2 * crowded <= _CROWDED * float(share.sum()) and crowded <= _DOUBTFUL * stacked:
             return at
     return None

@@ -47,8 +47,6 @@ def stacks(run: Any) -> Ints:
     images = run.images()
     n = len(images["path"])
     known, limit = _read(run, n), limit_of(run)
-    if known is None and "near" not in run.header and _frozen(run):
-        limit = find(_shuffled(run, images))
     if limit.value is None:
         return _with_copies(np.arange(n), images)
     known = np.empty(0, np.int64) if known is None else known
@@ -60,11 +58,18 @@ def stacks(run: Any) -> Ints:
 
 
 def limit_of(run: Any) -> Limit:
-    """Return how far apart images of `run` may be to count as nearly the same, and how that was found."""
+    """Return how far apart images of `run` may be to count as nearly the same, and how that was found.
+
+    That of a run of an older ilk is sought in its features now, without copies.
+    """
     record = run.header.get("near")
-    if record is None:
+    if record is not None:
+        return Limit(record.get("limit"), str(record.get("why", "")), record.get("copies"), record.get("n_copies", 0))
+    if not _frozen(run):
         return Limit(None, NO_FEATURES)
-    return Limit(record.get("limit"), str(record.get("why", "")), record.get("copies"), int(record.get("n_copies", 0)))
+    # in an order that says nothing of the images: files that are alike stand together
+    rows = np.random.default_rng(0).permutation(distinct_rows(run.images()))
+    return find(run.features()[rows])
 
 
 def distinct_rows(images: Mapping[str, list[Any]]) -> Ints:
@@ -125,12 +130,6 @@ def _frozen(run: Any) -> bool:
     encoder = run.header.get("encoder")
     trained = isinstance(encoder, Mapping) and encoder.get("why") == "trained on these images"
     return bool(encoder) and not trained and quality.get("space") != "learned features"
-
-
-def _shuffled(run: Any, images: Mapping[str, list[Any]]) -> npt.NDArray[Any]:
-    """Return the features of the distinct images, in an order that says nothing of them."""
-    features: npt.NDArray[Any] = run.features()[np.random.default_rng(0).permutation(distinct_rows(images))]
-    return features
 
 
 def _ranked(images: Mapping[str, list[Any]], rows: Ints) -> tuple[Ints, Ints]:

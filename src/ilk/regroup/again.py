@@ -30,15 +30,15 @@ class Preview:
     moves : dict
         Group -> rows that it would get, copies included, in the order of images.parquet.
     flows : list of (int, int, int, list of int)
-        From, to, how many images, and up to 12 of them, the surest first. The largest flow first.
+        From, to, how many images, and up to 12 of them, the most probable first. The largest flow first.
     count : int
         Images that would move.
     problems : list of str
         Constraints that cannot hold, by name, and what else a person should know first.
     held_out : float or None
-        Share of the images moved by hand whose group is told rightly when they are left out; None: too few of them.
+        Share of the images moved by hand that are predicted rightly when they are left out; None: too few of them.
     chance : float or None
-        What guessing would tell of these.
+        What guessing would get right of these.
     last : int
         Number of the last action of the journal that it knows.
     """
@@ -95,8 +95,8 @@ def preview(run: Run, *, seed: int = 0) -> Preview:
     trust = trusted(board, seed)
     if trust.why:
         problems.append(trust.why)
-    labels, sure = grouped(board, seed)
-    return _flows(board, labels, sure, problems, trust)
+    labels, certainty = grouped(board, seed)
+    return _flows(board, labels, certainty, problems, trust)
 
 
 def accept(run: Run, preview: Preview) -> Action:
@@ -118,7 +118,7 @@ def grouped(board: Board, seed: int = 0) -> tuple[Ints, npt.NDArray[np.float32]]
     """Return the group of each image (m,) and the probability of it."""
     labels, taught = board.labels.copy(), board.pinned
     free, may = board.free, board.allowed(board.labels)
-    sure = np.ones(len(labels), np.float32)
+    certainty = np.ones(len(labels), np.float32)
     inside, own = np.flatnonzero(board.labels >= 0), board.columns(np.maximum(board.labels, board.groups[0]))
     for turn in range(_ROUNDS):
         proba = np.where(may, learned(board, labels, taught, seed + turn)(board.x), 0.0)
@@ -126,14 +126,16 @@ def grouped(board: Board, seed: int = 0) -> tuple[Ints, npt.NDArray[np.float32]]
         odds[inside, own[inside]] *= _STAYS
         best = odds.argmax(1)
         labels = np.where(free, board.groups[best], board.labels)
-        sure = proba[np.arange(len(best)), best].astype(np.float32)
+        certainty = proba[np.arange(len(best)), best].astype(np.float32)
         if len(np.unique(labels[labels >= 0])) < len(board.groups):  # a group that nothing speaks for keeps its images
             lost = np.isin(board.labels, np.setdiff1d(board.groups, labels)) & free
             labels[lost] = board.labels[lost]
-    return labels, sure
+    return labels, certainty
 
 
-def _flows(board: Board, labels: Ints, sure: npt.NDArray[np.float32], problems: list[str], trust: Trust) -> Preview:
+def _flows(
+    board: Board, labels: Ints, certainty: npt.NDArray[np.float32], problems: list[str], trust: Trust
+) -> Preview:
     """Return what changes between the groups of `board` and `labels`."""
     moved = np.flatnonzero(labels != board.labels)
     moves: dict[int, list[int]] = {}
@@ -143,7 +145,7 @@ def _flows(board: Board, labels: Ints, sure: npt.NDArray[np.float32], problems: 
     pairs, inverse = np.unique(np.stack([board.labels[moved], labels[moved]], 1), axis=0, return_inverse=True)
     for i, (one, other) in enumerate(pairs.tolist()):
         mine = moved[inverse.ravel() == i]
-        shown = mine[np.argsort(-sure[mine], kind="stable")[:_EXAMPLES]]
+        shown = mine[np.argsort(-certainty[mine], kind="stable")[:_EXAMPLES]]
         flows.append((one, other, len(board.copies(mine)), board.space.rows[shown].tolist()))
     flows.sort(key=lambda flow: (-flow[2], flow[0], flow[1]))
     count = sum(map(len, moves.values()))

@@ -60,7 +60,7 @@ def queue(run: Run, limit: int = 50, *, seed: int = 0) -> Queue:
     -----
     Parts are those of the merge tree at three a group. A part counts by how many of its images a head, which learns
     from corrections and the cores of the groups, puts elsewhere; so does a row of images of one group that it would
-    rather have in one other. Parts come first: an answer settles all of their images.
+    rather have in one other. Parts come first: one answer is about all of their images.
     """
     board = board_of(run)
     if len(board.groups) < 2:

@@ -13,7 +13,7 @@ from ilk.regroup.space import Board, Floats, Ints
 __all__ = ["Head", "fit", "learned", "taught_by_all"]
 
 _LEARNS = 8192  # images of cores that it learns from, at most; all that a person said come on top
-_CORE = 0.6  # share of a group that is its core: those that its own head is surest of
+_CORE = 0.6  # share of a group that is its core: those of the highest probability by a head that did not see them
 _SAID = 4.0  # an image that a person spoke of counts as so many of a core
 _C = 0.1  # inverse strength of the penalty
 _NEVER = -1e4
@@ -93,14 +93,15 @@ def _drawn(labels: Ints, own: npt.NDArray[np.bool_], taught: npt.NDArray[np.bool
 
 
 def _core(x: Floats, y: Ints, groups: Ints, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Return which rows are in the core of their group: those that a head which did not see them is surest of."""
-    sure = np.zeros(len(x), np.float32)
+    """Return which rows are in the core of their group: those of the highest probability by a head that
+    did not see them."""
+    certainty = np.zeros(len(x), np.float32)
     half = rng.permutation(len(x)) % 2 == 0
     for here in (half, ~half):
         p = fit(x[~here], y[~here], np.ones(int((~here).sum()), np.float32), groups)(x[here])
-        sure[here] = p[np.arange(len(p)), np.searchsorted(groups, y[here])]
+        certainty[here] = p[np.arange(len(p)), np.searchsorted(groups, y[here])]
     core = np.zeros(len(x), bool)
     for group in groups.tolist():
         mine = np.flatnonzero(y == group)
-        core[mine[np.argsort(-sure[mine], kind="stable")[: max(1, int(np.ceil(_CORE * len(mine))))]]] = True
+        core[mine[np.argsort(-certainty[mine], kind="stable")[: max(1, int(np.ceil(_CORE * len(mine))))]]] = True
     return core

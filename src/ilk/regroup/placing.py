@@ -21,7 +21,7 @@ _BLOCK = 1 << 24  # distances that are held at a time
 
 
 def placer(run: Run, *, seed: int = 0) -> Placer:
-    """Return what places features by the corrected groups of `run`.
+    """Return what assigns features to the corrected groups of `run`.
 
     Returns
     -------
@@ -32,8 +32,8 @@ def placer(run: Run, *, seed: int = 0) -> Placer:
     Notes
     -----
     The mean of two: a logistic head that learned from the images of all groups, those that a person spoke of four times
-    as much, and the shares among the 15 nearest images. Of images that are left out it tells the group as well as the
-    better of both does alone (`benchmarks/corrections.py` has runs of both kinds).
+    as much, and the shares among the 15 nearest images, of at most 16,384. Where groups are round the head alone does
+    as well, where they are bent the nearest images do; the mean is near the better one of both.
     """
     board = board_of(run)
     head, project = taught_by_all(board, seed), board.space.project
@@ -43,14 +43,14 @@ def placer(run: Run, *, seed: int = 0) -> Placer:
         rows = np.union1d(few, np.flatnonzero(board.pinned))
     known, columns = board.x[rows], board.columns(board.labels[rows])
 
-    def place(features: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    def assign(features: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         read = np.isfinite(features).all(1)
         proba = np.zeros((len(features), len(head.groups)), np.float32)
         x = project(features[read])
         proba[read] = (head(x) + _shares(x, known, columns, len(head.groups))) / 2
         return head.groups, proba
 
-    return place
+    return assign
 
 
 def _shares(x: Floats, known: Floats, columns: Ints, count: int) -> Floats:

@@ -67,7 +67,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Space:
-    """The images of a run that can be told apart, in the space.
+    """The images of a run that differ, in the space.
 
     Attributes
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ from ilk import corrections as by_hand
 from ilk import disk
 from ilk.errors import IlkError, RunError
 from ilk.runs import checking, shapes
+from ilk.runs.asked import Asked
 from ilk.runs.figures import load_figures
-from ilk.runs.line import one_line
 from ilk.runs.names import own_name
-from ilk.runs.similar import Neighbours, count_of
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
-from ilk.runs.table import Table, table_of
+from ilk.runs.table import Table
 from ilk.runs.tables import count_rows, read_table
 
 __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
@@ -45,7 +44,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     return dict(header)
 
 
-class Run:
+class Run(Asked):
     """A finished run, read lazily. What does not fit together is a `RunError` that names the file.
 
     Groups are those with all corrections (`corrections`), whatever asks for them; `uncorrected` has them as found.
@@ -61,7 +60,6 @@ class Run:
         self.path = path
         self.header = header
         self._as_found = uncorrected
-        self._model: Any = None
 
     def uncorrected(self) -> Run:
         """Return the same run with its groups as the method found them."""
@@ -112,80 +110,6 @@ class Run:
         A dict of lists that is a table too: ``.to_pandas()``, ``.to_arrow()``. With groups and names: `table`.
         """
         return Table(self._read("images.parquet", checking.images))
-
-    def table(self, columns: Sequence[str] | None = None) -> Table:
-        """Return one row per file of the source: what it is, and its group with name and confidence.
-
-        Parameters
-        ----------
-        columns
-            Those wanted; by default index, path, group, group_name, looks_like, confidence, distance, second,
-            silhouette, and what `images` has. Empty (None) is what an unreadable file has not.
-
-        Raises
-        ------
-        ArgumentError
-            There is no such column.
-        """
-        return table_of(self, columns)
-
-    def similar(self, image: Any, n: int = 12, *, model: Any = None) -> list[tuple[int, float]]:
-        """Return rows of the images most like `image`, with the cosine of the features, the most alike first.
-
-        Copies are left out. One of the run's images costs some 10 ms for 100,000 and no torch; a new one is encoded.
-
-        Parameters
-        ----------
-        image
-            The row of an image of the run; its name, as `rows` takes it; the path of an image file; or pixels.
-        n
-            How many.
-        model
-            What `model` returned, where it takes arguments; else it is loaded with the first new image, and kept.
-
-        Raises
-        ------
-        ArgumentError
-            There is no such image, or it cannot be read.
-        """
-        n = count_of(n)
-        if isinstance(image, int | np.integer) and not isinstance(image, bool):
-            return self.neighbours.of_row(int(image), n)
-        from ilk.jobs import similar  # up: what is no row may have to be encoded
-
-        return similar(self, image, n, model=model).pairs()
-
-    def rows(self, images: str | int | Iterable[str | int]) -> list[int]:
-        """Return the rows of `images`, each a path in the source, the end of one, a row, or a content hash."""
-        return self.corrections.rows(images)
-
-    def group(self, name: str | int) -> int:
-        """Return the number of the group called `name`: its number, ``group 3``, or the name that somebody gave it."""
-        if not isinstance(name, bool) and str(name).strip().casefold() in ("-1", "not assigned"):
-            return -1
-        grouping = self.grouping()
-        names = {int(one["id"]): own_name(one) for one in self.clusters() if one["id"] >= 0}
-        return by_hand.find_group(name, names, {} if grouping is None else grouping.merged)
-
-    def __repr__(self) -> str:
-        return one_line(self)
-
-    def _repr_html_(self) -> str:
-        """Return the groups with pictures, as a notebook shows them: at most 500 KB."""
-        from ilk.report.notebook import run_page  # up: pictures are files
-
-        return run_page(self)
-
-    @cached_property
-    def neighbours(self) -> Neighbours:
-        """What finds the images most like one, ready for many questions from many threads."""
-        return Neighbours(self)
-
-    def loaded(self, **how: Any) -> Any:
-        """Return what `model` returns, loaded once and kept."""
-        if self._model is None:
-            self._model = self.model(**how)
-        return self._model
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method.

@@ -8,18 +8,15 @@ compares in full only what may still be among the nearest.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from ilk.runs.reading import Run
 
 __all__ = ["Neighbours", "Similar", "count_of"]
 
@@ -116,8 +113,8 @@ class Similar:
         if coarse is not None:
             rough = _through(coarse.bytes_, query) * coarse.step
             rough[left_out] = -np.inf
-            surely = np.partition(rough - coarse.off, -n)[-n]
-            candidates = rough + coarse.off >= surely - _ROUNDING
+            lowest = np.partition(rough - coarse.off, -n)[-n]
+            candidates = rough + coarse.off >= lowest - _ROUNDING
         rows = rows[candidates]
         exact = np.empty(len(rows), np.float32)
         for at in range(0, len(rows), _BLOCK):
@@ -155,16 +152,17 @@ class Neighbours:
 
     Parameters
     ----------
-    run : Run
+    images : mapping
+        The columns of ``run.images()``.
+    features : (n, d) float
+        Those of every one of them.
     """
 
-    def __init__(self, run: Run) -> None:
-        images = run.images()
-        self._run = run
+    def __init__(self, images: Mapping[str, list[Any]], features: npt.NDArray[Any]) -> None:
         self._paths: list[str] = images["path"]
         self._of: list[str | None] = images["duplicate_of"]
         self._readable = np.array([status != "unreadable" for status in images["status"]])
-        self.search = Similar(run.features(), np.array([status == "ok" for status in images["status"]]))
+        self.search = Similar(features, np.array([status == "ok" for status in images["status"]]))
 
     @cached_property
     def _row(self) -> dict[str, int]:

@@ -6,15 +6,12 @@ import html
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ilk import disk
 from ilk.errors import ArgumentError, MissingDependency
 from ilk.runs.columns import written
 from ilk.runs.names import looks_like, plain_name
-
-if TYPE_CHECKING:
-    from ilk.runs.reading import Run
 
 __all__ = ["Table", "table_of"]
 
@@ -71,10 +68,14 @@ class Table(dict[str, list[Any]]):
         return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
 
 
-def table_of(run: Run, columns: Sequence[str] | None = None) -> Table:
-    """Return what `Run.table` does."""
-    images, found, groups = run.images(), run.assignments(), {int(one["id"]): one for one in run.clusters()}
-    n, index = len(images["path"]), found["index"]
+def table_of(
+    images: Mapping[str, list[Any]],
+    found: Mapping[str, list[Any]],
+    clusters: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+) -> Table:
+    """Return what `Run.table` does, from the tables of the run and its groups."""
+    groups, n, index = {int(one["id"]): one for one in clusters}, len(images["path"]), found["index"]
     table: dict[str, list[Any]] = {"index": images["index"], "path": images["path"]}
     for name in _GROUPED:
         if name in found:

@@ -4,6 +4,6 @@ No torch; knows records and pictures, and nothing of where they come from. The c
 """
 
 from ilk.showing.page import PICTURES, Group, page
-from ilk.showing.watching import Hook, watching
+from ilk.showing.progress import Hook, watching
 
 __all__ = ["PICTURES", "Group", "Hook", "page", "watching"]

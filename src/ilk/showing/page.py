@@ -110,10 +110,10 @@ def _pictures(wanted: Sequence[Sequence[npt.NDArray[np.uint8]]]) -> list[list[st
     """Return pictures as data URIs: the first of every group, then the second …, until there is no more room."""
     found: list[list[str]] = [[] for _ in wanted]
     room = _BYTES
-    for place in range(PICTURES):
+    for turn in range(PICTURES):
         for group, own in enumerate(wanted):
-            if place < len(own):
-                data = _uri(own[place])
+            if turn < len(own):
+                data = _uri(own[turn], _BYTES // len(wanted))
                 room -= len(data)
                 if room < 0:
                     return found
@@ -121,14 +121,19 @@ def _pictures(wanted: Sequence[Sequence[npt.NDArray[np.uint8]]]) -> list[list[st
     return found
 
 
-def _uri(pixels: npt.NDArray[np.uint8]) -> str:
+def _uri(pixels: npt.NDArray[np.uint8], most: int) -> str:
+    """Return a picture as a data URI, smaller and coarser where it would have more than `most` characters."""
     from PIL import Image  # not at the top: whoever shows nothing needs it not
 
-    out = BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.thumbnail((2 * _SIDE, 2 * _SIDE))
-    image.save(out, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
+    for side, quality in ((2 * _SIDE, 80), (_SIDE, 50)):
+        out = BytesIO()
+        image.thumbnail((side, side))
+        image.save(out, "JPEG", quality=quality)
+        data = f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
+        if len(data) <= most:
+            break
+    return data
 
 
 def _evidence(rows: Sequence[Mapping[str, Any]], suggested: Mapping[str, int | None], why: str) -> list[str]:

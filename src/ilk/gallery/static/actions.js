@@ -111,7 +111,8 @@ export class Actions {
 
   async send(action) {
     const stacked = this.app.shown.stacked && this.app.viewer.row === null;
-    const answer = await this.app.do(stacked ? { ...action, images: await this.whole(action.images) } : action);
+    const images = stacked ? await this.whole(action.images).catch((error) => this.app.toast.show(error.message, [], true)) : action.images;
+    const answer = images && (await this.app.do({ ...action, images }));
     if (answer) this.after();
     return answer;
   }

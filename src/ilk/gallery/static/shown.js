@@ -114,7 +114,7 @@ export class Shown {
       clearTimeout(late);
     }
     if (mine !== this.number) return;
-    Object.assign(this, found);
+    Object.assign(this, fresh ? found : steady(found, this.rows));
     this.loading = false;
     this.app.emit("show", this, fresh);
   }
@@ -183,4 +183,21 @@ export class Shown {
   index(row) {
     return this.rows.indexOf(row);
   }
+}
+
+// What is newly said of an image changes how certain it is, but it stays where one is looking at it: images keep their
+// order until they are sorted or shown anew, and those that join stand behind the image that they are sorted behind.
+function steady(found, before) {
+  const at = new Map(before.map((row, i) => [row, i]));
+  const stay = [];
+  const joined = new Map(); // number of the image before, or -1 -> numbers
+  let last = -1;
+  found.rows.forEach((row, i) => {
+    if (at.has(row)) stay.push((last = i));
+    else joined.set(last, [...(joined.get(last) || []), i]);
+  });
+  stay.sort((a, b) => at.get(found.rows[a]) - at.get(found.rows[b]));
+  const order = [...(joined.get(-1) || [])];
+  for (const i of stay) order.push(i, ...(joined.get(i) || []));
+  return Object.fromEntries(Object.entries(found).map(([name, column]) => [name, column && order.map((i) => column[i])]));
 }

@@ -7,10 +7,10 @@ const MODES = [
   { id: "link", title: "Folders of links", text: "A folder for every group. Takes no room on the disk; the images stay where they are." },
   { id: "copy", title: "Folders of copies", text: "A folder for every group, with copies of the images." },
   { id: "csv", title: "A table (CSV)", text: "One line an image: path, group, confidence. For a spreadsheet or a script." },
-  { id: "imagefolder", title: "ImageFolder", text: "Copies in folders, as PyTorch and Hugging Face read them for training." },
-  { id: "xmp", title: "XMP sidecars", text: "A small file for every image with its group as a keyword, for Lightroom, darktable, digiKam." },
+  { id: "imagefolder", title: "ImageFolder", text: "Links in folders, as PyTorch and Hugging Face read them for training." },
+  { id: "xmp", title: "XMP sidecars", text: "A small file for every image with its group as a keyword, for Lightroom, darktable, digiKam. The images are not touched." },
 ];
-const WRITES = { link: "", copy: " --mode copy", csv: " --as csv", imagefolder: " --as imagefolder --mode copy", xmp: " --mode xmp" };
+const WRITES = { link: "", copy: " --mode copy", csv: " --as csv", imagefolder: " --as imagefolder", xmp: " --mode xmp" };
 
 class Export {
   constructor(root, app) {

@@ -34,7 +34,7 @@ class MapOfImages {
     const app = this.app;
     this.canvas = el("canvas", { class: "points", "aria-hidden": "true" });
     this.over = el("canvas", {
-      class: "over", tabindex: "0", role: "img",
+      class: "over", tabindex: "0", role: "application", "aria-roledescription": "map",
       "aria-label": "Map of the images: those alike lie together. Arrow keys move it, plus and minus zoom, Enter selects the images in the circle in the middle, L draws a line around some.",
     });
     this.names = new Names(el("div", { class: "map-names" }), (group) => app.show({ group }));

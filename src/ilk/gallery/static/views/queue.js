@@ -58,6 +58,7 @@ class Queue {
   }
 
   async next() {
+    this.items = this.items.filter((item) => groupOf(this.app, item.a) && (item.kind === "part" || groupOf(this.app, item.b))); // merged meanwhile
     this.item = this.items.shift() || null;
     this.whole = false;
     if (!this.item && this.asked) {
@@ -140,8 +141,13 @@ class Queue {
           el("span", { class: "muted" }, guess(app, id) ? `looks like ${guess(app, id)}, ` : "", count(group.size, "image")),
           el("span", { class: "what" }, text, el("kbd", { class: "keys" }, letter.toUpperCase()))));
     };
-    const pair = item.b !== null && item.b !== undefined && item.b >= 0;
+    const pair = this.other();
     return el("div", { class: "queue-sides" }, side("a", item.a, pair ? "It is this" : "Yes"), pair ? side("b", item.b, "No, it is this") : null);
+  }
+
+  /** Whether there is a second group to put them into. */
+  other() {
+    return Boolean(groupOf(this.app, this.item.b));
   }
 
   buttons() {
@@ -183,7 +189,7 @@ class Queue {
 
   async answer(what) {
     const { item, app } = this;
-    if (!item || this.sending || (what === "b" && !(item.b >= 0))) return;
+    if (!item || this.sending || (what === "b" && !this.other())) return;
     const images = item.images.filter((row) => this.on.has(row)), rest = item.images.filter((row) => !this.on.has(row));
     if (!images.length) { app.toast.show("Every picture is taken out of the row: click those you mean, or skip."); return; }
     this.sending = true;

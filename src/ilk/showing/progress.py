@@ -21,7 +21,7 @@ Hook = Callable[..., Any]
 _OFTEN, _SELDOM = 0.2, 5.0  # seconds between two looks at a bar, and between two lines
 
 
-class _Place(Protocol):
+class _Screen(Protocol):
     """Where progress is shown."""
 
     every: float
@@ -49,29 +49,29 @@ def watching(verbose: Any, hook: Hook | None) -> Iterator[Hook | None]:
     """
     if not isinstance(verbose, bool | int | None):
         raise ArgumentError(f"verbose={verbose!r}: give True, False, or None for where a person looks.")
-    place = _place(verbose, hook is not None)
-    if place is None:
+    screen = _screen(verbose, hook is not None)
+    if screen is None:
         yield hook
         return
     stages, shown = Stages(), 0.0
 
-    def told(record: Mapping[str, Any], *more: Any) -> Any:
+    def shows(record: Mapping[str, Any], *more: Any) -> Any:
         nonlocal shown
         now = time.monotonic()
-        if stages.take(record) and (now - shown >= place.every or "begin" in record):
+        if stages.take(record) and (now - shown >= screen.every or "begin" in record):
             shown = now
-            place.show(stages)
+            screen.show(stages)
         return None if hook is None else hook(record, *more)
 
     ended = "stopped"
     try:
-        yield told
+        yield shows
         ended = stages.summary()
     finally:
-        place.close(stages, ended)
+        screen.close(stages, ended)
 
 
-def _place(verbose: bool | int | None, hooked: bool) -> _Place | None:
+def _screen(verbose: bool | int | None, hooked: bool) -> _Screen | None:
     """Return where progress is shown; None where it is not."""
     if verbose is not None and not verbose:
         return None
@@ -91,7 +91,7 @@ def _in_notebook() -> bool:
 
 
 class _Notebook:
-    """One output that changes in place, of plain HTML: no widgets, and nothing that a saved notebook could not show."""
+    """One output that changes, of plain HTML: no widgets, and nothing that a saved notebook could not show."""
 
     every = _OFTEN
 
@@ -135,11 +135,12 @@ class _Terminal:
             from rich.console import Console
 
             columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
             self._bar.add_task("", total=None)
             self._bar.start()
         total = None if stages.share is None else 1.0
         self._bar.update(self._bar.task_ids[0], description=stages.line(), total=total, completed=stages.share or 0)
+        self._bar.refresh()  # not by a thread of its own
 
     def close(self, stages: Stages, ended: str) -> None:
         """Take the bar away."""
