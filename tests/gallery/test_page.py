@@ -207,7 +207,8 @@ def test_confirm_ignore_and_split_by_keyboard(page: browser.Browser, groups: Gro
 def test_what_is_confirmed_stays_where_one_looks(page: browser.Browser) -> None:
     """Confirming makes an image certain, which sorts it to the front: not while a person goes through the group."""
     order = """[...document.querySelectorAll('.cell:not([hidden])')]
-        .sort((a, b) => a.id.slice(5) - b.id.slice(5)).map((cell) => cell.querySelector('img').getAttribute('src')).join()"""
+        .sort((a, b) => a.id.slice(5) - b.id.slice(5))
+        .map((cell) => cell.querySelector('img').getAttribute('src')).join()"""
     page.run("document.querySelector('#grid').focus()")
     page.wait("document.querySelectorAll('.cell:not([hidden]):not(.loaded)').length === 0")
     before = page.run(order)
