@@ -18,6 +18,7 @@ __all__ = ["FACETS", "Facets"]
 FACETS = ("folder", "date", "camera", "dimensions")
 _MOST = 1000  # values of a facet that are listed; what is beyond can be searched for
 _UNKNOWN = ""
+_AT_ONCE, _PAUSE = 16, 0.002  # files, seconds
 
 Ints = npt.NDArray[np.int64]
 
@@ -70,7 +71,8 @@ class Facets:
     def read(self, n: int, taken: Callable[[int], Taken]) -> None:
         """Read dates and cameras of all images, until `stop`; for a thread of its own."""
         for row in range(n):
-            if self._stop.is_set():
+            # who looks at pictures meanwhile goes first
+            if self._stop.is_set() or (row % _AT_ONCE == 0 and self._stop.wait(_PAUSE)):
                 return
             found = taken(row)
             self._codes["date"].set(row, found.date[:7])
