@@ -104,7 +104,7 @@ def appending(path: Path, *, wait: float = 0) -> Iterator[Held]:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Yield whether this process is the first to claim the file `path`, which others are told until the block ends.
+    """Yield whether this process is the first to claim the file `path`, as others hear until the block ends.
 
     Nothing is written and nobody is kept out of anything: a disk that is read-only will do. The kernel ends the claim
     when the process dies. Where the system knows no such locks everyone is the first.

@@ -215,10 +215,10 @@ class Gallery:
         n = len(self.opened.columns)
         action, before, now = self.opened.write(last, lambda corrections: verb(corrections, _Checked(asked, n)))
         if action.do in ("undo", "redo"):
-            told = f"{action.do}ne: {before.state[action.do]}"
+            words = f"{action.do}ne: {before.state[action.do]}"
         else:
-            told = said(action, now.grouping)
-        return {"action": {"n": action.n, "do": action.do, "said": told}, "state": now.state}
+            words = said(action, now.grouping)
+        return {"action": {"n": action.n, "do": action.do, "said": words}, "state": now.state}
 
     def writable(self) -> None:
         """Raise `ReadOnly` where the run can be looked at only."""
