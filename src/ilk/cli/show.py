@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -269,6 +270,7 @@ class Screen:
         parts = ", ".join(f"{name} {took:.1f}" for name, took in named.items())
         self.line(f"seconds  {seconds['total']:.1f} in all ({parts}){speed(run.header)}")
         self.line(f"report   {run.path / 'report.html'}")
+        self.line(f"correct  ilk gallery {shlex.quote(str(run.path))}")
 
     def _groups(self, run: Run) -> None:
         from ilk.runs import guessed
