@@ -26,6 +26,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.updating import update
 
 app = typer.Typer(
     name="ilk",
@@ -252,6 +253,9 @@ def export(
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+
+
+app.command(short_help="New images join a run; nothing else moves.")(update)
 
 
 @app.command(short_help="What two runs agree on, and what moved.")

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
-_DOING = {"encode": "encoding", "reduce": "reducing", "cluster": "grouping", "train": "training", "name": "naming"}
+_DOING = {
+    "look": "looking at files",
+    "encode": "encoding",
+    "reduce": "reducing",
+    "cluster": "grouping",
+    "train": "training",
+    "name": "naming",
+}
 _PICTURED = "; the report has pictures of all of them"
 _DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained", "name": "named"}
 

@@ -1,8 +1,19 @@
-"""Whole jobs: images in, a finished run folder out; a run and new images in, predictions out."""
+"""Whole jobs: images in, a finished run folder out; a run and new images in, predictions out, or a run that grew."""
 
 from ilk._versions import commit
 from ilk.jobs.clustering import cluster, default_run
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict
+from ilk.jobs.updating import Updated, update
 
-__all__ = ["Prediction", "cluster", "commit", "default_run", "give_training_images", "model_of", "predict"]
+__all__ = [
+    "Prediction",
+    "Updated",
+    "cluster",
+    "commit",
+    "default_run",
+    "give_training_images",
+    "model_of",
+    "predict",
+    "update",
+]

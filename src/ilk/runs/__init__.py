@@ -7,6 +7,7 @@ always whole. A lock file keeps two processes off one run. Nothing here is ever 
 from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.columns import COLUMNS, TABLES_VERSION, Column, columns_of, kinds_of, written
 from ilk.runs.figures import checked_figure, save_figures
+from ilk.runs.growing import UpdateWriter
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
@@ -21,6 +22,7 @@ __all__ = [
     "Column",
     "Run",
     "RunWriter",
+    "UpdateWriter",
     "begin",
     "checked_figure",
     "columns_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,16 @@ from ilk import corrections as by_hand
 from ilk import disk
 from ilk.errors import IlkError, RunError
 from ilk.runs import shapes
-from ilk.runs.columns import kinds_of
 from ilk.runs.figures import load_figures
 from ilk.runs.names import own_name
+from ilk.runs.parts import Update
+from ilk.runs.rows import Rows, by_image
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
-from ilk.runs.tables import count_rows, read_table
 
 __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 
 SCHEMA = 2
-_IMAGES = {name: kind for name, kind in kinds_of("images").items() if name != "content"}  # that is asked for apart
-_ASSIGNMENTS = {name: kind for name, kind in kinds_of("assignments").items() if name != "silhouette_reduced"}
 _FIVE = ("acc", "nmi", "nmi_geometric", "ari", "purity")
-_STATUS = {"ok", "unreadable", "duplicate"}
 
 
 def read_header(folder: Path) -> dict[str, Any]:
@@ -50,6 +47,8 @@ class Run:
     """A finished run, read lazily. What does not fit together is a `RunError` that names the file.
 
     Groups are those with all corrections (`corrections`), whatever asks for them; `uncorrected` has them as found.
+    Images are those that the run was made with and behind them those that joined it since (`ilk update`), as of the
+    first look at this object; `as_made` has the first alone.
 
     Attributes
     ----------
@@ -58,21 +57,41 @@ class Run:
         What run.json holds: method, params, source, versions, seconds, history, warnings …
     """
 
-    def __init__(self, path: Path, header: dict[str, Any], *, uncorrected: bool = False) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, uncorrected: bool = False, as_made: bool = False) -> None:
         self.path = path
         self.header = header
-        self._as_found = uncorrected
+        self._as_found, self._as_made = uncorrected, as_made
+        self._rows = Rows(path, header.get("source") or {}, as_made=as_made)
 
     def uncorrected(self) -> Run:
         """Return the same run with its groups as the method found them."""
-        return Run(self.path, self.header, uncorrected=True)
+        other = Run(self.path, self.header, uncorrected=True, as_made=self._as_made)
+        other._rows = self._rows  # the same images, whatever joins meanwhile
+        return other
+
+    def as_made(self) -> Run:
+        """Return the run without what joined it later: the images that its model was fitted on."""
+        return Run(self.path, self.header, uncorrected=self._as_found, as_made=True)
+
+    @property
+    def updates(self) -> list[Update]:
+        """What joined the run later, in order: a folder below ``updates`` each."""
+        return self._rows.updates
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return where its images are: the source that it was made from, as it was seen last, and those of updates.
+
+        Records as ``source`` of run.json, with ``prefix``: what stands before the names of its images.
+        """
+        return self._rows.sources()
 
     @cached_property
     def corrections(self) -> by_hand.Corrections:
         """What was done to the groups by hand, and doing it: move, merge, split, rename, undo …"""
-        source = self.header.get("source") or {}
-        spec = source.get("folder") or source.get("spec") or []
-        folders = [Path(one) for one in (spec if isinstance(spec, list) else [spec])]
+        folders = []
+        for source in self.sources():
+            spec = source.get("folder") or source.get("spec") or []
+            folders += [Path(one) for one in (spec if isinstance(spec, list) else [spec])]
         return by_hand.Corrections(self.path, self._found, lambda: self.images()["path"], self.features, folders)
 
     def grouping(self) -> by_hand.Grouping | None:
@@ -80,17 +99,21 @@ class Run:
         return None if self._as_found or not by_hand.is_there(self.path) else self.corrections.grouping()
 
     def images(self) -> dict[str, list[Any]]:
-        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason."""
-        table: dict[str, list[Any]] = self._read("images.parquet", _images)
-        return table
+        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason; gone.
+
+        Those of updates stand behind; ``path`` is where an image was found last, ``gone`` whether it no longer was.
+        """
+        return self._rows.images()
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method.
 
+        Of images that joined later distance and silhouettes are empty.
+
         Empty (None) is what does not hold for the group that a person put an image into.
         """
         grouping = self.grouping()
-        return self._assignments() if grouping is None else by_hand.assignments(self._assignments(), grouping)
+        return self._rows.assignments() if grouping is None else by_hand.assignments(self._rows.assignments(), grouping)
 
     def clusters(self) -> list[dict[str, Any]]:
         """Groups by id: id, name, size, exemplars, borderline, quality, looks_like; note where there is one."""
@@ -103,7 +126,8 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """What ``--json`` prints: that of run.json, with the groups as they are now."""
         summary, grouping = dict(self.header["summary"]), self.grouping()
-        if grouping is None:
+        summary |= self._rows.counts()
+        if grouping is None and not self.updates:
             return summary
         groups = [group for group in self.clusters() if group["size"]]
         sizes = [group["size"] for group in groups if group["id"] >= 0]
@@ -111,12 +135,7 @@ class Run:
         scores = self.scores()
         five = None if scores is None else {name: scores[name] for name in _FIVE if name in scores}
         now = {"n_clusters": len(sizes), "sizes": sizes, "groups": kept, "scores": five}
-        return {**summary, **now, "n_corrections": grouping.count}
-
-    def _assignments(self) -> dict[str, list[Any]]:
-        n = self._n()
-        table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: _assignments(path, n))
-        return table
+        return {**summary, **now, **({} if grouping is None else {"n_corrections": grouping.count})}
 
     def _found(self) -> by_hand.Found:
         """Return the groups as they were found."""
@@ -126,7 +145,7 @@ class Run:
         same = [copy or path for copy, path in zip(images["duplicate_of"], images["path"], strict=True)]
         keys = [known or f"path:{path}" for known, path in zip(content, same, strict=True)]
         names = {int(group["id"]): own_name(group) for group in self._clusters()}
-        return by_hand.Found(keys, _by_image(self._assignments(), "group", len(keys)), names)
+        return by_hand.Found(keys, by_image(self._rows.assignments(), "group", len(keys)), names)
 
     def _clusters(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
@@ -134,7 +153,7 @@ class Run:
         shown = (i for row in rows for key in ("exemplars", "borderline") for i in row.get(key, ()))
         if len(ids) < len(rows) or not all(0 <= i < n for i in shown):
             raise self._damaged("clusters.json", ValueError("ids that are there twice, or images that are not"))
-        return rows
+        return self._rows.grown(rows)
 
     def k_table(self) -> list[dict[str, Any]]:
         """One row of criteria per number of groups that was tried; empty when K was given."""
@@ -152,11 +171,13 @@ class Run:
         return found
 
     def scores(self) -> dict[str, Any] | None:
-        """What `ilk evaluate` wrote; None where it was not asked, or not since the last correction."""
+        """What `ilk evaluate` wrote; None where it was not asked, or not since the last correction or update."""
         if not (self.path / "scores.json").exists():
             return None
         scores: dict[str, Any] = self._json("scores.json", shapes.SCORES)
         corrected = scores.pop("corrected", None)
+        if scores.pop("updates", 0) != len(self.updates):
+            return None
         for one in (scores, corrected or {}):
             if not all(key.removeprefix("-").isdecimal() for key in one.get("clusters", ())):
                 raise self._damaged("scores.json", ValueError("a group without a number"))
@@ -172,12 +193,16 @@ class Run:
         return load_figures(self.path)
 
     def features(self) -> npt.NDArray[Any]:
-        """(n, d) memory map, one row per image of images.parquet; NaN where unreadable."""
-        return self._array("features.npy")
+        """(n, d), one row per image; NaN where unreadable. A memory map; after updates see `ilk.runs.stacked`."""
+        return self._rows.features()
 
     def map(self) -> npt.NDArray[Any] | None:
         """(n, 2) float32 layout, NaN where unreadable; None where the run has none."""
-        return self._array("map.npy", 2) if (self.path / "map.npy").exists() else None
+        return self._rows.map()
+
+    def thumbs(self) -> list[tuple[int, Path]]:
+        """Return folders with thumbnails and the row that each begins with: what `ilk.files.Sprites` takes."""
+        return self._rows.thumbs()
 
     def state(self) -> dict[str, Any]:
         """The fitted model's state, held against the checksums in run.json."""
@@ -190,14 +215,7 @@ class Run:
     def hashes(self) -> list[str | None] | None:
         """Content of every file of the source (BLAKE2b, 32 hex digits; None where unknown); None in older runs."""
 
-        def read(path: Path) -> list[str | None]:
-            return read_table(path, {"content": "text"}, more=False)["content"]
-
-        try:
-            return list(self._read("images.parquet", read))
-        except RunError:
-            self.images()  # raises where more is wrong than that
-            return None
+        return self._rows.hashes()
 
     def model(
         self,
@@ -235,7 +253,7 @@ class Run:
 
         model = models.model_of(self, cls=cls, device=device, cache=cache, encoder=encoder)
         models.give_training_images(model, self)
-        labels = self.uncorrected().labels()  # a model knows the groups that it found
+        labels = self.as_made().uncorrected().labels()  # a model knows the groups that it found, of its own images
         model.labels_ = np.where(labels < 0, -1, labels)
         return model
 
@@ -248,15 +266,21 @@ class Run:
         """(n,) fine cluster of every image, -2 for unreadable; None where the method has one level only."""
         return self._by_image("fine") if "fine" in self.assignments() else None
 
+    def update(self, source: Any = None, **options: Any) -> Any:
+        """Let new images join: see `ilk.update`. This object sees them too."""
+        from ilk import jobs  # upwards, as `model`
+
+        done = jobs.update(self, source, **options)
+        self._rows = Rows(self.path, self.header.get("source") or {}, as_made=self._as_made)
+        vars(self).pop("corrections", None)
+        return done
+
     def _n(self) -> int:
-        """Number of files of the source, from the foot of the table."""
-        n = int(self._read("images.parquet", count_rows))
-        if self.header["source"].get("n", n) != n:
-            raise self._damaged("images.parquet", ValueError(f"{n:,} rows; run.json says otherwise"))
-        return n
+        """Number of images."""
+        return len(self._rows)
 
     def _by_image(self, column: str) -> npt.NDArray[np.int64]:
-        return _by_image(self.assignments(), column, self._n())
+        return by_image(self.assignments(), column, self._n())
 
     def _json(self, name: str, shape: Any) -> Any:
         found = self._read(name, disk.read_json)
@@ -264,53 +288,11 @@ class Run:
             raise self._damaged(name, ValueError(wrong))
         return found
 
-    def _array(self, name: str, width: int | None = None) -> npt.NDArray[Any]:
-        array: npt.NDArray[Any] = self._read(name, disk.read_array)
-        n = self._n()
-        if array.ndim != 2 or len(array) != n or array.dtype.kind != "f" or (width or array.shape[1]) != array.shape[1]:
-            raise self._damaged(name, ValueError(f"{array.dtype} {array.shape} for {n:,} images"))
-        return array
-
-    def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
-        try:
-            return read(self.path / name)
-        except (OSError, ValueError) as error:
-            raise self._damaged(name, error) from None
+    def _read(self, name: str, read: Any) -> Any:
+        return self._rows.first.read(name, read)
 
     def _damaged(self, name: str, error: Exception) -> RunError:
-        return RunError(f"{self.path / name} is missing or damaged ({short(error)}). {AGAIN}")
-
-
-def _images(path: Path) -> dict[str, list[Any]]:
-    table = read_table(path, _IMAGES, more=False)
-    n = len(table["index"])
-    if table["index"] != list(range(n)):
-        raise ValueError("index does not count the rows")
-    if None in table["path"] or not {*table["status"]} <= _STATUS:
-        raise ValueError("an image without a name, or of an unknown status")
-    if not {*table["duplicate_of"]} <= {*table["path"], None}:
-        raise ValueError("a duplicate of an image that is not there")
-    if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
-        raise ValueError("a size below 0, or beyond all sense")
-    return table
-
-
-def _assignments(path: Path, n: int) -> dict[str, list[Any]]:
-    table = read_table(path, _ASSIGNMENTS)
-    index = np.asarray([-1 if i is None else i for i in table["index"]])
-    if len(index) and (index.min() < 0 or index.max() >= n or len(np.unique(index)) < len(index)):
-        raise ValueError("an image that is not in images.parquet, or is there twice")
-    table["second"] = [-1 if i is None else i for i in table["second"]]
-    for name in ("group", "second", *(["fine"] if "fine" in table else [])):
-        if not all(isinstance(i, int) and -2 < i < 2**31 for i in table[name]):
-            raise ValueError(f"column {name} holds what is no group")
-    return table
-
-
-def _by_image(table: dict[str, list[Any]], column: str, n: int) -> npt.NDArray[np.int64]:
-    labels = np.full(n, -2, np.int64)
-    labels[np.asarray(table["index"], np.int64)] = np.asarray(table[column], np.int64)
-    return labels
+        return self._rows.first.damaged(name, error)
 
 
 @contextlib.contextmanager
