@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from ilk.errors import DataError, RunError
-from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import Sprites
+from ilk.exports.rows import Rows
+from ilk.files import JoinedSprites, Sprites, sprites_of
 from ilk.runs import AGAIN, Run, written
 
 __all__ = ["MOST_WORK", "write_atlas"]
@@ -42,14 +42,14 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, i
     layout = run.map()
     if layout is None:
         raise DataError(f"{run.path} has no map, which Embedding Atlas needs. Export it as parquet.")
-    index = np.flatnonzero((rows.group != UNREADABLE) & np.isfinite(np.asarray(layout)).all(1))
+    index = np.flatnonzero(rows.wanted & np.isfinite(np.asarray(layout)).all(1))
     features = run.features()
     with_neighbors = len(index) > 1 and len(index) ** 2 * features.shape[1] <= MOST_WORK
     x = np.asarray(features[index], np.float32) if with_neighbors else None
     if x is not None and not np.isfinite(x).all():
         raise RunError(f"{run.path / 'features.npy'} is damaged (values that are no numbers, or infinite). {AGAIN}")
     near = None if x is None else _neighbors(x)
-    thumbs = Sprites(run.path / "thumbs") if (run.path / "thumbs").is_dir() else None
+    thumbs = sprites_of(run.thumbs())
     writer: Any = None
     try:
         for start in range(0, len(index), _BLOCK):
@@ -96,7 +96,7 @@ def _columns(rows: Rows, block: npt.NDArray[np.int64], points: npt.NDArray[np.fl
     }
 
 
-def _jpegs(thumbs: Sprites, block: npt.NDArray[np.int64]) -> Iterator[bytes]:
+def _jpegs(thumbs: Sprites | JoinedSprites, block: npt.NDArray[np.int64]) -> Iterator[bytes]:
     """Thumbnails as JPEG: the viewer does not know WebP."""
     for pixels in thumbs.read(block):
         out = BytesIO()

@@ -83,7 +83,7 @@ def export(
     origin = find(run, rows, source) if layout in _TREES else None
     base = _checked_folder(Path(folder), run, origin)
     done = Exported(run.path, base, layout, mode, base / "groups.csv", n_groups=sum(i >= 0 for i in rows.names))
-    done.n_unreadable = int((rows.group == UNREADABLE).sum())
+    done.n_unreadable = int(((rows.group == UNREADABLE) & ~rows.gone).sum())
     done.notes.extend(_notes(rows, origin, layout, mode))
     manifest = load(base)
     _check_manifest(manifest, run, layout)
@@ -119,10 +119,11 @@ _FOLDERS = ("folder", "shards", "several")  # kinds of sources in whose folders 
 def _roots(run: Run, origin: Origin | None) -> list[Path]:
     """The folders that were grouped."""
     if origin is None:
-        spec = run.header["source"].get("spec")
-        found = [Path(one) for one in (spec if isinstance(spec, list) else [spec]) if one not in (None, "digits")]
+        specs = [record.get("spec") for record in run.sources()]
+        listed = [one for spec in specs for one in (spec if isinstance(spec, list) else [spec])]
+        found = [Path(one) for one in listed if one not in (None, "digits")]
     else:
-        parts = getattr(origin.images, "parts", [])
+        parts = [inner for part in getattr(origin.images, "parts", []) for inner in (part.listing.parts or [part])]
         found = [part.listing.root for part in parts if part.listing.kind in _FOLDERS]
         if not parts and origin.images.root is not None:
             found = [origin.images.root]
@@ -146,6 +147,8 @@ def _check_manifest(manifest: Manifest, run: Run, layout: str) -> None:
 
 def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[str]:
     notes = []
+    if n := int(rows.gone.sum()):
+        notes.append(f"{n:,} images are not in the source any more (as `ilk update` saw it), and are left out")
     if layout in ("imagefolder",) and NOISE in rows.names:
         n = int((rows.group == NOISE).sum())
         notes.append(f"{n:,} images belong to no group and are only in groups.csv: leftovers are no class to learn")
@@ -171,7 +174,7 @@ def _one_table(
     manifest.folder.mkdir(parents=True, exist_ok=True)
     manifest.save(run.path, "running")
     done.table = manifest.folder / rel
-    done.n_images = len(rows) - done.n_unreadable
+    done.n_images = len(rows.kept) - done.n_unreadable
     if done.layout == "embedding-atlas":
 
         def write(file: BinaryIO) -> None:

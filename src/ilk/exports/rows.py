@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Rows:
         The same, empty where a person gave the group a name.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
+    gone : (n,) bool
+        Not in the source any more when it was looked at last (`ilk update`): left out of every export.
     """
 
     path: list[str]
@@ -58,9 +60,20 @@ class Rows:
     looks: dict[int, list[str]]
     guesses: dict[int, list[str]]
     fine: npt.NDArray[np.int64] | None = None
+    gone: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __len__(self) -> int:
         return len(self.path)
+
+    @property
+    def kept(self) -> npt.NDArray[np.int64]:
+        """Images that an export is of, unreadable ones included."""
+        return np.flatnonzero(~self.gone)
+
+    @property
+    def wanted(self) -> npt.NDArray[np.bool_]:
+        """Whether each image has a group and is there."""
+        return np.asarray((self.group != UNREADABLE) & ~self.gone)
 
     def name_of(self, row: int) -> str:
         """Name of the group of image `row`; empty for an unreadable one."""
@@ -112,4 +125,5 @@ def gather(run: Run) -> Rows:
         looks={i: looks_like(groups.get(i, {})) for i in ids},
         guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
+        gone=np.asarray(images["gone"], bool),
     )

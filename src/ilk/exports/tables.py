@@ -28,7 +28,7 @@ def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None
         lines: Iterator[tuple[Any, ...]] = _lines(rows, exported)
         columns = columns_of("groups", *(() if rows.fine is None else ("fine",)))
         if rows.fine is not None:
-            fine = ("" if number == UNREADABLE else number for number in rows.fine.tolist())
+            fine = ("" if number == UNREADABLE else number for number in rows.fine[rows.kept].tolist())
             lines = ((*line, number) for line, number in zip(lines, fine, strict=True))
         out.writerow(columns)
         out.writerows(lines)
@@ -38,7 +38,10 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
     groups, seconds = rows.group.tolist(), rows.second.tolist()
     looks = {group: ", ".join(words) for group, words in rows.looks.items()}
     numbers = (rows.confidence.tolist(), rows.distance.tolist(), rows.silhouette.tolist())
-    for i, (path, group, second, *values) in enumerate(zip(rows.path, groups, seconds, *numbers, strict=True)):
+    columns = zip(rows.path, groups, seconds, *numbers, rows.gone.tolist(), strict=True)
+    for i, (path, group, second, *values, gone) in enumerate(columns):
+        if gone:
+            continue
         confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
         number = "" if group == UNREADABLE else group
         next_best = second if second != NOISE else ""
@@ -73,7 +76,8 @@ def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> 
     }
     if rows.fine is not None:
         columns["fine"] = pa.array(rows.fine, mask=none)
-    pq.write_table(written(columns), target, compression="zstd")
+    table = written(columns)
+    pq.write_table(table.take(rows.kept) if rows.gone.any() else table, target, compression="zstd")
 
 
 def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:

@@ -16,7 +16,7 @@ from ilk.exports.names import file_names, folder_names
 from ilk.exports.origin import Origin
 from ilk.exports.outcome import Exported
 from ilk.exports.placing import Item, OnProgress, Placer, Plan, reconcile
-from ilk.exports.rows import UNREADABLE, Rows
+from ilk.exports.rows import Rows
 from ilk.files.passed import extension
 from ilk.runs import Run
 
@@ -78,9 +78,9 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
 
 def _items(rows: Rows, origin: Origin, folders: Mapping[int, str], done: Exported) -> list[Item]:
     """What the export should hold: one file per readable image."""
-    wanted = np.flatnonzero(rows.group != UNREADABLE)
+    wanted = np.flatnonzero(rows.wanted)
     if done.layout == "imagefolder":
-        wanted = np.flatnonzero(rows.group >= 0)
+        wanted = np.flatnonzero(rows.wanted & (rows.group >= 0))
     opened = _OPENED.get(done.layout)
     endings, as_png = dict[int, str](), set[int]()
     for row in wanted.tolist():

@@ -17,7 +17,7 @@ from ilk.files.sprites import JoinedSprites, sprites_of
 from ilk.files.survey import survey
 from ilk.files.thumbs import Sprites, decode_sheet, encode_sheet, make_thumb, write_sheets
 from ilk.files.together import Together, open_together
-from ilk.files.truth import truth
+from ilk.files.truth import Label, truth
 
 __all__ = [
     "ARRAY_KINDS",
@@ -26,6 +26,7 @@ __all__ = [
     "Decoded",
     "FeatureSet",
     "JoinedSprites",
+    "Label",
     "Listing",
     "PassedOver",
     "Samples",

@@ -39,15 +39,17 @@ class Together:
     lost: dict[str, str] = field(default_factory=dict)
 
 
-def open_together(records: Sequence[Mapping[str, Any]]) -> Together:
-    """Open the sources of a run, ``Run.sources()``.
+def open_together(
+    records: Sequence[Mapping[str, Any]], first: Listing | ArraySet | FeatureSet | None = None
+) -> Together:
+    """Open the sources of a run, ``Run.sources()``; `first` stands for the first of them.
 
     Raises
     ------
     DataError
         The first cannot be opened, which is what the run was made from. Others are `Together.lost` then.
     """
-    first = open_again(records[0])
+    first = open_again(records[0]) if first is None else first
     done = Together(first, [(records[0], first)])
     for record in records[1:]:
         prefix = record["prefix"]

@@ -84,6 +84,8 @@ class Facts:
     original: Indices  # of a duplicate, the row of the image it equals; else -1
     longest: int
     n_corrections: int = 0  # made by hand, and in effect
+    n_joined: int = 0  # since the run was made
+    n_gone: int = 0  # from its source since
     groups: list[Group] = field(default_factory=list)
 
     @property
@@ -149,6 +151,8 @@ def gather(run: Run) -> Facts:
         duplicate=np.asarray([s == "duplicate" for s in status], bool),
         original=np.asarray([row_of.get(path, -1) for path in images.get("duplicate_of", nothing)], np.int64),
         longest=_longest(images),
+        n_joined=sum(update.record["n"] for update in run.updates),
+        n_gone=sum(images["gone"]),
     )
     facts.groups = _groups(facts, run.clusters())
     if (grouping := run.grouping()) is not None:

@@ -22,6 +22,7 @@ from ilk.files.listing import Listing
 from ilk.files.opening import Source as Opened
 from ilk.files.opening import open_source
 from ilk.files.samples import Samples
+from ilk.files.sprites import JoinedSprites, sprites_of
 from ilk.files.thumbs import CELLS, Sprites
 from ilk.report.facts import Facts
 from ilk.runs import Run
@@ -56,13 +57,13 @@ class Pictures:
         self.note = ""
         self._paths = facts.paths
         self._samples = Samples.of_run(run.header)
-        self._folder = run.path / "thumbs" if (run.path / "thumbs").is_dir() else None
+        self._folders = run.thumbs()
         self._source = self._opened(source)
         self._position = {} if self._source is None else {name: i for i, name in enumerate(self._source.names)}
         if self._source is not None and not any(path in self._position for path in self._paths[:1000]):
             self._source, self.note = None, "The source given holds other images than this run."
         self.sharp = self._source is not None
-        self.has_thumbs = self._folder is not None
+        self.has_thumbs = bool(self._folders)
         self.there = self.sharp or self.has_thumbs
 
     def _opened(self, source: Source) -> Listing | ArraySet | None:
@@ -98,7 +99,7 @@ class Pictures:
 
     def _thumbs(self, index: list[int]) -> list[Pixels]:
         """Return thumbnails, decoding the sprite sheets side by side: each worker reads its own share of the sheets."""
-        if self._folder is None or not index:
+        if not self._folders or not index:
             return [MISSING] * len(index)
         by_sheet = sorted(set(index))
         workers = min(os.cpu_count() or 1, 1 + by_sheet[-1] // CELLS, 8)
@@ -110,8 +111,8 @@ class Pictures:
         return [read[i] for i in index]
 
     def _sheets(self, index: list[int]) -> list[Pixels]:
-        assert self._folder is not None
-        sprites = Sprites(self._folder)
+        sprites = sprites_of(self._folders)
+        assert sprites is not None
         try:
             return list(sprites.read(index))
         except (DataError, IndexError):  # a sheet is gone or damaged: all the others still serve
@@ -134,7 +135,7 @@ class Pictures:
             return None
 
 
-def _thumb(sprites: Sprites, i: int) -> Pixels:
+def _thumb(sprites: Sprites | JoinedSprites, i: int) -> Pixels:
     try:
         return np.asarray(sprites.read([i])[0])
     except (DataError, IndexError):
