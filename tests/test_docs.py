@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *("README.md", "docs/guide.md", "docs/sources.md", "docs/encoders.md", "docs/run-folder.md", "docs/report.md"),
     "docs/corrections.md",
+    "docs/update.md",
     *(
         "docs/how-many-groups.md",
         "docs/methods/transfer.md",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ilk import disk, files, runs
 from ilk.errors import Interrupted, RunError
-from ilk.jobs.joining import Known
+from ilk.jobs.joining import Known, Matched
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.seen import Seen
 
@@ -66,7 +66,7 @@ def arrived(
     run: runs.Run,
     known: Known,
     seen: Seen,
-    new: Sequence[int],
+    found: Matched,
     *,
     cls: type[Any] | str | None,
     device: str,
@@ -74,7 +74,7 @@ def arrived(
     encoder: Any,
     notify: OnEvent,
 ) -> Arrived:
-    """Encode the images `new` of the source and place them.
+    """Encode the new images that were `found` in the source, and place them.
 
     Raises
     ------
@@ -88,21 +88,22 @@ def arrived(
             raise Interrupted("stopped; the run is as before, and the same command goes on from here")
         return False
 
-    encoded = model.encode(seen.images.take(list(new)), on_progress=progress)
-    came = _sorted_out(known, [seen.names[i] for i in new], [seen.contents[i] for i in new], encoded)
+    encoded = model.encode(seen.images.take(found.new), on_progress=progress)
+    paths = [found.rows[row][0] if row in found.rows else path for row, path in enumerate(known.paths)]
+    paths += [seen.names[i] for i in found.new]
+    came = _sorted_out(known, paths, [seen.contents[i] for i in found.new], encoded)
     _place(run, model, came, len(known.paths))
     return came
 
 
-def _sorted_out(known: Known, names: Sequence[str], contents: Sequence[str | None], encoded: Any) -> Arrived:
-    """Say which of the new images are copies, and of which image."""
-    n, m = len(known.paths), len(names)
+def _sorted_out(known: Known, paths: Sequence[str], contents: Sequence[str | None], encoded: Any) -> Arrived:
+    """Say which of the new images are copies, and of which image; `paths` are those of all, as they are now."""
+    n, m = len(known.paths), len(contents)
     first: dict[str, int] = {}  # content -> the row that has its features
     for wanted in ("ok", "duplicate"):
         for row, content in enumerate(known.contents):
             if content is not None and known.status[row] == wanted:
                 first.setdefault(content, row)
-    paths = [*known.paths, *names]
     read = encoded.position >= 0
     owner, status, copies = np.arange(n, n + m), [], list[str | None]()
     for i, content in enumerate(contents):

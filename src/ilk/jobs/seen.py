@@ -161,7 +161,7 @@ def _below(path: str | None, root: str) -> str | None:
 
 def _features(run: runs.Run, features: Any) -> Any:
     """Return the features of the images of the run, from where they were, if they are of the user's own."""
-    record = run.header["source"].get("features") or {}
+    record = {} if run.header["source"].get("kind") == "features" else run.header["source"].get("features") or {}
     return record.get("file") if features is None and not record.get("columns") else features
 
 

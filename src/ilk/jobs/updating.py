@@ -142,7 +142,7 @@ def update(
     of all others the cache knows what they hold, or they are read once.
     """
     notify: OnEvent = on_event or (lambda event: None)
-    run = run if isinstance(run, runs.Run) else runs.load_run(run)
+    run = runs.load_run(run.path if isinstance(run, runs.Run) else run)  # with all that joined it by now
     contents = run.hashes()
     if contents is None:
         raise DataError(f"{run.path} was made by an older ilk, which kept no contents of images. {runs.AGAIN}")
@@ -152,7 +152,7 @@ def update(
     found = match(known, seen.mine, seen.names, seen.contents, seen.there)
     _check_names(known, seen, found)
     came = arrivals.nothing() if not found.new else arrivals.arrived(
-        run, known, seen, found.new, cls=cls, device=device, cache=cache, encoder=encoder, notify=notify
+        run, known, seen, found, cls=cls, device=device, cache=cache, encoder=encoder, notify=notify
     )  # fmt: skip
     number = None
     if not dry and found:

@@ -88,10 +88,11 @@ class Run:
     @cached_property
     def corrections(self) -> by_hand.Corrections:
         """What was done to the groups by hand, and doing it: move, merge, split, rename, undo …"""
-        folders = []
+        folders: list[Path | tuple[Path, str]] = []
         for source in self.sources():
             spec = source.get("folder") or source.get("spec") or []
-            folders += [Path(one) for one in (spec if isinstance(spec, list) else [spec])]
+            listed, prefix = spec if isinstance(spec, list) else [spec], source["prefix"]
+            folders += [(Path(one), prefix) if prefix else Path(one) for one in listed]
         return by_hand.Corrections(self.path, self._found, lambda: self.images()["path"], self.features, folders)
 
     def grouping(self) -> by_hand.Grouping | None:

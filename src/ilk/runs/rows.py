@@ -96,7 +96,9 @@ class Rows:
 
     def features(self) -> npt.NDArray[Any]:
         """Return (n, d) floats: see `ilk.runs.stacked`."""
-        return stacked([part.array("features.npy") for part in self.full])
+        first, *others = self.full
+        kept = first.array("features.npy")
+        return stacked([kept, *(part.array("features.npy", kept.shape[1]) for part in others)])
 
     def map(self) -> npt.NDArray[Any] | None:
         """Return (n, 2) floats; None where the run has no map."""
