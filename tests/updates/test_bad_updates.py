@@ -13,14 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from small import OPTIONS
 from trial import Ilk, refused, tree, write_images
 
 import ilk as package
 from ilk import runs
 from ilk.errors import RunError
 from ilk.runs import Run
-
-OPTIONS = {"n_clusters": 3, "encoder": "pixels", "preset": "tiny"}
 
 KILLED = """
 import builtins, os, signal
