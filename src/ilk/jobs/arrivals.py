@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import disk, files, runs
-from ilk.errors import Interrupted, RunError
+from ilk.errors import Interrupted
 from ilk.jobs.joining import Known, Matched
 from ilk.jobs.models import give_training_images, model_of
+from ilk.jobs.prediction import place
 from ilk.jobs.seen import Seen
 
 __all__ = ["Arrived", "arrived", "nothing", "write"]
@@ -41,6 +42,8 @@ class Arrived:
     confidence : (m,) float32
     map : (m, 2) float32 or None
     fine : (m,) int64 or None
+    by_hand : dict
+        Rows that go to groups which were made by hand, by group: what was found knows nothing of those.
     """
 
     encoded: Any
@@ -53,6 +56,7 @@ class Arrived:
     confidence: npt.NDArray[np.float32]
     map: npt.NDArray[np.float32] | None = None
     fine: Ints | None = None
+    by_hand: dict[int, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -120,14 +124,19 @@ def _sorted_out(known: Known, paths: Sequence[str], contents: Sequence[str | Non
 def _place(run: runs.Run, model: Any, came: Arrived, n: int) -> None:
     """Put every readable image into a group: those that are new by the model, copies with their image."""
     encoded, read = came.encoded, came.encoded.position >= 0
-    proba = model.proba_of(encoded)
-    if not np.isfinite(proba).all():
-        raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
-    order = np.argsort(-proba, axis=1, kind="stable")
-    came.group = np.where(read, model.decide(proba), -2).astype(np.int64)
-    came.second = np.where(read, order[:, 1] if proba.shape[1] > 1 else -1, -1).astype(np.int64)
-    came.confidence = np.where(read, proba.max(1), np.nan).astype(np.float32)
-    table = run.uncorrected().assignments()
+    placed, table = place(run, model, encoded), run.uncorrected().assignments()
+    # what is written is the group as found, and corrections come on top: those of before leave a group that was found
+    # and is still there as it is, and bring images of merged groups along
+    kept = [*(int(group["id"]) for group in run.uncorrected().clusters()), -1]
+    merged = {} if (grouping := run.grouping()) is None else grouping.merged
+    brought = np.array([merged.get(group, group) for group in placed.found.tolist()], np.int64)
+    by_hand = ~np.isin(placed.group, kept)
+    as_found = (brought == placed.group) | by_hand
+    came.group = np.where(read, np.where(as_found, placed.found, placed.group), -2).astype(np.int64)
+    for i in np.flatnonzero(read & by_hand & (came.owner >= n)).tolist():
+        came.by_hand.setdefault(int(placed.group[i]), []).append(n + i)
+    came.second = np.where(np.isin(placed.second, kept), placed.second, -1).astype(np.int64)
+    came.confidence = np.where(read, placed.confidence, np.nan).astype(np.float32)
     if "fine" in table and hasattr(model, "fine_of"):
         came.fine = np.asarray(model.fine_of(encoded), np.int64)
     copies = np.flatnonzero(read & (came.owner < n))

@@ -158,7 +158,9 @@ def update(
     if not dry and found:
         notify({"event": "write", "run": str(run.path)})
         number = _written(run, seen, found, came)
-    now = run if number is None else runs.load_run(run.path)
+    now: Any = run if number is None else runs.load_run(run.path)
+    if number is not None and came.by_hand:  # of the journal, as those groups are
+        now.corrections.regroup(came.by_hand, last=now.corrections.grouping().last)
     regrouped = _regrouped(now) if regroup and not dry else None
     if not dry and (number is not None or regrouped is not None or _report_is_old(now)):
         notify({"event": "write", "run": str(run.path)})
@@ -195,7 +197,10 @@ def _as_corrected(run: runs.Run, came: Arrived) -> npt.NDArray[np.int64]:
     grouping = run.grouping()
     if grouping is None:
         return came.group
-    return np.array([grouping.merged.get(group, group) for group in came.group.tolist()], np.int64)
+    found = np.array([grouping.merged.get(group, group) for group in came.group.tolist()], np.int64)
+    for group, rows in came.by_hand.items():
+        found[np.array(rows) - len(grouping.labels)] = group
+    return found
 
 
 def _paths(found: Matched, known: Known, rows: list[int]) -> list[str]:
