@@ -79,7 +79,7 @@ def test_features_of_an_encoder_give_its_groups(ilk: Ilk, home: Path, photos: Pa
     assert own.assignments()["confidence"] == known.assignments()["confidence"]
     assert own.images() == known.images()
     assert own.header["source"]["fingerprint"] == known.header["source"]["fingerprint"]
-    assert (own.path / "thumbs" / "00000.webp").is_file()
+    assert (own.path / "thumbs" / "00000.bin").is_file()
     order = np.random.default_rng(0).permutation(36)
     names = known.images()["path"]
     parquet(home / "f.parquet", [names[i] for i in order], known.features()[order])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ def write(
     writer.state(model.state())
     _keep_weights(writer, model)
     _figures(writer, model)
-    files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
+    files.write_thumbs(writer.folder / "thumbs", itertools.chain.from_iterable(encoded.thumbs.blocks()))
     (writer.folder / FIRST).unlink(missing_ok=True)
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
     seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}

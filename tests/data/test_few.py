@@ -56,9 +56,9 @@ def test_what_the_long_way_finds(folder: Path, tmp_path: Path) -> None:
     assert_same(short, long)
     assert short.status == ["ok", "duplicate", "unreadable", "ok", "duplicate", "unreadable", "unreadable"]
     assert short.hashes == long.hashes
-    assert np.abs(short.thumbs.read(range(7)).astype(int) - long.thumbs.read(range(7))).mean() < 12  # theirs are WebP
-    assert (short.thumbs.read([2]) == long.thumbs.read([2])).all()  # what cannot be read has the same grey
-    assert sum(len(block) for block in short.thumbs.blocks(3)) == 7
+    assert [len(block) for block in short.thumbs.blocks(3)] == [3, 3, 1]
+    assert list(short.thumbs.blocks()) == list(long.thumbs.blocks())
+    assert (short.thumbs.read([2]) == short.thumbs.read([2])[0, 0, 0]).all()  # what cannot be read is grey
 
 
 def test_rows_by_content(folder: Path, tmp_path: Path) -> None:

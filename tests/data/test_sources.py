@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ilk.data import ArrayImages, FolderImages, is_small, open_images, thumbnails
+from ilk.data import ArrayImages, FolderImages, is_small, open_images
 from ilk.data.sources import by_size
 from ilk.errors import ArgumentError, DataError
 from ilk.files import content_hash
+from ilk.files.thumbs import decode_thumb
 
 
 @pytest.fixture
@@ -214,11 +215,11 @@ def test_opening(folder: Path) -> None:
         open_images(np.zeros((2, 4, 4), np.uint8), split="train")
 
 
-def test_thumbnails_average_and_enlarge() -> None:
-    image = torch.zeros(1, 1, 96, 120, dtype=torch.uint8)
-    image[..., ::2, :] = 100
-    thumb = thumbnails(image)
-    assert thumb.shape == (1, 48, 48, 3)
-    assert (thumb == 50).all()
-    small = thumbnails(torch.tensor([[[[0, 255], [255, 0]]]], dtype=torch.uint8))
-    assert set(np.unique(small)) == {0, 255}
+def test_thumbnails_of_rows_of_an_array() -> None:
+    images = torch.randint(0, 256, (3, 3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for channels in (1, 3):
+        block = ArrayImages(images[:, :channels]).sized(8).scan([2, 0], lambda name: False)
+        right = images[[2, 0], :channels].expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+        assert all((decode_thumb(a) == b).all() for a, b in zip(block.thumbs, right, strict=True))
+    known = ArrayImages(images).hashes([1])[0]
+    assert [len(thumb) > 0 for thumb in ArrayImages(images).scan([0, 1], known.__eq__).thumbs] == [True, False]

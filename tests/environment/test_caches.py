@@ -20,6 +20,7 @@ from ilk.data import open_images
 from ilk.data.shards import Shard, Store
 from ilk.encoders import backend, remembered
 from ilk.errors import DataError
+from ilk.files import make_thumb
 
 # -- none --------------------------------------------------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ def test_the_weights_of_a_run_are_its_own(
 
 def filled(folder: Path) -> Store:
     store = Store(folder, 3)
-    thumb = np.zeros((48, 48, 3), np.uint8)
+    thumb = make_thumb(np.zeros((48, 48, 3), np.uint8))
     store.add(Shard([b"x" * 16], [np.ones(3, np.float16)], [thumb], [48], [48], [None]))
     return store
 

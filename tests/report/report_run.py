@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ilk import runs
-from ilk.files.thumbs import make_thumb, write_sheets
+from ilk.files import make_thumb, write_thumbs
 
 HOSTILE = {
     3: "<script>alert(1)</script>.jpg",
@@ -141,7 +141,7 @@ def runs_in(folder: Path) -> Make:
             writer.figures([runs.checked_figure(figure) for figure in figures_of_all_kinds()])
             writer.update(history=history_of(12), choice={"clear": False, "why": "Criteria <b>disagree</b>."})
         if not without.get("no_thumbs"):
-            write_sheets(writer.folder / "thumbs", [np.stack([make_thumb(p) for p in pixels_of(n, side)])])
+            write_thumbs(writer.folder / "thumbs", [make_thumb(p) for p in pixels_of(n, side)])
         if without.get("scored"):
             told = {"class": "<u>cat</u>", "share": 0.75, "size": 4}
             values = {"acc": 0.9, "nmi": 0.81, "nmi_geometric": 0.82, "ari": 0.7, "purity": 0.91}

@@ -21,7 +21,7 @@ import ilk as package
 from ilk import disk, runs
 from ilk.data.shards import Store, write_whole
 from ilk.errors import DataError, RunError
-from ilk.files import write_sheets
+from ilk.files import make_thumb, write_thumbs
 
 HEADER = {"method": "transfer", "params": {}, "source": {"spec": "/p", "n": 2}, "summary": {}, "identity": {"k": 3}}
 
@@ -138,7 +138,7 @@ def test_folders_of_a_run_that_are_links(ilk: Ilk, finished_copy: Path, victim: 
     shutil.rmtree(finished_copy / "thumbs")
     (finished_copy / "thumbs").symlink_to(victim)
     with pytest.raises(OSError, match="link"):
-        write_sheets(finished_copy / "thumbs", [np.zeros((1, 48, 48, 3), np.uint8)])
+        write_thumbs(finished_copy / "thumbs", [make_thumb(np.zeros((9, 9), np.uint8))])
     assert tree(victim) == before
 
 

@@ -228,7 +228,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(
 
     write_images(home / "source" / "new", 12, seed=4)
     before = {name: at for name, at in tree(home / "run").items() if not name.endswith("updates")}
-    for where in ("ilk.jobs.arrivals._features", "ilk.files.write_sheets", "ilk.runs.growing.write_json"):
+    for where in ("ilk.jobs.arrivals._features", "ilk.files.write_thumbs", "ilk.runs.growing.write_json"):
         with monkeypatch.context() as patch:
             patch.setattr(where, full)
             refused(ilk("update", "run"), "No space left", "as before")

@@ -216,12 +216,16 @@ def report(
     uncorrected: Uncorrected = False,
     debug: Debug = False,
 ) -> None:
-    """Write the report of RUN: one HTML file that opens offline."""
+    """Write the report of RUN anew, and its plots: one HTML file that opens offline. With -o the file alone."""
     from ilk.cli.show import Screen
-    from ilk.report import write_report
+    from ilk.report import images_of, write_plots, write_report
 
     screen = Screen(False, aside=parse.is_stdout(out))
-    screen.line(f"report   {write_report(parse.opened_run(run, uncorrected), out)}")
+    opened = parse.opened_run(run, uncorrected)
+    source = images_of(opened)
+    if out is None:  # those of the run are of the groups as they were when they were drawn
+        write_plots(opened, source)
+    screen.line(f"report   {write_report(opened, out, source)}")
 
 
 @app.command(short_help="A folder per group, or tables for other tools.")

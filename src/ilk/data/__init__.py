@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from ilk.data.arrays import ArrayImages
 from ilk.data.contents import contents
-from ilk.data.encoded import Encoded, NoThumbs, OnProgress, ThumbSource
+from ilk.data.encoded import Encoded, OnProgress
 from ilk.data.few import FEW
 from ilk.data.folder import FolderImages
 from ilk.data.own import OwnFeatures
 from ilk.data.packing import Packed, channel_mean, channel_moments, pack
 from ilk.data.sources import Block, ImageSource, Resize, Size, is_small, network_size, square, thumbnails, training_size
+from ilk.data.thumbs import NoThumbs, ThumbSource
 from ilk.files import Samples
 
 from ilk.data.opening import open_images  # isort: skip - it builds all kinds

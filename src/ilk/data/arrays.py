@@ -148,7 +148,9 @@ class ArrayImages:
         block.heights[:], block.widths[:] = self._sides
         block.sizes[:] = self._sides[0] * self._sides[1] * self._channels
         if block.ok.any() and not bare:
-            block.thumbs[block.ok] = thumbnails(stored[torch.from_numpy(block.ok)])
+            fresh = np.flatnonzero(block.ok)
+            for i, thumb in zip(fresh.tolist(), thumbnails(stored[torch.from_numpy(fresh)]), strict=True):
+                block.thumbs[i] = thumb
         if not block.ok.all():
             pixels = block.pixels.clone()
             pixels[torch.from_numpy(~block.ok)] = 0

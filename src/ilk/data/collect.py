@@ -27,8 +27,9 @@ from ilk import compute
 from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work, release, room
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
-from ilk.data.shards import SHARD, Memo, Shard, Store, Thumbs, digest
+from ilk.data.shards import SHARD, Memo, Shard, Store, digest
 from ilk.data.sources import Block, ImageSource
+from ilk.data.thumbs import Thumbs, as_squares
 from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
 from ilk.files.reasons import may_pass
@@ -36,6 +37,10 @@ from ilk.files.reasons import may_pass
 __all__ = ["Work", "collect", "memo_of"]
 
 _SHARD_BYTES = 16 * 2**20
+_OLD_THUMBS = (
+    "images are in the cache as an older ilk left them, with pictures of 48 pixels: for sharp ones clear it "
+    "(ilk info --cache --clear) and run the command again"
+)
 _RELEASE = 64 * 2**20  # bytes gathered after which their memory is let go
 
 Rows = npt.NDArray[Any]
@@ -306,11 +311,9 @@ class _Job:
         """Return thumbnails of rows that were read already, from the shard in work or from the store."""
         names = [self.hashes[row] for row in rows]
         fresh = {name: at for at, name in enumerate(self.pending.hashes)}
-        thumbs = Thumbs(self.store, [self.store.position(name) for name in names]).read(range(len(names)))
-        for i, name in enumerate(names):
-            if name in fresh:
-                thumbs[i] = self.pending.thumbs[fresh[name]]
-        return thumbs
+        kept = Thumbs(self.store, [self.store.position(name) for name in names]).files(range(len(names)))
+        now = self.pending.thumbs
+        return as_squares([now[fresh[n]] if n in fresh else old for n, old in zip(names, kept, strict=True)])
 
     def _flush(self) -> None:
         if len(self.pending):
@@ -364,6 +367,8 @@ class _Job:
             rows[at] = row if rows[at] < 0 else rows[at]
         seconds = time.perf_counter() - begin
         shown = [slot if at >= 0 else None for slot, at in zip(where, position, strict=True)]
+        n_old = sum(slot is not None and self.store.has_old_thumbs(slot) for slot in shown)
+        old = [f"{n_old:,} {_OLD_THUMBS}"] if n_old else []
         return Encoded(
             features=features,
             rows=rows,
@@ -379,6 +384,6 @@ class _Job:
             n_encoded=self.n_encoded,
             n_cached=max(0, len(rows) - self.n_encoded),
             thumbs=Thumbs(self.store, shown),
-            notes=list(self.store.notes),
+            notes=[*self.store.notes, *old],
             samples=self.source.samples if isinstance(self.source, FolderImages) else Samples(),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,12 @@ from torch import Tensor
 
 from ilk.data.arrays import ArrayImages
 from ilk.data.encoded import Encoded, First, OnProgress, release, room
-from ilk.data.shards import SHARD
-from ilk.data.sources import thumbnails
+from ilk.data.thumbs import ScannedThumbs
 from ilk.errors import Interrupted
 
 __all__ = ["collect_directly"]
 
 _ROWS = 1024  # per step
-
-
-class _ArrayThumbs:
-    """Thumbnails made from the array when they are asked for."""
-
-    def __init__(self, source: ArrayImages) -> None:
-        self._source = source
-
-    def read(self, index: Iterable[int]) -> npt.NDArray[np.uint8]:
-        return thumbnails(self._source.read(np.fromiter((int(row) for row in index), np.int64)))
-
-    def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
-        for start in range(0, len(self._source), size):
-            yield self.read(range(start, min(start + size, len(self._source))))
 
 
 def collect_directly(
@@ -65,7 +50,7 @@ def collect_directly(
     """
     begin = time.perf_counter()
     report: OnProgress = on_progress or (lambda done, total: None)
-    n, thumbs = len(source), _ArrayThumbs(source.sized(None))
+    n, thumbs = len(source), ScannedThumbs(source.sized(None))
     _show_first(source, apply, first, thumbs)
     features = room(n, width, dtype, folder)
     position = np.zeros(n, np.int64)
@@ -115,7 +100,7 @@ def collect_directly(
 
 
 def _show_first(
-    source: ArrayImages, apply: Callable[[Tensor], npt.NDArray[Any]], first: First | None, thumbs: _ArrayThumbs
+    source: ArrayImages, apply: Callable[[Tensor], npt.NDArray[Any]], first: First | None, thumbs: ScannedThumbs
 ) -> None:
     if first is None or not len(first.rows):
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from ilk.data.shards import SHARD
-from ilk.data.sources import THUMB
+from ilk.data.thumbs import ThumbSource
 from ilk.errors import Interrupted
 from ilk.files import Samples
 from ilk.files.large import release, room
@@ -21,10 +20,8 @@ __all__ = [
     "Encoded",
     "First",
     "Interrupted",
-    "NoThumbs",
     "OnProgress",
     "Speed",
-    "ThumbSource",
     "Work",
     "release",
     "room",
@@ -71,16 +68,6 @@ class First(Protocol):
         thumbs: Callable[[Iterable[int]], npt.NDArray[np.uint8]],
     ) -> None:
         """Take in the distinct readable ones among `rows`: their numbers (m,), features (m, d), thumbnails of rows."""
-
-
-class ThumbSource(Protocol):
-    """Thumbnails of the rows of a source."""
-
-    def read(self, index: Iterable[int]) -> npt.NDArray[np.uint8]:
-        """Return uint8 (b, 48, 48, 3)."""
-
-    def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield the thumbnails of all rows in order."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +118,6 @@ class Encoded:
     thumbs: ThumbSource
     notes: list[str] = field(default_factory=list)
     samples: Samples = field(default_factory=Samples)
-
-
-class NoThumbs:
-    """The thumbnails of rows that have no pictures: none, whatever is asked for."""
-
-    def read(self, index: Iterable[int]) -> npt.NDArray[np.uint8]:
-        """Return uint8 (0, 48, 48, 3)."""
-        return np.zeros((0, THUMB, THUMB, 3), np.uint8)
-
-    def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield nothing."""
-        return iter(())
 
 
 class Speed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ilk.data.encoded import Encoded, OnProgress
-from ilk.data.shards import SHARD, UNSEEN
 from ilk.data.sources import Block, ImageSource
+from ilk.data.thumbs import ScannedThumbs
 from ilk.errors import Interrupted
 from ilk.files import Samples
 
@@ -21,21 +21,6 @@ __all__ = ["FEW", "collect_few"]
 
 FEW = 8
 """Images up to which a folder for what was found, and threads to find it, cost more than they save."""
-
-
-class _Thumbs:
-    """Thumbnails made from the images when they are asked for."""
-
-    def __init__(self, source: ImageSource) -> None:
-        self._source = source
-
-    def read(self, index: Iterable[int]) -> npt.NDArray[np.uint8]:
-        block = self._source.scan([int(row) for row in index])
-        return np.where(block.ok[:, None, None, None], block.thumbs, np.uint8(UNSEEN))
-
-    def blocks(self, size: int = SHARD) -> Iterator[npt.NDArray[np.uint8]]:
-        for start in range(0, len(self._source), size):
-            yield self.read(range(start, min(start + size, len(self._source))))
 
 
 def collect_few(
@@ -93,7 +78,7 @@ def collect_few(
         seconds=seconds,
         n_encoded=len(rows),
         n_cached=0,
-        thumbs=_Thumbs(source),
+        thumbs=ScannedThumbs(source),
         samples=getattr(source, "samples", Samples()),
     )
 

@@ -26,7 +26,7 @@ from ilk.data.sources import (
 )
 from ilk.disk import one_line
 from ilk.errors import DataError
-from ilk.files import Listing, Samples, content_hash, decode, make_thumb, probe
+from ilk.files import Listing, Samples, content_hash, decode, probe
 
 __all__ = ["FolderImages"]
 
@@ -127,14 +127,16 @@ class FolderImages:
                 block.hashes[i] = content_hash(data)
                 if known is not None and known(block.hashes[i]):
                     continue
-            found = decode(data, (height, width), resize=self._how[0], crop_pct=self._how[1], samples=self.samples)
+            resize, crop_pct = self._how
+            found = decode(
+                data, (height, width), resize=resize, crop_pct=crop_pct, samples=self.samples, thumb=not bare
+            )
             block.widths[i], block.heights[i] = min(found.width, _WIDEST), min(found.height, _WIDEST)
             block.reasons[i] = found.reason
             if found.pixels is not None:
                 pixels[i] = found.pixels
                 block.ok[i] = True
-                if not bare:
-                    block.thumbs[i] = make_thumb(found.pixels)
+                block.thumbs[i] = found.thumb
         return block
 
     def take(self, rows: Index) -> FolderImages:

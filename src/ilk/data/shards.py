@@ -1,7 +1,8 @@
 """The cache: what was once made of an image, its features or its decoded pixels, is found again by its content.
 
 ``cache/features/<encoder key>/<shard>.safetensors`` each hold up to 256 images: features float16 (m, d), hashes, sizes,
-reasons, and the thumbnails as one WebP sheet. A shard appears in one move and is never changed.
+reasons, and the thumbnails as files one after the other (a shard of an older ilk: 48 px in one WebP sheet). A shard
+appears in one move and is never changed.
 ``cache/pixels/<size>`` is the same with uint8 pixels in the position of features.
 ``cache/files/<source>`` remembers (name, size, time) → hash, so that unchanged files are not even read.
 """
@@ -11,14 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import shutil
 import stat
 import tempfile
-import threading
 import weakref
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,17 @@ from safetensors.numpy import save
 
 import ilk
 from ilk import disk
-from ilk.data.sources import THUMB
 from ilk.errors import DataError, IlkError
-from ilk.files import decode_sheet, encode_sheet
+from ilk.files.sheets import decode_sheet
+from ilk.files.thumbs import MOST_BYTES, make_thumb
 
 __all__ = [
     "DECODE_VERSION",
     "SHARD",
-    "UNSEEN",
     "Memo",
     "Position",
     "Shard",
     "Store",
-    "Thumbs",
     "digest",
     "not_kept",
     "write_whole",
@@ -55,21 +53,18 @@ SHARD = 256
 DECODE_VERSION = 2
 """Raised when the way files become pixels changes, so that what was cached before is not mixed with what is new."""
 
-Pixels = npt.NDArray[np.uint8]
 Position = tuple[str, int]  # (shard, row)
 
 _DECODER = f"ilk {ilk.__version__}, Pillow {PIL.__version__}"  # what called a file unreadable; another one tries again
-UNSEEN = 160
-"""Grey of the thumbnail of an image that could not be read."""
 
 
 @dataclass
 class Shard:
-    """Images on their way into a shard: one entry per image; features and thumbnails of unreadable ones are zero."""
+    """Images on their way into a shard: one entry per image; those that are unreadable have zero features, no thumb."""
 
     hashes: list[bytes] = field(default_factory=list)
     features: list[npt.NDArray[Any]] = field(default_factory=list)
-    thumbs: list[Pixels] = field(default_factory=list)
+    thumbs: list[bytes] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
     heights: list[int] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
@@ -86,6 +81,7 @@ class Facts:
     widths: list[int]
     heights: list[int]
     reasons: list[str | None]
+    old: bool = False  # from an older ilk: thumbnails of 48 pixels
 
 
 class Store:
@@ -145,7 +141,8 @@ class Store:
         tensors: dict[str, npt.NDArray[Any]] = {
             "features": features,
             "hashes": np.frombuffer(b"".join(shard.hashes), np.uint8).reshape(len(shard), -1),
-            "sheet": np.frombuffer(encode_sheet(np.stack(shard.thumbs)), np.uint8),
+            "thumbs": np.frombuffer(b"".join(shard.thumbs), np.uint8),
+            "ends": np.cumsum([len(thumb) for thumb in shard.thumbs], dtype=np.uint32),
         }
         name = hashlib.blake2b(b"".join(shard.hashes), digest_size=16).hexdigest()
         metadata = {"facts": text, "decoder": _DECODER, "digest": _digest(tensors, text)}
@@ -161,7 +158,7 @@ class Store:
         """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
         try:
             with disk.open_tensors(self._path(name)) as file:
-                tensors = {key: file.get_tensor(key) for key in ("features", "hashes", "sheet")}
+                tensors = {key: file.get_tensor(key) for key in _tensors(file)}
                 metadata = file.metadata()
             features: npt.NDArray[Any] = tensors["features"]
             sound = metadata["digest"] == _digest(tensors, metadata["facts"])
@@ -174,13 +171,23 @@ class Store:
         self._drop(self._path(name), wrong)
         return None
 
-    def thumbs(self, name: str) -> Pixels | None:
-        """Return uint8 (m, 48, 48, 3) of a shard, or None if that cannot be read."""
+    def thumbs(self, name: str) -> list[bytes] | None:
+        """Return the thumbnails of a shard, b"" for unreadable images; None if they cannot be read."""
+        n = len(self._facts[name].hashes)
         try:
             with disk.open_tensors(self._path(name)) as file:
-                return decode_sheet(file.get_tensor("sheet").tobytes(), len(self._facts[name].hashes))
+                if self._facts[name].old:
+                    return [make_thumb(cell) for cell in decode_sheet(file.get_tensor("sheet").tobytes(), n)]
+                data, ends = file.get_tensor("thumbs").tobytes(), [0, *file.get_tensor("ends").tolist()]
         except (SafetensorError, OSError, KeyError, DataError):
             return None
+        thumbs = [data[a:b] for a, b in itertools.pairwise(ends)]
+        sound = len(thumbs) == n and ends[-1] == len(data) and b"".join(thumbs) == data
+        return thumbs if sound and max(map(len, thumbs)) <= MOST_BYTES else None
+
+    def has_old_thumbs(self, position: Position) -> bool:
+        """Whether the thumbnail of an image is one of 48 pixels, as an older ilk made them."""
+        return self._facts[position[0]].old
 
     def _take(self, path: Path) -> None:
         """Add a shard on the disk to the index, without its features."""
@@ -189,6 +196,7 @@ class Store:
                 hashes = [row.tobytes() for row in file.get_tensor("hashes")]
                 metadata = file.metadata()
                 d = file.get_slice("features").get_shape()[1]
+                old = "sheet" in _tensors(file)
             widths, heights, reasons = disk.parse_json(metadata["facts"].encode())
             if not all(type(side) is int and 0 <= side < 2**31 for side in (*widths, *heights)):
                 raise ValueError("no sizes of images")
@@ -199,7 +207,8 @@ class Store:
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError) as error:
             self._drop(path, error)
             return
-        self._enter(path.stem, Facts(hashes, widths, heights, reasons), retry=metadata.get("decoder") != _DECODER)
+        facts = Facts(hashes, widths, heights, reasons, old)
+        self._enter(path.stem, facts, retry=metadata.get("decoder") != _DECODER)
 
     def _enter(self, name: str, facts: Facts, retry: bool = False) -> None:
         self._facts[name] = facts
@@ -233,6 +242,12 @@ class Store:
         home = Path(tempfile.mkdtemp(prefix="ilk-features-"))
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         self.writes = home / self.folder.name
+
+
+def _tensors(file: Any) -> tuple[str, ...]:
+    """Return what an opened shard has to hold: this version, or the one before it."""
+    names = set(file.keys())  # an opened file is no mapping
+    return ("features", "hashes", "sheet") if "sheet" in names else ("features", "hashes", "thumbs", "ends")
 
 
 def not_kept(cache: Path, error: BaseException) -> str:
@@ -339,49 +354,3 @@ class Memo:
         tensors = {"pairs": table}
         with contextlib.suppress(IlkError):  # a memo only saves time: the next run reads the files again
             write_whole(self._path, save(tensors, {"digest": _digest(tensors, "")}))
-
-
-class Thumbs:
-    """48 px thumbnails of a source's rows, read from the shards; thread-safe.
-
-    Parameters
-    ----------
-    store : Store
-    positions : list of (Position or None)
-        One per row of the source; None is shown as grey.
-    """
-
-    def __init__(self, store: Store, positions: list[Position | None], keep: Any = None) -> None:
-        self._store = store
-        self._positions = positions
-        self._keep = keep  # a temporary cache lives as long as its thumbnails
-        self._recent: OrderedDict[str, Pixels | None] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def read(self, index: Iterable[int]) -> Pixels:
-        """Return uint8 (b, 48, 48, 3) of the rows `index`; duplicates share one, unreadable ones are grey."""
-        rows = [int(row) for row in index]
-        thumbs = np.full((len(rows), THUMB, THUMB, 3), UNSEEN, np.uint8)
-        for i, row in enumerate(rows):
-            position = self._positions[row]
-            sheet = None if position is None else self._sheet(position[0])
-            if position is not None and sheet is not None:
-                thumbs[i] = sheet[position[1]]
-        return thumbs
-
-    def blocks(self, size: int = SHARD) -> Iterator[Pixels]:
-        """Yield the thumbnails of all rows in order, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.read(range(start, min(start + size, len(self))))
-
-    def _sheet(self, name: str) -> Pixels | None:
-        with self._lock:
-            if name not in self._recent:
-                self._recent[name] = self._store.thumbs(name)
-                if len(self._recent) > 8:
-                    self._recent.popitem(last=False)
-            self._recent.move_to_end(name)
-            return self._recent[name]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ilk.errors import ArgumentError
+from ilk.files.thumbs import make_thumb
 
 __all__ = [
     "SMALL",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 THUMB = 48
-"""Side of a thumbnail in pixels."""
+"""Side in pixels of the squares of thumbnails that figures show."""
 
 SMALL = 64
 """Uniform images with both sides up to this are "small": worth using pixel by pixel."""
@@ -42,7 +43,6 @@ Index = Sequence[int] | npt.NDArray[np.integer[Any]] | Tensor
 Known = Callable[[bytes], bool]
 Size = int | tuple[int, int]  # a square side, or (height, width)
 Resize = Literal["crop", "stretch"]
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Block:
         As stored, orientation applied; 0 where unknown.
     reasons : list of (str or None)
         Why a row is unreadable; None for readable and for known rows.
-    thumbs : ndarray uint8 (b, 48, 48, 3)
-        Zeros where `ok` is false.
+    thumbs : list of bytes
+        As `ilk.files.make_thumb` gives them; empty where `ok` is false.
     """
 
     index: npt.NDArray[np.int64]
@@ -77,7 +77,7 @@ class Block:
     widths: npt.NDArray[np.int32]
     heights: npt.NDArray[np.int32]
     reasons: list[str | None]
-    thumbs: Pixels
+    thumbs: list[bytes]
 
     @classmethod
     def empty(cls, index: Index, pixels: Tensor) -> Block:
@@ -93,7 +93,7 @@ class Block:
             widths=np.zeros(b, np.int32),
             heights=np.zeros(b, np.int32),
             reasons=[None] * b,
-            thumbs=np.zeros((b, THUMB, THUMB, 3), np.uint8),
+            thumbs=[b""] * b,
         )
 
 
@@ -265,21 +265,9 @@ def bring(pixels: Tensor, size: tuple[int, int], resize: Resize = "stretch", cro
     return torch.nn.functional.interpolate(pixels, size=size, mode="bicubic", antialias=True)
 
 
-def thumbnails(pixels: Tensor) -> Pixels:
-    """Return uint8 (b, 48, 48, 3): the central squares of a uint8 (b, c, h, w) batch, c = 1 or 3.
-
-    Large ones are averaged, small ones enlarged in crisp blocks.
-    """
-    side = min(pixels.shape[-2:])
-    top, left = (pixels.shape[-2] - side) // 2, (pixels.shape[-1] - side) // 2
-    small = pixels[..., top : top + side, left : left + side]
-    if side > THUMB:
-        small = torch.nn.functional.interpolate(small.float(), size=(THUMB, THUMB), mode="area").round().to(torch.uint8)
-    elif side < THUMB and len(small):
-        small = torch.nn.functional.interpolate(small, size=(THUMB, THUMB), mode="nearest-exact")
-    colour = small.expand(-1, 3, -1, -1) if small.shape[1] == 1 else small
-    result: Pixels = colour.permute(0, 2, 3, 1).cpu().contiguous().numpy()
-    return result
+def thumbnails(pixels: Tensor) -> list[bytes]:
+    """Return the thumbnails of a uint8 (b, c, h, w) batch, c = 1 or 3: see `ilk.files.make_thumb`."""
+    return [make_thumb(image) for image in pixels.permute(0, 2, 3, 1).cpu().contiguous().numpy()]
 
 
 def listed(names: Iterable[str], at_most: int = 3) -> str:

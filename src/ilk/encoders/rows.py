@@ -83,7 +83,7 @@ def _encoded(
             features[at[ok]], read[at[ok]] = found, True
             shard.hashes += [block.hashes[i] for i in ok]
             shard.features += list(found.astype(np.float16))
-            shard.thumbs += list(block.thumbs[ok])
+            shard.thumbs += [block.thumbs[i] for i in ok]
             shard.widths += block.widths[ok].tolist()
             shard.heights += block.heights[ok].tolist()
             shard.reasons += [None] * len(ok)

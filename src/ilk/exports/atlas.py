@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ilk.errors import DataError, RunError
 from ilk.exports.rows import Rows
-from ilk.files import JoinedSprites, Sprites, sprites_of
+from ilk.files import sprites_of
 from ilk.runs import AGAIN, Run, written
 
 __all__ = ["MOST_WORK", "write_atlas"]
@@ -56,8 +54,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, i
             block = index[start : start + _BLOCK]
             columns = _columns(rows, block, np.asarray(layout[block], np.float32))
             if thumbs is not None:
-                jpegs = zip(block, _jpegs(thumbs, block), strict=True)
-                pictures = [{"bytes": data, "path": rows.path[i]} for i, data in jpegs]
+                pictures = [{"bytes": thumbs.picture(i)[0], "path": rows.path[i]} for i in block.tolist()]
                 columns["image"] = pa.array(pictures, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
             if near is not None:
                 ids, distances = (values[start : start + _BLOCK] for values in near)
@@ -94,14 +91,6 @@ def _columns(rows: Rows, block: npt.NDArray[np.int64], points: npt.NDArray[np.fl
         "silhouette": pa.array(rows.silhouette[block], from_pandas=True),
         "status": [rows.status[i] for i in block],
     }
-
-
-def _jpegs(thumbs: Sprites | JoinedSprites, block: npt.NDArray[np.int64]) -> Iterator[bytes]:
-    """Thumbnails as JPEG: the viewer does not know WebP."""
-    for pixels in thumbs.read(block):
-        out = BytesIO()
-        Image.fromarray(pixels).save(out, "JPEG", quality=85)
-        yield out.getvalue()
 
 
 def _neighbors(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:

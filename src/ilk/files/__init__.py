@@ -10,12 +10,13 @@ from ilk.files.decode import Decoded, content_hash, decode, probe
 from ilk.files.features import FeatureSet, are_features, load_features
 from ilk.files.listing import Listing, is_run_folder, printable
 from ilk.files.opening import SPLITS, as_list, open_again, open_source
+from ilk.files.packs import Sprites, write_thumbs
 from ilk.files.passed import PassedOver
 from ilk.files.samples import Samples
 from ilk.files.several import rows_of_tables
 from ilk.files.sprites import JoinedSprites, sprites_of
 from ilk.files.survey import survey
-from ilk.files.thumbs import Sprites, decode_sheet, encode_sheet, make_thumb, write_sheets
+from ilk.files.thumbs import make_thumb
 from ilk.files.together import Together, open_together
 from ilk.files.truth import Label, truth
 
@@ -36,8 +37,6 @@ __all__ = [
     "as_list",
     "content_hash",
     "decode",
-    "decode_sheet",
-    "encode_sheet",
     "is_run_folder",
     "load_features",
     "make_thumb",
@@ -50,5 +49,5 @@ __all__ = [
     "sprites_of",
     "survey",
     "truth",
-    "write_sheets",
+    "write_thumbs",
 ]

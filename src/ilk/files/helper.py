@@ -32,10 +32,11 @@ from ilk.files.samples import Samples
 
 __all__ = ["HelperPool", "serve", "shared_pool"]
 
-# what, stretch?, height, width (0, 0: native), crop_pct, bytes of `Samples`, bytes of the file
-_REQUEST = struct.Struct(">BBIIdIQ")
+# what, stretch?, thumbnail?, height, width (0, 0: native), crop_pct, bytes of `Samples`, bytes of the file
+_REQUEST = struct.Struct(">BBBIIdIQ")
 _DECODE, _PROBE, _LOOK = 0, 1, 2
-_ANSWER = struct.Struct(">BIIIIQ")  # 1 = pixels follow, 0 = a reason follows; width, height; rows, columns; bytes
+# 1 = pixels and a thumbnail follow, 0 = a reason follows; width, height; rows, columns; bytes of both; of the thumbnail
+_ANSWER = struct.Struct(">BIIIIQI")
 
 
 # -- the helper's half ------------------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def serve(memory: int, seconds: float) -> None:
     Image.MAX_IMAGE_PIXELS = None  # this process is ours alone: `_work` checks by the size, with better words
     _limit_memory(memory)
     while header := source.read(_REQUEST.size):
-        what, stretch, height, width, crop_pct, extra, length = _REQUEST.unpack(header)
+        what, stretch, thumb, height, width, crop_pct, extra, length = _REQUEST.unpack(header)
         if hasattr(signal, "alarm"):  # the parent kills a hung helper; this is for one whose parent has died
             signal.alarm(int(seconds * 2) + 30)
         try:
@@ -61,13 +62,15 @@ def serve(memory: int, seconds: float) -> None:
             if what == _LOOK:
                 done = Decoded(None, 0, 0, json.dumps(odd.look(data)))
             else:
-                done = odd.work(data, size, "stretch" if stretch else "crop", crop_pct, samples, what == _PROBE, memory)
-            payload = (done.reason or "").encode() if done.pixels is None else done.pixels.tobytes()
+                resize: Resize = "stretch" if stretch else "crop"
+                done = odd.work(data, size, resize, crop_pct, samples, what == _PROBE, memory, bool(thumb))
+            payload = (done.reason or "").encode() if done.pixels is None else done.pixels.tobytes() + done.thumb
         except MemoryError:
             done = Decoded(None, 0, 0, explain(MemoryError(), b"", None, memory))
             payload = (done.reason or "").encode()
         rows, columns = (0, 0) if done.pixels is None else done.pixels.shape[:2]
-        sink.write(_ANSWER.pack(done.reason is None, done.width, done.height, rows, columns, len(payload)))
+        sizes = (done.width, done.height, rows, columns, len(payload), len(done.thumb))
+        sink.write(_ANSWER.pack(done.reason is None, *sizes))
         sink.write(payload)
         sink.flush()
         if hasattr(signal, "alarm"):
@@ -165,13 +168,14 @@ class _Watch:
 
 
 def _read_answer(stdout: IO[bytes]) -> Decoded:
-    ok, width, height, rows, columns, length = _ANSWER.unpack(_read_exactly(stdout, _ANSWER.size))
+    ok, width, height, rows, columns, length, thumb = _ANSWER.unpack(_read_exactly(stdout, _ANSWER.size))
     payload = _read_exactly(stdout, length)
     if not ok:
         return Decoded(None, width, height, payload.decode("utf-8", "replace"))
     if not rows:
         return Decoded(None, width, height, None)  # a probe
-    return Decoded(np.frombuffer(payload, np.uint8).reshape(rows, columns, 3), width, height, None)
+    pixels = np.frombuffer(payload, np.uint8, length - thumb).reshape(rows, columns, 3)
+    return Decoded(pixels, width, height, None, bytes(payload[length - thumb :]))
 
 
 def _read_exactly(stdout: IO[bytes], length: int) -> bytearray:
@@ -211,21 +215,22 @@ class HelperPool:
         resize: Resize = "crop",
         crop_pct: float = 1.0,
         samples: Samples = Samples(),  # noqa: B008 - frozen
+        thumb: bool = False,
     ) -> Decoded:
         """As `ilk.files.decode.decode`, in a helper."""
         height, width = size or (0, 0)
         packed = samples.encoded()
-        head = _REQUEST.pack(_DECODE, resize == "stretch", height, width, crop_pct, len(packed), len(data))
+        head = _REQUEST.pack(_DECODE, resize == "stretch", thumb, height, width, crop_pct, len(packed), len(data))
         return self._ask(head + packed, data)
 
     def probe(self, data: bytes) -> tuple[int, int] | None:
         """(width, height) from the header, or None."""
-        done = self._ask(_REQUEST.pack(_PROBE, 0, 0, 0, 1.0, 0, len(data)), data)
+        done = self._ask(_REQUEST.pack(_PROBE, 0, 0, 0, 0, 1.0, 0, len(data)), data)
         return (done.width, done.height) if done.reason is None else None
 
     def look(self, data: bytes) -> dict[str, Any]:
         """As `ilk.files.odd.look`, in a helper; empty as well where it took too long or crashed."""
-        done = self._ask(_REQUEST.pack(_LOOK, 0, 0, 0, 1.0, 0, len(data)), data)
+        done = self._ask(_REQUEST.pack(_LOOK, 0, 0, 0, 0, 1.0, 0, len(data)), data)
         try:
             record = json.loads(done.reason or "")
         except ValueError:

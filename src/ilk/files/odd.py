@@ -35,6 +35,7 @@ def work(
     samples: Samples,
     probe: bool,
     memory: int,
+    thumb: bool = False,
 ) -> Decoded:
     """Decode one file with every reader there is; `probe`: only its size. Never raises for what the file is.
 
@@ -45,14 +46,14 @@ def work(
     try:
         if fits.is_fits(data):
             kind = "FITS"
-            return _raster(data, size, resize, crop_pct, samples, probe)
+            return _raster(data, size, resize, crop_pct, samples, probe, thumb)
         try:
             image = open_any(data)
         except UnidentifiedImageError:
             if not tiff.is_tiff(data):
                 raise
             kind = "TIFF"
-            return _raster(data, size, resize, crop_pct, samples, probe)
+            return _raster(data, size, resize, crop_pct, samples, probe, thumb)
         kind = image.format or "image"
         if kind == "TIFF":
             _past_copies(image)
@@ -65,8 +66,8 @@ def work(
             with contextlib.suppress(
                 ValueError
             ):  # packed, or in colours, that only Pillow knows: with 8 of 16 bits, then
-                return _raster(data, size, resize, crop_pct, samples, probe)
-        return render(image, size, resize, crop_pct, samples)
+                return _raster(data, size, resize, crop_pct, samples, probe, thumb)
+        return render(image, size, resize, crop_pct, samples, thumb)
     except Exception as error:  # whatever a decoder raises becomes the row's reason
         kind = kind or _kind_by_magic(data)
         return Decoded(None, width, height, explain(error, data, kind, memory))
@@ -90,7 +91,13 @@ def _loses_depth(image: ImageFile.ImageFile) -> bool:
 
 
 def _raster(
-    data: bytes, size: tuple[int, int] | None, resize: Resize, crop_pct: float, samples: Samples, probe: bool
+    data: bytes,
+    size: tuple[int, int] | None,
+    resize: Resize,
+    crop_pct: float,
+    samples: Samples,
+    probe: bool,
+    thumb: bool,
 ) -> Decoded:
     """As `work`, for FITS, and for a TIFF that Pillow does not read, or not as it is meant."""
     of_tiff = tiff.is_tiff(data)
@@ -100,7 +107,7 @@ def _raster(
     if not believed("TIFF", width, height):
         return Decoded(None, width, height, claim_reason(width, height))
     found = tiff.read_raster(data, plain=bool(samples.bands)) if of_tiff else fits.read_fits(data)
-    return render_raster(found, size, resize, crop_pct, samples)
+    return render_raster(found, size, resize, crop_pct, samples, thumb)
 
 
 _MOST_COPIES = 16

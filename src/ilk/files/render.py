@@ -18,6 +18,7 @@ from PIL import Image, ImageFile
 
 from ilk.files.colours import to_srgb
 from ilk.files.samples import Raster, Samples, before_loading, deep_values, eight_bits, to_eight_bits
+from ilk.files.thumbs import encoded, shrunk
 
 __all__ = ["ALL_WHITE", "MAX_SIDE", "NEAR_WHITE", "Decoded", "orientation", "render", "render_raster", "upright_size"]
 
@@ -49,12 +50,15 @@ class Decoded:
         Size of the picture itself in pixels, EXIF orientation applied; 0 where not even the header could be read.
     reason : str or None
         Why there are no pixels, for people; None where there are.
+    thumb : bytes
+        Its thumbnail as a file (`ilk.files.make_thumb`); empty where none was asked for, or there are no pixels.
     """
 
     pixels: NDArray[np.uint8] | None
     width: int
     height: int
     reason: str | None
+    thumb: bytes = b""
 
 
 def render(
@@ -63,6 +67,7 @@ def render(
     resize: Resize = "crop",
     crop_pct: float = 1.0,
     samples: Samples = Samples(),  # noqa: B008 - frozen
+    thumb: bool = False,
 ) -> Decoded:
     """Decode an opened image to RGB pixels.
 
@@ -78,6 +83,9 @@ def render(
         Side of the crop as a share of the largest one that fits; in (0, 1].
     samples : Samples
         What is black and white in samples beyond 8 bits; by default the file's own values decide.
+    thumb : bool
+        Make the thumbnail too. It shows the whole picture, whatever the crop. Of a JPEG that is shrunk while it is
+        decoded (to sizes below 64 pixels) it has less than its usual 128 pixels, but at least twice as many as `size`.
 
     Notes
     -----
@@ -94,7 +102,7 @@ def render(
     if image.format != "JPEG":
         claimed, turn = image.size, orientation(image)  # PNG may state it after the pixels; TIFF turns itself
     small = _simple_mode(image, samples)
-    return _finished(small, image.info, claimed, turn, size, resize, crop_pct)
+    return _finished(small, image.info, claimed, turn, size, resize, crop_pct, thumb)
 
 
 def render_raster(
@@ -103,6 +111,7 @@ def render_raster(
     resize: Resize = "crop",
     crop_pct: float = 1.0,
     samples: Samples = Samples(),  # noqa: B008 - frozen
+    thumb: bool = False,
 ) -> Decoded:
     """Make RGB pixels of samples that were read without Pillow; else as `render`."""
     values = raster.values
@@ -128,7 +137,7 @@ def render_raster(
     if alpha is not None:
         small.putalpha(Image.fromarray(eight_bits(alpha, (0.0, _opaque(alpha)))))
     info = {"icc_profile": raster.profile} if raster.profile else {}
-    return _finished(small, info, (width, height), raster.turn, size, resize, crop_pct)
+    return _finished(small, info, (width, height), raster.turn, size, resize, crop_pct, thumb)
 
 
 def _opaque(alpha: NDArray[Any]) -> float:
@@ -153,9 +162,11 @@ def _finished(
     size: tuple[int, int] | None,
     resize: Resize,
     crop_pct: float,
+    thumb: bool,
 ) -> Decoded:
     """Bring a picture in a simple mode to its size, its colours to sRGB, and turn it upright."""
     swap = turn >= 5
+    shown = encoded(_upright(shrunk(small), info, turn)) if thumb else b""
     if size is None:
         if max(small.size) > MAX_SIDE:
             small = small.copy()
@@ -164,11 +175,14 @@ def _finished(
         height, width = size[::-1] if swap else size
         box = _box(small.size, width / height, crop_pct) if resize == "crop" else None
         small = small.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=_GAP)
-    small = _rgb(to_srgb(small, info))
-    if turn in _TRANSPOSE:
-        small = small.transpose(_TRANSPOSE[turn])
     width, height = claimed[::-1] if swap else claimed
-    return Decoded(np.array(small), width, height, None)
+    return Decoded(np.array(_upright(small, info, turn)), width, height, None, shown)
+
+
+def _upright(small: Image.Image, info: dict[Any, Any], turn: int) -> Image.Image:
+    """RGB in sRGB, turned as people see it."""
+    small = _rgb(to_srgb(small, info))
+    return small.transpose(_TRANSPOSE[turn]) if turn in _TRANSPOSE else small
 
 
 def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:

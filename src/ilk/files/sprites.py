@@ -5,19 +5,19 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ilk.errors import DataError
-from ilk.files.thumbs import Sprites
+from ilk.files.packs import Sprites
+from ilk.files.thumbs import SIDE, squares
 
 __all__ = ["JoinedSprites", "sprites_of"]
 
 
 class JoinedSprites:
-    """Thumbnails in several folders; thread-safe.
+    """Thumbnails in several folders, with the methods of `Sprites`; thread-safe.
 
     Parameters
     ----------
@@ -29,32 +29,31 @@ class JoinedSprites:
         self._starts = [start for start, _ in folders]
         self._parts = [Sprites(folder) for _, folder in folders]
 
-    def read(self, index: NDArray[np.int64] | Iterable[int]) -> NDArray[np.uint8]:
-        """Return the thumbnails of the rows `index`, as `Sprites.read`; errors as there."""
+    def picture(self, row: int) -> tuple[bytes, str]:
+        """Return the thumbnail of image `row` as a file, and its media type: see `Sprites.picture`."""
+        part, at = self._at(row)
+        return part.picture(at)
+
+    def pixels(self, row: int) -> NDArray[np.uint8]:
+        """Return the thumbnail of image `row` as uint8 (h, w, 3): see `Sprites.pixels`."""
+        part, at = self._at(row)
+        return part.pixels(at)
+
+    def read(self, index: NDArray[np.int64] | Iterable[int], side: int = SIDE) -> NDArray[np.uint8]:
+        """Return the central squares of the thumbnails `index`, uint8 (b, side, side, 3): see `Sprites.read`."""
         wanted = np.asarray(index if isinstance(index, np.ndarray) else list(index), np.int64)
-        if not len(wanted):
-            return self._parts[0].read(wanted)
-        if wanted.min() < 0:
-            raise IndexError(f"there is no thumbnail {wanted.min()}")
-        part = np.searchsorted(self._starts, wanted, "right") - 1
-        if part.min() < 0:
-            raise DataError(f"there is no thumbnail {wanted.min()}")
-        found: dict[int, NDArray[np.uint8]] = {}
-        for at in np.unique(part).tolist():
-            found[at] = self._parts[at].read(wanted[part == at] - self._starts[at])
-        first = next(iter(found.values()))
-        out = np.empty((len(wanted), *first.shape[1:]), np.uint8)
-        for at, pixels in found.items():
-            out[part == at] = pixels
+        out = np.empty((len(wanted), side, side, 3), np.uint8)
+        for at in np.argsort(wanted, kind="stable").tolist():  # each sheet of an older ilk once
+            out[at] = squares([self.pixels(int(wanted[at]))], side)[0]
         return out
 
-    def picture(self, row: int) -> Any:
-        """Return the thumbnail of one row as an encoded image and its media type, as `Sprites.picture`."""
+    def _at(self, row: int) -> tuple[Sprites, int]:
+        if row < 0:
+            raise IndexError(f"there is no thumbnail {row}")
         at = bisect.bisect_right(self._starts, row) - 1
         if at < 0:
             raise DataError(f"there is no thumbnail {row}")
-        part: Any = self._parts[at]
-        return part.picture(row - self._starts[at])
+        return self._parts[at], row - self._starts[at]
 
 
 def sprites_of(folders: Sequence[tuple[int, Path]]) -> Sprites | JoinedSprites | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +203,7 @@ def write(run: runs.Run, writer: runs.UpdateWriter, before: int, names: Sequence
     _features(run, writer, before, came)
     if came.map is not None:
         writer.array("map.npy", came.map)
-    files.write_sheets(writer.folder / "thumbs", encoded.thumbs.blocks())
+    files.write_thumbs(writer.folder / "thumbs", itertools.chain.from_iterable(encoded.thumbs.blocks()))
 
 
 def _features(run: runs.Run, writer: runs.UpdateWriter, before: int, came: Arrived) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["write_first", "write_plots", "write_report"]
+__all__ = ["images_of", "write_first", "write_plots", "write_report"]
 
-_HOMES = {"write_first": "first", "write_plots": "plots", "write_report": "page"}
+_HOMES = {"images_of": "pictures", "write_first": "first", "write_plots": "plots", "write_report": "page"}
 
 if TYPE_CHECKING:
     from ilk.report.first import write_first
     from ilk.report.page import write_report
+    from ilk.report.pictures import images_of
     from ilk.report.plots import write_plots
 
 

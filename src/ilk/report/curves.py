@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from ilk.report.facts import Facts
-from ilk.report.marks import LIGHT, STROKES, fitting, panelled
+from ilk.report.marks import LIGHT, Theme, fitting, panelled
 from ilk.report.words import counted, finite, shortened
 
 # criterion -> (name, what it says, whether more is better); in the order of the panels
@@ -72,7 +72,7 @@ def _points(rows: Sequence[Mapping[str, Any]], x: str, y: str) -> Points:
     return sorted((a, b) for a, b in pairs if a is not None and b is not None)
 
 
-def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
+def draw_k(facts: Facts, table: list[dict[str, Any]], theme: Theme = LIGHT) -> Figure | None:
     """Return one panel per criterion over the numbers of groups that were tried; None where none was.
 
     The number taken is a red ring on every curve, the best of each criterion a black triangle below its point.
@@ -84,18 +84,18 @@ def draw_k(facts: Facts, table: list[dict[str, Any]]) -> Figure | None:
     every = sorted({k for points in curves.values() for k, _ in points})
     positions = {k: i for i, k in enumerate(every)}
     figure, panels = panelled(
-        len(curves), width=8 if len(curves) == 1 else 5.2, height=4.4 if len(curves) == 1 else 3.3
+        len(curves), width=8 if len(curves) == 1 else 5.2, height=4.4 if len(curves) == 1 else 3.3, theme=theme
     )
     for number, (axes, (name, points)) in enumerate(zip(panels, curves.items(), strict=True)):
         title, unit, _ = CRITERIA.get(name, (name.replace("_", " "), "", True))
-        _criterion(axes, points, positions, best(name, points), names, first=number == 0)
+        _criterion(axes, points, positions, best(name, points), names, number == 0, theme)
         axes.set_title(
-            fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=LIGHT.ink
+            fitting(title[:1].upper() + title[1:]), loc="left", fontsize=11, fontweight="bold", color=theme.ink
         )
-        axes.set_title(fitting(unit), loc="right", fontsize=8, color=LIGHT.quiet)
-        axes.set_xlabel("number of groups K", color=LIGHT.quiet, fontsize=9)
+        axes.set_title(fitting(unit), loc="right", fontsize=8, color=theme.quiet)
+        axes.set_xlabel("number of groups K", color=theme.quiet, fontsize=9)
     figure.suptitle(f"Evidence for the number of groups; ▲ best of its panel, ring: K = {facts.n_groups}, taken",
-                    x=0.02, ha="left", fontsize=11, color=LIGHT.ink)  # fmt: skip
+                    x=0.02, ha="left", fontsize=11, color=theme.ink)  # fmt: skip
     return figure
 
 
@@ -106,34 +106,35 @@ def _criterion(
     top: int | None,
     names: Mapping[int, list[str]],
     first: bool,
+    theme: Theme,
 ) -> None:
     """Draw one curve at even steps: candidates lie denser among small numbers, where the choice is made."""
     at = {int(k): (positions[k], v) for k, v in points}
     values = [v for _, v in points]
     room = (max(values) - min(values)) or abs(values[0]) or 1.0
-    axes.plot(*zip(*at.values(), strict=True), color=LIGHT.bar, lw=1.6, marker="o", ms=3.5)
+    axes.plot(*zip(*at.values(), strict=True), color=theme.bar, lw=1.6, marker="o", ms=3.5)
     if top is not None:
-        axes.plot([at[top][0]], [at[top][1] - 0.11 * room], "^", ms=8, color=LIGHT.ink)
+        axes.plot([at[top][0]], [at[top][1] - 0.11 * room], "^", ms=8, color=theme.ink)
     for k, titles in names.items():
         if k not in at:
             continue
         x, y = at[k]
         if "taken" in titles:
-            axes.axvline(x, color=LIGHT.chosen, lw=1, ls=(0, (4, 3)))
-            axes.plot([x], [y], "o", ms=9, mfc="white", mec=LIGHT.chosen, mew=2)
+            axes.axvline(x, color=theme.chosen, lw=1, ls=(0, (4, 3)))
+            axes.plot([x], [y], "o", ms=9, mfc=theme.ground, mec=theme.chosen, mew=2)
         if first or "taken" not in titles:
-            axes.axvline(x, color=LIGHT.grey, lw=0.6, zorder=0)
+            axes.axvline(x, color=theme.grey, lw=0.6, zorder=0)
         if first:
-            colour, late = LIGHT.chosen if "taken" in titles else LIGHT.ink, x > 0.72 * len(positions)
+            colour, late = theme.chosen if "taken" in titles else theme.ink, x > 0.72 * len(positions)
             text = f" {', '.join(titles)}: {k} "
             text_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
-            text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=LIGHT.ground)])
+            text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=theme)])
     step = math.ceil(len(positions) / 12)
     axes.set_xticks(
         [i for i in positions.values() if i % step == 0], [str(int(k)) for k, i in positions.items() if i % step == 0]
     )
     axes.set_ylim(min(values) - 0.25 * room, max(values) + 0.28 * room)
-    _plain(axes)
+    _plain(axes, theme)
 
 
 def moving(curves: Mapping[str, dict[str, Points]]) -> tuple[dict[str, dict[str, Points]], list[str]]:
@@ -165,7 +166,7 @@ def moving(curves: Mapping[str, dict[str, Points]]) -> tuple[dict[str, dict[str,
     return {", ".join(names): stages for names, stages in grouped}, still
 
 
-def draw_history(history: Sequence[Any]) -> Figure | None:
+def draw_history(history: Sequence[Any], theme: Theme = LIGHT) -> Figure | None:
     """Return one panel per figure that changed from epoch to epoch; None where the method recorded none."""
     every = histories(history)
     if not every:
@@ -173,31 +174,31 @@ def draw_history(history: Sequence[Any]) -> Figure | None:
     curves, still = moving(every)
     if not curves:
         curves, still = every, []
-    figure, panels = panelled(len(curves), width=4.2, height=2.7)
+    figure, panels = panelled(len(curves), width=4.2, height=2.7, theme=theme)
     for axes, (key, stages) in zip(panels, curves.items(), strict=True):
         for number, (stage, points) in enumerate(stages.items()):
-            colour, dash = STROKES[number % len(STROKES)]
+            colour, dash = theme.strokes[number % len(theme.strokes)]
             alone = "o" if len(points) < 3 else None
             x, y = zip(*points, strict=True)
             axes.plot(
                 x, y, color=colour, ls=dash, lw=1.6, marker=alone, ms=4, label=fitting(shortened(stage or "fit", 24))
             )
         if len(stages) > 1:
-            axes.legend(fontsize=7.5, frameon=False)
+            axes.legend(fontsize=7.5, frameon=False, labelcolor=theme.ink)
         title = fitting(shortened(key.replace("_", " "), 32))
-        axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=LIGHT.ink, parse_math=False)
-        axes.set_xlabel("epoch", color=LIGHT.quiet, fontsize=8.5)
+        axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=theme.ink, parse_math=False)
+        axes.set_xlabel("epoch", color=theme.quiet, fontsize=8.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _plain(axes)
+        _plain(axes, theme)
     epochs = int(max(points[-1][0] for stages in every.values() for points in stages.values()))
     title = f"What the method recorded over {counted(epochs, 'epoch')}"
     title += f"; unchanged throughout: {shortened(', '.join(still), 90)}" if still else ""
-    figure.suptitle(fitting(title), x=0.02, ha="left", fontsize=11, color=LIGHT.ink)
+    figure.suptitle(fitting(title), x=0.02, ha="left", fontsize=11, color=theme.ink)
     return figure
 
 
-def _plain(axes: Axes) -> None:
-    axes.tick_params(labelsize=8, color=LIGHT.line)
+def _plain(axes: Axes, theme: Theme) -> None:
+    axes.tick_params(labelsize=8, color=theme.line)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color=LIGHT.line, lw=0.8)
+    axes.grid(axis="y", color=theme.line, lw=0.8)
     axes.set_axisbelow(True)

@@ -12,11 +12,12 @@ from PIL import Image
 from ilk import disk
 from ilk.report.curves import histories
 from ilk.report.facts import Facts
+from ilk.report.marks import DARK, LIGHT
 from ilk.report.plots import as_png, drawings
 from ilk.report.words import shortened
 from ilk.runs import Run
 
-BUDGET = 2_000_000  # bytes of plots in the page
+BUDGET = 3_000_000  # bytes of plots in the page, light and dark
 HEAVY = 200_000  # bytes from which a plot is packed more tightly
 MAX_FILE = 32 << 20  # bytes of a plot that is taken from the run folder
 MAX_PIXELS = 60_000_000  # of a plot: 180 MB of memory
@@ -43,7 +44,10 @@ def plot_views(run: Run, facts: Facts) -> dict[str, Any]:
         caption = "Each figure that the method recorded, by epoch."
         history["history"] = ("History of the training", caption)
     own = {f"own-{figure['name']}": (figure["title"], figure["caption"]) for figure in run.figures()}
-    draws, room = drawings(run, facts), BUDGET
+    draws, room = (
+        {theme: drawings(run, facts, colours) for theme, colours in (("light", LIGHT), ("dark", DARK))},
+        BUDGET,
+    )
     found: dict[str, list[View]] = {}
     for part, plots in (("own", {**history, **own}), ("apart", APART)):
         found[part] = []
@@ -52,24 +56,35 @@ def plot_views(run: Run, facts: Facts) -> dict[str, Any]:
             anew = part == "apart" and facts.n_corrections > 0
             view = _view(run, name, draws, room, anew)
             if view is not None:
-                room -= len(view["uri"] or "")
+                room -= len(view["uri"] or "") + len(view["dark"] or "")
                 found[part].append({**view, "title": shortened(title, 200), "caption": shortened(caption, 1000)})
     return found
 
 
-def _view(run: Run, name: str, draws: Mapping[str, Any], room: int, anew: bool) -> View | None:
-    """Return one plot as a ``data:`` address, or without where that exceeds `room`; None where there is nothing."""
+def _view(run: Run, name: str, draws: Mapping[str, Mapping[str, Any]], room: int, anew: bool) -> View | None:
+    """Return one plot as ``data:`` addresses, or without where that exceeds `room`; None where there is nothing.
+
+    For a dark page it is drawn too, unless only the light one fits.
+    """
     png = None if anew else _existing(run, name)
     if png is None:
-        drawn = draws[name]()
+        drawn = draws["light"][name]()
         if drawn is None:
             return None
         png = as_png(drawn)
+    uri, width, height = _address(png)
+    dark = None
+    if len(uri) <= room and (drawn := draws["dark"][name]()) is not None:
+        dark = _address(as_png(drawn))[0]
+    shown = {"uri": uri if len(uri) <= room else None, "dark": dark if dark and len(uri) + len(dark) <= room else None}
+    return {"file": f"plots/{name}.png", "width": width, "height": height, **shown}
+
+
+def _address(png: bytes) -> tuple[str, int, int]:
+    """Return a plot as a ``data:`` address, its width and its height."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-        width, height = image.size
         kind, data = ("png", png) if len(png) <= HEAVY else ("webp", _tight(image))
-    uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return {"file": f"plots/{name}.png", "uri": uri if len(uri) <= room else None, "width": width, "height": height}
+        return f"data:image/{kind};base64,{base64.b64encode(data).decode()}", *image.size
 
 
 def _existing(run: Run, name: str) -> bytes | None:

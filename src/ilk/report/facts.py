@@ -86,6 +86,7 @@ class Facts:
     n_corrections: int = 0  # made by hand, and in effect
     n_joined: int = 0  # since the run was made
     n_gone: int = 0  # from its source since
+    said: npt.NDArray[np.int8] | None = None  # of each image by a person: see `ilk.corrections.Grouping`
     groups: list[Group] = field(default_factory=list)
 
     @property
@@ -156,7 +157,7 @@ def gather(run: Run) -> Facts:
     )
     facts.groups = _groups(facts, run.clusters())
     if (grouping := run.grouping()) is not None:
-        facts.n_corrections = grouping.count
+        facts.n_corrections, facts.said = grouping.count, grouping.said
         facts.groups = [group for group in facts.groups if group.size]  # a person may take all out of one
     return facts
 

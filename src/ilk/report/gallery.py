@@ -16,14 +16,12 @@ from ilk.report import words
 from ilk.report.facts import NOISE, Facts, Group, borderline, central
 from ilk.report.map import draw_map
 from ilk.report.marks import DARK, LIGHT, Theme
-from ilk.report.pictures import Pictures, data_uri
+from ilk.report.pictures import Pictures
 
 EXEMPLARS = 12
 EDGE = 8
-SIDE = 112  # px of a picture from the source
-MAX_DECODED = 480
 MAX_PICTURES = 4000
-BUDGET = 7_000_000  # bytes of pictures of groups in the page
+BUDGET = 5_000_000  # bytes of pictures of groups in the page
 MAX_CARDS = 1000
 MAX_ROWS = 5000
 
@@ -73,7 +71,7 @@ def _strips(facts: Facts, pictures: Pictures, groups: list[Group]) -> list[dict[
 
     Where there are no pictures, the names of the central images.
     """
-    room = MAX_PICTURES // max(1, len(groups))
+    room = _room(pictures, groups) // max(1, len(groups))
     n_central = min(EXEMPLARS, max(3, room * 2 // 3))
     n_edge = min(EDGE, max(0, room - n_central))
     first = [central(facts, g, n_central) for g in groups]
@@ -83,19 +81,20 @@ def _strips(facts: Facts, pictures: Pictures, groups: list[Group]) -> list[dict[
         return [
             {"central": [], "edge": [], "names": [words.shortened(facts.paths[i], 60) for i in row]} for row in first
         ]
-    n_sharp = int(np.searchsorted(np.cumsum([len(row) for row in rows]), MAX_DECODED, side="right"))
-    n_sharp = n_sharp if pictures.sharp else 0
-    pixels = [*pictures.rows(rows[:n_sharp], SIDE), *pictures.rows(rows[n_sharp:])]
+    shown = iter(pictures.addresses([i for row in rows for i in row]))
     cells = [
-        [
-            {"uri": data_uri(p, exact=pictures.small), "name": words.shortened(facts.paths[i], 120)}
-            for i, p in zip(row, shown, strict=True)
-        ]
-        for row, shown in zip(rows, pixels, strict=True)
+        [{"uri": next(shown), "name": words.shortened(facts.paths[i], 120), "row": i} for i in row] for row in rows
     ]
     return [
         {"central": inner, "edge": outer, "names": []} for inner, outer in zip(cells[::2], cells[1::2], strict=True)
     ]
+
+
+def _room(pictures: Pictures, groups: list[Group]) -> int:
+    """Return how many pictures the budget is enough for, by the size of some."""
+    some = [group.exemplars[0] if group.exemplars else int(group.members[0]) for group in groups[:64] if group.size]
+    mean = sum(map(len, pictures.addresses(some))) / max(1, len(some))
+    return min(MAX_PICTURES, int(BUDGET / max(1.0, mean)))
 
 
 def keep_within(cards: list[dict[str, Any]], budget: int) -> int:

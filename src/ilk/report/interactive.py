@@ -1,4 +1,4 @@
-"""The interactive map: which points and thumbnails it holds, and how they and plotly travel inside one page."""
+"""The interactive map: which points it holds, and how they and plotly travel inside one page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+from collections.abc import Set
 from dataclasses import dataclass
 from importlib.resources import files as resources
 from pathlib import Path
@@ -17,18 +18,13 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from ilk.files.thumbs import CELLS, encode_sheet
 from ilk.report.facts import NOISE, Facts, Group
 from ilk.report.map import MAX_LABELS, is_hidden
 from ilk.report.marks import DARK, LIGHT
-from ilk.report.pictures import Pictures
 from ilk.report.words import shortened, visible
 from ilk.runs import Run
 
 MAX_POINTS = 20_000
-MAX_THUMBS = 4_000
-MAX_BYTES = 3_500_000  # of sprite sheets in the page
-CENTRAL, DOUBTFUL = 0.4, 0.3  # of a group's thumbnails; the others are drawn at random
 GRID = 10_000  # steps of each axis: finer than a screen
 SYMBOLS = (
     *("circle", "triangle-up", "square", "diamond", "triangle-down"),
@@ -44,8 +40,6 @@ class Interactive:
     ----------
     data, plotly : str
         gzip, base64: JSON of the points, and the script of plotly. So no character of a file name is ever markup.
-    sheets : str
-        Sprite sheets of the thumbnails as ``data:`` addresses, with spaces between.
     script : str
         The page's own script.
     policy : str
@@ -54,7 +48,6 @@ class Interactive:
 
     data: str
     plotly: str
-    sheets: str
     script: Markup
     policy: str
     n_points: int
@@ -63,8 +56,16 @@ class Interactive:
     has_confidence: bool
 
 
-def interactive(run: Run, facts: Facts, pictures: Pictures) -> Interactive | None:
-    """Return the interactive map; None where the run has no map, or plotly is not installed."""
+def interactive(run: Run, facts: Facts, pictured: Set[int] = frozenset(), small: bool = False) -> Interactive | None:
+    """Return the interactive map; None where the run has no map, or plotly is not installed.
+
+    Parameters
+    ----------
+    pictured
+        Images whose thumbnail is in the page: all of them get a point.
+    small
+        They are shown pixel by pixel.
+    """
     layout, packed = run.map(), _plotly()
     if layout is None or packed is None:
         return None
@@ -72,22 +73,19 @@ def interactive(run: Run, facts: Facts, pictures: Pictures) -> Interactive | Non
     placed = np.isfinite(layout).all(axis=1) & (facts.labels >= NOISE)
     if not placed.any():
         return None
-    thumbs = chosen_thumbs(facts, placed) if pictures.has_thumbs else []
-    sheets, n_thumbs = _sheets(pictures, thumbs)
-    thumbs = thumbs[:n_thumbs]
+    thumbs = sorted(row for row in pictured if placed[row])
     points = chosen_points(facts, placed, thumbs)
     plotly, digest = packed
     script = resources("ilk.report").joinpath("templates", "map.js").read_text("utf-8")
     own = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    payload = json.dumps(_payload(facts, layout, placed, points, thumbs, pictures.small), separators=(",", ":"))
+    payload = json.dumps(_payload(facts, layout, placed, points, set(thumbs), small), separators=(",", ":"))
     return Interactive(
         data=_packed(payload.encode()),
         plotly=plotly,
-        sheets=" ".join(sheets),
         script=Markup(script),  # noqa: S704 - our own file
         policy=f"'sha256-{own}' 'sha256-{digest}'",
         n_points=len(points),
-        n_thumbs=n_thumbs,
+        n_thumbs=len(set(thumbs) & set(points)),
         n_placed=int(placed.sum()),
         has_confidence=bool(np.isfinite(facts.confidence[points]).any()),
     )
@@ -114,7 +112,7 @@ def _payload(
     layout: npt.NDArray[np.float64],
     placed: npt.NDArray[np.bool_],
     points: list[int],
-    thumbs: list[int],
+    thumbs: Set[int],
     small: bool,
 ) -> dict[str, Any]:
     """Return columns of the points (positions in whole steps, confidence in per cent or −1), one record per group."""
@@ -123,7 +121,6 @@ def _payload(
     span = np.where(high > low, high - low, 1.0)
     steps = np.round((layout - low) / span * GRID)
     numbers = {g.id: i for i, g in enumerate(facts.groups)}
-    cells = {image: i for i, image in enumerate(thumbs)}
     confidence = np.round(100 * np.nan_to_num(facts.confidence[points], nan=-0.01)).astype(int)
     groups = [_group(g, steps, placed, i < MAX_LABELS) for i, g in enumerate(facts.groups)]
     for turn, record in enumerate(sorted((r for r in groups if r["id"] != NOISE), key=lambda r: int(r["id"]))):
@@ -134,7 +131,7 @@ def _payload(
         "y": steps[points, 1].astype(int).tolist(),
         "group": [numbers[int(facts.labels[i])] for i in points],
         "confidence": confidence.tolist(),
-        "thumb": [cells.get(i, -1) for i in points],
+        "thumb": [i if i in thumbs else -1 for i in points],
         "name": [shortened(visible(facts.paths[i]), 90) for i in points],
         "groups": groups,
         "grid": GRID,
@@ -164,29 +161,6 @@ def _group(group: Group, steps: npt.NDArray[np.float64], placed: npt.NDArray[np.
 # -- which images ------------------------------------------------------------------------------------------------------
 
 
-def chosen_thumbs(facts: Facts, placed: npt.NDArray[np.bool_], limit: int = MAX_THUMBS) -> list[int]:
-    """Return up to `limit` images to show on hover: of each group central ones, doubtful ones, and some at random.
-
-    Small groups come whole; what they leave of their share goes to the larger ones.
-    """
-    groups = [g.members[placed[g.members]] for g in facts.groups]
-    quotas = fair_shares([len(members) for members in groups], limit)
-    rng = np.random.default_rng(0)
-    chosen: list[int] = []
-    for members, quota in zip(groups, quotas, strict=True):
-        if quota >= len(members):
-            chosen += members.tolist()
-            continue
-        near = members[np.argsort(np.nan_to_num(facts.distance[members], nan=np.inf), kind="stable")]
-        doubt = facts.silhouette if np.isfinite(facts.silhouette[members]).any() else facts.confidence
-        far = members[np.argsort(np.nan_to_num(doubt[members], nan=np.inf), kind="stable")]
-        first = dict.fromkeys(near[: int(CENTRAL * quota)].tolist())
-        first |= dict.fromkeys(far[: int(DOUBTFUL * quota)].tolist())
-        first |= dict.fromkeys(rng.permutation(members).tolist())
-        chosen += list(first)[:quota]
-    return [int(i) for i in rng.permutation(chosen)]  # where the page has no room for all, every group loses some
-
-
 def chosen_points(facts: Facts, placed: npt.NDArray[np.bool_], thumbs: list[int], limit: int = MAX_POINTS) -> list[int]:
     """Return up to `limit` images to draw, by index: those of `thumbs`, and the same share of every group at random."""
     everyone = np.flatnonzero(placed)
@@ -205,31 +179,3 @@ def chosen_points(facts: Facts, placed: npt.NDArray[np.bool_], thumbs: list[int]
     for members, more in zip(groups, extra.tolist(), strict=True):
         taken[rng.permutation(members[~taken[members]])[:more]] = True
     return [int(i) for i in np.flatnonzero(taken)]
-
-
-def fair_shares(sizes: list[int], limit: int) -> list[int]:
-    """Share `limit` out evenly; who needs fewer gives the others what is left.
-
-    >>> fair_shares([2, 100, 50], 52)
-    [2, 25, 25]
-    >>> fair_shares([1, 1, 1], 2)
-    [1, 1, 0]
-    """
-    shares, left = [0] * len(sizes), limit
-    order = sorted(range(len(sizes)), key=lambda i: (sizes[i], i))
-    for turn, i in enumerate(order):
-        shares[i] = min(sizes[i], -(-left // (len(sizes) - turn)))
-        left -= shares[i]
-    return shares
-
-
-def _sheets(pictures: Pictures, thumbs: list[int]) -> tuple[list[str], int]:
-    """Return sprite sheets of `thumbs` within the page's budget, and how many thumbnails they hold."""
-    sheets: list[str] = []
-    pixels = pictures.pixels(thumbs)
-    for start in range(0, len(pixels), CELLS):
-        sheet = base64.b64encode(encode_sheet(np.stack(pixels[start : start + CELLS]))).decode()
-        if sum(map(len, sheets)) + len(sheet) > MAX_BYTES:
-            return sheets, start
-        sheets.append("data:image/webp;base64," + sheet)
-    return sheets, len(pixels)

@@ -27,7 +27,7 @@ def draw_map(facts: Facts, layout: Layout, theme: Theme = LIGHT, title: bool = T
     placed = np.isfinite(layout).all(axis=1) & (facts.labels >= NOISE)
     if not placed.any():
         return None
-    figure, axes = framed(8, 6.4, theme.ground)
+    figure, axes = framed(8, 6.4, theme)
     _points(axes, facts, layout, placed, theme)
     # the middle 99.8 % of the images fill the frame: a few strays must not squeeze the rest
     low, high = np.quantile(layout[placed], (0.001, 0.999), axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,12 +24,10 @@ PALETTE_DARK = (
     *("#44aa99", "#b5b54a", "#c2568c", "#b8674f", "#6699cc", "#ee7733"),
 )
 MARKERS = "o^sDvP*X<>"
-# for lines: dark first, and distinguished by their dashes too
-STROKES = tuple(
-    (colour, dash)
-    for dash in ("-", (0, (5, 2)), (0, (1, 1.5)))
-    for colour in ("#332288", "#cc6677", "#117733", "#ee7733", "#6699cc", "#882255", "#999933", "#44aa99")
-)
+# for lines: dark first (on a dark ground light ones), and distinguished by their dashes too
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
+_LINES = ("#332288", "#cc6677", "#117733", "#ee7733", "#6699cc", "#882255", "#999933", "#44aa99")
+_LINES_DARK = ("#88ccee", "#e07b8c", "#3fae66", "#ee7733", "#8f83e8", "#cf6cbf", "#ddcc77", "#44aa99")
 
 
 @dataclass(frozen=True)
@@ -43,33 +42,46 @@ class Theme:
     chosen: str
     grey: str
     palette: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def strokes(self) -> tuple[tuple[str, Any], ...]:
+        """Colour and dash of one line after the other."""
+        return tuple((colour, dash) for dash in _DASHES for colour in self.lines)
 
 
-LIGHT = Theme("#ffffff", "#1d2430", "#5b6472", "#e4e7eb", "#2f6f9f", "#b8432f", "#a9afb8", PALETTE)
-DARK = Theme("#191d24", "#e8eaee", "#a3abb8", "#323946", "#6aa9d8", "#f08a75", "#6f7886", PALETTE_DARK)
+LIGHT = Theme("#ffffff", "#1d2430", "#5b6472", "#e4e7eb", "#2f6f9f", "#b8432f", "#a9afb8", PALETTE, _LINES)
+DARK = Theme("#191d24", "#e8eaee", "#a3abb8", "#323946", "#6aa9d8", "#f08a75", "#6f7886", PALETTE_DARK, _LINES_DARK)
 
 
-def framed(width: float, height: float, ground: str) -> tuple[Figure, Axes]:
+def framed(width: float, height: float, theme: Theme) -> tuple[Figure, Axes]:
     """Return an empty figure (inches) with one pair of axes and a margin, outside of pyplot's global state."""
-    figure = Figure(figsize=(width, height), facecolor=ground)
+    figure = Figure(figsize=(width, height), facecolor=theme.ground)
     figure.set_layout_engine("constrained", w_pad=0.16, h_pad=0.14)
     axes = figure.subplots()
-    axes.set_facecolor(ground)
+    _themed(axes, theme)
     return figure, axes
 
 
-def panelled(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def panelled(n: int, width: float, height: float, theme: Theme) -> tuple[Figure, list[Axes]]:
     """Return an empty figure with `n` pairs of axes of `width` × `height` inches, up to four beside each other."""
     columns = min(n, 2 if n in (2, 4) else 3 if n <= 9 else 4)
     rows = math.ceil(n / columns)
-    figure = Figure(figsize=(width * columns, height * rows + 0.4), facecolor=LIGHT.ground)
+    figure = Figure(figsize=(width * columns, height * rows + 0.4), facecolor=theme.ground)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in axes[n:]:
         unused.remove()
     for used in axes[:n]:
-        used.set_facecolor(LIGHT.ground)
+        _themed(used, theme)
     return figure, axes[:n]
+
+
+def _themed(axes: Axes, theme: Theme) -> None:
+    axes.set_facecolor(theme.ground)
+    axes.tick_params(colors=theme.ink)
+    for spine in axes.spines.values():
+        spine.set_edgecolor(theme.ink)
 
 
 def fitting(text: str) -> str:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ilk.report.facts import NOISE
-from ilk.report.marks import LIGHT, MARKERS, STROKES, fitting, framed, panelled
+from ilk.report.marks import LIGHT, MARKERS, Theme, fitting, framed, panelled
 from ilk.report.sheets import COLUMNS, contact_sheet
 from ilk.report.words import counted, shortened
 
@@ -28,43 +28,43 @@ MAX_IMAGES = 4 * COLUMNS
 Own = dict[str, Any]
 
 
-def draw_own(own: Own) -> Figure | Image.Image:
+def draw_own(own: Own, theme: Theme = LIGHT) -> Figure | Image.Image:
     """Return the drawing of one figure as `Run.figures` gives it; what is too much to draw is left out and said so."""
-    return _DRAWN[own["kind"]](own)
+    return _DRAWN[own["kind"]](own, theme)
 
 
-def _lines(own: Own) -> Figure:
+def _lines(own: Own, theme: Theme) -> Figure:
     series = own["series"]
-    figure, axes = framed(8, 4.4, LIGHT.ground)
+    figure, axes = framed(8, 4.4, theme)
     for number, (name, values) in enumerate(list(series.items())[:MAX_SERIES]):
-        colour, dash = STROKES[number % len(STROKES)]
+        colour, dash = theme.strokes[number % len(theme.strokes)]
         marker = "o" if len(values) <= 40 else None
         label = fitting(shortened(name, 32)).lstrip("_") or "–"
         axes.plot(own["x"], values, color=colour, ls=dash, lw=1.6, marker=marker, ms=3, label=label)
     if len(series) > 1:
         legend = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(series) > 5 else {"loc": "best"}
-        for text in axes.legend(fontsize=8, frameon=False, **legend).get_texts():
+        for text in axes.legend(fontsize=8, frameon=False, labelcolor=theme.ink, **legend).get_texts():
             text.set_parse_math(False)
     more = f"{len(series) - MAX_SERIES} more series are not drawn" if len(series) > MAX_SERIES else ""
-    _finish(axes, own, more)
-    axes.grid(axis="y", color=LIGHT.line, lw=0.8)
+    _finish(axes, own, theme, more)
+    axes.grid(axis="y", color=theme.line, lw=0.8)
     if (own["x"] == np.round(own["x"])).all():
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
-def _bars(own: Own) -> Figure:
+def _bars(own: Own, theme: Theme) -> Figure:
     names, values = own["names"][:MAX_BARS], own["values"][:MAX_BARS]
-    figure, axes = framed(8, 1.5 + 0.27 * len(names), LIGHT.ground)
-    axes.barh(range(len(names)), values, color=LIGHT.bar, height=0.74)
+    figure, axes = framed(8, 1.5 + 0.27 * len(names), theme)
+    axes.barh(range(len(names)), values, color=theme.bar, height=0.74)
     for y, value in enumerate(values.tolist()):
-        axes.text(max(value, 0), y, f" {_short(value)}", va="center", fontsize=8, color=LIGHT.ink)
+        axes.text(max(value, 0), y, f" {_short(value)}", va="center", fontsize=8, color=theme.ink)
     axes.set_yticks(range(len(names)), [fitting(shortened(n, 40)) for n in names], fontsize=8.5, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     axes.set_xlim(low - 0.02 * (high - low), high + 0.15 * ((high - low) or 1))
     more = len(own["names"]) - len(names)
-    _finish(axes, own, f"{counted(more, 'more bar')} not drawn" if more else "")
+    _finish(axes, own, theme, f"{counted(more, 'more bar')} not drawn" if more else "")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     return figure
@@ -80,15 +80,15 @@ def _short(value: float) -> str:
     )
 
 
-def _matrix(own: Own) -> Figure:
+def _matrix(own: Own, theme: Theme) -> Figure:
     values = own["values"]
     rows, columns = values.shape
     width, height = (float(np.clip(0.34 * n + 2.4, 4.2, 11)) for n in (columns, rows))
-    figure, axes = framed(width + 1.2, height, LIGHT.ground)
+    figure, axes = framed(width + 1.2, height, theme)
     image = axes.imshow(
         np.where(np.isfinite(values), values, np.nan), cmap="cividis", aspect="auto", interpolation="nearest"
     )
-    axes.set_facecolor("#d9dde2")  # what is not known
+    axes.set_facecolor(theme.grey)  # what is not known
     if own["column_names"] and columns <= MAX_NAMES:
         names = [fitting(shortened(n, 20)) for n in own["column_names"]]
         axes.set_xticks(range(columns), names, rotation=90 if columns > 6 else 0, fontsize=8, parse_math=False)
@@ -102,16 +102,20 @@ def _matrix(own: Own) -> Figure:
             ink = "black" if not value <= middle else "white"
             text = _short(value) if np.isfinite(value) else "–"
             axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=ink)
-    figure.colorbar(image, ax=axes, shrink=0.8).outline.set_visible(False)
-    _finish(axes, own)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.ax.tick_params(colors=theme.ink)
+    bar.outline.set_visible(False)
+    _finish(axes, own, theme)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
 
 
-def _scatter(own: Own) -> Figure:
+def _scatter(own: Own, theme: Theme) -> Figure:
     shown = own["panels"][:MAX_PANELS]
-    figure, panels = panelled(len(shown), width=5.2 if len(shown) < 3 else 4, height=4.2 if len(shown) < 3 else 3.4)
+    figure, panels = panelled(
+        len(shown), width=5.2 if len(shown) < 3 else 4, height=4.2 if len(shown) < 3 else 3.4, theme=theme
+    )
     rng = np.random.default_rng(0)
     for axes, panel in zip(panels, shown, strict=True):
         kept = np.flatnonzero(np.isfinite(panel["points"]).all(axis=1))
@@ -120,26 +124,26 @@ def _scatter(own: Own) -> Figure:
         size = float(np.clip(130 / np.sqrt(max(1, len(kept))), 0.9, 6.5))
         for number, label in enumerate(np.unique(labels).tolist()):
             turn = label if label >= 0 else number
-            colour = LIGHT.grey if label == NOISE else LIGHT.palette[turn % len(LIGHT.palette)]
-            marker = MARKERS[turn // len(LIGHT.palette) % len(MARKERS)]
+            colour = theme.grey if label == NOISE else theme.palette[turn % len(theme.palette)]
+            marker = MARKERS[turn // len(theme.palette) % len(MARKERS)]
             mine = points[labels == label]
             axes.plot(*mine.T, marker=marker, ls="none", ms=size, mew=0, alpha=0.75, color=colour)
             if label >= 0 and number < 40:
                 x, y = np.median(mine, axis=0).tolist()
-                text = axes.text(x, y, str(label), fontsize=9, ha="center", color=LIGHT.ink)
-                text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=LIGHT.ground)])
-        _finish(axes, {**own, "title": panel["title"]}, size=10)
+                text = axes.text(x, y, str(label), fontsize=9, ha="center", color=theme.ink)
+                text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=theme)])
+        _finish(axes, {**own, "title": panel["title"]}, theme, size=10)
         axes.tick_params(labelsize=7)
     rest = len(own["panels"]) - len(shown)
     title = own["title"] + (f" ({counted(rest, 'more panel')} not drawn)" if rest else "")
     title = figure.suptitle(
-        fitting(shortened(title, 110)), x=0.02, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink
+        fitting(shortened(title, 110)), x=0.02, ha="left", fontsize=12, fontweight="bold", color=theme.ink
     )
     title.set_parse_math(False)
     return figure
 
 
-def _images(own: Own) -> Image.Image:
+def _images(own: Own, theme: Theme) -> Image.Image:
     rows = []
     for row in own["rows"][:MAX_ROWS]:
         images = row["images"]
@@ -149,25 +153,25 @@ def _images(own: Own) -> Image.Image:
     if len(own["rows"]) > MAX_ROWS:
         rows.append((f"and {counted(len(own['rows']) - MAX_ROWS, 'more row')}", []))
     small = all(max(row["images"].shape[1:3]) <= 64 for row in own["rows"])
-    return contact_sheet(own["title"], rows, small)
+    return contact_sheet(own["title"], rows, small, theme)
 
 
-def _finish(axes: Axes, own: Own, more: str = "", size: float = 12) -> None:
+def _finish(axes: Axes, own: Own, theme: Theme, more: str = "", size: float = 12) -> None:
     """Write title and labels, as plain text whatever they hold."""
     title = axes.set_title(
-        fitting(shortened(own["title"], 80)), loc="left", fontsize=size, fontweight="bold", color=LIGHT.ink
+        fitting(shortened(own["title"], 80)), loc="left", fontsize=size, fontweight="bold", color=theme.ink
     )
     x = axes.set_xlabel(
-        " · ".join(filter(None, [fitting(shortened(own.get("x_label", ""), 80)), more])), color=LIGHT.quiet
+        " · ".join(filter(None, [fitting(shortened(own.get("x_label", ""), 80)), more])), color=theme.quiet
     )
-    y = axes.set_ylabel(fitting(shortened(own.get("y_label", ""), 80)), color=LIGHT.quiet)
+    y = axes.set_ylabel(fitting(shortened(own.get("y_label", ""), 80)), color=theme.quiet)
     for text in (title, x, y):
         text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
 
 
-_DRAWN: dict[str, Callable[[Own], Figure | Image.Image]] = {
+_DRAWN: dict[str, Callable[[Own, Theme], Figure | Image.Image]] = {
     "lines": _lines,
     "bars": _bars,
     "matrix": _matrix,

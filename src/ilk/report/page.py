@@ -15,6 +15,7 @@ from ilk.files import passed
 from ilk.report import words
 from ilk.report.embedded import plot_views
 from ilk.report.facts import Facts, gather
+from ilk.report.further import further
 from ilk.report.gallery import BUDGET, group_views, keep_within, map_views
 from ilk.report.interactive import interactive
 from ilk.report.levels import level_views
@@ -28,6 +29,7 @@ MAX_TWINS = 100
 MAX_IN_SET = 6
 MAX_WARNINGS = 50
 MAX_BYTES = 14_900_000
+_RESERVED = 3_500_000  # for plotly, the points of the map, and the texts of the page
 
 
 def write_report(run: Run, out: Path | None = None, source: Source = None) -> Path:
@@ -41,7 +43,7 @@ def write_report(run: Run, out: Path | None = None, source: Source = None) -> Pa
         The file to write; ``<run>/report.html`` by default. Replaced in one step.
     source
         Where the images are, or the opened source: the pictures of the first groups are then made from the images
-        themselves instead of their 48 px thumbnails. May be missing or gone.
+        themselves where its thumbnails are small, and larger pictures can be looked at. May be missing or gone.
 
     Returns
     -------
@@ -55,9 +57,9 @@ def write_report(run: Run, out: Path | None = None, source: Source = None) -> Pa
 
     Notes
     -----
-    The file stays below 15 MB whatever the run holds: plotly takes 2 MB, the map at most 6, the pictures of the groups
-    at most 7 and less where the rest needs the room; lists have caps and say what they left out. At most 480 images are
-    decoded; all other pictures come from the run's sprite sheets.
+    The file stays below 15 MB whatever the run holds: plotly takes 2 MB, the pictures of the cards at most 5, further
+    thumbnails and larger pictures at most 6 each, and less where the rest needs the room; lists have caps and say what
+    they left out. Images are decoded for the larger pictures alone, a few hundred at most.
     """
     facts = gather(run)
     pictures = Pictures(run, facts, source)
@@ -75,6 +77,9 @@ def _rendered(view: dict[str, Any]) -> bytes:
     """Return the page; pictures of the smallest groups are left out where it would be larger than MAX_BYTES."""
     template, cards = _environment().get_template("report.html"), view["groups"]["cards"]
     page = template.render(view).encode()
+    if len(page) > MAX_BYTES and view["further"] is not None:
+        view["further"].large = view["further"].more = ""  # the page says so where they are missed
+        page = template.render(view).encode()
     while len(page) > MAX_BYTES and (left := keep_within(cards, BUDGET)):
         keep_within(cards, max(0, left - (len(page) - MAX_BYTES) - 10_000))
         page = template.render(view).encode()
@@ -109,6 +114,14 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
     scores = scores_view(run.scores(), facts)
     views = group_views(facts, pictures, scores["majority"] if scores else {})
     choice = choice_view(run, facts)
+    maps, plots, levels = (
+        map_views(facts, run.map()),
+        plot_views(run, facts),
+        level_views(run, facts, pictures, choice["k"]),
+    )
+    room = MAX_BYTES - _RESERVED - sum(map(_length, (views, maps, plots, levels)))
+    beside = further(facts, pictures, views["cards"], room, run.path.name.removesuffix(".partial"))
+    live = interactive(run, facts, frozenset() if beside is None else beside.rows, pictures.small)
     return {
         "title": _title(run, facts),
         "head": _head(run, facts),
@@ -120,17 +133,28 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "own_features": bool((facts.header.get("source") or {}).get("features")),
         "pictures_note": pictures.note,
         "labelled": MAX_LABELS if facts.n_groups > MAX_LABELS else 0,
-        "maps": map_views(facts, run.map()),
-        "live": interactive(run, facts, pictures),
-        "plots": plot_views(run, facts),
+        "maps": maps,
+        "live": live,
+        "further": beside,
+        "policy": " ".join(part.policy for part in (beside, live) if part is not None),
+        "plots": plots,
         "choice": choice,
-        "levels": level_views(run, facts, pictures, choice["k"]),
+        "levels": levels,
         "scores": scores,
         "unreadable": _unreadable(facts),
         "passed": _passed(facts),
         "duplicates": _duplicates(facts),
         "how": how_view(run, facts),
     }
+
+
+def _length(view: Any) -> int:
+    """Return the length of all texts in a view."""
+    if isinstance(view, Mapping):
+        return sum(map(_length, view.values()))
+    if isinstance(view, list):
+        return sum(map(_length, view))
+    return len(view) if isinstance(view, str) else 0
 
 
 def _title(run: Run, facts: Facts) -> str:

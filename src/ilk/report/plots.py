@@ -16,7 +16,7 @@ from ilk import disk
 from ilk.report.curves import draw_history, draw_k
 from ilk.report.facts import NOISE, Facts, gather
 from ilk.report.map import draw_map
-from ilk.report.marks import LIGHT, fitting, framed
+from ilk.report.marks import LIGHT, Theme, fitting, framed
 from ilk.report.own import draw_own
 from ilk.report.pictures import Pictures, Source
 from ilk.report.shape import draw_silhouettes, draw_similarity
@@ -71,16 +71,16 @@ def write_plots(run: Run, source: Source = None) -> list[Path]:
     return written
 
 
-def drawings(run: Run, facts: Facts) -> dict[str, Callable[[], Figure | Image.Image | None]]:
+def drawings(run: Run, facts: Facts, theme: Theme = LIGHT) -> dict[str, Callable[[], Figure | Image.Image | None]]:
     """Return every plot but the contact sheets by name; calling one draws it, or gives None where there is nothing."""
-    own = {f"own-{figure['name']}": partial(draw_own, figure) for figure in run.figures()}
+    own = {f"own-{figure['name']}": partial(draw_own, figure, theme) for figure in run.figures()}
     return {
-        "sizes": partial(draw_sizes, facts),
-        "silhouette-per-k": lambda: draw_k(facts, run.k_table()),
-        "silhouettes": partial(draw_silhouettes, facts),
-        "similarity": partial(draw_similarity, run, facts),
-        "map": lambda: None if (layout := run.map()) is None else draw_map(facts, np.asarray(layout)),
-        "history": lambda: draw_history(facts.header.get("history") or []),
+        "sizes": partial(draw_sizes, facts, theme),
+        "silhouette-per-k": lambda: draw_k(facts, run.k_table(), theme),
+        "silhouettes": partial(draw_silhouettes, facts, theme),
+        "similarity": partial(draw_similarity, run, facts, theme),
+        "map": lambda: None if (layout := run.map()) is None else draw_map(facts, np.asarray(layout), theme),
+        "history": lambda: draw_history(facts.header.get("history") or [], theme),
         **own,
     }
 
@@ -96,22 +96,22 @@ def as_png(drawn: Figure | Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def draw_sizes(facts: Facts) -> Figure | None:
+def draw_sizes(facts: Facts, theme: Theme = LIGHT) -> Figure | None:
     """Return horizontal bars, one per group, the largest on top; None for a run without groups."""
     shown, rest = facts.groups[:MAX_BARS], facts.groups[MAX_BARS:]
     if not shown:
         return None
-    figure, axes = framed(8, 1.2 + 0.27 * (len(shown) + bool(rest)), LIGHT.ground)
+    figure, axes = framed(8, 1.2 + 0.27 * (len(shown) + bool(rest)), theme)
     names = [fitting(shortened(g.caption, 48)) for g in shown]
     sizes = [g.size for g in shown]
-    axes.barh(range(len(shown)), sizes, color=[LIGHT.grey if g.id == NOISE else LIGHT.bar for g in shown], height=0.74)
+    axes.barh(range(len(shown)), sizes, color=[theme.grey if g.id == NOISE else theme.bar for g in shown], height=0.74)
     for y, group in enumerate(shown):
         label = f" {counted(group.size, 'image')} · {share(group.size, facts.n_readable)}"
-        axes.text(group.size, y, label, va="center", ha="left", fontsize=8.5, color=LIGHT.ink)
+        axes.text(group.size, y, label, va="center", ha="left", fontsize=8.5, color=theme.ink)
     if rest:
         n = sum(g.size for g in rest)
         label = f"and {counted(len(rest), 'smaller group')} with {counted(n, 'image')} together (all in report.html)"
-        axes.text(0, len(shown) - 0.1, label, va="center", fontsize=8.5, color=LIGHT.quiet)
+        axes.text(0, len(shown) - 0.1, label, va="center", fontsize=8.5, color=theme.quiet)
     axes.set_yticks(range(len(shown)), names, fontsize=8.5, parse_math=False)
     axes.set_ylim(len(shown) - 0.4 + bool(rest), -0.6)
     axes.set_xlim(0, 1.25 * max(sizes))
@@ -119,5 +119,5 @@ def draw_sizes(facts: Facts) -> Figure | None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     title = f"{counted(facts.n_readable, 'image')} in {counted(facts.n_groups, 'group')}"
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=theme.ink)
     return figure

@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 
 from ilk.errors import RunError
 from ilk.report.facts import NOISE, Facts, Group
-from ilk.report.marks import LIGHT, framed, labelled
+from ilk.report.marks import LIGHT, Theme, framed, labelled
 from ilk.report.words import count, counted, share
 from ilk.runs import Run
 
@@ -24,7 +24,7 @@ PROFILE = 120  # points of the outline of one group
 Floats = npt.NDArray[np.float64]
 
 
-def draw_silhouettes(facts: Facts) -> Figure | None:
+def draw_silhouettes(facts: Facts, theme: Theme = LIGHT) -> Figure | None:
     """Return the sorted silhouettes of the images of each group, one block per group; None where none is known.
 
     The heights of the blocks follow the sizes of the groups; each is drawn from 120 quantiles, so that 100,000 images
@@ -36,24 +36,24 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
         return None
     shown, rest = known[:MAX_BARS], known[MAX_BARS:]
     mean = float(np.mean(np.concatenate([values for _, values in known])))
-    figure, axes = framed(8, float(np.clip(1.6 + 0.42 * len(shown), 3.2, 12)), LIGHT.ground)
+    figure, axes = framed(8, float(np.clip(1.6 + 0.42 * len(shown), 3.2, 12)), theme)
     largest = max(len(values) for _, values in shown)
     y, labels = 0.0, []
     for group, values in shown:
         height = max(0.28, len(values) / largest)
         outline = np.quantile(values, np.linspace(0, 1, PROFILE))
         rows = y + height * np.linspace(1, 0, PROFILE)
-        axes.fill_betweenx(rows, 0, outline, where=outline >= 0, color=LIGHT.bar, lw=0, interpolate=True)
-        axes.fill_betweenx(rows, 0, outline, where=outline <= 0, color=LIGHT.chosen, lw=0, interpolate=True)
+        axes.fill_betweenx(rows, 0, outline, where=outline >= 0, color=theme.bar, lw=0, interpolate=True)
+        axes.fill_betweenx(rows, 0, outline, where=outline <= 0, color=theme.chosen, lw=0, interpolate=True)
         below = int((values < 0).sum())
         note = f"{values.mean():.2f}" + (f" · {share(below, len(values))} below 0" if below else "")
-        axes.text(1.02, y + height / 2, note, va="center", fontsize=7.5, color=LIGHT.quiet)
-        name = axes.text(-1, y + height / 2, labelled(group), va="center", ha="right", fontsize=8.5, color=LIGHT.ink)
+        axes.text(1.02, y + height / 2, note, va="center", fontsize=7.5, color=theme.quiet)
+        name = axes.text(-1, y + height / 2, labelled(group), va="center", ha="right", fontsize=8.5, color=theme.ink)
         name.set_parse_math(False)
         labels.append(name)
         y += height + 0.12
-    axes.axvline(mean, color=LIGHT.ink, lw=1, ls=(0, (4, 3)))
-    axes.axvline(0, color=LIGHT.quiet, lw=0.8)
+    axes.axvline(mean, color=theme.ink, lw=1, ls=(0, (4, 3)))
+    axes.axvline(0, color=theme.quiet, lw=0.8)
     lowest = min(float(values[0]) for _, values in shown)
     left = float(np.clip(lowest - 0.06, -1, -0.1))
     for name in labels:
@@ -62,11 +62,11 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
     axes.set_ylim(y, -0.12)
     axes.set_yticks([])
     if max(len(name.get_text()) for name in labels) <= 3:  # names need the room, and no word that says what they are
-        axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9, labelpad=26)
+        axes.set_ylabel("group", color=theme.quiet, fontsize=9, labelpad=26)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    title = f"Silhouette of every image in the features, by group (mean {mean:.2f}, dashed)"
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
+    title = f"Silhouettes in the features, by group (mean {mean:.2f}, dashed)"
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=theme.ink)
     note = "−1: lies in another group, 0: on the border, 1: far from all others; numbers: mean of the group."
     if sample := facts.sample:
         note += f"\nDistances are to {count(sample)} images that stand for all."
@@ -74,7 +74,7 @@ def draw_silhouettes(facts: Facts) -> Figure | None:
         note += "\nRed: images that lie nearer to another group."
     if rest:
         note += f" {counted(len(rest), 'smaller group')} not drawn."
-    axes.set_xlabel(note, fontsize=8, color=LIGHT.quiet)
+    axes.set_xlabel(note, fontsize=8, color=theme.quiet)
     return figure
 
 
@@ -82,7 +82,7 @@ def _known(values: Floats) -> Floats:
     return np.asarray(values[np.isfinite(values)])
 
 
-def draw_similarity(run: Run, facts: Facts) -> Figure | None:
+def draw_similarity(run: Run, facts: Facts, theme: Theme = LIGHT) -> Figure | None:
     """Return the cosine between the centres of the groups, alike ones side by side; None below three groups."""
     found = centres(run, facts)
     if found is None or len(found[0]) < 3:
@@ -94,7 +94,7 @@ def draw_similarity(run: Run, facts: Facts) -> Figure | None:
     n = len(order)
     apart = cosine[~np.eye(n, dtype=bool)]
     side = float(np.clip(0.36 * n + 2.6, 4.6, 11.5))
-    figure, axes = framed(side + 1.2, side, LIGHT.ground)
+    figure, axes = framed(side + 1.2, side, theme)
     shade = np.where(np.eye(n, dtype=bool), np.nan, cosine)
     low, high = float(apart.min()), float(apart.max())
     image = axes.imshow(shade, cmap="cividis", vmin=low, vmax=high if high > low else low + 1e-3)
@@ -109,20 +109,20 @@ def draw_similarity(run: Run, facts: Facts) -> Figure | None:
                 size = 7 if n <= 12 else 5.5
                 text = axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=ink)
                 text.set_in_layout(False)  # inside of its cell: measuring it would only cost time
-    axes.set_ylabel("group", color=LIGHT.quiet, fontsize=9)
+    axes.set_ylabel("group", color=theme.quiet, fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.7)
-    bar.set_label("cosine similarity of centres", fontsize=8.5, color=LIGHT.quiet)
-    bar.ax.tick_params(labelsize=8)
+    bar.set_label("cosine similarity of centres", fontsize=8.5, color=theme.quiet)
+    bar.ax.tick_params(labelsize=8, colors=theme.ink)
     bar.outline.set_visible(False)
-    axes.set_title("Which groups are alike", loc="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
+    axes.set_title("Which groups are alike", loc="left", fontsize=12, fontweight="bold", color=theme.ink)
     rest = facts.n_groups - n
     note = "Alike groups stand side by side; 1 = same direction of mean features."
     axes.set_xlabel(
         note + (f"\nThe {n} largest groups; {rest:,} more are not drawn." if rest > 0 else ""),
         fontsize=8,
-        color=LIGHT.quiet,
+        color=theme.quiet,
     )
     return figure
 

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ilk import disk
 from ilk.report.facts import NOISE, Facts, Group, borderline, central
-from ilk.report.marks import LIGHT, fitting
-from ilk.report.pictures import Pictures, Pixels
+from ilk.report.marks import LIGHT, Theme, fitting
+from ilk.report.pictures import THUMB, Pictures, Pixels
 from ilk.report.words import counted, share, shortened
 
 COLUMNS = 10
@@ -29,13 +29,14 @@ MARGIN = 32
 def write_sheets(folder: Path, facts: Facts, pictures: Pictures) -> list[Path]:
     """Write ``contact-<group id>.png`` for the 60 largest groups below `folder`; return their paths."""
     groups = facts.groups[:MAX_SHEETS]
-    # sharp pictures only where a sheet can be filled with them
+    # of an older run, whose thumbnails are small: sharp pictures only where a sheet can be filled with them
     each = MAX_DECODED // max(1, len(groups))
-    sharp = pictures.sharp and (each >= 3 * COLUMNS or pictures.small)
-    total = CENTRAL + EDGE if pictures.small or not sharp else min(CENTRAL + EDGE, each // COLUMNS * COLUMNS)
+    sharp = not pictures.old or (pictures.sharp and (each >= 3 * COLUMNS or pictures.small))
+    whole = pictures.small or not pictures.old or not sharp
+    total = CENTRAL + EDGE if whole else min(CENTRAL + EDGE, each // COLUMNS * COLUMNS)
     first = [central(facts, g, total - EDGE) for g in groups]
     last = [borderline(facts, g, EDGE, shown) for g, shown in zip(groups, first, strict=True)]
-    pixels = pictures.rows([*first, *last], CELL if sharp else 0)
+    pixels = pictures.rows([*first, *last], CELL if sharp else THUMB)
 
     def write(group: Group, inner: list[Pixels], outer: list[Pixels]) -> Path:
         label = "Some of them" if group.id == NOISE else "Most central"
@@ -54,18 +55,20 @@ def _heading(facts: Facts, group: Group) -> str:
     return " · ".join(parts)
 
 
-def contact_sheet(heading: str, rows: Sequence[tuple[str, Sequence[Pixels]]], small: bool) -> Image.Image:
+def contact_sheet(
+    heading: str, rows: Sequence[tuple[str, Sequence[Pixels]]], small: bool, theme: Theme = LIGHT
+) -> Image.Image:
     """Lay out labelled blocks of pictures (h, w, 3) below a heading; `small` ones are enlarged pixel by pixel."""
     width = 2 * MARGIN + COLUMNS * (CELL + GAP) - GAP
     height = MARGIN + 40 + MARGIN
     for _, pictures in rows:
         height += 38 + -(-len(pictures) // COLUMNS) * (CELL + GAP)
-    sheet = Image.new("RGB", (width, height), LIGHT.ground)
+    sheet = Image.new("RGB", (width, height), theme.ground)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 4), fitting(heading), LIGHT.ink, _font("DejaVuSans-Bold.ttf", 24))
+    draw.text((MARGIN, MARGIN - 4), fitting(heading), theme.ink, _font("DejaVuSans-Bold.ttf", 24))
     y = MARGIN + 40
     for label, pictures in rows:
-        draw.text((MARGIN, y + 10), fitting(label), LIGHT.quiet, _font("DejaVuSans.ttf", 16))
+        draw.text((MARGIN, y + 10), fitting(label), theme.quiet, _font("DejaVuSans.ttf", 16))
         y += 38
         for i, pixels in enumerate(pictures):
             cell = _fitted(pixels, small)

@@ -91,7 +91,7 @@ COLUMNS = (
     Column("content", "text", "images", "BLAKE2b of the file's bytes, 32 hex digits."),
     Column("gone", "int8", "changes", "1 where the file is not in the source any more."),
     Column("exported", "text", "groups", "The file that the export made of it; empty where there is none."),
-    Column("image", "struct", "atlas?", "A 48 px thumbnail as JPEG: `bytes` and `path`."),
+    Column("image", "struct", "atlas?", "The thumbnail as JPEG, or PNG of small images: `bytes` and `path`."),
     Column("neighbors", "struct", "atlas?", "The 15 nearest images: `ids` (rows of this table) and `distances`."),
     Column("coarse", "int64", "suggestions?", "Group at the coarse number of groups."),
     Column("natural", "int64", "suggestions?", "Group at the natural number of groups."),

@@ -84,35 +84,29 @@
 
   // -- hover -----------------------------------------------------------------------------------------------------------
 
-  const sheets = [];
-  function sheet(number) {
-    if (!sheets[number]) {
-      sheets[number] = new Image();
-      sheets[number].src = map.sheets[number];
-    }
-    return sheets[number];
-  }
-
   async function show(point, event) {
-    const i = point.pointNumber, cell = map.thumb[i], group = map.groups[map.group[i]];
-    const canvas = card.querySelector("canvas"), confidence = map.confidence[i];
+    const i = point.pointNumber, group = map.groups[map.group[i]];
+    const img = card.querySelector("img"), confidence = map.confidence[i];
+    const source = map.thumb[i] < 0 ? null : map.thumbOf(map.thumb[i]);
     card.dataset.point = i;
-    canvas.hidden = cell < 0;
+    img.hidden = source === null;
+    if (source !== null) img.src = source;
     card.querySelector(".name").textContent = map.name[i];
     card.querySelector(".of").textContent = group.title + (confidence < 0 ? "" : ", confidence " + (confidence / 100).toFixed(2));
     card.hidden = false;
-    const box = live.getBoundingClientRect();
-    const x = event.clientX - box.left, y = event.clientY - box.top;
-    card.style.left = Math.max(4, Math.min(x + 16, box.width - card.offsetWidth - 4)) + "px";
-    card.style.top = (y + 20 + card.offsetHeight > box.height ? Math.max(4, y - card.offsetHeight - 14) : y + 18) + "px";
-    if (cell < 0) return;
-    const picture = sheet(cell >> 8);
-    try { await picture.decode(); } catch { canvas.hidden = true; return; }
-    if (card.dataset.point !== String(i)) return;
-    const pen = canvas.getContext("2d");
-    pen.imageSmoothingEnabled = !map.small;
-    pen.drawImage(picture, 48 * (cell % 16), 48 * ((cell & 255) >> 4), 48, 48, 0, 0, canvas.width, canvas.height);
-    card.dataset.shown = i;
+    place(event);
+    if (source === null) return;
+    try { await img.decode(); } catch { img.hidden = true; return; }
+    if (card.dataset.point === String(i)) card.dataset.shown = i;
+  }
+
+  // beside the pointer, on the side where there is room, and always inside of the window; its picture has a fixed height
+  function place(event) {
+    const wide = document.documentElement.clientWidth, high = window.innerHeight;
+    const w = card.offsetWidth, h = card.offsetHeight, x = event.clientX, y = event.clientY;
+    const left = x + 16 + w <= wide - 4 ? x + 16 : x - 16 - w, top = y + 18 + h <= high - 4 ? y + 18 : y - 14 - h;
+    card.style.left = Math.max(4, Math.min(left, wide - w - 4)) + "px";
+    card.style.top = Math.max(4, Math.min(top, high - h - 4)) + "px";
   }
 
   // -- what can be chosen ----------------------------------------------------------------------------------------------
@@ -172,7 +166,7 @@
 
   async function start() {
     map = JSON.parse(await unpacked("map-data"));
-    map.sheets = el("map-sheets").textContent.trim().split(" ");
+    map.thumbOf = window.ilkThumb ? await window.ilkThumb : () => null;
     const code = document.createElement("script");
     code.textContent = await unpacked("map-plotly"); // the page's policy allows this very text, by its hash
     document.head.append(code);
@@ -183,7 +177,7 @@
     el("map-tools").hidden = false;
     const { data, layout } = figure();
     await Plotly.newPlot(live, data, layout, CONFIG);
-    live.append(card);
+    document.body.append(card); // above everything, placed by the window
     live.on("plotly_hover", (e) => show(e.points[0], e.event));
     live.on("plotly_click", (e) => show(e.points[0], e.event));
     live.on("plotly_unhover", () => { card.hidden = true; card.dataset.point = ""; });
