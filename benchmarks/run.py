@@ -77,6 +77,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "heldout": {"heldout-0": f"{PLACING} heldout {DATA}/mnist.npz"},
     "unknown": {"unknown": f"{PLACING} unknown {DATA}/mnist.npz {DATA}/fashion_mnist.npz"},
     "natural_k": {"natural_k": f"python benchmarks/natural_k.py {DATA} --sets ../sets"},
+    "corrections": {"corrections": f"python benchmarks/corrections.py {DATA}"},
     "words": {"words": f"python benchmarks/words.py {DATA} --folder benchmarks/runs/words"},
     "probes": {
         "cifar10-small": f"{PROBES} --preset small --set epochs=30",

@@ -25,6 +25,7 @@ ALLOWED = {
     "machine": "",
     "files": "",
     "corrections": "",
+    "regroup": "corrections",
     "runs": "corrections",
     "metrics": "",
     "compute": "",
@@ -52,16 +53,17 @@ ALLOWED = {
     "jobs": "_record _versions naming methods data encoders runs corrections report scoring files",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
-    "cli": "jobs runs corrections scoring probing exports comparing methods encoders report files bench kernels",
+    "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
+    "kernels",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
-UPWARDS = {("runs.reading", "jobs")}  # Run.model alone, when it is called
+UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup")}  # Run.model and Run.regroup alone, when called
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.corrections ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.corrections ilk.regroup ilk.exports ilk.comparing"
 
 
 def package(module: str) -> str:

@@ -241,6 +241,7 @@ def test_a_training_beside_itself(call: Any) -> None:
         ("placing.py", "heldout", "NPZ", "-k", 3),
         ("training.py", "dec", "--images", 512, "--batch", 128, "--seconds", 0, "--precision", "fp32"),
         ("natural_k.py", ".", "--only", "digits, 5 classes", "--seeds", 0),
+        ("corrections.py", ".", "--only", "digits", "--seeds", 0),
         ("words.py", ".", "--only", "digits, pixels", "--seeds", 1),
     ],
     ids=lambda words: f"{words[0]} {words[1]}",

@@ -26,6 +26,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.regrouping import regroup
 from ilk.cli.updating import update
 
 app = typer.Typer(
@@ -257,6 +258,7 @@ def export(
 
 
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+app.command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
 app.command(short_help="New images join a run; nothing else moves.")(update)

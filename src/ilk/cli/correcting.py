@@ -25,6 +25,7 @@ _DONE = {
     "ignore": "ignored",
     "confirm": "confirmed",
     "new": "opened",
+    "regroup": "regrouped",
     "note": "noted",
     "undo": "undone",
     "redo": "redone",
@@ -176,6 +177,8 @@ def _called(group: int, grouping: Grouping) -> str:
 def _said(action: Action, run: Run, grouping: Grouping) -> str:
     """Say in a few words what a correction is."""
     given = action.arguments
+    if action.do == "regroup":
+        return f"{_count([key for keys in given['images'] for key in keys])} {_opened(given)}".rstrip()
     images = _images(given.get("images", ()), run) if action.do != "split" else ""
     if action.do == "move":
         return f"{images} to {_called(given['to'], grouping)}"
@@ -192,6 +195,13 @@ def _said(action: Action, run: Run, grouping: Grouping) -> str:
         name = given.get("name")
         return f"group {given['to']}{f' ({name})' if name else ''} of {images}"
     return images
+
+
+def _opened(given: Mapping[str, Any]) -> str:
+    """Say which groups a grouping opened and closed."""
+    new, gone = (len(given.get(name, ())) for name in ("new", "gone"))
+    counts = [f"{n} group{'' if n == 1 else 's'} {word}" for n, word in ((new, "opened"), (gone, "closed")) if n]
+    return f"({', '.join(counts)})" if counts else ""
 
 
 def _images(keys: Sequence[str], run: Run) -> str:

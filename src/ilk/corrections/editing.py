@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.corrections.actions import LARGEST, Action, named, noted
 from ilk.corrections.finding import Folder, find_group, find_images
-from ilk.corrections.folding import NOTHING, UNREADABLE, Found, Grouping, State
+from ilk.corrections.folding import NOBODY, NOTHING, UNREADABLE, Found, Grouping, State
 from ilk.corrections.following import Followed
 from ilk.corrections.splitting import split_in_two
 from ilk.errors import ArgumentError
@@ -85,6 +85,10 @@ class Corrections:
             The journal is damaged.
         """
         return self._journal.now().grouping()
+
+    def found(self) -> Found:
+        """Return the groups as they were found."""
+        return self._journal.now().found
 
     def actions(self) -> list[tuple[Action, bool]]:
         """Return every correction but undo and redo, in order, and whether it is in effect."""
@@ -190,6 +194,56 @@ class Corrections:
             return {"group": _group(state, group), "text": text.strip()}
 
         return self._write("note", arguments)
+
+    def regroup(
+        self,
+        moves: Mapping[int, Iterable[int]],
+        *,
+        last: int,
+        new: Sequence[int] = (),
+        gone: Sequence[tuple[int, int]] = (),
+    ) -> Action:
+        """Put images where a grouping puts them, in one action; what a person said of an image stands above it.
+
+        Parameters
+        ----------
+        moves
+            Group -> rows of its new images; copies go along.
+        last
+            Number of the last action that the grouping knew (`Grouping.last`).
+        new
+            Groups that it opens, from the number `next_group` on.
+        gone
+            Groups that it closes, each with the one that takes what is left in it.
+
+        Raises
+        ------
+        ArgumentError
+            Something was corrected since, there is no such group, or nothing changes.
+        """
+
+        def arguments(state: State) -> dict[str, Any]:
+            if state.last != last:
+                raise ArgumentError("the groups were corrected meanwhile: group again to see what would move now.")
+            keys: dict[int, list[str]] = {}
+            for group, rows in moves.items():
+                if group not in state.names and group not in new:
+                    raise ArgumentError(f"there is no group {group}.")
+                free = (row for row in rows if state.said[row] == NOBODY and state.labels[row] != UNREADABLE)
+                mine = list(dict.fromkeys(state.found.keys[row] for row in free))
+                keys |= {int(group): mine} if mine else {}
+            if not keys and not gone:
+                raise ArgumentError("nothing would change.")
+            more = {"new": [int(one) for one in new]} if new else {}
+            return {"to": list(keys), "images": list(keys.values()), **more} | (
+                {"gone": [[int(one), int(into)] for one, into in gone]} if gone else {}
+            )
+
+        return self._write("regroup", arguments)
+
+    def next_group(self) -> int:
+        """Return the number of the next new group: none is given twice."""
+        return _next(self._journal.now())
 
     def undo(self) -> Action:
         """Undo the last correction that is in effect; all can be undone, one after the other."""

@@ -185,8 +185,10 @@ class State:
                 self._do(self.undone.pop())
         else:
             self.undone.clear()
-            if action.do in ("split", "new"):
-                self.next = max(self.next, action.arguments["to"] + 1)
+            given = {"split": "to", "new": "to", "regroup": "new"}.get(action.do)
+            if given is not None:
+                opened = action.arguments.get(given, [])
+                self.next = max(self.next, *(one + 1 for one in (opened if given == "new" else [opened])), 0)
             self._do(action)
 
     def where(self, group: int) -> int | None:
@@ -296,7 +298,13 @@ def _merge(state: State, arguments: Arguments) -> str:
     now = [state.where(group) for group in arguments["groups"]]
     if None in now:
         return _no_group(arguments["groups"][now.index(None)])
-    into, *rest = (group for group in now if group is not None)
+    _join(state, [group for group in now if group is not None])
+    return ""
+
+
+def _join(state: State, groups: Sequence[int]) -> None:
+    """Put all images of `groups` into the first of them."""
+    into, *rest = groups
     gone = {group for group in rest if group != into}
     name = next((state.names[group] for group in (into, *rest) if state.names[group]), "")
     state.set(np.flatnonzero(np.isin(state.labels, list(gone))), into)
@@ -306,7 +314,6 @@ def _merge(state: State, arguments: Arguments) -> str:
     texts = [state.notes[group] for group in (into, *sorted(gone)) if group in state.notes]
     kept = {group: text for group, text in state.notes.items() if group not in gone}
     state.notes = {**kept, into: "\n".join(texts)} if texts else kept
-    return ""
 
 
 def _split(state: State, arguments: Arguments) -> str:
@@ -334,6 +341,32 @@ def _new(state: State, arguments: Arguments) -> str:
     return ""
 
 
+def _regroup(state: State, arguments: Arguments) -> str:
+    """Put images where a grouping put them; what a person said of an image stands above it."""
+    problems = []
+    for group in arguments.get("new", ()):
+        if group in state.names or group in state.merged:
+            problems.append(f"there is a group {group} already")
+        else:
+            state.names = {**state.names, group: ""}
+            state.parents = {**state.parents, group: None}
+    for to, keys in zip(arguments["to"], arguments["images"], strict=True):
+        if (group := state.where(to)) is None:
+            problems.append(_no_group(to))
+            continue
+        rows = state.rows_of(keys)
+        state.set(rows[state.said[rows] == NOBODY], group)
+    for closed, into in arguments.get("gone", ()):
+        here, there = state.where(closed), state.where(into)
+        if here is None or there is None:
+            problems.append(_no_group(closed if here is None else into))
+        elif (state.said[state.labels == here] != NOBODY).any():
+            problems.append(f"group {here} holds images that were put there by hand, and stays")
+        elif here != there:
+            _join(state, [there, here])
+    return "; ".join(problems)
+
+
 _FOLLOW: Mapping[str, Callable[[State, Arguments], str]] = {
     "rename": _rename,
     "note": _note,
@@ -343,4 +376,5 @@ _FOLLOW: Mapping[str, Callable[[State, Arguments], str]] = {
     "merge": _merge,
     "split": _split,
     "new": _new,
+    "regroup": _regroup,
 }

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ilk.errors import DataError
 from ilk.files.packs import Sprites
-from ilk.files.thumbs import SIDE, squares
+from ilk.files.sheets import SIDE
+from ilk.files.thumbs import squares
 
 __all__ = ["JoinedSprites", "sprites_of"]
 

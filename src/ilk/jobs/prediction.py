@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _record, disk, runs
-from ilk.corrections import Grouping
 from ilk.errors import ArgumentError, RunError
 from ilk.files import Samples
 from ilk.jobs import asking
@@ -23,6 +22,8 @@ __all__ = ["Placed", "Prediction", "place", "predict"]
 OnEvent = Callable[[dict[str, Any]], bool | None]
 
 _NEAREST = 5
+_UNREADABLE = -2
+_ALMOST_NOTHING = np.float32(1e-6)
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ def predict(
     Parameters
     ----------
     run
-        A run, or its folder; the images it was made from are not needed. Of merged groups the probabilities are summed;
-        groups that were made by hand get no new images.
+        A run, or its folder; the images it was made from are not needed. Where it was corrected, new images go to the
+        groups as they are now, and exact copies of its images where these are.
     source
         As in `cluster`, or a single image file.
     split
@@ -231,7 +232,7 @@ def place(run: runs.Run, model: Any, encoded: Any) -> Placed:
     if not np.isfinite(proba).all():
         raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
     found, known = model.decide(proba), model.known_of(proba)
-    decided, proba, ids, notes = _corrected(run.grouping(), found.copy(), proba)
+    decided, proba, ids, notes = _corrected(run, encoded, found.copy(), proba)
     order = np.argsort(-proba, axis=1, kind="stable")
     second = ids[order[:, 1]] if proba.shape[1] > 1 else np.full(len(proba), -1)
     second = np.where(encoded.position >= 0, second, -1).astype(np.int64)
@@ -249,24 +250,60 @@ def _called(run: runs.Run) -> tuple[dict[int, str], dict[int, list[str]], dict[i
 
 
 def _corrected(
-    grouping: Grouping | None, decided: npt.NDArray[np.int64], proba: npt.NDArray[np.float32]
+    run: runs.Run, encoded: Any, decided: npt.NDArray[np.int64], proba: npt.NDArray[np.float32]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
-    """Return groups and probabilities with the corrections of the run, the group of each column, and notes."""
+    """Return groups and probabilities with the corrections of the run, the group of each column, and notes.
+
+    Where all that was done is merging, the probabilities of the model are summed. Where images are in other groups than
+    they were found in, new ones go by a head that learned from them (`ilk.regroup.placer`).
+    """
     found = np.arange(proba.shape[1])
-    if grouping is None:
+    grouping, regrouped = run.grouping(), bool(run.header.get("regrouped"))
+    if grouping is None and not regrouped:
         return decided, proba, found, []
-    sizes = grouping.sizes()
-    here = [group for group in grouping.parents if sizes.get(group)]
-    notes = []
-    if here:
-        names = ", ".join(f"group {group}" for group in here[:5]) + (" …" if len(here) > 5 else "")
-        notes.append(f"made by hand, and unknown to the model: {names}; new images go to the groups that it found")
-    now = np.array([grouping.merged.get(group, group) for group in found.tolist()], np.int64)
+    merged = {} if grouping is None else grouping.merged
+    before = run.uncorrected().labels()
+    brought = np.array([merged.get(group, group) for group in before.tolist()], np.int64)
+    labels = run.labels()
+    if regrouped or (labels != brought).any():
+        from ilk import regroup
+
+        ids, of_distinct = regroup.placer(run)(encoded.features)
+        placed = np.zeros((len(proba), len(ids)), np.float32)
+        read = encoded.position >= 0
+        placed[read] = of_distinct[encoded.position[read]]
+        decided = np.where(decided < 0, -1, ids[placed.argmax(1)] if len(ids) else -1)
+        notes = ["placed by the groups as they are now, by what was corrected and the features of all images"]
+        return *_copies(run, encoded, labels, decided, placed, ids), ids, notes
+    now = np.array([merged.get(group, group) for group in found.tolist()], np.int64)
     ids = np.unique(now)
-    if len(ids) == len(found):
-        return decided, proba, found, notes
-    summed = np.stack([proba[:, now == group].sum(1) for group in ids.tolist()], axis=1)
-    return np.where(decided < 0, -1, ids[summed.argmax(1)]), summed, ids, notes
+    if len(ids) < len(found):
+        proba = np.stack([proba[:, now == group].sum(1) for group in ids.tolist()], axis=1)
+        decided = np.where(decided < 0, -1, ids[proba.argmax(1)])
+    elif not (grouping is not None and grouping.said.any()):
+        return decided, proba, found, []  # names and notes only
+    return *_copies(run, encoded, labels, decided, proba.copy(), ids), ids, []
+
+
+def _copies(
+    run: runs.Run,
+    encoded: Any,
+    labels: npt.NDArray[np.int64],
+    decided: npt.NDArray[np.int64],
+    proba: npt.NDArray[np.float32],
+    ids: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return both with exact copies of images of the run where these are now."""
+    known = {key: row for row, key in enumerate(run.hashes() or []) if key is not None and labels[row] > _UNREADABLE}
+    for i, content in enumerate(encoded.hashes):
+        row = known.get(content.hex()) if content and encoded.position[i] >= 0 else None
+        if row is None:
+            continue
+        decided[i] = labels[row]
+        if labels[row] in ids:
+            proba[i] *= _ALMOST_NOTHING  # what comes second stays
+            proba[i, np.searchsorted(ids, labels[row])] = 1
+    return decided, proba
 
 
 def _images(run: runs.Run, source: Any, split: str, features: Any, by_content: bool, report: OnEvent) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _versions, disk, report, runs
-from ilk.errors import ArgumentError, DataError
+from ilk.errors import DataError
 from ilk.jobs import arrivals
 from ilk.jobs.arrivals import Arrived
 from ilk.jobs.joining import Known, Matched, match
@@ -158,10 +158,10 @@ def update(
     if not dry and found:
         notify({"event": "write", "run": str(run.path)})
         number = _written(run, seen, found, came)
-    now: Any = run if number is None else runs.load_run(run.path)
+    now = run if number is None else runs.load_run(run.path)
     if number is not None and came.by_hand:  # of the journal, as those groups are
         now.corrections.regroup(came.by_hand, last=now.corrections.grouping().last)
-    regrouped = _regrouped(now) if regroup and not dry else None
+    regrouped = now.regroup() if regroup and not dry else None
     if not dry and (number is not None or regrouped is not None or _report_is_old(now)):
         notify({"event": "write", "run": str(run.path)})
         report.write_plots(now.uncorrected())
@@ -184,12 +184,6 @@ def update(
         notes=[*seen.notes, *came.notes],
         dry=dry,
     )
-
-
-def _regrouped(run: Any) -> Any:
-    if not hasattr(run, "regroup"):
-        raise ArgumentError("regroup=True: this ilk cannot group again.")
-    return run.regroup()
 
 
 def _as_corrected(run: runs.Run, came: Arrived) -> npt.NDArray[np.int64]:

@@ -6,6 +6,7 @@ always whole. A lock file keeps two processes off one run. Nothing here is ever 
 
 from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.columns import COLUMNS, TABLES_VERSION, Column, columns_of, kinds_of, written
+from ilk.runs.copying import with_other_groups
 from ilk.runs.figures import checked_figure, save_figures
 from ilk.runs.growing import UpdateWriter
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
@@ -40,6 +41,7 @@ __all__ = [
     "short_name",
     "shown_name",
     "source_name",
+    "with_other_groups",
     "write_json",
     "written",
 ]

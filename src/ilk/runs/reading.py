@@ -17,7 +17,7 @@ from ilk.errors import IlkError, RunError
 from ilk.runs import shapes
 from ilk.runs.figures import load_figures
 from ilk.runs.names import own_name
-from ilk.runs.parts import Update
+from ilk.runs.parts import Part, Update
 from ilk.runs.rows import Rows, by_image
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 
@@ -78,6 +78,11 @@ class Run:
         """What joined the run later, in order: a folder below ``updates`` each."""
         return self._rows.updates
 
+    @property
+    def parts(self) -> list[Part]:
+        """What has rows of it, in order: the run as it was made, and updates."""
+        return self._rows.full
+
     def sources(self) -> list[dict[str, Any]]:
         """Return where its images are: the source that it was made from, as it was seen last, and those of updates.
 
@@ -94,6 +99,33 @@ class Run:
             listed, prefix = spec if isinstance(spec, list) else [spec], source["prefix"]
             folders += [(Path(one), prefix) if prefix else Path(one) for one in listed]
         return by_hand.Corrections(self.path, self._found, lambda: self.images()["path"], self.features, folders)
+
+    def regroup(self, *, preview: bool = False, seed: int = 0) -> Any:
+        """Group the images again with what was corrected by hand: in effect at once, undone as any correction.
+
+        Parameters
+        ----------
+        preview
+            Only return what would move (`ilk.regroup.Preview`).
+        seed
+            Of images that are drawn where there are very many.
+
+        Returns
+        -------
+        Action or Preview
+            The line of the journal; what would move.
+
+        Raises
+        ------
+        ArgumentError
+            Nothing would move.
+        RunError
+            The run is damaged, cannot be written, or another process is correcting it.
+        """
+        from ilk import regroup  # upwards, as `model`
+
+        found = regroup.preview(self, seed=seed)
+        return found if preview else regroup.accept(self, found)
 
     def grouping(self) -> by_hand.Grouping | None:
         """Return the groups by image with all corrections; None where there are none, or they are left out."""

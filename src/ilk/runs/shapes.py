@@ -66,6 +66,7 @@ HEADER: Shape = {
     "quality?": ({"*": ({"space?": (str, None), "sample?": (int, None)}, None)}, None),
     "choice?": ({"why?": (str, None)}, None),
     "checksums?": {"*": str},
+    "regrouped?": ({"run?": str, "corrections?": int}, None),
 }
 UPDATE: Shape = {
     "ilk_update": int,
