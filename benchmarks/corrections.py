@@ -167,9 +167,9 @@ def main() -> None:
                 if not there:
                     continue
                 source = there[0]
-            seeds = [measured(name, source, k, seed, home) for seed in given.seeds]
-            means = {one: np.mean([r[one] for r in seeds], 0).round(4).tolist() for one in ("with", "without")}
-            result[name] = {"groups": k, "seeds": seeds, "mean": means}
+            runs = [measured(name, source, k, seed, home) for seed in given.seeds]
+            means = {one: np.mean([r[one] for r in runs], 0).round(4).tolist() for one in ("with", "without")}
+            result[name] = {"groups": k, "runs": runs, "mean": means}
     print(json.dumps(result))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -248,6 +250,30 @@ def test_the_report(ilk: Ilk, run: Run, of: Callable[[int], int]) -> None:
     page = Path("page.html").read_text("utf-8")
     assert "both of them" not in page
     assert "corrections by hand" not in page
+
+
+def test_the_plots_are_drawn_anew_with_the_report(ilk: Ilk, run: Run, of: Callable[[int], int]) -> None:
+    contacts = {path.name for path in (run.path / "plots").glob("contact-*.png")}
+    sizes = (run.path / "plots" / "sizes.png").read_bytes()
+    run.corrections.merge(of(1), of(2))
+    assert ilk("report", run.path, "-o", "page.html").code == 0  # the run itself stays as it is
+    assert (run.path / "plots" / "sizes.png").read_bytes() == sizes
+    assert ilk("report", run.path).code == 0
+    assert {path.name for path in (run.path / "plots").glob("contact-*.png")} == contacts - {f"contact-{of(2)}.png"}
+    assert (run.path / "plots" / "sizes.png").read_bytes() != sizes
+    assert ilk("report", run.path, "--uncorrected").code == 0
+    assert {path.name for path in (run.path / "plots").glob("contact-*.png")} == contacts
+    assert (run.path / "plots" / "sizes.png").read_bytes() == sizes
+
+
+def test_the_report_says_who_put_an_image_into_its_group(ilk: Ilk, run: Run, of: Callable[[int], int]) -> None:
+    run.corrections.move("0_0003.png", to=of(1))
+    run.corrections.confirm("1_0001.png")
+    assert ilk("report", run.path, "-o", "page.html").code == 0
+    text = Path("page.html").read_text("utf-8").partition('id="pictures-data">')[2].partition("<")[0]
+    said = json.loads(gzip.decompress(base64.b64decode(text)))["said"]
+    rows = {path: str(row) for row, path in enumerate(run.images()["path"])}
+    assert said == {rows["0_0003.png"]: "put here by a person", rows["1_0001.png"]: "confirmed by a person"}
 
 
 def test_a_run_without_contents_goes_by_paths(run: Run) -> None:

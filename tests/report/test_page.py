@@ -5,19 +5,24 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
+import json
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from report_run import BAD, HOSTILE, Make, N, pixels_of
 
 from ilk import files
-from ilk.report import gallery, interactive, words, write_report
+from ilk.report import further, gallery, interactive, words, write_report
 from ilk.report import page as pages
+from ilk.report.facts import gather
 
 VOID = {"meta", "img", "br", "source", "link", "input", "hr"}
 
@@ -76,14 +81,14 @@ def test_is_one_file_without_references(make_run: Make) -> None:
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in {"src", "srcset", "href", "action", "data", "poster"}:
-                allowed = ("data:image/webp;base64,", "data:image/png;base64,", "#")
+                allowed = ("data:image/webp;base64,", "data:image/png;base64,", "data:image/jpeg;base64,", "#")
                 assert (value or "").startswith(allowed), (tag, name, value)
     assert not re.search(r"@import|url\(", page.styles)
     targets = {a.get("id") for _, a in page.elements}
     assert {(a["href"] or "#")[1:] for a in page.all("a")} <= targets
 
 
-def test_the_policy_allows_two_scripts_by_their_very_text(make_run: Make) -> None:
+def test_the_policy_allows_three_scripts_by_their_very_text(make_run: Make) -> None:
     page = read(write_report(make_run()))
     policy = policy_of(page)
     assert policy.startswith("default-src 'none'; img-src data:;")
@@ -97,8 +102,8 @@ def test_the_policy_allows_two_scripts_by_their_very_text(make_run: Make) -> Non
     assert sources == [f"'sha256-{h}'" for h in hashes]
 
 
-def test_a_page_without_map_runs_no_script(make_run: Make) -> None:
-    page = read(write_report(make_run(no_map=True)))
+def test_a_page_without_map_and_pictures_runs_no_script(make_run: Make) -> None:
+    page = read(write_report(make_run(no_map=True, no_thumbs=True)))
     assert not page.scripts
     assert "script-src" not in policy_of(page)
     assert not page.all("button")
@@ -107,7 +112,7 @@ def test_a_page_without_map_runs_no_script(make_run: Make) -> None:
 def test_a_page_without_plotly_keeps_its_picture(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interactive, "_plotly", lambda: None)
     page = read(write_report(make_run()))
-    assert not page.scripts
+    assert "map-data" not in {attributes.get("id") for attributes, _ in page.scripts}
     assert any("width" in a and "Map of all" in (a["alt"] or "") for a in page.all("img"))
 
 
@@ -116,7 +121,7 @@ def test_hostile_names_are_inert(make_run: Make) -> None:
     path = write_report(run)
     raw, page = path.read_text("utf-8"), read(path)
     assert not {"i", "u", "b"} & {tag for tag, _ in page.elements}
-    assert len(page.scripts) == 4
+    assert len(page.scripts) == 6  # with a text inside: there are no larger pictures
     assert not [data for _, data in page.scripts if "alert(1)" in data]
     assert not re.search(r"<script[^>]*>\s*alert", raw)
     assert "<script>alert(1)</script>.jpg" in page.text
@@ -186,12 +191,70 @@ def test_works_without_noise_and_with_a_bare_header(make_run: Make) -> None:
     assert len(page.all("article")) == 3
 
 
-def test_pictures_come_from_the_source_when_it_is_there(make_run: Make, tmp_path: Path) -> None:
+def packed(page: Page, name: str) -> str:
+    return next((text for attributes, text in page.scripts if attributes.get("id") == name), "")
+
+
+def told(page: Page) -> dict[str, Any]:
+    """What the page knows of the pictures that it has beside its cards."""
+    return dict(json.loads(gzip.decompress(base64.b64decode(packed(page, "pictures-data")))))
+
+
+def seen(text: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_cards_hold_the_thumbnails_of_the_run_to_the_byte(make_run: Make) -> None:
     run = make_run()
-    source = files.ArraySet("array", pixels_of(N), [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(N)])
+    shown = {a["data-row"]: a["src"] for a in read(write_report(run)).all("img") if "data-row" in a}
+    assert len(shown) > 20
+    for row, source in shown.items():
+        data, kind = files.Sprites(run.path / "thumbs").picture(int(row or 0))
+        assert source == f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def test_every_image_of_a_group_is_in_the_page(make_run: Make) -> None:
+    run = make_run(n=200, bad={3: "gone"}, noise=False)
+    page = read(write_report(run))
+    inside = {int(a["data-row"] or 0) for a in page.all("img") if "data-row" in a}
+    more = told(page)
+    beside = dict(zip(more["more"], packed(page, "pictures-more").split(), strict=True))
+    assert not inside & beside.keys()
+    assert inside | beside.keys() == set(range(200)) - {3}
+    facts = gather(run)
+    for group in facts.groups:
+        rows = more["groups"][str(group.id)]["rows"]
+        assert sorted(rows) == sorted(group.members.tolist())
+        assert (np.diff(facts.distance[rows]) >= 0).all()  # those that are surely of it first
+    for row, text in list(beside.items())[:5]:
+        assert base64.b64decode(text) == files.Sprites(run.path / "thumbs").picture(row)[0]
+    assert packed(page, "pictures-large") == ""
+
+
+def test_what_has_no_room_is_counted(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(further, "MORE", 100_000)
+    run = make_run(n=300, bad={}, noise=False)
+    page = read(write_report(run))
+    more = told(page)
+    assert len(packed(page, "pictures-more")) <= 100_000
+    assert 0 < len(more["more"]) < 240
+    for group in more["groups"].values():  # a fair share of every group
+        assert 15 < len(group["rows"]) < group["size"] == 100
+    assert more["command"] == "ilk gallery run"
+
+
+def test_larger_pictures_come_from_the_source_when_it_is_there(make_run: Make, tmp_path: Path) -> None:
+    run = make_run(side=200)
+    source = files.ArraySet("array", pixels_of(N, 200), [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(N)])
     small = write_report(run, tmp_path / "small.html").stat().st_size
-    sharp = write_report(run, tmp_path / "sharp.html", source).stat().st_size
-    assert sharp > small + 300_000
+    page = read(write_report(run, tmp_path / "sharp.html", source))
+    large = dict(zip(told(page)["large"], packed(page, "pictures-large").split(), strict=True))
+    assert large.keys() == {int(a["data-row"] or 0) for a in page.all("img") if "data-row" in a}
+    for row, text in list(large.items())[:3]:
+        assert seen(text).shape == (200, 200, 3)
+        means = [np.abs(seen(text) - pixels).mean() for pixels in pixels_of(N, 200)[[row, (row + 1) % N]]]
+        assert means[0] < 0.8 * means[1]  # the very image; noise is hard for JPEG
     other = files.ArraySet("array", pixels_of(N), [f"other/{i}" for i in range(N)])
     for gone, note in ((other, "holds other images"), (tmp_path / "gone", "could not be opened")):
         path = write_report(run, tmp_path / "gone.html", gone)
@@ -199,11 +262,31 @@ def test_pictures_come_from_the_source_when_it_is_there(make_run: Make, tmp_path
         assert path.stat().st_size < small + 20_000
 
 
+def test_what_has_another_content_by_now_is_not_shown(make_run: Make, tmp_path: Path) -> None:
+    """A run from elsewhere may name any file of the user, and a file may be another picture since."""
+    run = make_run(side=200, bad={})
+    (tmp_path / "photos").mkdir()
+    for i in range(N):
+        Image.fromarray(pixels_of(N, 200)[i]).save(tmp_path / "photos" / f"{i:05d}.jpg", quality=30)
+    names = [f"{i:05d}.jpg" for i in range(N)]
+    hashes = [files.content_hash((tmp_path / "photos" / name).read_bytes()).hex() for name in names]
+    Image.new("RGB", (300, 300), "red").save(tmp_path / "photos" / "00001.jpg")
+    run.hashes = lambda: hashes  # type: ignore[method-assign]
+    page = read(write_report(run, tmp_path / "page.html", tmp_path / "photos"))
+    shown = {int(a["data-row"] or 0) for a in page.all("img") if "data-row" in a}
+    assert 1 in shown
+    assert set(told(page)["large"]) == shown - {1} - HOSTILE.keys()
+
+
 def test_small_images_are_shown_by_pixels(make_run: Make, tmp_path: Path) -> None:
     source = files.ArraySet("array", pixels_of(N, 8), [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(N)])
     page = read(write_report(make_run(side=8), source=source))
     assert page.all("body")[0]["class"] == "pixelated"
-    assert max(len(a["src"] or "") for a in page.all("img") if a["alt"] == "00000.jpg") < 900  # 8 × 8, not 48 × 48
+    for picture in page.all("img"):
+        if picture.get("data-row"):
+            right = pixels_of(N, 8)[int(picture["data-row"] or 0)]
+            assert np.array_equal(seen((picture["src"] or "").partition(",")[2]), right)  # 8 × 8, to the bit
+    assert told(page)["large"] == []
 
 
 def test_lists_are_capped_and_say_so(make_run: Make) -> None:
@@ -224,29 +307,28 @@ def test_size_is_bounded(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> Non
     path = write_report(run)
     page = read(path)
     pictures = [a for a in page.all("img") if "width" not in a]
-    assert len(pictures) > 10
+    assert len(pictures) > 5
     assert sum(len(a["src"] or "") for a in pictures) <= 60_000
     assert len(page.all("article")) == 100
     assert "20 smaller groups, without pictures" in page.text
     assert "30 still smaller groups with 180 images" in page.text
 
 
-def test_worst_pictures_stay_far_below_the_cap() -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (gallery.SIDE, gallery.SIDE, 3), np.uint8)
-    from ilk.report.pictures import data_uri
-
-    assert len(data_uri(noise)) * gallery.MAX_DECODED < gallery.BUDGET
-    assert gallery.BUDGET < 15_000_000 - gallery.MAX_CARDS * 4_000
-
-
-def test_pictures_make_room_where_the_page_would_be_too_large(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("less", [100_000, 3_500_000])
+def test_pictures_make_room_where_the_page_would_be_too_large(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch, less: int
+) -> None:
+    """Those beside the cards first, then those of the smallest groups."""
     run = make_run(n=900, k=150, bad={}, noise=False)
     whole = write_report(run).stat().st_size
-    monkeypatch.setattr(pages, "MAX_BYTES", whole - 100_000)
+    shown = len(read(run.path / "report.html").all("img"))
+    monkeypatch.setattr(pages, "MAX_BYTES", whole - less)
     small = write_report(run)
-    assert whole - 400_000 < small.stat().st_size <= whole - 100_000
-    assert len(read(small).all("article")) == 150
-    assert any("width" not in a for a in read(small).all("img"))
+    assert small.stat().st_size <= whole - less
+    page = read(small)
+    assert len(page.all("article")) == 150
+    assert packed(page, "pictures-more") == ""
+    assert len(page.all("img")) == shown if less == 100_000 else 20 < len(page.all("img")) < shown
 
 
 def test_importing_needs_no_torch() -> None:

@@ -10,9 +10,11 @@ from PIL import Image
 from report_run import HOSTILE, Make, N, pixels_of
 
 from ilk import files
+from ilk.files.thumbs import squares
 from ilk.report import plots, sheets, write_plots
 from ilk.report.facts import borderline, central, gather
 from ilk.report.map import draw_map
+from tests.files.older import write_sheets
 
 
 def ink(path: Path) -> int:
@@ -38,8 +40,11 @@ def test_without_map_and_k_table(make_run: Make) -> None:
     assert names == {"contact-0.png", "contact-1.png", "contact-2.png", "sizes.png", "silhouettes.png"}
 
 
-def test_source_sharpens_the_sheets(make_run: Make) -> None:
+def test_source_sharpens_the_sheets_of_an_older_run(make_run: Make) -> None:
+    """Its thumbnails have 48 pixels; those of today need no source."""
     run = make_run(noise=False)
+    (run.path / "thumbs" / "00000.bin").unlink()
+    write_sheets(run.path / "thumbs", squares(list(pixels_of(N)), 48))
     source = files.ArraySet("array", pixels_of(N), [HOSTILE.get(i, f"{i:05d}.jpg") for i in range(N)])
     before = ink(next(p for p in write_plots(run) if p.name == "contact-0.png"))
     after = ink(next(p for p in write_plots(run, source) if p.name == "contact-0.png"))

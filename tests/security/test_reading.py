@@ -22,7 +22,7 @@ from trial import SMALL, Ilk, refused, write_images
 
 from ilk import disk, runs
 from ilk.errors import DataError, RunError
-from ilk.files import Sprites
+from ilk.files import Sprites, write_thumbs
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links")
 
@@ -327,6 +327,7 @@ def test_sheets_that_unpack_to_gigabytes(ilk: Ilk, finished_copy: Path, monkeypa
     huge = io.BytesIO()
     Image.new("RGB", (4000, 4000)).save(huge, "WEBP", lossless=True, method=0)
     opened = []
+    (finished_copy / "thumbs" / "00000.bin").unlink()
     for data in (b"RIFF", b"", vp8x(16383, 16383), vp8x(2**24, 2**24), huge.getvalue()):
         (finished_copy / "thumbs" / "00000.webp").write_bytes(data)
         with monkeypatch.context() as patch:
@@ -336,6 +337,21 @@ def test_sheets_that_unpack_to_gigabytes(ilk: Ilk, finished_copy: Path, monkeypa
     assert opened == []  # Pillow makes room for the whole canvas when it opens a WebP
     assert ilk("report", "run").code == 0
     refused(ilk("export", "run", "atlas", "--as", "embedding-atlas"), "sprite sheet")
+
+
+@pytest.mark.parametrize("side", [257, 9000, 60_000])
+def test_thumbnails_that_unpack_to_gigabytes(
+    ilk: Ilk, finished_copy: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    """Neither unpacked here nor handed to a browser."""
+    write_thumbs(finished_copy / "thumbs", [png_bomb(side)] * 24)
+    with monkeypatch.context() as patch:
+        patch.setattr("PIL.ImageFile.ImageFile.load", lambda *a: pytest.fail("it was unpacked"))
+        for read in (Sprites(finished_copy / "thumbs").picture, Sprites(finished_copy / "thumbs").pixels):
+            with pytest.raises(DataError, match=r"00000\.bin: a thumbnail is damaged"):
+                read(0)
+    assert ilk("report", "run").code == 0
+    refused(ilk("export", "run", "atlas", "--as", "embedding-atlas"), "00000.bin")
 
 
 def test_whole_sheets_are_read_in_every_form(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Preview:
     problems : list of str
         Constraints that cannot hold, by name, and what else a person should know first.
     held_out : float or None
-        Share of the images moved by hand whose group is predicted rightly when they are left out; None: too few of them.
+        Share of the images moved by hand that are predicted rightly when they are left out; None: too few of them.
     chance : float or None
         What guessing would get right of these.
     last : int

@@ -18,7 +18,7 @@ _MOST = 2000  # that are asked of
 
 @dataclass(frozen=True)
 class Trust:
-    """Share of held-out corrections that are predicted rightly (`right`), what guessing would (`chance`), and what follows (`why`)."""
+    """Share of held-out corrections that are predicted (`right`), that by guessing (`chance`), and what follows (`why`)."""
 
     right: float | None = None
     chance: float | None = None
@@ -47,7 +47,7 @@ def trusted(board: Board, seed: int = 0) -> Trust:
     if right - chance > 1.64 * np.sqrt(max(chance * (1 - chance), 1e-9) / len(moved)):
         return Trust(right, chance)
     why = (
-        f"the features do not know these groups: of images that you moved, {100 * right:.0f} % are predicted when left out "
-        f"({100 * chance:.0f} % by guessing). More corrections will hardly help others"
+        f"the features do not know these groups: of images that you moved, {100 * right:.0f} % are predicted when left "
+        f"out ({100 * chance:.0f} % by guessing). More corrections will hardly help others"
     )
     return Trust(right, chance, why)

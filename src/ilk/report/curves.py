@@ -128,7 +128,7 @@ def _criterion(
             colour, late = theme.chosen if "taken" in titles else theme.ink, x > 0.72 * len(positions)
             text = f" {', '.join(titles)}: {k} "
             text_at = axes.text(x, y + 0.1 * room, text, color=colour, ha="right" if late else "left", fontsize=8)
-            text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=theme)])
+            text_at.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=theme.ground)])
     step = math.ceil(len(positions) / 12)
     axes.set_xticks(
         [i for i in positions.values() if i % step == 0], [str(int(k)) for k, i in positions.items() if i % step == 0]

@@ -131,7 +131,7 @@ def _scatter(own: Own, theme: Theme) -> Figure:
             if label >= 0 and number < 40:
                 x, y = np.median(mine, axis=0).tolist()
                 text = axes.text(x, y, str(label), fontsize=9, ha="center", color=theme.ink)
-                text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=theme)])
+                text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground=theme.ground)])
         _finish(axes, {**own, "title": panel["title"]}, theme, size=10)
         axes.tick_params(labelsize=7)
     rest = len(own["panels"]) - len(shown)

@@ -84,19 +84,23 @@
 
   // -- hover -----------------------------------------------------------------------------------------------------------
 
+  const picture = document.createElement("img");
+  picture.alt = "";
+  card.prepend(picture);
+
   async function show(point, event) {
     const i = point.pointNumber, group = map.groups[map.group[i]];
-    const img = card.querySelector("img"), confidence = map.confidence[i];
+    const confidence = map.confidence[i];
     const source = map.thumb[i] < 0 ? null : map.thumbOf(map.thumb[i]);
     card.dataset.point = i;
-    img.hidden = source === null;
-    if (source !== null) img.src = source;
+    picture.hidden = source === null;
+    if (source !== null) picture.src = source;
     card.querySelector(".name").textContent = map.name[i];
     card.querySelector(".of").textContent = group.title + (confidence < 0 ? "" : ", confidence " + (confidence / 100).toFixed(2));
     card.hidden = false;
     place(event);
     if (source === null) return;
-    try { await img.decode(); } catch { img.hidden = true; return; }
+    try { await picture.decode(); } catch { picture.hidden = true; return; }
     if (card.dataset.point === String(i)) card.dataset.shown = i;
   }
 

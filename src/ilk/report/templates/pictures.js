@@ -82,12 +82,15 @@
     img.setAttribute("role", "button");
   }
 
+  const picture = document.createElement("img");
+  dialog.querySelector("figure").prepend(picture);
+
   function show(step) {
     at = (at + step + list.length) % list.length;
-    const row = Number(list[at].dataset.row), img = dialog.querySelector("img");
+    const row = Number(list[at].dataset.row);
     const group = Object.values(told.groups).find((g) => g.rows.includes(row));
-    img.src = large.has(row) ? address(large.get(row)) : thumb(row);
-    img.alt = list[at].alt;
+    picture.src = large.has(row) ? address(large.get(row)) : thumb(row);
+    picture.alt = list[at].alt;
     dialog.dataset.row = row;
     dialog.querySelector(".name").textContent = told.names[row] ?? list[at].alt;
     const words = [group?.title, row in told.confidence ? "confidence " + told.confidence[row].toFixed(2) : null, told.said[row]];
