@@ -161,7 +161,7 @@ def update(
     now = run if number is None else runs.load_run(run.path)
     if number is not None and came.by_hand:  # of the journal, as those groups are
         now.corrections.regroup(came.by_hand, last=now.corrections.grouping().last)
-    regrouped = now.regroup() if regroup and not dry else None
+    regrouped = _again(now, came.notes) if regroup and not dry else None
     if not dry and (number is not None or regrouped is not None or _report_is_old(now)):
         notify({"event": "write", "run": str(run.path)})
         report.write_plots(now.uncorrected())
@@ -184,6 +184,14 @@ def update(
         notes=[*seen.notes, *came.notes],
         dry=dry,
     )
+
+
+def _again(run: runs.Run, notes: list[str]) -> Any:
+    """Group again; None, and a note, where no image would move."""
+    if run.regroup(preview=True).count:
+        return run.regroup()
+    notes.append("grouping again moves no image: the groups fit what was corrected")
+    return None
 
 
 def _as_corrected(run: runs.Run, came: Arrived) -> npt.NDArray[np.int64]:
