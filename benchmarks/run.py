@@ -65,6 +65,10 @@ RECIPES: dict[str, dict[str, str]] = {
     "export": {"export": f"{SYSTEM} export 100000"},
     "kills": {"kills": f"{SYSTEM} resume-encoding {PHOTOS} {WEIGHTS}"},
     "kill_trials": {"kill_trials": f"{SYSTEM} resume-training"},
+    "gallery": {
+        "bars": "python benchmarks/gallery.py bars 100000",
+        "kills": "python benchmarks/gallery.py kills 100",
+    },
     "kmeans": {"kmeans": f"{ENGINE} kmeans"},
     "clustering_phase": {
         "clustering_phase": f"{ENGINE} phase",

@@ -22,6 +22,18 @@ OPTIONS = (
     *("--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1280,900", "--remote-debugging-pipe"),
 )
 
+KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "Tab": 9,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "F2": 113,
+}
+
 
 def find() -> str | None:
     """Return the installed Chromium, or None."""
@@ -60,6 +72,24 @@ class Browser:
         self.loaded = False
         self.ask("Page.navigate", url=self.page + fragment)
         self._until(lambda: self.loaded, "the page to load")
+
+    def visit(self, address: str) -> None:
+        """Open an address of a server on this machine and wait until it is loaded."""
+        self.page, self.loaded = address, False
+        self.ask("Page.navigate", url=address)
+        self._until(lambda: self.loaded, "the page to load")
+
+    def key(self, name: str, *, ctrl: bool = False, shift: bool = False) -> None:
+        """Press and release a key: a character, or a name such as ``Enter`` or ``ArrowLeft``."""
+        code = KEYS.get(name, ord(name.upper()[0]))
+        common = {"key": name, "modifiers": 2 * ctrl + 8 * shift, "windowsVirtualKeyCode": code}
+        text = {} if ctrl or (len(name) > 1 and name != "Enter") else {"text": "\r" if name == "Enter" else name}
+        self.ask("Input.dispatchKeyEvent", type="keyDown", **common, **text)
+        self.ask("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def type(self, text: str) -> None:
+        """Put `text` where the cursor is."""
+        self.ask("Input.insertText", text=text)
 
     def run(self, script: str) -> Any:
         """Return the value of an expression, or of a promise, in the page."""

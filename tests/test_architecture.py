@@ -26,13 +26,16 @@ ALLOWED = {
     "files": "",
     "corrections": "",
     "regroup": "corrections",
+    "showing": "",
     "runs": "corrections",
     "metrics": "",
     "compute": "",
     "scoring": "runs metrics files",
-    "exports": "runs files",
+    "near": "",
+    "exports": "runs files near",
     "comparing": "runs metrics report",
-    "report": "runs files",
+    "report": "runs files showing near",
+    "gallery": "runs files corrections regroup near exports",
     "data": "files compute",
     "vectors": "compute",
     "encoders": "data compute files networks vectors metrics",
@@ -46,24 +49,26 @@ ALLOWED = {
     "losses": "",
     "networks": "",
     "train": "compute",
-    "methods": "encoders vectors choose layout data compute metrics losses networks augment train",
+    "methods": "encoders vectors choose layout data compute metrics losses networks augment train near showing",
+    "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
-    "_record": "_suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files",
+    "_record": "_near _suggested cautions compute files layout describe report runs",
+    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files showing",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
-    "kernels",
+    "kernels gallery showing",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
 }
-UPWARDS = {("runs.reading", "jobs"), ("runs.reading", "regroup")}  # Run.model and Run.regroup alone, when called
+# Run.model, Run.similar, Run.regroup and what a notebook shows of a run, when they are asked for
+UPWARDS = {("runs.reading", "jobs"), ("runs.asked", "jobs"), ("runs.reading", "regroup"), ("runs.asked", "report")}
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.corrections ilk.regroup ilk.exports ilk.comparing"
+TORCH_FREE += " ilk.near ilk.corrections ilk.regroup ilk.gallery ilk.exports ilk.comparing ilk.showing"
 
 
 def package(module: str) -> str:

@@ -239,6 +239,8 @@ def test_a_training_beside_itself(call: Any) -> None:
         ("system.py", "resume-training", "--methods", "autoencoder", "--trials", 1),
         ("engine.py", "kscan", "PHOTOS", "none", "NPZ", "--encoder", "classic", "--rounds", 1),
         ("placing.py", "heldout", "NPZ", "-k", 3),
+        ("gallery.py", "bars", 400, "--clients", 3, "--frames", 20),
+        ("gallery.py", "kills", 2, "--images", 400),
         ("training.py", "dec", "--images", 512, "--batch", 128, "--seconds", 0, "--precision", "fp32"),
         ("natural_k.py", ".", "--only", "digits, 5 classes", "--seeds", 0),
         ("corrections.py", ".", "--only", "digits", "--seeds", 0),

@@ -20,10 +20,10 @@ from ilk import runs
 from ilk.cli import options
 
 KEYS = [
-    "run", "method", "encoder", "n_images", "n_unreadable", "n_duplicates", "n_clusters", "sizes", "groups", "k_table",
-    "suggested", "scores", "seconds", "images_per_second", "warnings",
+    "run", "method", "encoder", "n_images", "n_unreadable", "n_duplicates", "n_near_duplicates", "n_clusters", "sizes",
+    "groups", "k_table", "suggested", "scores", "seconds", "images_per_second", "warnings",
 ]  # fmt: skip
-SECONDS = ["list", "encode", "reduce", "cluster", "report", "total"]
+SECONDS = ["list", "encode", "near", "reduce", "cluster", "report", "total"]
 FIVE = ["acc", "nmi", "nmi_geometric", "ari", "purity"]
 
 # -- what it prints ----------------------------------------------------------------------------------------------------

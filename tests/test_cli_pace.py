@@ -14,10 +14,11 @@ import torch
 from rich.console import Console
 from trial import SMALL, Ilk, write_images
 
-from ilk.cli.pace import Pace, speed
+from ilk.cli.pace import speed
 from ilk.cli.show import Screen
 from ilk.data import ArrayImages
 from ilk.data.collect import Work, collect
+from ilk.showing.pace import Pace
 
 
 class Seen:

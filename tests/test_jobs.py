@@ -31,7 +31,7 @@ def test_events_in_their_order(home: Path, photos: Path) -> None:
     assert kinds[-3:] == ["write", "finishing", "done"]
     assert (events[0]["n"], events[0]["run"]) == (36, str(run.path))
     stages = [event["stage"] for event in events if event["event"] == "stage"]
-    assert list(dict.fromkeys(stages)) == ["encoder", "encode", "reduce", "cluster"]
+    assert list(dict.fromkeys(stages)) == ["encoder", "encode", "near", "reduce", "cluster"]
     assert events[-1]["scores"]["acc"] == run.header["summary"]["scores"]["acc"] == 1
     events.clear()
     again = ilk.cluster(photos, options=OPTIONS, labels="prefix", on_event=events.append)

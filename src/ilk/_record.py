@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _suggested, cautions, disk, files, report, runs
+from ilk import _near, _suggested, cautions, disk, files, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 if TYPE_CHECKING:
@@ -50,8 +50,11 @@ def write(
     described = describe(model.embedding_, model.space_, labels[rows], confidence[rows], reduced=reduced is not None)
     looks, notes, naming = name(labels[rows], described.distance) if name is not None else ({}, [], 0.0)
     started += naming
-    writer.update(warnings=[*writer.header["warnings"], *notes, *_cautions(model, images.names())])
-    _images(writer, encoded, images.names())
+    whole = encoded.whole or encoded  # where near duplicates count as one image, with a row for each of them
+    _near.write(writer, model, _features_are(model) == "features")
+    limit = writer.header["near"]["limit"]
+    writer.update(warnings=[*writer.header["warnings"], *notes, *_cautions(model, images.names(), limit)])
+    _images(writer, whole, images.names())
     _assignments(writer, encoded, labels, confidence, described, getattr(model, "fine_labels_", None))
     writer.json("clusters.json", _clusters(described, rows, labels, encoded.position, looks))
     spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
@@ -62,7 +65,7 @@ def write(
         known = [name for name in ("clear", "why", "best", "number") if hasattr(choice, name)]
         writer.update(choice={**{name: getattr(choice, name) for name in known}, "space": reduced})
         _suggested.write(writer, model)
-    _features(writer, encoded)
+    _features(writer, whole)
     writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())
     _keep_weights(writer, model)
@@ -70,7 +73,7 @@ def write(
     files.write_thumbs(writer.folder / "thumbs", itertools.chain.from_iterable(encoded.thumbs.blocks()))
     (writer.folder / FIRST).unlink(missing_ok=True)
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
-    seconds |= {name: stages.get(name, 0.0) for name in ("encode", "reduce", "cluster")}
+    seconds |= {name: stages.get(name, 0.0) for name in ("encode", "near", "reduce", "cluster")}
     seconds["encode"] = encoded.seconds
     writer.update(encoded={"now": encoded.n_encoded, "cached": encoded.n_cached})
     seconds |= {"name": naming} if looks else {}
@@ -194,7 +197,7 @@ def _machine(model: Any) -> dict[str, Any]:
     return {"device": str(getattr(model, "device_", "cpu")), "threads": compute.threads()}
 
 
-def _cautions(model: Any, names: list[str]) -> list[str]:
+def _cautions(model: Any, names: list[str], limit: float | None) -> list[str]:
     """Return notes on groups that say little of what is in the images."""
     encoded, labels = model.encoded_, model.labels_
     read = encoded.position >= 0
@@ -203,13 +206,13 @@ def _cautions(model: Any, names: list[str]) -> list[str]:
     found += cautions.file_traits(
         labels[slot], encoded.widths[slot], encoded.heights[slot], [names[i] for i in slot.tolist()]
     )
-    if _features_are(model) == "features":
+    if _features_are(model) == "features" and encoded.whole is None:
         graph = getattr(model, "graph_", None)
         near = cautions.nearest_rows(model.space_) if graph is None else graph.index
         if near is not None:
             counts = np.bincount(encoded.position[slot], minlength=len(encoded.rows))
             network = bool(getattr(model.encoder_, "weights_files", []))
-            limit = cautions.CLOSE_IN_NETWORK if network else cautions.CLOSE
+            limit = limit or (cautions.CLOSE_IN_NETWORK if network else cautions.CLOSE)
             found += cautions.near_copies(encoded.features, labels[encoded.rows], near, counts, limit=limit)
     return found
 
@@ -344,6 +347,7 @@ def _summarise(writer: runs.RunWriter, model: Any, seconds: dict[str, float], ch
         "n_images": int(read.sum()),
         "n_unreadable": int((~read).sum()),
         "n_duplicates": sum(status == "duplicate" for status in encoded.status),
+        "n_near_duplicates": writer.header["near"]["n"],
         "n_clusters": int(model.n_clusters_),
         "sizes": np.bincount(labels[labels >= 0], minlength=model.n_clusters_).tolist(),
         "groups": [

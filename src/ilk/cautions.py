@@ -92,7 +92,7 @@ def near_copies(
     every = "all" if taken == groups else f"{taken} of"
     return [
         f"{size:,} of {total:,} images are nearly the same, such as shots of one scene: they take {every} {groups} "
-        "groups. Keep a few of them, and the groups will be of the others"
+        "groups. With near_duplicates=stack they count as one image, and the groups are of the others"
     ]
 
 

@@ -26,7 +26,10 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.exporting import export
+from ilk.cli.looking import similar
 from ilk.cli.regrouping import regroup
+from ilk.cli.serving import gallery
 from ilk.cli.updating import update
 
 app = typer.Typer(
@@ -56,6 +59,9 @@ def cluster(
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
     ] = None,
+    near_duplicates: Annotated[
+        Literal["keep", "stack"], typer.Option(help="stack: images that are nearly the same are grouped as one.")
+    ] = "keep",
     labels: Labels = "auto",
     split: Split = "all",
     seed: Annotated[int, typer.Option(help="Same seed, same machine: same groups.")] = 0,
@@ -80,8 +86,9 @@ def cluster(
     from ilk.cli.show import Screen
 
     chosen = parse.method_options(
-        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache)
-    )
+        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache),
+        near_duplicates,
+    )  # fmt: skip
     from ilk import jobs
 
     with Screen(json) as screen:
@@ -140,6 +147,9 @@ def predict(
         placing.placed(screen, found, run, out)
         for note in (*found.notes, *notes):
             screen.note(note)
+
+
+app.command(short_help="The images of a run most like one.")(similar)
 
 
 @app.command(short_help="Score a run against true labels.")
@@ -229,34 +239,10 @@ def report(
     screen.line(f"report   {write_report(opened, out, source)}")
 
 
-@app.command(short_help="A folder per group, or tables for other tools.")
-def export(
-    run: RunPath,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if missing.")],
-    mode: Annotated[Literal["link", "copy"], typer.Option(help="Links to the images, or copies of them.")] = "link",
-    layout: Annotated[
-        Literal["folders", "imagefolder", "csv", "parquet", "fiftyone", "embedding-atlas"],
-        typer.Option("--as", help="What it is for."),
-    ] = "folders",
-    source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
-    uncorrected: Uncorrected = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Take the groups of RUN away: a folder per group and a table. Source files are never changed or moved."""
-    from ilk import exports
-    from ilk.cli import taking
-    from ilk.cli.show import Screen
-
-    with Screen(json) as screen:
-        done = exports.export(
-            parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source,
-            on_progress=taking.progress(screen),
-        )  # fmt: skip
-        taking.exported(screen, done)
-    raise typer.Exit(int(bool(done.missing)))
+app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
+app.command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
 app.command(short_help="Group again with what was corrected by hand.")(regroup)
 

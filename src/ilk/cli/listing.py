@@ -34,7 +34,7 @@ def one_method(screen: Screen, short: str, cls: Any) -> None:
             screen.line(line)
     screen.line()
     screen.line(f"presets  {', '.join(cls.presets)}   (--set preset=NAME)")
-    given = [name for name in cls._get_param_names() if name not in ("settings", "preset")]
+    given = [name for name in cls._get_param_names() if name not in ("settings", "preset", "verbose")]
     screen.line(f"options  {', '.join(given)}")
     screen.line()
     first = next(iter(cls.presets))

@@ -47,6 +47,7 @@ def method_options(
     device: str,
     precision: str,
     cache: Path | None,
+    near_duplicates: str = "keep",
 ) -> dict[str, Any]:
     """Return the flat options of a method from the options of ``ilk cluster``.
 
@@ -65,6 +66,8 @@ def method_options(
     chosen |= {name: given for name, given in named.items() if given != "auto"}
     if weights is not None:
         chosen["weights"] = str(weights)
+    if near_duplicates != "keep":
+        chosen["near_duplicates"] = near_duplicates
     if k != "auto":
         try:
             chosen["n_clusters"] = int(k)

@@ -18,10 +18,11 @@ from rich.status import Status
 from rich.text import Text
 
 from ilk.cli.grouptable import RIGHT, group_table, notes
-from ilk.cli.ktable import k_table
-from ilk.cli.pace import Pace, speed
+from ilk.cli.pace import speed
 from ilk.cli.training import Training
 from ilk.cli.words import as_options, printable, shortened
+from ilk.showing.ktable import k_table
+from ilk.showing.pace import Pace
 
 if TYPE_CHECKING:
     from ilk.runs import Run
@@ -31,13 +32,21 @@ __all__ = ["Screen"]
 _DOING = {
     "look": "looking at files",
     "encode": "encoding",
+    "near": "comparing",
     "reduce": "reducing",
     "cluster": "grouping",
     "train": "training",
     "name": "naming",
 }
 _PICTURED = "; the report has pictures of all of them"
-_DONE = {"encode": "encoded", "reduce": "reduced", "cluster": "grouped", "train": "trained", "name": "named"}
+_DONE = {
+    "encode": "encoded",
+    "near": "compared",
+    "reduce": "reduced",
+    "cluster": "grouped",
+    "train": "trained",
+    "name": "named",
+}
 
 
 class _Console(Console):
@@ -241,6 +250,9 @@ class Screen:
         counts = f"{_count(summary['n_images'], 'image')} in {_count(summary['n_clusters'], 'group')}"
         if summary["n_duplicates"]:
             counts += f", {_count(summary['n_duplicates'], 'exact duplicate')} among them"
+        if summary.get("n_near_duplicates"):
+            near, stacked = summary["n_near_duplicates"], run.header["near"].get("stacked")
+            counts += f", {_count(near, 'near duplicate')} {'grouped with' if stacked else 'of'} others"
         self.line(counts)
         self.corrected(run)
         self._groups(run)

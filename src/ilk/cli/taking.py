@@ -45,23 +45,21 @@ def exported(screen: Screen, done: Exported) -> None:
     """Show what an export did."""
     screen._stop()
     screen.json(done.summary())
-    what = _count(done.n_images, "image")
-    groups = f" in {_count(done.n_groups, 'group')}" if done.n_groups else ""
-    screen.line(f"exported {what}{groups} to {done.folder}")
-    if done.layout in ("folders", "imagefolder", "fiftyone"):
-        counts = {"new": done.added, "moved": done.moved, "as before": done.unchanged, "removed": done.removed}
-        screen.line("files    " + ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word == "new"))
-    if done.converted:
-        screen.line(f"         {_count(done.converted, 'image')} of a format that few readers open written as PNG")
-    screen.line(f"table    {done.table}")
-    if done.opened_by:
-        screen.line(f"open     {done.opened_by}")
+    for line in done.lines():
+        screen.line(line)
     for note in done.notes:
         screen.note(note)
+    if done.dropped:
+        screen.line(f"dropped  {_count(len(done.dropped), 'near duplicate')}: {_some(done.dropped)}")
     if done.changed:
         screen.note(f"{_count(len(done.changed), 'file')} changed by hand and kept: {_some(done.changed)}")
     if done.left:
         screen.note(f"{len(done.left):,} copies of images that are gone, kept: {_some(done.left)}")
+    if done.foreign:
+        screen.note(
+            f"{_count(len(done.foreign), 'sidecar')} that ilk did not make, or that you have worked on, left as they "
+            f"are: {_some(done.foreign)}"
+        )
     if done.missing:
         screen.note(f"{_count(len(done.missing), 'image')} could not be exported:")
         for path, why in list(done.missing.items())[:_SHOWN]:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ilk.showing.pace import clock
+
 __all__ = ["Training"]
 
 _EVERY = 2.0  # seconds between two lines of epochs
@@ -136,13 +138,3 @@ class Training:
                 text = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
                 parts.append(f"{name.replace('_', ' ')} {text}")
         return parts
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as minutes and seconds, or hours, minutes and seconds.
-
-    >>> clock(75), clock(3725)
-    ('1:15', '1:02:05')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"

@@ -9,6 +9,7 @@ from ilk import disk
 __all__ = ["as_options", "printable", "shortened"]
 
 _OPTIONS = {"n_clusters": "-k", "random_state": "--seed", "max_seconds": "--slice", "n_neighbors": "--nearest"}
+_OPTIONS["near_duplicates"] = "--near-duplicates"
 _OPTIONS |= {
     name: f"--{name}"
     for name in ("nearest", "weights", "encoder", "device", "precision", "cache", "split", "labels", "words")

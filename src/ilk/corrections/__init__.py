@@ -6,6 +6,7 @@ content, so that a renamed or moved file keeps its corrections. No torch; knows 
 
 from ilk.corrections.actions import VERBS, Action
 from ilk.corrections.editing import Corrections
+from ilk.corrections.finding import find_group, find_images
 from ilk.corrections.folding import Found, Grouping, corrected
 from ilk.corrections.journal import NAME, is_there
 from ilk.corrections.tables import assignments, clusters
@@ -20,5 +21,7 @@ __all__ = [
     "assignments",
     "clusters",
     "corrected",
+    "find_group",
+    "find_images",
     "is_there",
 ]

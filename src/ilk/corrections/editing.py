@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ class Corrections:
         folders: Sequence[Folder] = (),
     ) -> None:
         self._journal = Followed(folder, found)
-        self._paths, self._features, self._folders = paths, features, folders
+        self._paths, self._features, self._folders = functools.cache(paths), features, folders
         self._stack = contextlib.ExitStack()
 
     @property
@@ -99,11 +100,26 @@ class Corrections:
         """Return what each image is known by in the journal: its content, or its path where that is unknown."""
         return self._journal.now().found.keys
 
+    def rows(self, images: Words) -> list[int]:
+        """Return the row of each of `images`, whatever it is called by.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such image, or there are several.
+        """
+        return find_images(_words(images), self._paths(), self.keys(), self._folders)
+
     def notes(self) -> list[str]:
         """Return what to know of the journal: a line that was cut off, corrections that could not be followed."""
         problems = self.grouping().problems
         torn = f"the last line of {self.path} was cut off while it was written: it is passed over"
         return [torn, *problems] if self._journal.torn else problems
+
+    def prepare(self) -> None:
+        """Read now what the first correction would read."""
+        self._paths()
+        _ = self._journal.now().found.rows
 
     # -- what can be done ----------------------------------------------------------------------------------------------
 

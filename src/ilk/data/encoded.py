@@ -100,6 +100,8 @@ class Encoded:
     notes : list of str
     samples : Samples
         What is black and white in files with more than 8 bits a sample, as these images were read.
+    whole : Encoded, optional
+        Where near duplicates count as one image: the same with a row for each of them.
     """
 
     features: npt.NDArray[Any]
@@ -118,6 +120,7 @@ class Encoded:
     thumbs: ThumbSource
     notes: list[str] = field(default_factory=list)
     samples: Samples = field(default_factory=Samples)
+    whole: Encoded | None = None
 
 
 class Speed:

@@ -3,7 +3,7 @@
 Everyone may import it. What it guards against is in SECURITY.md.
 """
 
-from ilk.disk.appending import Held, appending, sync_folder
+from ilk.disk.appending import Held, appending, claimed, sync_folder
 from ilk.disk.reading import (
     JSON_BYTES,
     array_header,
@@ -44,6 +44,7 @@ __all__ = [
     "as_text",
     "check_memory",
     "check_replaceable",
+    "claimed",
     "copied",
     "create",
     "file_digest",

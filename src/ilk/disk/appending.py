@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ilk.disk.reading import opened
 from ilk.disk.writing import write_bytes
 
-__all__ = ["Held", "appending", "sync_folder"]
+__all__ = ["Held", "appending", "claimed", "sync_folder"]
 
 _FLAGS = (
     os.O_RDWR
@@ -99,6 +100,22 @@ def appending(path: Path, *, wait: float = 0) -> Iterator[Held]:
         yield Held(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Yield whether this process is the first to claim the file `path`, which others are told until the block ends.
+
+    Nothing is written and nobody is kept out of anything: a disk that is read-only will do. The kernel ends the claim
+    when the process dies. Where the system knows no such locks everyone is the first.
+    """
+    with opened(path) as file:
+        try:
+            _lock(file.fileno(), path, 0)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _opened(path: Path, until: float) -> int:

@@ -1,6 +1,6 @@
 """What a run found, taken away: folders, tables, what other tools open. No torch; no source is ever changed."""
 
-from ilk.exports.job import LAYOUTS, MODES, export
+from ilk.exports.job import KEEP, LAYOUTS, MODES, export
 from ilk.exports.outcome import Exported
 
-__all__ = ["LAYOUTS", "MODES", "Exported", "export"]
+__all__ = ["KEEP", "LAYOUTS", "MODES", "Exported", "export"]

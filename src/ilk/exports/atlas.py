@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.errors import DataError, RunError
-from ilk.exports.rows import Rows
+from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import sprites_of
 from ilk.runs import AGAIN, Run, written
 
@@ -40,7 +40,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, i
     layout = run.map()
     if layout is None:
         raise DataError(f"{run.path} has no map, which Embedding Atlas needs. Export it as parquet.")
-    index = np.flatnonzero(rows.wanted & np.isfinite(np.asarray(layout)).all(1))
+    index = np.flatnonzero(rows.chosen & (rows.group != UNREADABLE) & np.isfinite(np.asarray(layout)).all(1))
     features = run.features()
     with_neighbors = len(index) > 1 and len(index) ** 2 * features.shape[1] <= MOST_WORK
     x = np.asarray(features[index], np.float32) if with_neighbors else None

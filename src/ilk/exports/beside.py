@@ -35,7 +35,7 @@ def table_names(manifest: Manifest, names: list[str], done: Exported) -> dict[st
     DataError
         A file that no export made has the name.
     """
-    here = look(manifest.folder, "") or {}
+    here = look(manifest.folder, "", tidy=not done.dry) or {}
     found = {}
     for name in names:
         rel, count = name, 0

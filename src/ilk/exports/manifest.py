@@ -95,10 +95,10 @@ def _typed(made: Made) -> bool:
     return isinstance(made.path, str) and isinstance(made.link, str | None) and all(type(n) is int for n in numbers)
 
 
-def look(folder: Path, part: str) -> dict[str, os.stat_result] | None:
+def look(folder: Path, part: str, *, tidy: bool = True) -> dict[str, os.stat_result] | None:
     """Status of everything in ``folder/part`` by name; None where there is no such folder. Links are not followed.
 
-    What a killed export left half written is removed.
+    What a killed export left half written is removed, unless `tidy` is false.
 
     Raises
     ------
@@ -116,7 +116,8 @@ def look(folder: Path, part: str) -> dict[str, os.stat_result] | None:
             f"{location} is in the way: it is {what}, no folder. Move it away, or export to another folder."
         )
     found = {}
-    disk.remove_temporaries(location)
+    if tidy:
+        disk.remove_temporaries(location)
     with os.scandir(location) as entries:
         for entry in entries:
             if not disk.is_temporary(entry.name):

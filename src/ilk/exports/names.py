@@ -12,7 +12,7 @@ from ilk.files.listing import IMAGE_EXTENSIONS
 from ilk.files.passed import extension
 from ilk.runs import own_name
 
-__all__ = ["LIMIT", "component", "file_names", "folder_names", "is_own"]
+__all__ = ["LIMIT", "component", "file_names", "folder_names", "is_own", "tree_names"]
 
 LIMIT = 140  # bytes of UTF-8: encrypted home folders take 143, other disks 255, and a whole Windows path 260
 _PLAIN = re.compile(r"[A-Za-z0-9_(][A-Za-z0-9_ .,()+=@#~-]*(?<![. ])")
@@ -121,6 +121,22 @@ def _tell_apart(names: list[str], key: Callable[[str], str], other: Callable[[in
     if len(counts) < len(keys):
         for i in [i for i, one in enumerate(keys) if counts[one] > 1]:
             names[i] = other(i)
+
+
+def tree_names(paths: Sequence[str]) -> list[str]:
+    """The path of each image of a run as one that holds on every system: for a tree like that of the source.
+
+    >>> tree_names(["2019/a.jpg", "../b:1.jpg", "b?1.jpg", "B_1.jpg"])
+    ['2019/a.jpg', 'image/b_1.jpg', 'b_1~d084fdf0.jpg', 'B_1~af9a3e50.jpg']
+    """
+    names = ["/".join(component(part) for part in path.split("/")) for path in paths]
+    _tell_apart(names, _same, lambda i: _marked(names[i], _digits(paths[i])))
+    return names
+
+
+def _marked(path: str, digits: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + _with(name, f"~{digits}")
 
 
 def folder_names(groups: Mapping[int, str], guesses: Mapping[int, Sequence[str]] | None = None) -> dict[int, str]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ilk.errors import DataError
 from ilk.exports.belonging import foreign
-from ilk.exports.rows import Rows
+from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files import (
     ArraySet,
     FeatureSet,
@@ -85,7 +85,7 @@ class Origin:
         """Number of images that are taken by the number of their row, which the run cannot check."""
         if self._contents is None:
             return 0
-        taken = np.flatnonzero(self._numbered & self._own_word & rows.wanted).tolist()
+        taken = np.flatnonzero(self._numbered & self._own_word & rows.chosen & (rows.group != UNREADABLE)).tolist()
         return sum(self._contents[row] is None for row in taken)
 
     @property
@@ -113,7 +113,7 @@ class Origin:
         """Number of images whose file has another size than when the run was made."""
         if not isinstance(self.images, Listing):
             return 0
-        here = (self.at >= 0) & rows.wanted & (rows.sizes > 0)
+        here = (self.at >= 0) & rows.chosen & (rows.group != UNREADABLE) & (rows.sizes > 0)
         now = self.images.sizes[np.maximum(self.at, 0)]
         return int((here & (now > 0) & (now != rows.sizes)).sum())
 
@@ -224,7 +224,7 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     for prefix, why in together.lost.items():
         lost = (row for row in origin.reasons if rows.path[row].startswith(prefix))
         origin.reasons |= dict.fromkeys(lost, why)
-    wanted = rows.wanted
+    wanted = rows.chosen & (rows.group != UNREADABLE)
     if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
         _keep_to_source(run, rows, origin, given, record.get("spec") if source is None else None)
     if wanted.any() and not (wanted & (origin.at >= 0)).any():
@@ -275,7 +275,7 @@ def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Any, spec: Any)
         base = [named.parent] if named is not None and named.is_file() else []
     else:
         base = [images.root]
-    rows_of = np.flatnonzero((origin.at >= 0) & rows.wanted).tolist()
+    rows_of = np.flatnonzero((origin.at >= 0) & (rows.chosen & (rows.group != UNREADABLE))).tolist()
     wanted = {row: int(origin.at[row]) for row in rows_of}
     found = foreign(images, base, wanted, rows.sizes.tolist(), run.hashes)
     if found and found.keys() >= wanted.keys():

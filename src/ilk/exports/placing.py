@@ -66,7 +66,9 @@ class Plan:
     missing: list[Item] = field(default_factory=list)
 
 
-def reconcile(folder: Path, old: Mapping[str, Made], items: list[Item], known: Callable[[str], bool]) -> Plan:
+def reconcile(
+    folder: Path, old: Mapping[str, Made], items: list[Item], known: Callable[[str], bool], *, tidy: bool = True
+) -> Plan:
     """Compare what the export should hold with what lies in `folder`. Nothing is changed.
 
     Parameters
@@ -77,9 +79,11 @@ def reconcile(folder: Path, old: Mapping[str, Made], items: list[Item], known: C
         What is wanted, one per image.
     known
         Whether the source still has an image of that name: a copy of one that it has not is never removed.
+    tidy
+        Remove what a killed export left half written.
     """
     wanted = {item.rel: item for item in items}
-    disk = _on_disk(folder, {rel.rpartition("/")[0] for rel in itertools.chain(wanted, old)})
+    disk = _on_disk(folder, {rel.rpartition("/")[0] for rel in itertools.chain(wanted, old)}, tidy)
     ours = {rel: made for rel, made in old.items() if rel in disk and verified(f"{folder}/{rel}", disk[rel], made)}
     paths: dict[str, list[str]] = {}
     for rel, made in ours.items():
@@ -117,10 +121,10 @@ def reconcile(folder: Path, old: Mapping[str, Made], items: list[Item], known: C
     return plan
 
 
-def _on_disk(folder: Path, parts: Iterable[str]) -> dict[str, os.stat_result]:
+def _on_disk(folder: Path, parts: Iterable[str], tidy: bool) -> dict[str, os.stat_result]:
     found = {}
     for part in sorted(parts):
-        for name, state in (look(folder, part) or {}).items():
+        for name, state in (look(folder, part, tidy=tidy) or {}).items():
             found[f"{part}/{name}" if part else name] = state
     return found
 

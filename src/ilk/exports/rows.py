@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,17 @@ class Rows:
     sizes : (n,) int64
         Bytes when the run was made.
     names : dict of int to str
-        Name of every group that has an image, by id, or its number; "not assigned" for -1.
+        Name of every group that has a chosen image, by id, or its number; "not assigned" for -1.
     looks : dict of int to list of str
         What its images look like, guessed; empty where nothing was.
     guesses : dict of int to list of str
         The same, empty where a person gave the group a name.
+    chosen : (n,) bool
+        Which are to be exported.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
-    gone : (n,) bool
-        Not in the source any more when it was looked at last (`ilk update`): left out of every export.
+    n_gone : int
+        Images that were not in the source any more when it was looked at last (`ilk update`): none of them is chosen.
     """
 
     path: list[str]
@@ -59,21 +61,12 @@ class Rows:
     names: dict[int, str]
     looks: dict[int, list[str]]
     guesses: dict[int, list[str]]
+    chosen: npt.NDArray[np.bool_]
     fine: npt.NDArray[np.int64] | None = None
-    gone: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    n_gone: int = 0
 
     def __len__(self) -> int:
         return len(self.path)
-
-    @property
-    def kept(self) -> npt.NDArray[np.int64]:
-        """Images that an export is of, unreadable ones included."""
-        return np.flatnonzero(~self.gone)
-
-    @property
-    def wanted(self) -> npt.NDArray[np.bool_]:
-        """Whether each image has a group and is there."""
-        return np.asarray((self.group != UNREADABLE) & ~self.gone)
 
     def name_of(self, row: int) -> str:
         """Name of the group of image `row`; empty for an unreadable one."""
@@ -87,8 +80,14 @@ class Rows:
         return self.names[group] + (f" (looks like {', '.join(words)})" if words else "")
 
 
-def gather(run: Run) -> Rows:
+def gather(run: Run, chosen: npt.NDArray[np.bool_] | None = None) -> Rows:
     """Read the tables of `run`.
+
+    Parameters
+    ----------
+    run
+    chosen : (n,) bool, optional
+        Which images are to be exported; None: all. Those that are gone from the source are not.
 
     Raises
     ------
@@ -106,7 +105,9 @@ def gather(run: Run) -> Rows:
 
     group = column("group", np.int64, UNREADABLE)
     groups: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
-    ids = [int(i) for i in np.unique(group) if i != UNREADABLE]
+    gone = np.asarray(images["gone"], bool)
+    chosen = ~gone if chosen is None else np.asarray(chosen, bool) & ~gone
+    ids = [int(i) for i in np.unique(group[chosen]) if i != UNREADABLE]
     return Rows(
         path=path,
         status=[str(one) for one in images["status"]],
@@ -124,6 +125,7 @@ def gather(run: Run) -> Rows:
         names={i: plain_name(groups.get(i, {"id": i})) for i in ids},
         looks={i: looks_like(groups.get(i, {})) for i in ids},
         guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
+        chosen=chosen,
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
-        gone=np.asarray(images["gone"], bool),
+        n_gone=int(gone.sum()),
     )

@@ -18,7 +18,7 @@ __all__ = ["fiftyone_labels", "write_csv", "write_metadata", "write_parquet"]
 
 
 def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:
-    """Write one line per image of the run: UTF-8, empty where a value is missing.
+    """Write one line per chosen image of the run: UTF-8, empty where a value is missing.
 
     Names are written as they are, also those that a spreadsheet would take for a formula: with a mark in front they
     would no longer name their file. See `disk.formula_note`.
@@ -28,7 +28,7 @@ def write_csv(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None
         lines: Iterator[tuple[Any, ...]] = _lines(rows, exported)
         columns = columns_of("groups", *(() if rows.fine is None else ("fine",)))
         if rows.fine is not None:
-            fine = ("" if number == UNREADABLE else number for number in rows.fine[rows.kept].tolist())
+            fine = ("" if number == UNREADABLE else number for number in rows.fine[rows.chosen].tolist())
             lines = ((*line, number) for line, number in zip(lines, fine, strict=True))
         out.writerow(columns)
         out.writerows(lines)
@@ -38,9 +38,9 @@ def _lines(rows: Rows, exported: Mapping[int, str]) -> Iterator[tuple[Any, ...]]
     groups, seconds = rows.group.tolist(), rows.second.tolist()
     looks = {group: ", ".join(words) for group, words in rows.looks.items()}
     numbers = (rows.confidence.tolist(), rows.distance.tolist(), rows.silhouette.tolist())
-    columns = zip(rows.path, groups, seconds, *numbers, rows.gone.tolist(), strict=True)
-    for i, (path, group, second, *values, gone) in enumerate(columns):
-        if gone:
+    chosen = rows.chosen.tolist()
+    for i, (path, group, second, *values) in enumerate(zip(rows.path, groups, seconds, *numbers, strict=True)):
+        if not chosen[i]:
             continue
         confidence, distance, silhouette = ("" if math.isnan(value) else f"{value:.6g}" for value in values)
         number = "" if group == UNREADABLE else group
@@ -76,8 +76,7 @@ def write_parquet(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> 
     }
     if rows.fine is not None:
         columns["fine"] = pa.array(rows.fine, mask=none)
-    table = written(columns)
-    pq.write_table(table.take(rows.kept) if rows.gone.any() else table, target, compression="zstd")
+    pq.write_table(written(columns).filter(pa.array(rows.chosen)), target, compression="zstd")
 
 
 def write_metadata(target: BinaryIO, rows: Rows, exported: Mapping[int, str]) -> None:

@@ -14,9 +14,9 @@ from ilk.exports.beside import Write, expect, refuse, table_names, write_table
 from ilk.exports.manifest import Made, Manifest
 from ilk.exports.names import file_names, folder_names
 from ilk.exports.origin import Origin
-from ilk.exports.outcome import Exported
+from ilk.exports.outcome import Exported, measured
 from ilk.exports.placing import Item, OnProgress, Placer, Plan, reconcile
-from ilk.exports.rows import Rows
+from ilk.exports.rows import UNREADABLE, Rows
 from ilk.files.passed import extension
 from ilk.runs import Run
 
@@ -44,11 +44,25 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
     """
     folders, names = folder_names(rows.names, rows.guesses), set(origin.images.names)
     items = _items(rows, origin, folders, done)
-    plan = reconcile(manifest.folder, manifest.files, items, lambda path: path in names)
+    plan = reconcile(manifest.folder, manifest.files, items, lambda path: path in names, tidy=not done.dry)
     extra = {"imagefolder": ["metadata.csv"], "fiftyone": ["labels.json"]}.get(done.layout, [])
     targets = table_names(manifest, ["groups.csv", *extra], done)
     refuse(manifest.folder, plan.foreign)
+    done.bytes = sum(_size(item, rows) for item in plan.create)
     placer, old = Placer(manifest.folder, origin), set(manifest.files)
+    layout = run.map()
+    exported: dict[int, str] = {}
+    writers: dict[str, Write] = {
+        "groups.csv": lambda file: tables.write_csv(file, rows, exported),
+        "metadata.csv": lambda file: tables.write_metadata(file, rows, exported),
+        "labels.json": lambda file: tables.fiftyone_labels(file, rows, exported, folders, layout),
+    }
+    kept = set(plan.kept)
+    if done.dry:
+        exported |= {item.row: item.rel for item in items if item.how or item.rel in kept}
+        done.bytes += sum(measured(writers[name]) for name in targets)
+        _count(done, plan, placer, len(exported), origin)
+        return
     placer.clear(plan.remove)
     for rel in plan.remove:
         manifest.files.pop(rel, None)
@@ -59,16 +73,10 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
     manifest.save(run.path, "running")
     placer.make(plan, report)
     held = [item for item in (*plan.unchanged, *plan.create, *moved) if item.made.path not in placer.failed]
-    kept = set(plan.kept)
-    exported = {item.row: item.rel for item in (*held, *(item for item in items if item.rel in kept))}
-    layout = run.map()
-    writers: dict[str, Write] = {
-        "groups.csv": lambda file: tables.write_csv(file, rows, exported),
-        "metadata.csv": lambda file: tables.write_metadata(file, rows, exported),
-        "labels.json": lambda file: tables.fiftyone_labels(file, rows, exported, folders, layout),
-    }
+    exported |= {item.row: item.rel for item in (*held, *(item for item in items if item.rel in kept))}
     for name, rel in targets.items():
         write_table(manifest, rel, writers[name], stamp)
+    done.bytes += sum((manifest.folder / rel).stat().st_size for rel in targets.values())
     here = {*exported.values(), *kept, *plan.left, *(item.rel for item in plan.missing)}
     _tidy(manifest.folder, old, here)
     manifest.files = {rel: made for rel, made in manifest.files.items() if rel in here or not made.path}
@@ -78,9 +86,8 @@ def write_tree(run: Run, rows: Rows, origin: Origin, manifest: Manifest, done: E
 
 def _items(rows: Rows, origin: Origin, folders: Mapping[int, str], done: Exported) -> list[Item]:
     """What the export should hold: one file per readable image."""
-    wanted = np.flatnonzero(rows.wanted)
-    if done.layout == "imagefolder":
-        wanted = np.flatnonzero(rows.wanted & (rows.group >= 0))
+    # names follow from all images of the run, whichever are chosen
+    wanted = np.flatnonzero(rows.group >= 0 if done.layout == "imagefolder" else rows.group != UNREADABLE)
     opened = _OPENED.get(done.layout)
     endings, as_png = dict[int, str](), set[int]()
     for row in wanted.tolist():
@@ -91,8 +98,9 @@ def _items(rows: Rows, origin: Origin, folders: Mapping[int, str], done: Exporte
         if ending is not None:
             endings[row] = ending
     names = file_names(rows.path, endings, by_stem=done.layout == "fiftyone")
-    done.converted = len(as_png)
     groups, items = rows.group.tolist(), []
+    wanted = wanted[rows.chosen[wanted]]
+    done.converted = len(as_png.intersection(wanted.tolist()))
     for row in wanted.tolist():
         part = "data" if done.layout == "fiftyone" else folders[groups[row]]
         items.append(_item(f"{part}/{names[row]}", row, rows.path[row], origin, done.mode, row in as_png))
@@ -107,6 +115,11 @@ def _item(rel: str, row: int, path: str, origin: Origin, mode: str, as_png: bool
         return Item(rel, row, "png" if as_png else "bytes", Made(path, None, None, stamp))
     link = origin.file(row) if mode == "link" else None
     return Item(rel, row, mode, Made(path, link, origin.size(row), stamp))
+
+
+def _size(item: Item, rows: Rows) -> int:
+    """Bytes that a new file takes, as far as they are known before it is written."""
+    return 0 if item.how == "link" else item.made.size or int(rows.sizes[item.row])
 
 
 def _tidy(folder: Path, old: set[str], here: set[str]) -> None:

@@ -52,6 +52,7 @@ def decode(
     resize: Resize = "crop",
     crop_pct: float = 1.0,
     samples: Samples = Samples(),  # noqa: B008 - frozen
+    apart: bool = False,
     thumb: bool = False,
 ) -> Decoded:
     """Decode one image file; never raises for what the file is.
@@ -70,6 +71,8 @@ def decode(
     samples : Samples
         What is black and white in samples beyond 8 bits, and which bands are shown; by default the file's own values
         decide. See `ilk.files.survey` for those of a whole set.
+    apart : bool
+        Decode in the helper process whatever the format is: its memory is not ours, and a crash ends the helper only.
     thumb : bool
         Make the thumbnail of the whole picture in the same pass.
 
@@ -109,6 +112,8 @@ def decode(
         return Decoded(None, 0, 0, _NO_PREVIEW)
     if reason := too_many_parts(picture):
         return Decoded(None, 0, 0, reason)
+    if apart:
+        return shared_pool().decode(picture, size, resize, crop_pct, samples, thumb)
     found = _decoded(picture, size, resize, crop_pct, samples, thumb)
     if found.pixels is None and (again := _second_chance(picture, size, resize, crop_pct, samples, thumb)) is not None:
         return again

@@ -4,9 +4,11 @@ from ilk._versions import commit
 from ilk.jobs.clustering import cluster, default_run
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict
+from ilk.jobs.similarity import Alike, similar
 from ilk.jobs.updating import Updated, update
 
 __all__ = [
+    "Alike",
     "Prediction",
     "Updated",
     "cluster",
@@ -15,5 +17,6 @@ __all__ = [
     "give_training_images",
     "model_of",
     "predict",
+    "similar",
     "update",
 ]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ilk import _record, _versions, disk, methods, report, runs, scoring
+from ilk import _record, _versions, disk, methods, report, runs, scoring, showing
 from ilk.errors import DataError, IlkError, Interrupted, RunError
 from ilk.files import Samples
 from ilk.jobs import asking, naming
@@ -21,6 +21,8 @@ from ilk.jobs import asking, naming
 __all__ = ["cluster", "default_run"]
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
+
+_HERE = ("cache", "verbose")  # arguments that say nothing of what is found
 
 
 def cluster(
@@ -39,6 +41,7 @@ def cluster(
     max_seconds: float | None = None,
     start_from: Path | None = None,
     by_content: bool = False,
+    verbose: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> runs.Run:
     """Group the images of `source` and leave a finished run folder.
@@ -78,6 +81,8 @@ def cluster(
     by_content
         Whether these are the images of an earlier run, and what is known of a file, is decided by reading every file,
         and not by its name, size and time of the last change.
+    verbose
+        Whether to show how far it is. None: in notebooks and on terminals, unless there is an `on_event`.
     on_event
         Called with what happens; a true answer while encoding or at the end of an epoch stops the job, which the same
         call later goes on with.
@@ -95,10 +100,32 @@ def cluster(
     Interrupted
         Stopped by `max_seconds` or `on_event`.
     """
+    with showing.watching(verbose, on_event) as hook:
+        return _cluster(
+            source, out, method, dict(options or {}), features, split, labels, names, words, overwrite, command,
+            max_seconds, start_from, by_content, hook or (lambda event: None),
+        )  # fmt: skip
+
+
+def _cluster(
+    source: Any,
+    out: str | Path | None,
+    method: str,
+    options: dict[str, Any],
+    features: Any,
+    split: str,
+    labels: str,
+    names: bool,
+    words: str | Path | Sequence[str] | None,
+    overwrite: bool,
+    command: str | None,
+    max_seconds: float | None,
+    start_from: Path | None,
+    by_content: bool,
+    notify: OnEvent,
+) -> runs.Run:
     begin = time.perf_counter()
-    notify: OnEvent = on_event or (lambda event: None)
     # what can be refused is refused before torch and the rest are loaded
-    options = dict(options or {})
     features = asking.given(options.pop("features", features))
     reading = {key: options.pop(key) for key in ("range", "bands") if key in options}
     methods.check_names(method, options)
@@ -281,7 +308,7 @@ def default_run(source: Any, method: str, identity: Mapping[str, Any]) -> Path:
 def _header(
     images: Any, source: Any, split: str, method: str, model: Any, labels: str, command: str | None
 ) -> dict[str, Any]:
-    params = {key: _plain(value) for key, value in model.get_params(deep=False).items() if key != "cache"}
+    params = {key: _plain(value) for key, value in model.get_params(deep=False).items() if key not in _HERE}
     spec = asking.spec(source, images)
     described = {"spec": spec, "split": split, "n": len(images), "fingerprint": images.fingerprint()}
     from ilk.data import OwnFeatures

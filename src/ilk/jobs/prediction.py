@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ def predict(
     encoder: Any = None,
     features: Any = None,
     by_content: bool = False,
+    model: Any = None,
     on_event: OnEvent | None = None,
 ) -> Prediction:
     """Place the images of `source` into the groups of `run`.
@@ -158,6 +160,8 @@ def predict(
         Features of the images, where the run was made from features of the user's own: see `ilk.open_images`.
     by_content
         Read every file, whatever is known of its name, size and time of the last change.
+    model
+        What ``run.model()`` returned, to ask it again; it is loaded anew otherwise.
     cache, on_event
         Where features are kept (None: nowhere); called with what happens.
 
@@ -180,11 +184,9 @@ def predict(
 
     if nearest is None:
         nearest = _NEAREST if len(images) <= FEW else 0
-    model = model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
+    model = model or model_of(run, cls=cls, device=device, cache=cache, encoder=encoder)
     if threshold is not None:
-        if "threshold" not in model.get_params():
-            raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
-        model.set_params(threshold=threshold)
+        model = _with_threshold(model, run, threshold)
     encoded = model.encode(
         images,
         on_progress=lambda done, total: report({"event": "stage", "stage": "encode", "done": done, "total": total}),
@@ -237,6 +239,13 @@ def place(run: runs.Run, model: Any, encoded: Any) -> Placed:
     second = ids[order[:, 1]] if proba.shape[1] > 1 else np.full(len(proba), -1)
     second = np.where(encoded.position >= 0, second, -1).astype(np.int64)
     return Placed(decided, second, proba.max(1).astype(np.float32), known, found, notes)
+
+
+def _with_threshold(model: Any, run: runs.Run, threshold: float) -> Any:
+    """Return `model` with another threshold; that of the caller keeps its own."""
+    if "threshold" not in model.get_params():
+        raise ArgumentError(f"threshold={threshold!r}: method {run.header['method']} refuses no image.")
+    return copy.copy(model).set_params(threshold=threshold)
 
 
 def _called(run: runs.Run) -> tuple[dict[int, str], dict[int, list[str]], dict[int, str]]:

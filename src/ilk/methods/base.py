@@ -18,6 +18,7 @@ from ilk.methods.assign.placer import Placer
 from ilk.methods.assign.similar import TrainingImages
 from ilk.methods.reporter import OnEpoch
 from ilk.methods.settings import Configured
+from ilk.methods.shown import model_page
 
 __all__ = ["ImageClusterer", "OnEpoch"]
 
@@ -222,6 +223,19 @@ class ImageClusterer(ClusterMixin, Configured, ABC):  # type: ignore[misc]
         path = Path(path).expanduser()
         write(self, path, getattr(methods, type(self).__name__, None) is not type(self))
         return path
+
+    # -- in a notebook -----------------------------------------------------------------------------------------------
+
+    def _repr_html_inner(self) -> str:
+        """Return what scikit-learn's ``_repr_html_`` gives: the groups of a fitted model, else its own diagram."""
+        page = model_page(self)
+        return str(super()._repr_html_inner()) if page is None else page
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return what notebooks ask for first, with the same page."""
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        page = model_page(self) if "text/html" in bundle else None
+        return bundle if page is None else {**bundle, "text/html": page}
 
     def _cache(self, new: ImageSource | None = None) -> Path | None:
         """Return where results are kept; None for a few `new` images, which take less time than to look there."""

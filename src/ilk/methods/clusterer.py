@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ilk import compute, encoders
+from ilk import compute, encoders, showing
 from ilk.data import Encoded, ImageSource, Packed, open_images, pack
 from ilk.errors import ArgumentError
 from ilk.methods import checks
 from ilk.methods.assign.placer import Placer
 from ilk.methods.assign.rules import Groups
 from ilk.methods.base import ImageClusterer
+from ilk.methods.inputs import stacking
 from ilk.methods.inputs.encoder import load_encoder, reload_encoder, take_kept
 from ilk.methods.outcome import centers, spread
 from ilk.methods.reporter import OnEpoch, Reporter
@@ -48,6 +49,8 @@ class Clusterer(ImageClusterer):
         Of networks; losses are float32.
     cache : path, optional
         Where decoded images and features are kept for the next time; None keeps nothing.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
@@ -59,6 +62,8 @@ class Clusterer(ImageClusterer):
         Features, and the state of every file.
     space_, embedding_ : (m, p), (m, e) float32
         Of the distinct readable images: the space that the map is of, and the one that groups were sought in.
+    near_ : NearDuplicates or None
+        Which of the distinct images are nearly the same; None where no frozen encoder was used.
     confidence_ : (n,) float32
         How confident the group of each image is; 0 where it is not assigned.
     """
@@ -71,6 +76,7 @@ class Clusterer(ImageClusterer):
     device: str = "auto"
     precision: str = "auto"
     cache: str | Path | None = None
+    verbose: bool | None = None
 
     chooses_k: ClassVar[bool] = False
     """Whether ``n_clusters="auto"`` is allowed."""
@@ -133,23 +139,50 @@ class Clusterer(ImageClusterer):
         source = open_images(X)
         self.history_: list[dict[str, Any]] = []
         self.notes_: list[str] = []
+        self.near_: stacking.NearDuplicates | None = None
         self.settings_: Any = self._decide(settings, source, device)
-        self._publish(self._learn(source, Reporter(self.history_, on_epoch), resume))
+        with showing.watching(self.verbose, on_epoch) as hook:
+            self._publish(self._learn(source, Reporter(self.history_, hook), resume))
         return self
 
     def _seed(self) -> int:
         return int(self.random_state)
 
-    def _encoded(self, source: ImageSource, report: Reporter, name: Any, weights: Any, **how: Any) -> Encoded:
-        """Build the frozen encoder `name` as ``encoder_``, and return the features of all images as it has them."""
-        load_encoder(self, source, report, name, weights, self.settings_.extra)
+    def _encoded(
+        self, source: ImageSource, report: Reporter, name: Any, weights: Any, *, settings: Any = None, **how: Any
+    ) -> Encoded:
+        """Build the frozen encoder `name` as ``encoder_``, and return the features of all images as it has them.
+
+        Near duplicates are found here, and count as one image each where the settings say so.
+        """
+        load_encoder(self, source, report, name, weights, self.settings_.extra if settings is None else settings)
+        how = {"on_progress": report.progress, **how}
         with report.stage("encode"):
-            found = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=report.progress, **how)
+            found = encoders.encode(source, self.encoder_, cache=self._cache(), **how)
         self.notes_ += found.notes
-        return found
+        with report.stage("near"):
+            self.near_ = stacking.find(source, self.encoder_, found, self._cache())
+        if not self._stacks() or not self.near_.count:
+            return found
+        self.notes_.append(self.near_.said())
+        return stacking.as_one(found, self.near_.heads)
+
+    def _stacks(self) -> bool:
+        return bool(getattr(self.settings_, "near_duplicates", stacking.KEEP) == stacking.STACK)
 
     def _packed(self, source: ImageSource, report: Reporter, size: Any, **how: Any) -> Packed:
-        """Return all images as pixels of one size."""
+        """Return all images as pixels of one size.
+
+        Raises
+        ------
+        ArgumentError
+            Near duplicates are to count as one, and nobody knows which they are before a network is trained.
+        """
+        if self._stacks():
+            raise ArgumentError(
+                "near_duplicates=stack: a network is trained on all images here. Methods on a frozen encoder can stack "
+                "them: -m transfer, for one."
+            )
         with report.stage("encode"):
             found = pack(cast(Any, source), size, cache=self._cache(), on_progress=report.progress, **how)
         checks.distinct_images(found.facts, len(found), int(self.n_clusters))

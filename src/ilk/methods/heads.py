@@ -48,7 +48,7 @@ class HeadsOnFeatures(Clusterer):
         "auto" or any of `ilk.encoders`; its features are brought to length 1 and centred.
     weights : path, optional
         Weights of the encoder.
-    n_clusters, preset, settings, random_state, device, precision, cache
+    n_clusters, preset, settings, random_state, device, precision, cache, verbose
         As `ilk.methods.clusterer.Clusterer` has them; settings may be those of the encoder too.
 
     Attributes

@@ -9,10 +9,14 @@ from typing import Any
 
 from ilk.errors import ArgumentError, nearest
 
-__all__ = ["FILE", "described", "refuse_options", "refuse_preset", "refuse_unknown"]
+__all__ = ["FILE", "NOT_OPTIONS", "described", "refuse_options", "refuse_preset", "refuse_unknown"]
 
 FILE = Path(__file__).with_name("options.json")
 """Options and presets of every class in `ilk.methods.__all__`; a test compares them with the classes."""
+
+
+NOT_OPTIONS = ("settings", "verbose")
+"""Constructor arguments that are no options of a job: it has a `verbose` of its own."""
 
 
 def refuse_options(owner: str, given: Iterable[str], known: Collection[str]) -> None:
@@ -40,7 +44,7 @@ def refuse_unknown(owner: str, options: Mapping[str, Any]) -> None:
 
 def described(cls: Any) -> dict[str, list[str]]:
     """Return what the file says of the estimator `cls`; names of before are among them."""
-    arguments = {*cls._get_param_names(), *cls.renamed_arguments} - {"settings"}
+    arguments = {*cls._get_param_names(), *cls.renamed_arguments} - {*NOT_OPTIONS}
     return {
         "presets": [*cls.presets, *cls.renamed_presets],
         "options": sorted(arguments | cls.known_settings(old=True)),

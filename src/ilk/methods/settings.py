@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ilk.errors import ArgumentError, nearest
-from ilk.methods.names import refuse_options, refuse_preset
+from ilk.methods.names import NOT_OPTIONS, refuse_options, refuse_preset
 
 __all__ = [
     "AUTO",
@@ -216,7 +216,7 @@ class Settings(Mapping[str, Any]):
 
     renamed: ClassVar[Mapping[str, str | Renamed]] = {}
     """Names of before; they work, and say what they are called now."""
-
+    near_duplicates: str = choice("keep", "stack: group images that are nearly the same as one", ("keep", "stack"))
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -297,7 +297,7 @@ class Configured(BaseEstimator):  # type: ignore[misc]
         ArgumentError
             An unknown key; the message names the nearest known one.
         """
-        known = set(cls._get_param_names()) - {"settings"} | set(cls.renamed_arguments)
+        known = set(cls._get_param_names()) - {*NOT_OPTIONS} | set(cls.renamed_arguments)
         refuse_options(cls.__name__, options, known | cls.known_settings(old=True))
         arguments = {key: value for key, value in options.items() if key in known}
         if "preset" in arguments:

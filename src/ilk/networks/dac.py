@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,17 @@ from ilk.errors import ArgumentError, nearest
 from ilk.networks.layers import Conv2d, empty
 from ilk.networks.still import held
 
-__all__ = ["NETWORKS", "SIZES", "BatchNorm", "DACNet", "Plan", "build_dac_head", "build_dac_net", "plan"]
+__all__ = [
+    "NETWORKS",
+    "SIZES",
+    "BatchNorm",
+    "DACNet",
+    "Plan",
+    "TiedMaxPool2d",
+    "build_dac_head",
+    "build_dac_net",
+    "plan",
+]
 
 
 @dataclass(frozen=True)
@@ -202,8 +213,57 @@ class DACNet(nn.Module):
             norm.recalibrate(sum(passed))
 
 
+class TiedMaxPool2d(nn.Module):
+    """Max pooling that hands the whole gradient to every pixel that is the largest of its window.
+
+    PyTorch and cuDNN hand it to one of them, Theano without cuDNN to all. Flat parts of images make many such windows.
+
+    Parameters
+    ----------
+    size : int
+        Window and stride.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (b, c, h, w)."""
+        found: Tensor = _TiedMaxPool.apply(x, self.size)
+        return found
+
+
+class _TiedMaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
+        pooled = functional.max_pool2d(x, size)
+        h, w = (side * size for side in pooled.shape[2:])
+        ctx.save_for_backward(x[:, :, :h, :w] == _spread(pooled, size))
+        ctx.shape, ctx.size = x.shape, size
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (largest,) = ctx.saved_tensors
+        found = grad.new_zeros(ctx.shape)
+        found[:, :, : largest.shape[2], : largest.shape[3]] = largest * _spread(grad, ctx.size)
+        return found, None
+
+
+def _spread(pooled: Tensor, size: int) -> Tensor:
+    return functional.interpolate(pooled, scale_factor=size, mode="nearest")
+
+
 def build_dac_net(
-    name: str, channels: int, side: int, n_clusters: int, *, affine: bool, generator: torch.Generator
+    name: str,
+    channels: int,
+    side: int,
+    n_clusters: int,
+    *,
+    affine: bool,
+    ties: str = "one",
+    generator: torch.Generator,
 ) -> DACNet:
     """Build the network `name` for square images.
 
@@ -217,16 +277,19 @@ def build_dac_net(
         k: maps of the 1 × 1 convolution and width of the head.
     affine : bool
         Whether batch norms train scale and shift.
+    ties : str
+        Which of equal largest pixels of a pooling window gets the gradient: "one" or "all".
     generator : torch.Generator
         Draws the weights, on the CPU.
     """
+    pooling = {"one": nn.MaxPool2d, "all": TiedMaxPool2d}[ties]
     what = plan(name, side)
     layers: list[nn.Module] = []
     for count, kernel, width in what.blocks:
         for i in range(count):
             layers += [_conv(channels, width, kernel, generator), BatchNorm(width, affine)]
             # ReLU and max pooling may be swapped, values and gradients stay: pooled first, there is less to do
-            layers += [nn.MaxPool2d(what.pool), nn.ReLU(inplace=True)] if i == count - 1 else [nn.ReLU(inplace=True)]
+            layers += [pooling(what.pool), nn.ReLU(inplace=True)] if i == count - 1 else [nn.ReLU(inplace=True)]
             channels = width
         if what.pooled_norm:
             layers.append(BatchNorm(width, affine))

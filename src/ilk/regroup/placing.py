@@ -32,8 +32,8 @@ def placer(run: Run, *, seed: int = 0) -> Placer:
     Notes
     -----
     The mean of two: a logistic head that learned from the images of all groups, those that a person spoke of four times
-    as much, and the shares among the 15 nearest images, of at most 16,384. Where groups are round the head alone does as
-    well, where they are bent the nearest images do; the mean is near the better one of both.
+    as much, and the shares among the 15 nearest images, of at most 16,384. Where groups are round the head alone does
+    as well, where they are bent the nearest images do; the mean is near the better one of both.
     """
     board = board_of(run)
     head, project = taught_by_all(board, seed), board.space.project

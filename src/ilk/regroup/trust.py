@@ -18,7 +18,7 @@ _MOST = 2000  # that are asked of
 
 @dataclass(frozen=True)
 class Trust:
-    """Share of held-out corrections that are predicted (`right`), that by guessing (`chance`), and what follows (`why`)."""
+    """Share of held-out corrections that are predicted (`right`), that by guessing (`chance`), what follows (`why`)."""
 
     right: float | None = None
     chance: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk import near
 from ilk.report.words import apart, finite
 from ilk.runs import Run, guessed, own_name
 
@@ -83,6 +84,7 @@ class Facts:
     duplicate: npt.NDArray[np.bool_]
     original: Indices  # of a duplicate, the row of the image it equals; else -1
     longest: int
+    stack: Indices  # the row of the image that stands for all that are nearly the same as this one
     n_corrections: int = 0  # made by hand, and in effect
     n_joined: int = 0  # since the run was made
     n_gone: int = 0  # from its source since
@@ -113,6 +115,20 @@ class Facts:
     def unreadable(self) -> list[int]:
         """Rows of the files that could not be read."""
         return [i for i, s in enumerate(self.status) if s == "unreadable"]
+
+    def one_each(self, rows: Iterable[int], shown: Sequence[int] = ()) -> list[int]:
+        """Return the first of each stack of near duplicates among `rows`, none of a stack that is `shown`."""
+        seen, found = {int(self.stack[i]) for i in shown}, []
+        for i in rows:
+            if (stack := int(self.stack[i])) not in seen:
+                seen.add(stack)
+                found.append(i)
+        return found
+
+    @property
+    def n_near(self) -> int:
+        """Number of images for which another one stands that is nearly the same; exact duplicates are not counted."""
+        return int(((self.stack != np.arange(len(self.stack))) & ~self.duplicate).sum())
 
     def duplicates(self) -> list[list[int]]:
         """Sets of exact duplicates, largest first: rows, the kept one in front."""
@@ -154,6 +170,7 @@ def gather(run: Run) -> Facts:
         longest=_longest(images),
         n_joined=sum(update.record["n"] for update in run.updates),
         n_gone=sum(images["gone"]),
+        stack=near.stacks(run) if "near" in run.header else np.arange(n),  # an older run would be looked through
     )
     facts.groups = _groups(facts, run.clusters())
     if (grouping := run.grouping()) is not None:
@@ -224,14 +241,15 @@ def _mean(stated: Any, values: Floats) -> float | None:
 
 
 def central(facts: Facts, group: Group, limit: int) -> list[int]:
-    """Return up to `limit` images of `group`, the most central first, each of several duplicates once."""
-    first = group.exemplars[:limit]
+    """Return up to `limit` images of `group`, the most central first, of near duplicates one."""
+    first = facts.one_each(group.exemplars)[:limit]
     if len(first) == limit:
         return first
     distance, confidence = facts.distance[group.members], facts.confidence[group.members]
     order = np.lexsort((-np.nan_to_num(confidence, nan=-1.0), np.nan_to_num(distance, nan=np.inf)))
     taken = {*first, *group.edge}  # the borderline ones are shown apart
-    rest = (i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i])
+    others = [i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i]]
+    rest = facts.one_each(others, first)
     return first + [i for i, _ in zip(rest, range(limit - len(first)), strict=False)]
 
 

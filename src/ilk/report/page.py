@@ -192,6 +192,7 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
         "n_groups": facts.n_groups,
         "n_unreadable": len(facts.unreadable()),
         "n_duplicates": int(facts.duplicate.sum()),
+        "n_near": facts.n_near,
         "n_corrections": facts.n_corrections,
         "n_joined": facts.n_joined,
         "n_gone": facts.n_gone,

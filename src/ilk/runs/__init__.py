@@ -11,7 +11,9 @@ from ilk.runs.figures import checked_figure, save_figures
 from ilk.runs.growing import UpdateWriter
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
+from ilk.runs.similar import Neighbours, Similar, count_of
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
+from ilk.runs.table import Table
 from ilk.runs.writing import RunWriter, begin, difference
 
 __all__ = [
@@ -21,12 +23,16 @@ __all__ = [
     "TABLES_VERSION",
     "Checkpoint",
     "Column",
+    "Neighbours",
     "Run",
     "RunWriter",
+    "Similar",
+    "Table",
     "UpdateWriter",
     "begin",
     "checked_figure",
     "columns_of",
+    "count_of",
     "difference",
     "guessed",
     "kinds_of",

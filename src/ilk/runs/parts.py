@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ilk import disk
 from ilk.errors import RunError
-from ilk.runs import shapes
+from ilk.runs import checking, shapes
 from ilk.runs.columns import kinds_of
 from ilk.runs.state import AGAIN, short
 from ilk.runs.tables import count_rows, read_table
@@ -25,10 +24,7 @@ MADE_BY = 1
 """Version of the format of an update, ``ilk_update``."""
 CHANGES = "changes.parquet"
 
-_IMAGES = {name: kind for name, kind in kinds_of("images").items() if name != "content"}  # that is asked for apart
-_ASSIGNMENTS = {name: kind for name, kind in kinds_of("assignments").items() if name != "silhouette_reduced"}
 _CHANGES = kinds_of("changes")
-_STATUS = {"ok", "unreadable", "duplicate"}
 _LONGEST = 1 << 16  # characters of a path
 
 
@@ -76,7 +72,7 @@ class Part:
 
     def images(self) -> dict[str, list[Any]]:
         """Columns of images.parquet."""
-        table: dict[str, list[Any]] = self.read("images.parquet", lambda path: _images(path, self.start))
+        table: dict[str, list[Any]] = self.read("images.parquet", lambda path: checking.images(path, self.start))
         return table
 
     def hashes(self) -> list[str | None] | None:
@@ -95,7 +91,7 @@ class Part:
         """Columns of assignments.parquet."""
         n = self.count()
         table: dict[str, list[Any]] = self.read(
-            "assignments.parquet", lambda path: _assignments(path, self.start, self.start + n)
+            "assignments.parquet", lambda path: checking.assignments(path, self.start + n, self.start)
         )
         return table
 
@@ -227,32 +223,6 @@ def _apply(changes: Mapping[str, list[Any]], table: dict[str, list[Any]]) -> Non
         paths[row], gone[row] = path, bool(lost)
     copies = [moved.get(one, one) if one is not None else None for one in table["duplicate_of"]]
     table |= {"path": paths, "gone": gone, "duplicate_of": copies}
-
-
-def _images(path: Path, start: int) -> dict[str, list[Any]]:
-    table = read_table(path, _IMAGES, more=False)
-    n = len(table["index"])
-    if table["index"] != list(range(start, start + n)):
-        raise ValueError("index does not count the rows")
-    if None in table["path"] or not {*table["status"]} <= _STATUS:
-        raise ValueError("an image without a name, or of an unknown status")
-    if not start and not {*table["duplicate_of"]} <= {*table["path"], None}:
-        raise ValueError("a duplicate of an image that is not there")
-    if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
-        raise ValueError("a size below 0, or beyond all sense")
-    return table
-
-
-def _assignments(path: Path, start: int, stop: int) -> dict[str, list[Any]]:
-    table = read_table(path, _ASSIGNMENTS)
-    index = np.asarray([-1 if i is None else i for i in table["index"]])
-    if len(index) and (index.min() < start or index.max() >= stop or len(np.unique(index)) < len(index)):
-        raise ValueError("an image that is not in images.parquet, or is there twice")
-    table["second"] = [-1 if i is None else i for i in table["second"]]
-    for name in ("group", "second", *(["fine"] if "fine" in table else [])):
-        if not all(isinstance(i, int) and -2 < i < 2**31 for i in table[name]):
-            raise ValueError(f"column {name} holds what is no group")
-    return table
 
 
 def _changed(path: Path, before: int) -> dict[str, list[Any]]:

@@ -14,12 +14,14 @@ import numpy.typing as npt
 from ilk import corrections as by_hand
 from ilk import disk
 from ilk.errors import IlkError, RunError
-from ilk.runs import shapes
+from ilk.runs import checking, shapes
+from ilk.runs.asked import Asked
 from ilk.runs.figures import load_figures
 from ilk.runs.names import own_name
 from ilk.runs.parts import Part, Update
-from ilk.runs.rows import Rows, by_image
+from ilk.runs.rows import Rows
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
+from ilk.runs.table import Table
 
 __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 
@@ -43,7 +45,7 @@ def read_header(folder: Path) -> dict[str, Any]:
     return dict(header)
 
 
-class Run:
+class Run(Asked):
     """A finished run, read lazily. What does not fit together is a `RunError` that names the file.
 
     Groups are those with all corrections (`corrections`), whatever asks for them; `uncorrected` has them as found.
@@ -131,12 +133,13 @@ class Run:
         """Return the groups by image with all corrections; None where there are none, or they are left out."""
         return None if self._as_found or not by_hand.is_there(self.path) else self.corrections.grouping()
 
-    def images(self) -> dict[str, list[Any]]:
+    def images(self) -> Table:
         """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason; gone.
 
         Those of updates stand behind; ``path`` is where an image was found last, ``gone`` whether it no longer was.
+        A dict of lists that is a table too: ``.to_pandas()``, ``.to_arrow()``. With groups and names: `table`.
         """
-        return self._rows.images()
+        return Table(self._rows.images())
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method.
@@ -178,7 +181,7 @@ class Run:
         same = [copy or path for copy, path in zip(images["duplicate_of"], images["path"], strict=True)]
         keys = [known or f"path:{path}" for known, path in zip(content, same, strict=True)]
         names = {int(group["id"]): own_name(group) for group in self._clusters()}
-        return by_hand.Found(keys, by_image(self._rows.assignments(), "group", len(keys)), names)
+        return by_hand.Found(keys, checking.by_image(self._rows.assignments(), "group", len(keys)), names)
 
     def _clusters(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
@@ -247,7 +250,6 @@ class Run:
 
     def hashes(self) -> list[str | None] | None:
         """Content of every file of the source (BLAKE2b, 32 hex digits; None where unknown); None in older runs."""
-
         return self._rows.hashes()
 
     def model(
@@ -305,7 +307,8 @@ class Run:
 
         done = jobs.update(self, source, **options)
         self._rows = Rows(self.path, self.header.get("source") or {}, as_made=self._as_made)
-        vars(self).pop("corrections", None)
+        for name in ("corrections", "neighbours"):
+            vars(self).pop(name, None)
         return done
 
     def _n(self) -> int:
@@ -313,7 +316,7 @@ class Run:
         return len(self._rows)
 
     def _by_image(self, column: str) -> npt.NDArray[np.int64]:
-        return by_image(self.assignments(), column, self._n())
+        return checking.by_image(self.assignments(), column, self._n())
 
     def _json(self, name: str, shape: Any) -> Any:
         found = self._read(name, disk.read_json)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk.runs import checking
 from ilk.runs.parts import Part, Update, joined_images, updates_of
 from ilk.runs.stacked import stacked
 
-__all__ = ["Rows", "by_image"]
+__all__ = ["Rows"]
 
 _NOBODY: dict[str, Any] = {
     "name": None,
@@ -87,7 +88,7 @@ class Rows:
         """Return the groups of clusters.json with the sizes that they have by now."""
         if len(self.full) == 1:
             return records
-        labels = by_image(self.assignments(), "group", len(self))
+        labels = checking.by_image(self.assignments(), "group", len(self))
         more = {int(one) for one in np.unique(labels[labels >= -1])} - {
             row["id"] for row in records
         }  # the first of none
@@ -128,10 +129,3 @@ class Rows:
 def _column(table: dict[str, list[Any]], name: str) -> list[Any]:
     """Return a column of a table; empty cells where an update's table lacks it."""
     return table[name] if name in table else [-1 if name == "fine" else None] * len(table["index"])
-
-
-def by_image(table: Mapping[str, list[Any]], column: str, n: int) -> npt.NDArray[np.int64]:
-    """Return a column of assignments as (n,), -2 for unreadable images."""
-    labels = np.full(n, -2, np.int64)
-    labels[np.asarray(table["index"], np.int64)] = np.asarray(table[column], np.int64)
-    return labels

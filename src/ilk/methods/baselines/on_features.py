@@ -37,7 +37,7 @@ class OnFeatures(Clusterer):
         `ilk.encoders`; these are brought to length 1.
     weights : path, optional
         Weights of the encoder.
-    n_clusters, preset, settings, random_state, device, precision, cache
+    n_clusters, preset, settings, random_state, device, precision, cache, verbose
         As `ilk.methods.clusterer.Clusterer` has them; settings may be those of the encoder too.
     """
 

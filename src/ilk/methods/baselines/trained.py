@@ -45,7 +45,7 @@ class Trained(Clusterer):
     precision : str
         "auto" is bf16 where the device has units for it and a long training is found to be a tenth faster with it;
         for short ones on a GPU only.
-    n_clusters, preset, settings, random_state, device, cache
+    n_clusters, preset, settings, random_state, device, cache, verbose
         As `ilk.methods.clusterer.Clusterer` has them.
 
     Attributes

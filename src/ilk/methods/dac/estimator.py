@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute, encoders, train
-from ilk.data import Encoded, ImageSource, channel_mean, pack
+from ilk.data import ArrayImages, Encoded, ImageSource, channel_mean, pack
 from ilk.methods import checks
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
 from ilk.methods.dac import diagnostics
+from ilk.methods.dac.network import label_features
 from ilk.methods.dac.settings import (
     PRESETS,
     WHY,
@@ -24,22 +25,25 @@ from ilk.methods.dac.settings import (
     advice,
     automatic,
     check_given,
+    check_order,
     for_images,
     records_graphs,
     thresholds,
 )
-from ilk.methods.dac.training_step import Training, label_features
+from ilk.methods.dac.training_step import Training
 from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to_float16
 from ilk.methods.inputs.encoder import brings_features, check_read
 from ilk.methods.outcome import centers
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
+from ilk.methods.start import default_groups
 from ilk.methods.training import Plan, bf16_or_not, run
 from ilk.networks.dac import SIZES, DACNet, build_dac_head, build_dac_net
 
 __all__ = ["DAC"]
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 _WORTH = 28  # side of the images from which on a network may be faster in bfloat16
 
@@ -78,6 +82,8 @@ class DAC(Clusterer):
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16" (of the convolutions; all that follows is float32).
     cache : path, optional
         Where decoded images are kept for the next time.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
@@ -162,6 +168,10 @@ class DAC(Clusterer):
         settings = for_images(settings, source)
         check_read(self, settings)
         thresholds(settings)  # raises where they take fewer epochs than are asked for
+        if settings.order == "given" and not isinstance(
+            source, ArrayImages
+        ):  # names in an array are of parts, not classes
+            check_order(settings, source.names())
         return settings.replace(cuda_graphs=records_graphs(settings, device))
 
     # -- fit ---------------------------------------------------------------------------------------------------------
@@ -169,15 +179,16 @@ class DAC(Clusterer):
     def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
         settings: DACSettings = self.settings_
         k, seed = int(self.n_clusters), self._seed()
-        dataset, encoded = self._dataset(source, report)
+        dataset, facts, encoded = self._dataset(source, report)
         self.notes_ += advice(settings, k, len(dataset))
-        make = functools.partial(Training, dataset, settings, k, seed)
+        groups = self._groups_to_start(source, facts, report) if settings.start == "groups" else None
+        make = functools.partial(Training, dataset, settings, k, seed, groups=groups)
         self.bf16_ = self._in_bf16(dataset, make, resume)
         plan = functools.partial(Plan, "train", len(thresholds(settings)))
         # what a checkpoint must agree with; where it is trained on may differ
         same = {key: value for key, value in settings.as_dict().items() if key != "cuda_graphs"}
         done = run(
-            [plan(functools.partial(make, self.bf16_, trial)) for trial in range(settings.n_trials)],
+            [plan(functools.partial(make, bf16=self.bf16_, trial=trial)) for trial in range(settings.n_trials)],
             report,
             identity={**same, "n_clusters": k, "random_state": seed, "bf16": self.bf16_},
             n_images=len(dataset),
@@ -191,8 +202,8 @@ class DAC(Clusterer):
         self.notes_ += done.notes + ([history[-1]["alarm"]] if "alarm" in history[-1] else [])
         return self._groups(best, dataset, encoded)
 
-    def _dataset(self, source: ImageSource, report: Reporter) -> tuple[Dataset, Callable[..., Encoded]]:
-        """Decode or encode all images; return what is trained on, and what holds the state of every file."""
+    def _dataset(self, source: ImageSource, report: Reporter) -> tuple[Dataset, Encoded, Callable[..., Encoded]]:
+        """Decode or encode all images; return what is trained on, the state of every file, and what adds features."""
         device, settings = compute.device(self.device), self.settings_
         dataset: Dataset
         if settings.network == "features":
@@ -201,13 +212,27 @@ class DAC(Clusterer):
             checks.distinct_images(found, len(found.rows), int(self.n_clusters))
             dataset = FeatureDataset.centered(found.features, device)
             encoded: Callable[..., Encoded] = lambda features: found  # noqa: E731
+            facts = found
         else:
             packed = self._packed(source, report, settings.image_size)
             dataset = PixelDataset(packed.images, device, channel_mean(packed.images))
-            encoded = packed.encoded
+            encoded, facts = packed.encoded, packed.facts
         assert dataset.mean is not None
         self.mean_ = dataset.mean.flatten().cpu()
-        return dataset, encoded
+        return dataset, facts, encoded
+
+    def _groups_to_start(self, source: ImageSource, facts: Encoded, report: Reporter) -> Ints:
+        """Return the groups (n,) of the distinct images as the default pipeline has them."""
+        with report.stage("start"):
+            found = facts
+            if self.settings_.network != "features":
+                how: dict[str, Any] = {"device": self.device, "precision": self.precision, "cache": self._cache()}
+                encoder = encoders.build("auto", source=source, **how)
+                found = encoders.encode(source, encoder, cache=self._cache(), on_progress=report.progress)
+                self.notes_.append(f"the training starts from the groups that {encoder.name} and UMAP find")
+            groups = default_groups(found.features, int(self.n_clusters), self._seed())
+        self.notes_ += groups.notes
+        return groups.labels[found.position[facts.rows]]
 
     def _in_bf16(self, dataset: Dataset, make: Callable[..., Training], resume: Mapping[str, Any] | None) -> bool:
         """Return whether the trunk runs in bfloat16.
@@ -294,7 +319,8 @@ class DAC(Clusterer):
             net = build_dac_head(torch.zeros(self.n_clusters_, self.encoder_.n_features), affine=affine)
         else:
             name, side = settings.network, int(settings.image_size or 0)
-            net = build_dac_net(name, len(self.mean_), side, self.n_clusters_, affine=affine, generator=anything)
+            how: Any = {"affine": affine, "ties": settings.max_pool_ties}
+            net = build_dac_net(name, len(self.mean_), side, self.n_clusters_, **how, generator=anything)
         train.restore(state, network=net)
         self.network_ = net.to(compute.device(self.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.assigner_ = self._assigner()

@@ -5,6 +5,7 @@ Published versions of DAC differ in loss, schedule, batches and augmentation: a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ __all__ = [
     "advice",
     "automatic",
     "check_given",
+    "check_order",
     "for_images",
     "records_graphs",
     "thresholds",
@@ -61,6 +63,9 @@ class DACSettings(Settings):
                             "random ones for comparison", ("thresholds", "all", "random"))  # fmt: skip
     loss: str = choice("selected_mean", "loss of the pairs that count; rows and selected_* are cross-entropies",
                        ("selected_mean", "selected_sum", "squared", "binary", "rows"), auto=True)  # fmt: skip
+    start: str = choice("random", "what a random network learns first: its own targets, or the groups of the default "
+                        "pipeline", ("random", "groups"))  # fmt: skip
+    start_epochs: int = whole(0, "with start=groups: epochs on those groups, before the way of the thresholds", 0)
     targets: str = choice("batch", "what decides on pairs: the batch that is trained, or a chunk of images without "
                           "augmentation, frozen for some inner epochs", ("batch", "chunk"))  # fmt: skip
     schedule: str = choice("lambda", "how thresholds move: as in the paper, an epoch beyond, or linear",
@@ -75,6 +80,9 @@ class DACSettings(Settings):
                                         none="one pass over the images")  # fmt: skip
     chunk: int = whole(1000, "images whose targets are frozen together", 2)
     inner_epochs: int = whole(1, "passes over a chunk with the same targets", auto=True)
+    order: str = choice(
+        "shuffled", "chunks of the images at random, or as the images come: given", ("shuffled", "given")
+    )
     reshuffle: bool = flag(True, "whether every epoch has other chunks", auto=True)
     repeats: int = whole(1, "how often each batch is trained in a row, augmented anew each time", auto=True)
     drop_last: bool = flag(True, "whether the last batch of a chunk is left out where it is not full", auto=True)
@@ -83,6 +91,8 @@ class DACSettings(Settings):
     rmsprop_alpha: float = number(0.9, "smoothing of RMSprop's squared gradients", 0, 1)
     reset_optimizer: bool = flag(False, "whether RMSprop forgets its averages after every epoch")
     bn_affine: bool = flag(True, "whether batch norms train scale and shift")
+    max_pool_ties: str = choice("one", "which of equal largest pixels of a window get the gradient: one (PyTorch, "
+                                "cuDNN) or all (Theano without cuDNN)", ("one", "all"))  # fmt: skip
     consistency: float = number(0.0, "weight of the loss between an augmented image and itself", 0, 1e6, auto=True)
     consistency_of: str = choice("label_features", "what is held against its target there; mixed: softmax against "
                                  "label features", ("label_features", "softmax", "mixed"), auto=True)  # fmt: skip
@@ -106,6 +116,12 @@ class DACSettings(Settings):
                 f"upper_threshold={upper}, lower_threshold={lower}: two images are alike above the one and not alike "
                 "below the other, so upper_threshold= cannot be the smaller one. With one threshold (DAC*) give both "
                 "the same values."
+            )
+        if self.start == "groups" and (self.targets != "chunk" or self.start_epochs == 0 or self.n_trials > 1):
+            raise ArgumentError("start='groups': it takes targets=chunk, start_epochs= of at least 1, and n_trials=1.")
+        if self.order == "given" and self.reshuffle is True:
+            raise ArgumentError(
+                "order='given': chunks of images as they come are the same in every epoch; set reshuffle=false."
             )
         if self.cuda_graphs and self.selection == "random":
             raise ArgumentError(
@@ -162,6 +178,11 @@ SMALL = RELEASED_STAR.replace(**{
     "reshuffle": True,
 })  # fmt: skip
 
+ROBUST = RELEASED_STAR.replace(**{
+    **_DIGITS, "start": "groups", "start_epochs": 4, "inner_epochs": 1, "threshold_epochs": 10, "reshuffle": True,
+    "bn_affine": False,
+})  # fmt: skip
+
 PRESETS = {
     # quick for photos on a CPU, small below 24 pixels, keras_port up to 28 where it takes no longer, else steady; above
     # that released_star
@@ -185,6 +206,8 @@ PRESETS = {
     "quick": RELEASED_STAR.replace(**{
         **BY_NETWORK["features"], "network": "features", "reshuffle": True, "bn_affine": False,
     }),
+    # ours: begins with the groups of the default pipeline, so that no start can be bad
+    "robust": ROBUST,
     "small": SMALL,
     # one in 75 trainings unites two of three patterns, one in 600 with three trials
     "tiny": SMALL.replace(**{
@@ -194,8 +217,11 @@ PRESETS = {
 }  # fmt: skip
 
 
+_CRISP = (0.5, 0.5)  # images of given groups have similarity 1 or 0
+
+
 def thresholds(settings: DACSettings) -> list[tuple[float, float]]:
-    """Return (upper, lower) of every epoch.
+    """Return (upper, lower) of every epoch, those on given groups first.
 
     Raises
     ------
@@ -217,12 +243,12 @@ def thresholds(settings: DACSettings) -> list[tuple[float, float]]:
         raise ArgumentError(
             f"epochs={wanted}: the thresholds of this preset take {len(found)} epochs; ask for at most that many."
         )
-    return found[:wanted]
+    return [_CRISP] * (settings.start_epochs if settings.start == "groups" else 0) + found[:wanted]
 
 
 # -- what is given in vain ---------------------------------------------------------------------------------------------
 
-_OF_CHUNKS = ("chunk", "inner_epochs", "reshuffle", "repeats", "drop_last", "target_batch", "consistency")
+_OF_CHUNKS = ("chunk", "inner_epochs", "order", "reshuffle", "repeats", "drop_last", "target_batch", "consistency")
 _OF_LINEAR = ("upper_threshold", "lower_threshold", "threshold_epochs")
 # a setting, its value, and what nothing reads then
 _UNREAD: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
@@ -231,7 +257,8 @@ _UNREAD: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
     ("targets", "batch", (*_OF_CHUNKS, "consistency_of")),
     ("targets", "chunk", ("steps_per_epoch",)),
     ("consistency", 0.0, ("consistency_of",)),
-    ("network", "features", tuple(_NONE)),
+    ("start", "random", ("start_epochs",)),
+    ("network", "features", (*_NONE, "max_pool_ties")),
 )
 
 
@@ -300,6 +327,29 @@ def for_images(settings: DACSettings, source: Any) -> DACSettings:
     values = BY_NETWORK["mnist" if name in ("small", "tiny") else name]
     follow = {key: value for key, value in values.items() if settings[key] == AUTO}
     return settings.replace(**follow, network=name, image_size=size)
+
+
+def check_order(settings: DACSettings, names: list[str]) -> None:
+    """Raise `ArgumentError` where chunks of the images as they come would be of one class.
+
+    Parameters
+    ----------
+    settings : DACSettings
+    names
+        Paths of all images, in their order: what is before the last ``/``, or before the first ``_`` of the file's
+        name, may say a class; ``train/`` and ``test/`` in front do not.
+    """
+    names = [re.sub("^(train|test)/", "", name) for name in names]
+    first = names[: settings.chunk]
+    for what, part in (
+        ("folder", [name.rpartition("/")[0] for name in names]),
+        ("beginning of their names", [name.rpartition("/")[2].partition("_")[0] for name in names]),
+    ):
+        if len({*part[: len(first)]}) == 1 < len({*part}):
+            raise ArgumentError(
+                f"order='given': the first {len(first):,} images have one {what} ({part[0]!r}), so they may be of one "
+                "class, and a chunk of one class teaches nothing. Use order=shuffled."
+            )
 
 
 def records_graphs(settings: DACSettings, device: torch.device) -> bool:

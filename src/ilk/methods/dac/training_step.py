@@ -6,27 +6,28 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ilk import compute, losses, train
 from ilk.augment import affine
 from ilk.losses import PairLoss
 from ilk.methods.dac import diagnostics
 from ilk.methods.dac.cuda_graph import Graphs
+from ilk.methods.dac.network import label_features, network_for
 from ilk.methods.dac.settings import DACSettings, thresholds
-from ilk.methods.inputs.dataset import Dataset, PixelDataset, encode_all, to_float16
+from ilk.methods.inputs.dataset import Dataset, PixelDataset, to_float16
 from ilk.methods.training import Stage, cut, seeds_of
-from ilk.networks.dac import DACNet, build_dac_head, build_dac_net
+from ilk.networks.dac import DACNet
 from ilk.train.state import Part
-from ilk.vectors import kmeans
 
-__all__ = ["Training", "label_features"]
+__all__ = ["Training"]
 
 Measure = TypeVar("Measure")
 
 _STEPS = 100  # of a portion, where targets are not frozen by chunks
-_FOR_CENTERS = 20_000  # images that K-means sees where the network begins with its centres
 _REFERENCE = 1024  # images whose statistics the batch norms take for prediction
 _KEPT = 64 * 2**20  # bytes of assignments by epoch that are worth keeping
 
@@ -47,6 +48,8 @@ class Training(Stage):
         Whether the trunk runs in bfloat16.
     trial : int
         Which of several trainings: each has weights and draws of its own.
+    groups : (n,) int64, optional
+        With ``start="groups"``: what the first epochs are trained on.
 
     Attributes
     ----------
@@ -60,22 +63,35 @@ class Training(Stage):
     quicker = ("quick",)
     leaves_anywhere = True
 
-    def __init__(self, dataset: Dataset, settings: DACSettings, k: int, seed: int, bf16: bool, trial: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: DACSettings,
+        k: int,
+        seed: int,
+        bf16: bool,
+        trial: int = 0,
+        groups: npt.NDArray[np.int64] | None = None,
+    ) -> None:
         self.dataset, self.settings, self.k, self.seed = dataset, settings, k, seed
         self.bf16, self.trial, self.device = bf16, trial, dataset.device
         self._several = settings.n_trials > 1
         weights, draws, noise = seeds_of(seed, 3, trial)
         self.draws, self.noise = compute.generator(draws), compute.generator(noise, self.device)
-        network = _network(dataset, settings, k, compute.generator(weights)).to(self.device)
+        network = network_for(dataset, settings, k, compute.generator(weights)).to(self.device)
         self.network: DACNet = network.to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
         self.schedule = thresholds(settings)
         self.epochs = len(self.schedule)
         self.order = torch.randperm(len(dataset), generator=self.draws)
         self.reference = self.order[:_REFERENCE].clone()
+        if settings.order == "given":
+            self.order = torch.arange(len(dataset))
         self.shown = diagnostics.shown(len(dataset), seed)
         self.upper: float | Tensor = 1.0
         self.lower: float | Tensor = 0.0
+        self.given = None if groups is None else functional.one_hot(torch.from_numpy(groups), k).float()
+        self.on_given = self.given is not None  # in this epoch
         self.frozen: Tensor | None = None  # label features of the chunk, not augmented
         self.sums = torch.zeros(3, device=self.device)  # positive, selected, steps
         self.graphs = Graphs(self) if settings.cuda_graphs else None  # replays steps on a GPU
@@ -97,7 +113,7 @@ class Training(Stage):
 
     def update(self, unit: Tensor) -> Tensor:
         """Train on one portion, and return the mean loss of its steps."""
-        if self.graphs is not None:
+        if self.graphs is not None and not self.on_given:
             return self.graphs.train(unit)
         total, n = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for index, images in self.batches(unit):
@@ -187,7 +203,13 @@ class Training(Stage):
 
     @torch.no_grad()
     def made_targets(self, index: Tensor) -> Tensor:
-        """Return label features (b, k) without augmentation, on the statistics of batches of ``target_batch``."""
+        """Return label features (b, k) without augmentation, on the statistics of batches of ``target_batch``.
+
+        In epochs on given groups those of the groups: entry g is 1, the others 0.
+        """
+        if self.on_given:
+            assert self.given is not None
+            return self.given[index.cpu()].to(self.device)
         parts = cut(index, max(self.settings.target_batch, 2), least=2)
         return torch.cat([self.label_features(self.dataset.read(part)) for part in parts])
 
@@ -245,13 +267,14 @@ class Training(Stage):
     def begin(self, epoch: int) -> None:
         """Take the thresholds of the epoch, and draw its order of images."""
         self.upper, self.lower = self.schedule[epoch]
+        self.on_given = self.given is not None and epoch < self.settings.start_epochs
         if self.settings.reset_optimizer and self.graphs is not None:
             self.graphs.forget()
         elif self.settings.reset_optimizer:
             self.optimizer = self._optimizer()
         if self.settings.targets == "batch" or self.settings.reshuffle:
             self.order = torch.randperm(len(self.dataset), generator=self.draws)
-        self.memory["thresholds"] = np.array(self.schedule[epoch])
+        self.memory["thresholds"] = np.array([*self.schedule[epoch], self.on_given])
 
     def end(self, epoch: int) -> dict[str, Any]:
         """Record thresholds, shares of pairs and what can be seen without labels."""
@@ -337,7 +360,8 @@ class Training(Stage):
         self.order = torch.from_numpy(self.memory["order"]).long()
         self.sums.copy_(torch.from_numpy(self.memory["sums"]))
         if "thresholds" in self.memory:
-            self.upper, self.lower = self.memory["thresholds"].tolist()
+            self.upper, self.lower = self.memory["thresholds"].tolist()[:2]
+            self.on_given = bool(self.memory["thresholds"][2:].any())
 
     def check_memory(self) -> None:
         """Raise `NotEnoughMemory` where a step does not fit; everything is put back as it was."""
@@ -372,27 +396,3 @@ class Training(Stage):
         finally:
             self.upper, self.lower, self.frozen = before
             self.sums.copy_(sums)
-
-
-@torch.no_grad()
-def label_features(network: DACNet, dataset: Dataset, bf16: bool) -> Tensor:
-    """Return label features (n, k) float32 of all images, in batches of one size, on the statistics of `network`."""
-    size = 128 if not isinstance(dataset, PixelDataset) or dataset.images.shape[1] <= 32 else 32
-    if dataset.device.type == "cuda":
-        size *= 8  # a GPU waits for work otherwise
-    with network.fixed():
-        rows = torch.arange(len(dataset))
-        return encode_all(
-            lambda images: losses.label_features(network(images)),
-            dataset.read, rows, size, device=dataset.device, bf16=bf16,
-        )  # fmt: skip
-
-
-def _network(dataset: Dataset, settings: DACSettings, k: int, generator: torch.Generator) -> DACNet:
-    """Build the network that the settings name for what is in `dataset`."""
-    if isinstance(dataset, PixelDataset):
-        c, side, _ = dataset.images.shape
-        return build_dac_net(settings.network, c, side, k, affine=settings.bn_affine, generator=generator)
-    rows = torch.randperm(len(dataset), generator=generator)[:_FOR_CENTERS]
-    found = kmeans(dataset.read(rows).cpu(), k, n_init=3, generator=generator)
-    return build_dac_head(found.centers, affine=settings.bn_affine)

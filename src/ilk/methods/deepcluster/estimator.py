@@ -67,6 +67,8 @@ class DeepCluster(Clusterer):
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16" (network and head; components, K-means and loss are float32).
     cache : path, optional
         Where decoded images are kept for the next time.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------

@@ -21,8 +21,8 @@ _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.r
 _ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _NOT_SHAPE = ("generator", "device", "out", "pin_memory")
 _FREE, _TIMES = 2**29, 16  # a network takes a few times the bytes of its arrays: half precision is widened
-OF_A_MACHINE = ("cache", "device", "precision", "weights")
-"""Constructor arguments that no other machine can make use of."""
+OF_A_MACHINE = ("cache", "device", "precision", "verbose", "weights")
+"""Constructor arguments that no other machine, and no other person, can make use of."""
 
 
 class _Bounded(TorchFunctionMode):

@@ -66,6 +66,8 @@ class SCAN(Clusterer):
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16" (of the network; losses are float32).
     cache : path, optional
         Where decoded images and features are kept for the next time.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ilk import compute, encoders
+from ilk import compute, encoders, showing
 from ilk.data import ImageSource, Packed, channel_moments, open_images, pack
 from ilk.errors import ArgumentError
 from ilk.methods import checks
@@ -56,6 +56,8 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16".
     cache : path, optional
         Where decoded images are kept for the next time.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
@@ -90,6 +92,7 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
     device: str = "auto"
     precision: str = "auto"
     cache: str | Path | None = None
+    verbose: bool | None = None
 
     presets: ClassVar = SIMCLR_PRESETS
     arguments: ClassVar = {
@@ -111,6 +114,8 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
         checks.common(self.random_state, self.precision)
         if found.network == "features":
             raise ArgumentError("network='features': SimCLR trains a network; choose resnet18 or small.")
+        if found.near_duplicates != "keep":
+            raise ArgumentError(f"near_duplicates={found.near_duplicates}: SimCLR trains a network on all images.")
         return found
 
     def fit(self, X: Any, y: Any = None, *, on_epoch: OnEpoch | None = None, resume: Any = None) -> Self:
@@ -136,7 +141,11 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
             Fewer than two distinct images.
         """
         settings, source = self.resolved(), open_images(X)
-        report = Reporter([], on_epoch)
+        with showing.watching(self.verbose, on_epoch) as hook:
+            self._learn(settings, source, Reporter([], hook), resume)
+        return self
+
+    def _learn(self, settings: SimCLRSettings, source: ImageSource, report: Reporter, resume: Any) -> None:
         self.settings_ = settings = settings.replace(image_size=image_size(settings, source))
         with report.stage("encode"):
             packed = self._packed(source, report.progress)
@@ -163,7 +172,6 @@ class SimCLR(TransformerMixin, Configured):  # type: ignore[misc]
         )
         self.history_, self.notes_ = done.history, [*packed.notes, *done.notes]
         self.n_features_ = self.network_.encoder.width
-        return self
 
     def _packed(self, source: ImageSource, on_progress: Any = None) -> Packed:
         return pack(cast(Any, source), self.settings_.image_size, cache=self.cache, on_progress=on_progress)

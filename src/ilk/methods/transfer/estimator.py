@@ -22,7 +22,7 @@ from ilk.methods.assign.rejection import lost_when_new
 from ilk.methods.assign.rules import Groups
 from ilk.methods.assign.voting import Voter
 from ilk.methods.clusterer import Clusterer
-from ilk.methods.inputs.encoder import brings_features, load_encoder
+from ilk.methods.inputs.encoder import brings_features
 from ilk.methods.preview import Preview
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
@@ -67,6 +67,8 @@ class TransferClustering(Clusterer):
         "auto", "cpu", "cuda"; "auto", "fp32", "bf16".
     cache : path, optional
         Where features and converted encoders are kept for the next run; None keeps nothing.
+    verbose : bool, optional
+        Whether `fit` shows how far it is. None: in notebooks and on terminals, unless it has an `on_epoch`.
 
     Attributes
     ----------
@@ -170,12 +172,8 @@ class TransferClustering(Clusterer):
         """Encode all images, a sample first."""
         preset = "default" if brings_features(source) else self.preset_called(self.preset)
         name, inner = raw.encoder_of(preset, self.encoder, self.settings_.extra)
-        load_encoder(self, source, report, name, self.weights, inner)
-        with report.stage("encode"):
-            progress = preview.watching(report.progress)
-            found = encoders.encode(source, self.encoder_, cache=self._cache(), on_progress=progress, first=preview)
-        self.notes_ += found.notes
-        return found
+        progress = preview.watching(report.progress)
+        return self._encoded(source, report, name, self.weights, settings=inner, on_progress=progress, first=preview)
 
     def _check_count(self, features: npt.NDArray[Any]) -> None:
         wanted = 2 if self.n_clusters == "auto" else int(self.n_clusters)

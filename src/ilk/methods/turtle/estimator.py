@@ -247,7 +247,7 @@ class TURTLE(HeadsOnFeatures):
         "auto" or any of `ilk.encoders`; two joined by + are two spaces.
     weights : path, optional
         Weights of the encoder.
-    random_state, device, precision, cache
+    random_state, device, precision, cache, verbose
         As `ilk.methods.clusterer.Clusterer` has them.
 
     Attributes

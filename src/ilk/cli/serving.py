@@ -1,0 +1,52 @@
+"""`ilk gallery`: the page on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ilk.cli.arguments import Debug, Json, RunPath
+
+__all__ = ["gallery"]
+
+
+def gallery(
+    run: RunPath,
+    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
+    exports: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="Below it the page may export. [default: RUN/exports]")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the images of RUN by group in the browser: look, correct, group again, export. Ctrl-C ends it.
+
+    For this machine only: nothing is sent anywhere, and only who has the address is let in.
+    """
+    from ilk.cli.show import Screen
+    from ilk.gallery import serving
+
+    screen = Screen(json)
+    with contextlib.suppress(KeyboardInterrupt), serving(run, port=port, exports=exports) as served:
+        about = {"run": str(run), "address": served.address, "port": served.port, "notes": served.notes}
+        screen.json({**about, "exports": str(served.gallery.exports)})
+        screen.line(f"gallery  {served.address}")
+        for note in served.notes:
+            screen.note(note)
+        screen.line("         Ctrl-C ends it; what you correct is kept at once", "dim")
+        if not no_open and not json:
+            _open(served.address)
+        served.wait()
+    screen.line("closed")
+
+
+def _open(address: str) -> None:
+    """Open the address in the user's browser, where there is one."""
+    import webbrowser
+
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(address)

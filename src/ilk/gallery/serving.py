@@ -1,0 +1,128 @@
+"""A gallery on a port of 127.0.0.1: in a thread of its own, closed with the block."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from ilk import disk
+from ilk.errors import ArgumentError
+from ilk.gallery.app import application
+from ilk.gallery.gallery import Gallery
+from ilk.gallery.security import Guard
+
+__all__ = ["HOST", "Served", "serving"]
+
+HOST = "127.0.0.1"
+_END = 2  # seconds for answers that are under way
+_KEPT = 60  # seconds that a connection stays open for the next question
+
+
+@dataclass(frozen=True)
+class Served:
+    """A gallery that answers.
+
+    Attributes
+    ----------
+    gallery : Gallery
+    port : int
+    token : str
+        Whoever knows it is let in.
+    notes : list of str
+        What to know: it can be looked at only, another gallery has it open.
+    """
+
+    gallery: Gallery
+    port: int
+    token: str
+    notes: list[str]
+    _thread: threading.Thread
+
+    @property
+    def address(self) -> str:
+        """The address to open: with the token."""
+        return f"http://{HOST}:{self.port}/?token={self.token}"
+
+    def wait(self) -> None:
+        """Return when it no longer answers; meanwhile signals are heard."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+
+@contextlib.contextmanager
+def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterator[Served]:
+    """Show the run `path` until the block ends.
+
+    Parameters
+    ----------
+    path
+    port
+        0: any that is free.
+    exports
+        Below this folder exports go; by default ``exports`` in the run.
+
+    Raises
+    ------
+    ArgumentError
+        The port is taken, or none.
+    RunError
+        There is no such run, or it is damaged.
+    """
+    path = Path(path).expanduser()
+    with contextlib.ExitStack() as stack:
+        gallery = Gallery(path, exports)
+        stack.callback(gallery.close)
+        notes = [] if stack.enter_context(disk.claimed(path / "run.json")) else [_SECOND]
+        if why := gallery.opened.read_only:
+            notes.append(why)
+        taken = stack.enter_context(_bound(port))
+        number, token = taken.getsockname()[1], secrets.token_urlsafe(24)
+        gallery.now()
+        gallery.beside()
+        server = uvicorn.Server(
+            uvicorn.Config(
+                Guard(application(gallery), number, token), lifespan="off", log_level="warning", access_log=False,
+                ws="none", proxy_headers=False, server_header=False, loop="asyncio",
+                timeout_graceful_shutdown=_END, timeout_keep_alive=_KEPT,
+                http="h11", log_config=None,
+            )
+        )  # fmt: skip
+        thread = threading.Thread(target=server.run, args=([taken],), name="ilk-gallery", daemon=True)
+        thread.start()  # who connects before it answers waits in the socket
+        try:
+            yield Served(gallery, number, token, notes, thread)
+        finally:
+            server.should_exit = True
+            thread.join(_END + 3)
+
+
+@contextlib.contextmanager
+def _bound(port: int) -> Iterator[socket.socket]:
+    """Yield a socket of 127.0.0.1 that nobody else has."""
+    if not 0 <= port < 65536:
+        raise ArgumentError(f"port={port}: give a number from 0 to 65535; 0 takes one that is free.")
+    # named TCP, so that asyncio sends without waiting for more (40 ms an answer)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as found:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows: nobody else may take it too
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((HOST, port))
+        except OSError as error:
+            why = "is taken" if port else "cannot be had"
+            raise ArgumentError(
+                f"port={port} {why} ({error.strerror}). Leave --port out, and one that is free is taken."
+            ) from None
+        found.listen(128)
+        yield found
+
+
+_SECOND = "another gallery has this run open: both work, and each sees what the other corrects"

@@ -1,0 +1,149 @@
+"""What DAC may begin with: images in the order given, every tied pixel, and the groups of the default pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dac_parts import training
+from sklearn.datasets import load_digits
+
+from ilk import encoders, metrics
+from ilk.data import open_images
+from ilk.errors import ArgumentError
+from ilk.methods import DAC
+from ilk.methods.dac.settings import check_order
+from ilk.methods.start import default_groups
+from ilk.networks.dac import TiedMaxPool2d
+
+# -- the order of the images -------------------------------------------------------------------------------------------
+
+
+def test_images_as_they_come_make_chunks_in_their_order_in_every_epoch() -> None:
+    made = training("steady", 100, order="given", reshuffle=False, chunk=30)
+    for epoch in (0, 1):
+        made.begin(epoch)
+        assert torch.cat(made.units(epoch)).tolist() == list(range(90))
+    assert made.reference.tolist() != sorted(made.reference.tolist()), "statistics are of images at random"
+    shuffled = training("steady", 100, reshuffle=False, chunk=30)
+    assert torch.cat(shuffled.units(0)).tolist() != list(range(90))
+    assert made.reference.tolist() == shuffled.reference.tolist()
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        ([f"cats/{i}.png" for i in range(1000)] + ["dogs/1.png"], "cats"),
+        ([f"train/cats/{i}.png" for i in range(1000)] + ["train/dogs/1.png", "test/cats/1.png"], "cats"),
+        ([f"photos/7_{i}.png" for i in range(1000)] + ["photos/8_1.png"], "7"),
+    ],
+)
+def test_images_sorted_by_class_are_refused_in_their_order(names: list[str], word: str) -> None:
+    settings = DAC.presets["released_star"].replace(order="given", reshuffle=False)
+    with pytest.raises(ArgumentError, match=f"{word}.*order=shuffled"):
+        check_order(settings, names)
+    check_order(settings.replace(chunk=1001), names)
+
+
+def test_names_that_say_no_class_are_taken_in_their_order() -> None:
+    settings = DAC.presets["released_star"].replace(order="given", reshuffle=False)
+    check_order(settings, [f"train/{i}.png" for i in range(1500)] + [f"test/{i}.png" for i in range(500)])
+    check_order(settings, [f"IMG_{i}.png" for i in range(2000)])
+
+
+def test_other_chunks_in_every_epoch_have_no_given_order() -> None:
+    with pytest.raises(ArgumentError, match="reshuffle=false"):
+        DAC(3, preset="tiny", settings={"order": "given"}).resolved()
+
+
+# -- ties --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "size"), [(6, 2), (7, 2), (9, 4)])
+def test_every_largest_pixel_of_a_window_gets_the_whole_gradient(side: int, size: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 3, (2, 3, side, side), generator=generator).float()  # few values: many ties
+    x.requires_grad_()
+    pooled = TiedMaxPool2d(size)(x)
+    weights = torch.rand(pooled.shape, generator=generator)
+    (pooled * weights).sum().backward()
+    wanted = torch.zeros_like(x)
+    for b, c, i, j in np.ndindex(*pooled.shape):
+        window = x.detach()[b, c, i * size : (i + 1) * size, j * size : (j + 1) * size]
+        assert pooled[b, c, i, j] == window.max()
+        at = wanted[b, c, i * size : (i + 1) * size, j * size : (j + 1) * size]
+        at[window == window.max()] = weights[b, c, i, j]
+    assert x.grad is not None
+    assert torch.equal(x.grad, wanted)
+
+
+def test_ties_are_of_the_training_alone() -> None:
+    x = np.zeros((60, 8, 8), np.uint8)
+    x[:20, 2:6, 2:6] = 200
+    x[20:40, :4] = 100
+    x[40:, :, 4:] = 255
+    x += np.random.default_rng(0).integers(0, 30, x.shape, np.uint8) // 10
+    found = {ties: DAC(3, preset="tiny", settings={"max_pool_ties": ties}).fit(x) for ties in ("one", "all")}
+    one, tied = (model.transform(x[:4]) for model in found.values())
+    assert not np.array_equal(one, tied)
+    assert DAC.from_state(found["all"].state()).settings_.max_pool_ties == "all"
+
+
+# -- groups to start from ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits() -> np.ndarray:
+    found: np.ndarray = load_digits(n_class=5).images[:400]
+    return (found * 15).astype(np.uint8)
+
+
+def short(**changed: Any) -> dict[str, Any]:
+    return {
+        "network": "small",
+        "image_size": 16,
+        "batch_size": 64,
+        "epochs": 1,
+        "start_epochs": 8,
+        "inner_epochs": 6,
+        **changed,
+    }
+
+
+def test_a_training_from_groups_learns_those_groups_and_goes_on_by_its_own(digits: np.ndarray) -> None:
+    model = DAC(5, preset="robust", settings=short()).fit(digits)
+    assert any("starts from the groups" in note for note in model.notes_)
+    epochs = [record for record in model.history_ if record.get("epoch", 0)]
+    assert [record["upper"] for record in epochs] == [0.5] * 8 + [0.9]
+    encoded = encoders.encode(open_images(digits), encoders.build("auto", source=open_images(digits)), cache=None)
+    groups = default_groups(encoded.features, 5, 0).labels[encoded.position]
+    assert metrics.agreement(groups, model.labels_)["ari"] > 0.95
+    given = short(start="random", epochs=9)
+    del given["start_epochs"]
+    random = DAC(5, preset="robust", settings=given).fit(digits)
+    assert metrics.agreement(groups, random.labels_)["ari"] < 0.9, "without the start another grouping is found"
+
+
+def test_targets_are_the_groups_in_the_first_epochs_and_the_networks_own_later() -> None:
+    groups = np.arange(120) % 3
+    made = training("robust", 120, start_epochs=2, chunk=60)
+    made = type(made)(made.dataset, made.settings, 3, 0, False, groups=groups)
+    rows = torch.tensor([5, 0, 7])
+    made.begin(1)
+    assert made.made_targets(rows).argmax(1).tolist() == [2, 0, 1]
+    assert made.made_targets(rows).sum().item() == 3
+    made.begin(2)
+    assert not torch.equal(made.made_targets(rows), torch.eye(3)[[2, 0, 1]])
+
+
+@pytest.mark.parametrize("changed", [{"targets": "batch"}, {"n_trials": 2}, {"start_epochs": 0}])
+def test_what_a_start_from_groups_needs_is_said(changed: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match="start='groups'"):
+        DAC(3, preset="robust", settings=changed).resolved()
+
+
+def test_epochs_on_groups_without_groups_are_read_by_nothing() -> None:
+    with pytest.raises(ArgumentError, match="start=random"):
+        DAC(3, preset="tiny", settings={"start_epochs": 3}).resolved()
