@@ -15,7 +15,6 @@ import io
 import json
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
@@ -190,7 +189,7 @@ def server(run: Path) -> Iterator[tuple[subprocess.Popen[str], str, float]]:
         told = json.loads(process.stdout.readline())
         yield process, told["address"], time.perf_counter() - begin
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(60)
         process.stdout.close()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import browser
+import numpy as np
 import pytest
 from asking import Browser
+from viewing import View, looking
 
 from ilk.gallery import Served, serving
 
@@ -22,3 +26,30 @@ def served(finished_copy: Path) -> Iterator[Served]:
 def page(served: Served) -> Browser:
     """Somebody who was let in."""
     return Browser(served)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[browser.Browser]:
+    """A tab; without a browser the tests are skipped, or fail where ILK_NEED_BROWSER is set (as in CI)."""
+    if browser.find() is None:
+        message = "no Chromium is installed (Debian, Ubuntu: apt install chromium)"
+        if os.environ.get("ILK_NEED_BROWSER"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with browser.browser() as tab:
+        yield tab
+
+
+@pytest.fixture
+def placed(finished_copy: Path) -> Path:
+    """A run of 36 images in 3 groups, on a map where image i is at (i mod 6, i div 6)."""
+    spots = np.arange(36)
+    np.save(finished_copy / "map.npy", np.column_stack([spots % 6, spots // 6]).astype(np.float32))
+    return finished_copy
+
+
+@pytest.fixture
+def on_map(chromium: browser.Browser, placed: Path) -> Iterator[View]:
+    for view in looking(chromium, placed):
+        view.open("m", ".map-window[data-ready=true]")
+        yield view

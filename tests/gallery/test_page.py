@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,6 @@ SELECTED = "document.querySelectorAll('.cell.selected').length"
 TITLE = "document.querySelector('#head h1').textContent"
 LINE = "(document.querySelector('#toast .text') || {}).textContent"
 CELLS = "document.querySelectorAll('.cell:not([hidden])').length"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[browser.Browser]:
-    """A tab; without a browser the tests are skipped, or fail where ILK_NEED_BROWSER is set (as in CI)."""
-    if browser.find() is None:
-        message = "no Chromium is installed (Debian, Ubuntu: apt install chromium)"
-        if os.environ.get("ILK_NEED_BROWSER"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with browser.browser() as tab:
-        yield tab
 
 
 @pytest.fixture

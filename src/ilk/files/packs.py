@@ -99,7 +99,7 @@ class Sprites:
 
     Notes
     -----
-    One picture costs some tens of microseconds and no decoding, whatever the order; of the places of pictures 1 KB a
+    One picture costs some tens of microseconds and no decoding, whatever the order; of the positions of pictures 1 KB a
     pack is remembered. From a sheet it costs 1 ms, and 10 ms where that is not one of the four read last.
     """
 
@@ -162,8 +162,8 @@ class Sprites:
             ends = self._table(number, file)
             file.seek(int(ends[0]))
             data = file.read(int(ends[-1] - ends[0]))
-        places = (ends - ends[0]).tolist()
-        return [data[a:b] for a, b in itertools.pairwise(places)]
+        positions = (ends - ends[0]).tolist()
+        return [data[a:b] for a, b in itertools.pairwise(positions)]
 
     def _data(self, row: int) -> bytes | None:
         """Return the file of one thumbnail; None where it is a cell of a sheet."""
@@ -222,7 +222,7 @@ class Sprites:
         ends = np.frombuffer(table, "<u4")
         lengths = np.diff(ends.astype(np.int64))
         if ends[0] != begin or ends[-1] != state.st_size or lengths.min() < 0 or lengths.max() > MOST_BYTES:
-            raise DataError(f"the thumbnails {self._path(number)} are damaged: their places make no sense")
+            raise DataError(f"the thumbnails {self._path(number)} are damaged: their positions make no sense")
         with self._lock:
             self._tables[number] = mark, ends
             while len(self._tables) > _TABLES:

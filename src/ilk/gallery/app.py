@@ -35,6 +35,7 @@ _STATIC = Path(__file__).parent / "static"
 _FILE = 4 << 20
 _SIDE = 16_384
 _SLOW = 2  # slow answers at a time; the others are not held up by them
+_ORIGINALS = 4  # at a time: some take seconds to decode, and thumbnails are not to wait for them
 _QUEUE = 500
 
 
@@ -54,7 +55,6 @@ def application(gallery: Gallery) -> Starlette:
         "/api/stack/{row}": lambda at, request: as_json(request, {"rows": at.stack(_row(at, request))}),
         "/api/image/{row}": lambda at, request: as_json(request, at.image(_row(at, request))),
         "/thumb/{row}": _thumb,
-        "/original/{row}": _original,
         "/api/facets": lambda at, request: as_json(request, at.beside().facets.answer()),
         "/api/labels": _labels,
         "/api/column/{name}": _column,
@@ -93,6 +93,7 @@ def application(gallery: Gallery) -> Starlette:
 
     routes = [Route("/", getting(static)), Route("/static/{name:path}", getting(static))]
     routes += [Route(path, getting(bound(answer))) for path, answer in get.items()]
+    routes.append(Route("/original/{row}", getting(bound(_original), anyio.CapacityLimiter(_ORIGINALS))))
     routes += [Route(path, getting(bound(answer), slow)) for path, answer in seconds.items() if path not in post]
     routes += [
         Route(path, posting(sent(answer), limiter), methods=["POST"])

@@ -24,6 +24,7 @@ __all__ = ["Originals"]
 _SHOWN = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"))
 _SIDE = 4096  # pixels of what is decoded for a browser, at most
 _QUALITY = 88
+_PATIENCE = 0.2  # seconds that what is said beside an image waits for the source
 
 
 class Originals:
@@ -36,19 +37,25 @@ class Originals:
 
     def __init__(self, run: Run, columns: Columns) -> None:
         self._run, self._columns = run, columns
-        self._lock = threading.Lock()
+        self._lock, self._known = threading.Lock(), threading.Event()
         self._origin: Origin | None = None
         self._gone: str | None = None
 
     def open(self) -> Origin | None:
         """Return the source; None where it cannot be had, and `gone` says why. Lists all files the first time."""
         with self._lock:
-            if self._origin is None and self._gone is None:
+            if not self._known.is_set():
                 try:
                     self._origin = find(self._run, self._columns.rows())
                 except (IlkError, OSError) as error:
                     self._gone = str(error)
+                self._known.set()
             return self._origin
+
+    def _soon(self) -> Origin | None:
+        """Return the source where another thread has opened it, or does so in a moment."""
+        self._known.wait(_PATIENCE)
+        return self._origin
 
     @property
     def gone(self) -> str | None:
@@ -56,8 +63,8 @@ class Originals:
         return self._gone
 
     def file(self, row: int) -> str | None:
-        """Return the whole path of an image; None where it is not a file of its own, or not there any more."""
-        origin = self.open()
+        """Return the whole path of an image; None where it is no file of its own, or not there (any more, or yet)."""
+        origin = self._soon()
         if origin is None or row in origin.reasons or not origin.has_files:
             return None
         return origin.file(row)
@@ -94,7 +101,7 @@ class Originals:
 
     def taken(self, row: int) -> Taken:
         """Return when and with what an image was taken; never raises."""
-        origin = self.open()
+        origin = self._soon()
         if origin is None or row in origin.reasons or isinstance(origin.images, ArraySet):
             return Taken()
         try:

@@ -1,4 +1,4 @@
-"""Images that fit no group: far from all others, as images of their group go, and placed there without confidence."""
+"""Images that fit no group: far from the centres of all groups, or from all other images. No labels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.near.reading import distinct_rows, stacks
-from ilk.near.rows import Coordinates, Floats, Ints, unit
+from ilk.near.rows import Coordinates, Floats, Ints, blocks, distances, unit
 
 __all__ = ["isolation", "outliers"]
 
-_NEAREST = 5
+_NEAREST = 10
 _KNOWN = 20_000  # images that others are held against
 _BLOCK = 256
 _FENCE = 1.5  # Tukey's: beyond the upper quartile by this many times what lies between the quartiles
-_FEWEST = 8  # images of a group from which on it has quartiles of its own
+_FEWEST = 16  # images below which quartiles say nothing
 
 
 def outliers(run: Any) -> Ints:
@@ -38,34 +38,48 @@ def outliers(run: Any) -> Ints:
 
     Notes
     -----
-    An image fits no group where its 5 nearest images (near duplicates left out) are on average farther away than
-    Q3 + 1.5 (Q3 - Q1) of its group, J. Tukey's fence, and its confidence is below the median of the group. Those that
-    the method itself left out are among them. Groups of fewer than 8 images have the fence of the whole run. What a
-    person moved, confirmed or ignored is none. Labels play no part.
+    An image fits no group where it is beyond Q3 + 1.5 (Q3 - Q1) of all images, J. Tukey's fence, in the distance from
+    the nearest centre of a group, or in the mean distance from its 10 nearest images, near duplicates left out. The
+    first finds what lies outside of all groups, the second also what makes up a group of odd images. Those that the
+    method itself left out are among them, whatever their distances. What a person moved, confirmed or ignored is none.
+    Labels play no part.
 
-    Above 20,000 images the nearest are sought among 20,000 that are spread evenly. 100,000 images take about half a
-    minute.
+    Above 20,000 images the nearest are sought among 20,000 that are spread evenly.
     """
     images, heads, labels = run.images(), stacks(run), run.labels()
     rows = distinct_rows(images)
     rows = rows[heads[rows] == rows]
-    if len(rows) < 2 * _FEWEST:
+    if len(rows) < _FEWEST:
         return np.empty(0, np.int64)
-    away, group = isolation(run.features()[rows]), labels[rows]
-    confidence = _confidence(run, len(labels))[rows]
-    beyond = np.full(len(rows), -np.inf)
-    for one in np.unique(group):
-        mine = np.flatnonzero(group == one)
-        of = mine if len(mine) >= _FEWEST and one >= 0 else np.arange(len(rows))
-        low, high = np.quantile(away[of], (0.25, 0.75))
-        far = (away[mine] - high) / max(high - low, 1e-6)
-        doubted = ~(confidence[mine] > np.nanmedian(confidence[of])) if np.isfinite(confidence[of]).any() else True
-        beyond[mine] = np.where((far > _FENCE) & doubted | (one < 0), far, -np.inf)
+    features = run.features()
+    features = features if len(rows) == len(features) else features[rows]
+    beyond = np.maximum(_beyond(isolation(features)), _beyond(_from_groups(features, labels[rows])))
+    listed = (beyond > _FENCE) | (labels[rows] < 0)
     grouping = run.grouping()
     if grouping is not None:
-        beyond[grouping.said[rows] != 0] = -np.inf
+        listed &= grouping.said[rows] == 0
     order = np.argsort(-beyond, kind="stable")
-    found: Ints = rows[order[np.isfinite(beyond[order])]]
+    found: Ints = rows[order[listed[order]]]
+    return found
+
+
+def _beyond(away: Floats) -> Floats:
+    """Return by how many times what lies between the quartiles each value is above the upper one."""
+    low, high = np.quantile(away, (0.25, 0.75))
+    return np.asarray((away - high) / max(float(high - low), 1e-6), np.float32)
+
+
+def _from_groups(features: npt.NDArray[np.floating], labels: Ints) -> Floats:
+    """Return (n,) the distance of each row from the nearest mean of a group, all of length 1; 0 without groups."""
+    groups, at = np.unique(labels, return_inverse=True)
+    centers = np.zeros((len(groups), features.shape[1]))
+    for start, block in blocks(features):
+        np.add.at(centers, at[start : start + len(block)], block)
+    known = unit(centers[groups >= 0])
+    found = np.zeros(len(features), np.float32)
+    for start, block in blocks(features):
+        if len(known):
+            found[start : start + len(block)] = distances(block, known).min(1)
     return found
 
 
@@ -88,12 +102,4 @@ def isolation(features: npt.NDArray[np.floating], n_nearest: int = _NEAREST) -> 
         near = unit(features[known[at].reshape(-1)]).reshape(len(rows), candidates, -1)
         apart = np.linalg.norm(near - unit(features[rows])[:, None], axis=2)
         found[rows] = np.sort(apart, axis=1)[:, :n_nearest].mean(1)
-    return found
-
-
-def _confidence(run: Any, n: int) -> npt.NDArray[np.float64]:
-    """Return (n,) how confident the group of each image is; NaN where that is unknown."""
-    table = run.assignments()
-    found = np.full(n, np.nan)
-    found[np.asarray(table["index"], np.int64)] = [np.nan if one is None else one for one in table["confidence"]]
     return found

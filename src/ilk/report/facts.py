@@ -248,9 +248,8 @@ def central(facts: Facts, group: Group, limit: int) -> list[int]:
     distance, confidence = facts.distance[group.members], facts.confidence[group.members]
     order = np.lexsort((-np.nan_to_num(confidence, nan=-1.0), np.nan_to_num(distance, nan=np.inf)))
     taken = {*first, *group.edge}  # the borderline ones are shown apart
-    others = [i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i]]
-    rest = facts.one_each(others, first)
-    return first + [i for i, _ in zip(rest, range(limit - len(first)), strict=False)]
+    rest = (i for i in group.members[order].tolist() if i not in taken and not facts.duplicate[i])
+    return first + facts.one_each(rest, first)[: limit - len(first)]
 
 
 def borderline(facts: Facts, group: Group, limit: int, shown: Sequence[int] = ()) -> list[int]:

@@ -85,8 +85,8 @@ def further(
     large = _within(in_turn, left, lambda part: [_text(data) for data in pictures.larger(part, SIDE)])
     rows = inside | more.keys()
     script = resources("ilk.report").joinpath("templates", "pictures.js").read_text("utf-8")
-    told = _told(facts, cards, rows, run) | {"more": list(more), "large": list(large), "small": pictures.small}
-    packed = gzip.compress(json.dumps(told, separators=(",", ":")).encode(), 6, mtime=0)
+    record = _record(facts, cards, rows, run) | {"more": list(more), "large": list(large), "small": pictures.small}
+    packed = gzip.compress(json.dumps(record, separators=(",", ":")).encode(), 6, mtime=0)
     return Further(
         data=base64.b64encode(packed).decode(),
         more=" ".join(more.values()),
@@ -117,8 +117,8 @@ def _within(order: Iterable[int], room: int, make: Any) -> dict[int, str]:
     return found
 
 
-def _told(facts: Facts, cards: Sequence[Mapping[str, Any]], rows: set[int], run: str) -> dict[str, Any]:
-    """Return the images of every card, those that are surely of it first, and names; visible characters only."""
+def _record(facts: Facts, cards: Sequence[Mapping[str, Any]], rows: set[int], run: str) -> dict[str, Any]:
+    """Return the images of every card, the most central ones first, and names; visible characters only."""
     by_id = {group.id: group for group in facts.groups}
     groups: dict[str, dict[str, Any]] = {}
     for card in cards:

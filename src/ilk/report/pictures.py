@@ -183,7 +183,7 @@ class Pictures:
             return np.asarray(image)
         try:
             data = self._source.read(row)
-            if self._hashes and content_hash(data).hex() != self._hashes[i]:  # another image by now, or of a stranger
+            if self._hashes and content_hash(data).hex() != self._hashes[i]:  # another image by now
                 return None
             if (sides := probe(data)) is None:
                 return None

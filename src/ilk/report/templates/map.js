@@ -98,14 +98,14 @@
     card.querySelector(".name").textContent = map.name[i];
     card.querySelector(".of").textContent = group.title + (confidence < 0 ? "" : ", confidence " + (confidence / 100).toFixed(2));
     card.hidden = false;
-    place(event);
+    move(event);
     if (source === null) return;
     try { await picture.decode(); } catch { picture.hidden = true; return; }
     if (card.dataset.point === String(i)) card.dataset.shown = i;
   }
 
   // beside the pointer, on the side where there is room, and always inside of the window; its picture has a fixed height
-  function place(event) {
+  function move(event) {
     const wide = document.documentElement.clientWidth, high = window.innerHeight;
     const w = card.offsetWidth, h = card.offsetHeight, x = event.clientX, y = event.clientY;
     const left = x + 16 + w <= wide - 4 ? x + 16 : x - 16 - w, top = y + 18 + h <= high - 4 ? y + 18 : y - 14 - h;

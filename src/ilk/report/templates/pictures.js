@@ -7,7 +7,7 @@
   // images that stand in the page itself, by row; the others are texts until somebody looks
   const inPage = new Map([...document.querySelectorAll("img[data-row]")].map((img) => [Number(img.dataset.row), img]));
   const number = (n) => n.toLocaleString("en");
-  let told = null, more = null, large = null, list = [], at = 0;
+  let record = null, more = null, large = null, list = [], at = 0;
 
   async function unpacked(id) {
     const bytes = Uint8Array.from(atob(el(id).textContent.trim()), (c) => c.charCodeAt(0));
@@ -25,10 +25,10 @@
   const thumb = (row) => inPage.get(row)?.src ?? (more.has(row) ? address(more.get(row)) : null);
 
   async function start() {
-    told = JSON.parse(await unpacked("pictures-data"));
-    more = texts("pictures-more", told.more);
-    large = texts("pictures-large", told.large);
-    for (const [id, group] of Object.entries(told.groups)) {
+    record = JSON.parse(await unpacked("pictures-data"));
+    more = texts("pictures-more", record.more);
+    large = texts("pictures-large", record.large);
+    for (const [id, group] of Object.entries(record.groups)) {
       group.rows = group.rows.filter((row) => thumb(row));
       const button = document.querySelector(`button[data-every="${CSS.escape(id)}"]`);
       if (button) offer(button, group);
@@ -50,7 +50,7 @@
     } else {
       button.hidden = true;
     }
-    if (left) note.textContent = `${number(left)} more are not in this page: ${told.command} shows all.`;
+    if (left) note.textContent = `${number(left)} more are not in this page: ${record.command} shows all.`;
     button.parentElement.hidden = false;
   }
 
@@ -66,7 +66,7 @@
       const item = document.createElement("li"), img = document.createElement("img");
       img.loading = "lazy";
       img.src = thumb(row);
-      img.alt = img.title = told.names[row] ?? "image " + row;
+      img.alt = img.title = record.names[row] ?? "image " + row;
       img.dataset.row = row;
       reachable(img);
       item.append(img);
@@ -88,12 +88,12 @@
   function show(step) {
     at = (at + step + list.length) % list.length;
     const row = Number(list[at].dataset.row);
-    const group = Object.values(told.groups).find((g) => g.rows.includes(row));
+    const group = Object.values(record.groups).find((g) => g.rows.includes(row));
     picture.src = large.has(row) ? address(large.get(row)) : thumb(row);
     picture.alt = list[at].alt;
     dialog.dataset.row = row;
-    dialog.querySelector(".name").textContent = told.names[row] ?? list[at].alt;
-    const words = [group?.title, row in told.confidence ? "confidence " + told.confidence[row].toFixed(2) : null, told.said[row]];
+    dialog.querySelector(".name").textContent = record.names[row] ?? list[at].alt;
+    const words = [group?.title, row in record.confidence ? "confidence " + record.confidence[row].toFixed(2) : null, record.said[row]];
     dialog.querySelector(".of").textContent = words.filter(Boolean).join(", ");
   }
 
@@ -105,12 +105,12 @@
   }
 
   document.addEventListener("click", (event) => {
-    const img = told && event.target.closest?.("img[data-row]");
+    const img = record && event.target.closest?.("img[data-row]");
     if (img) open(img);
     else if (event.target === dialog) dialog.close();
   });
   document.addEventListener("keydown", (event) => {
-    const img = told && event.target.closest?.("img[data-row]");
+    const img = record && event.target.closest?.("img[data-row]");
     if (img && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
       open(img);

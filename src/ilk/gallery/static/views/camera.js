@@ -26,8 +26,8 @@ export class Camera {
     return Math.min(this.whole * CLOSEST, Math.max(this.whole / 2, scale));
   }
 
-  go(place) {
-    Object.assign(this, place);
+  go(spot) {
+    Object.assign(this, spot);
   }
 
   pan(dx, dy) {

@@ -9,7 +9,7 @@ export const COLOURINGS = [
   { id: "date", title: "Date taken" },
 ];
 
-// for folders: hues that colour-blind people can tell apart; for what has an order: dark to light (cividis), sure to doubtful
+// for folders: hues that colour-blind people can distinguish; for what has an order: dark to light (cividis), certain to doubtful
 const HUES = ["#2f7fd6", "#e08a1e", "#1f9e77", "#c8568f", "#7b61d1", "#8a9a1b", "#2aa5b8", "#d1543f", "#96705a", "#5b7aa8", "#b58900", "#6c8f5e"];
 const RAMP = ["#1f4e8c", "#4e6c9f", "#7b7b78", "#a6945f", "#d3b541", "#f2dc3c"];
 const DOUBT = ["#2f7fd6", "#7ba7c9", "#b9b39a", "#e39a4a", "#d1543f"];
@@ -97,12 +97,12 @@ function counted(entries, codes) {
 }
 
 /** Bytes for the points: colour of the entry; hidden by the legend, dim while others are selected, or chosen. */
-export function looks({ entries, codes }, hidden, selection, place) {
+export function looks({ entries, codes }, hidden, selection, x) {
   const n = codes.length, look = new Uint8Array(4 * n), colours = entries.map((entry) => rgb(entry.colour));
   const rest = selection.size ? DIM : PLAIN;
   for (let row = 0; row < n; row++) {
     const code = codes[row];
-    if (code < 0 || Number.isNaN(place[row]) || hidden.has(code)) { look[4 * row + 3] = HIDDEN; continue; }
+    if (code < 0 || Number.isNaN(x[row]) || hidden.has(code)) { look[4 * row + 3] = HIDDEN; continue; }
     look.set(colours[code], 4 * row);
     look[4 * row + 3] = rest;
   }

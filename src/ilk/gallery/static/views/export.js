@@ -117,7 +117,7 @@ class Export {
       const answer = await this.app.post("/api/export", this.body(dry));
       if (this.ended) return;
       this.shown = { of, done: !dry };
-      this.tell(answer);
+      this.report(answer);
     } catch (error) {
       this.shown = null;
       this.result.replaceChildren(el("p", { class: "problems panel", role: "alert" }, error.message));
@@ -126,7 +126,7 @@ class Export {
     }
   }
 
-  tell({ dry, folder, lines, count: n }) {
+  report({ dry, folder, lines, count: n }) {
     const path = el("div", { class: "copy-line panel" }, el("code", {}, folder), this.copier(folder, "Copy the path"));
     const write = button("Write it", "Enter", () => this.send(false), { icon: "export", class: "first" });
     this.result.replaceChildren(

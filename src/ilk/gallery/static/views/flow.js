@@ -12,13 +12,13 @@ function svg(tag, props, ...children) {
   return node;
 }
 
-/** The mean place of what flows into `group`, by the places of the groups it comes from. */
-function from(flows, group, places) {
+/** The mean spot of what flows into `group`, by the spots of the groups it comes from. */
+function from(flows, group, spots) {
   const own = flows.filter((flow) => flow.to === group);
-  return own.reduce((sum, flow) => sum + flow.count * places.get(flow.from), 0) / own.reduce((sum, flow) => sum + flow.count, 0);
+  return own.reduce((sum, flow) => sum + flow.count * spots.get(flow.from), 0) / own.reduce((sum, flow) => sum + flow.count, 0);
 }
 
-/** Heights and places of groups and flows: {nodes: [{side, group, count, y, high}], bands: [{flow, y0, y1, high}], high}. */
+/** Heights and spots of groups and flows: {nodes: [{side, group, count, y, high}], bands: [{flow, y0, y1, high}], high}. */
 export function laidOut(flows, least) {
   const sides = [new Map(), new Map()];
   for (const flow of flows) {
@@ -43,8 +43,8 @@ export function laidOut(flows, least) {
     }
     tallest = Math.max(tallest, y);
   });
-  const place = new Map(nodes.map((node) => [`${node.side} ${node.group}`, node.y]));
-  const order = [...flows].sort((a, b) => place.get(`0 ${a.from}`) - place.get(`0 ${b.from}`) || place.get(`1 ${a.to}`) - place.get(`1 ${b.to}`));
+  const spot = new Map(nodes.map((node) => [`${node.side} ${node.group}`, node.y]));
+  const order = [...flows].sort((a, b) => spot.get(`0 ${a.from}`) - spot.get(`0 ${b.from}`) || spot.get(`1 ${a.to}`) - spot.get(`1 ${b.to}`));
   const bands = order.map((flow) => {
     const thick = Math.max(LEAST, flow.count * scale), y0 = starts[0].get(flow.from), y1 = starts[1].get(flow.to);
     starts[0].set(flow.from, y0 + thick);

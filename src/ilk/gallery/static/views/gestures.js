@@ -10,7 +10,7 @@ export function gestures(surface, on) {
   const down = new Map(); // pointers on the surface: id -> {x, y}
   let mode = null, path = [], start = null, spread = 0, lastTap = { at: 0, x: 0, y: 0 };
 
-  const place = (event) => {
+  const spot = (event) => {
     const box = surface.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -22,10 +22,10 @@ export function gestures(surface, on) {
   function press(event) {
     if (event.button > 0) return;
     surface.setPointerCapture(event.pointerId);
-    down.set(event.pointerId, place(event));
+    down.set(event.pointerId, spot(event));
     on.hover(null);
     if (down.size === 1) {
-      start = { ...place(event), moved: false };
+      start = { ...spot(event), moved: false };
       mode = on.draws(event) ? "draw" : "pan";
       path = mode === "draw" ? [start.x, start.y] : [];
     } else if (down.size === 2) {
@@ -36,7 +36,7 @@ export function gestures(surface, on) {
   }
 
   function move(event) {
-    const now = place(event), before = down.get(event.pointerId);
+    const now = spot(event), before = down.get(event.pointerId);
     if (!before) {
       if (event.pointerType !== "touch") on.hover(now.x, now.y);
       return;
@@ -66,7 +66,7 @@ export function gestures(surface, on) {
   function release(event) {
     if (!down.delete(event.pointerId)) return;
     if (down.size) { mode = "rest"; return; }
-    const now = place(event);
+    const now = spot(event);
     if (mode === "draw") on.line(start.moved && event.type === "pointerup" ? path : [], true, event);
     else if (mode === "pan" && !start.moved && event.type === "pointerup") tap(now, event);
     mode = null;
@@ -83,15 +83,15 @@ export function gestures(surface, on) {
     event.preventDefault();
     const unit = event.deltaMode === 1 ? 18 : event.deltaMode === 2 ? 300 : 1;
     const speed = event.ctrlKey ? 0.012 : 0.0022; // a pinch on a touch pad comes as a wheel with ctrl, in small steps
-    const { x, y } = place(event);
+    const { x, y } = spot(event);
     on.zoom(x, y, Math.exp(-Math.max(-300, Math.min(300, event.deltaY * unit)) * speed), false);
   }
 
   const leave = () => on.hover(null);
-  const told = [
+  const listeners = [
     ["pointerdown", press], ["pointermove", move], ["pointerup", release], ["pointercancel", release],
     ["pointerleave", leave], ["wheel", wheel, { passive: false }],
   ];
-  for (const [name, f, options] of told) surface.addEventListener(name, f, options);
-  return () => { for (const [name, f, options] of told) surface.removeEventListener(name, f, options); };
+  for (const [name, f, options] of listeners) surface.addEventListener(name, f, options);
+  return () => { for (const [name, f, options] of listeners) surface.removeEventListener(name, f, options); };
 }

@@ -68,7 +68,7 @@ class MapOfImages {
     }
     Object.assign(this, { x, y, box, cells: new Cells(x, y) });
     this.points = pointsOn(this.canvas, () => this.repaint());
-    this.points.place(x, y);
+    this.points.locate(x, y);
     this.window.dataset.kind = this.points.kind;
     this.resize();
     this.camera.go(this.camera.toFit(box, true));
@@ -184,7 +184,7 @@ class MapOfImages {
       { selection: this.app.selection, ring: this.ring, backdrop: this.backdrop, smooth: !this.app.tiny });
     if (this.aiming) drawMiddle(context, camera, MIDDLE, this.accent);
     drawLine(context, this.line, this.accent);
-    this.names.place(camera, (group) => this.by === "group" && this.legend.hidden.has(this.colours.entries.findIndex((one) => one.group === group)));
+    this.names.arrange(camera, (group) => this.by === "group" && this.legend.hidden.has(this.colours.entries.findIndex((one) => one.group === group)));
     if (this.glide) this.draw();
   }
 
@@ -200,10 +200,10 @@ class MapOfImages {
 
   // -- where one looks ------------------------------------------------------------------------------------------------
 
-  go(place) {
+  go(spot) {
     const { x, y, scale } = this.camera;
-    this.glide = matchMedia("(prefers-reduced-motion: reduce)").matches ? null : { from: { x, y, scale }, to: place, start: performance.now() };
-    if (!this.glide) this.camera.go(place);
+    this.glide = matchMedia("(prefers-reduced-motion: reduce)").matches ? null : { from: { x, y, scale }, to: spot, start: performance.now() };
+    if (!this.glide) this.camera.go(spot);
     this.card.hide();
     this.draw();
   }
@@ -211,7 +211,7 @@ class MapOfImages {
   step(time) {
     const { from, to, start } = this.glide, t = Math.max(0, Math.min(1, (time - start) / GLIDE)), eased = 1 - (1 - t) ** 3;
     const scale = from.scale * (to.scale / from.scale) ** eased;
-    // so that the point which both show at one place stays there all the way
+    // so that the point which both show at one spot stays there all the way
     const share = Math.abs(to.scale - from.scale) < 1e-9 * from.scale ? eased : (1 / from.scale - 1 / scale) / (1 / from.scale - 1 / to.scale);
     this.camera.go({ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share, scale });
     if (t >= 1) { this.camera.go(to); this.glide = null; }

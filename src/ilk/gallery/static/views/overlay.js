@@ -76,7 +76,7 @@ export function drawMiddle(context, camera, radius, colour) {
   context.setLineDash([]);
 }
 
-/** Names of groups as buttons at their places, the largest first, none over another. */
+/** Names of groups as buttons where their images are, the largest first, none over another. */
 export class Names {
   constructor(root, show) {
     this.root = root;
@@ -84,18 +84,18 @@ export class Names {
     this.all = [];
   }
 
-  /** `places`: [{group, x, y}]; `nameOf(group)` and `guessOf(group)` are texts, `colourOf(group)` a colour. */
-  set(places, nameOf, guessOf, colourOf) {
-    this.all = places.map((place) => {
-      const dot = el("span", { class: "dot", style: { "background-color": colourOf(place.group) } });
-      const button = el("button", { type: "button", class: "map-name", tabindex: "-1", onclick: () => this.show(place.group) }, dot, nameOf(place.group), el("span", { class: "muted" }, guessOf(place.group)));
-      return { ...place, button };
+  /** `spots`: [{group, x, y}]; `nameOf(group)` and `guessOf(group)` are texts, `colourOf(group)` a colour. */
+  set(spots, nameOf, guessOf, colourOf) {
+    this.all = spots.map((spot) => {
+      const dot = el("span", { class: "dot", style: { "background-color": colourOf(spot.group) } });
+      const button = el("button", { type: "button", class: "map-name", tabindex: "-1", onclick: () => this.show(spot.group) }, dot, nameOf(spot.group), el("span", { class: "muted" }, guessOf(spot.group)));
+      return { ...spot, button };
     });
     this.root.replaceChildren(...this.all.map((one) => one.button));
     for (const one of this.all) [one.wide, one.high] = [one.button.offsetWidth, one.button.offsetHeight];
   }
 
-  place(camera, hidden) {
+  arrange(camera, hidden) {
     const taken = [];
     for (const one of this.all) {
       const [px, py] = camera.toWindow(one.x, one.y);

@@ -35,7 +35,7 @@ void main() {
 /**
  * Make what draws points on `canvas`. `kind` is "webgl" or "2d"; without it the faster one is taken.
  *
- * What comes back: `kind`, `place(x, y)` takes positions (Float32Array of n each), `paint(look, background, ring)` takes
+ * What comes back: `kind`, `locate(x, y)` takes positions (Float32Array of n each), `paint(look, background, ring)` takes
  * (4 n) bytes: red, green, blue, and one of HIDDEN, DIM, PLAIN, CHOSEN; `draw(camera, size)` with the diameter of a point in
  * CSS pixels; `free()`. `lost` is called when the card forgot everything and has got it again.
  */
@@ -101,7 +101,7 @@ function onCard(canvas, gl, lost) {
 
   return {
     kind: "webgl",
-    place(xs, ys) { x = xs; y = ys; },
+    locate(xs, ys) { x = xs; y = ys; },
     paint(look, background, ring) {
       const { rows } = drawingOrder(look, x.length);
       const bytes = new ArrayBuffer(12 * rows.length);
@@ -170,7 +170,7 @@ function byHand(canvas) {
 
   return {
     kind: "2d",
-    place(a, b) { x = a; y = b; },
+    locate(a, b) { x = a; y = b; },
     paint(look, background, ring) {
       const order = drawingOrder(look, x.length), rows = order.rows;
       xs = new Float32Array(rows.length);

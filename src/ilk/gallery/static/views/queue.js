@@ -18,7 +18,7 @@ function spread(rows, most) {
 
 class Queue {
   constructor(root, app) {
-    Object.assign(this, { app, items: [], skipped: new Set(), history: [], answered: 0, settled: 0, left: 0, won: { answered: 0, followed: 0 } });
+    Object.assign(this, { app, items: [], skipped: new Set(), history: [], answered: 0, sorted: 0, left: 0, won: { answered: 0, followed: 0 } });
     this.progress = el("p", { class: "muted", role: "status" });
     this.bar = el("progress", { max: "1", value: 0, "aria-label": "How far you are" });
     this.card = el("article", { class: "queue-card", tabindex: "-1" });
@@ -46,7 +46,7 @@ class Queue {
     if (!this.item) this.card.replaceChildren(busy("Looking for what is most in doubt …"));
     const { items, left, won } = await this.app.get(`/api/queue?limit=${AT_ONCE}`);
     if (this.ended) return;
-    Object.assign(this, { left, won: { answered: 0, followed: 0, ...won }, settled: 0 });
+    Object.assign(this, { left, won: { answered: 0, followed: 0, ...won }, sorted: 0 });
     this.items = items.filter((item) => !this.skipped.has(known(item)));
     this.next();
   }
@@ -73,7 +73,7 @@ class Queue {
 
   show() {
     const { item, app } = this;
-    this.tell();
+    this.report();
     if (!item) { this.finish(); return; }
     this.on = new Set(item.images);
     const shown = this.whole ? item.images : spread(item.images, IN_A_ROW), many = shown.length;
@@ -159,14 +159,14 @@ class Queue {
       button("Skip", "S", () => this.skip(), look("move", "Ask later")));
   }
 
-  tell() {
+  report() {
     const asked = [this.item, ...this.items].reduce((sum, item) => sum + (item ? item.images.length : 0), 0);
-    const left = this.item ? Math.max(asked, this.left) : 0, settled = this.won.answered + this.settled, said = [];
+    const left = this.item ? Math.max(asked, this.left) : 0, sorted = this.won.answered + this.sorted, said = [];
     if (this.item) said.push(`${count(left, "image")} in doubt`);
-    if (settled) said.push(`${settled.toLocaleString("en")} settled by you`);
+    if (sorted) said.push(`${sorted.toLocaleString("en")} sorted by you`);
     if (this.won.followed) said.push(`${this.won.followed.toLocaleString("en")} followed`);
     this.progress.textContent = said.join(" · ");
-    this.bar.value = settled / Math.max(1, settled + left);
+    this.bar.value = sorted / Math.max(1, sorted + left);
     this.offer.hidden = this.answered < ENOUGH || !this.item;
   }
 
@@ -202,7 +202,7 @@ class Queue {
     this.history.push({ item, size: images.length, last: done.state.last });
     this.last.replaceChildren(done.action.said, " ", button("Undo", "Ctrl+Z", () => app.do({ do: "undo" }, false), { class: "quiet" }));
     this.answered++;
-    this.settled += images.length;
+    this.sorted += images.length;
     this.left = Math.max(0, this.left - images.length);
     this.asked = true;
     if (rest.length) {
@@ -230,7 +230,7 @@ class Queue {
     if (this.item && !this.item.rest) this.items.unshift(this.item);
     this.item = before.item;
     this.answered--;
-    this.settled -= before.size;
+    this.sorted -= before.size;
     this.left += before.size;
     this.whole = false;
     queueMicrotask(() => !this.ended && this.show()); // when the new state is taken

@@ -43,7 +43,7 @@ class Tree {
     const { low, high, now, suggested } = this.tree;
     this.slider = el("input", { type: "range", min: low, max: high, step: 1, "aria-label": "Number of groups", oninput: () => this.go(Number(this.slider.value)) });
     this.slider.value = this.k;
-    const by = new Map(); // marks at one place share a line
+    const by = new Map(); // marks at one number share a line
     for (const { name, k } of [{ name: "now", k: now }, ...suggested]) if (k >= low && k <= high) by.set(k, [...(by.get(k) || []), name]);
     const marks = [...by].sort((a, b) => a[0] - b[0]).map(([k, names]) => {
       const at = (k - low) / Math.max(1, high - low);
