@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen"]
 
 _DOING = {
+    "look": "looking at files",
     "encode": "encoding",
     "near": "comparing",
     "reduce": "reducing",
