@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
