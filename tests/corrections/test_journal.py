@@ -10,12 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from eight import KEYS, opened
 from trial import Ilk, refused, tree
 
 import ilk as package
 from ilk import disk
+from ilk.corrections import Corrections, Found
 from ilk.corrections.journal import MAX_BYTES
 from ilk.errors import ArgumentError, RunError
 
@@ -337,3 +339,22 @@ def test_damage_is_answered_by_every_command(ilk: Ilk, home: Path, photos: Path,
         said = ilk("export", "run", "out", "--as", "csv")
         if said.code:
             refused(said, "corrections.jsonl")
+
+
+def test_the_first_line_of_a_new_journal_reads_the_groups_no_second_time(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def found() -> Found:
+        asked.append(1)
+        return Found(KEYS, np.array([0, 0, 0, 0, 1, 1, 1, 1]), {0: "", 1: ""})
+
+    made = Corrections(tmp_path, found, lambda: [f"{i}.png" for i in range(8)], lambda: np.zeros((8, 2)))
+    made.grouping()
+    made.move([0], 1)
+    made.move([1], 1)
+    assert made.grouping().labels.tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
+    assert len(asked) == 1
+    opened(tmp_path).undo()
+    assert made.grouping().labels.tolist() == [1, 0, 0, 0, 1, 1, 1, 1]
+    made.path.unlink()
+    assert made.grouping().labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]

@@ -62,7 +62,8 @@ class Followed:
             return self._state
         same = self._stamp is not None and stamp is not None and stamp[:2] == self._stamp[:2]
         data = journal.content(self.path)
-        if self._state is None or not same or len(data) < self._size:
+        # where nothing was followed there is nothing to begin anew: the first line of a new journal costs no more
+        if self._state is None or (self._size and (not same or len(data) < self._size)):
             self._state, self.actions, self._size = State(self._found()), [], 0
         actions, size = journal.lines(self.path, data[self._size :], self._state.last, len(self.actions) + 1)
         self._follow(self._state, actions, size)

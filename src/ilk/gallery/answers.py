@@ -83,7 +83,7 @@ def digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
-def getting(answer: Callable[[Request], Response], limiter: Any = None) -> Endpoint:
+def getting(answer: Callable[[Request], Response], limiter: Any) -> Endpoint:
     """Return an endpoint that calls `answer` in a thread."""
 
     async def endpoint(request: Request) -> Response:
@@ -92,7 +92,7 @@ def getting(answer: Callable[[Request], Response], limiter: Any = None) -> Endpo
     return endpoint
 
 
-def posting(answer: Callable[[Request, dict[str, Any]], Response], limiter: Any = None) -> Endpoint:
+def posting(answer: Callable[[Request, dict[str, Any]], Response], limiter: Any) -> Endpoint:
     """Return an endpoint that reads a JSON object of bounded size, and calls `answer` with it in a thread."""
 
     async def endpoint(request: Request) -> Response:

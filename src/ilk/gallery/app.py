@@ -34,6 +34,7 @@ _BYTES = "application/octet-stream"
 _STATIC = Path(__file__).parent / "static"
 _FILE = 4 << 20
 _SIDE = 16_384
+_QUICK = 12  # quick answers at a time: more threads answer no sooner, and each takes memory
 _SLOW = 2  # slow answers at a time; the others are not held up by them
 _ORIGINALS = 4  # at a time: some take seconds to decode, and thumbnails are not to wait for them
 _QUEUE = 500
@@ -47,7 +48,7 @@ def statics(folder: Path = _STATIC) -> dict[str, Path]:
 
 def application(gallery: Gallery) -> Starlette:
     """Return what answers for `gallery`; who may ask is the business of `security.Guard`."""
-    slow = anyio.CapacityLimiter(_SLOW)
+    slow, quick = anyio.CapacityLimiter(_SLOW), anyio.CapacityLimiter(_QUICK)
     get: dict[str, Callable[[Gallery, Request], Response]] = {
         "/api/run": lambda at, request: as_json(request, at.about()),
         "/api/state": _state,
@@ -67,7 +68,7 @@ def application(gallery: Gallery) -> Starlette:
         "/api/tree/{k}": lambda at, request: as_json(request, at.again.cut(_k(request))),
     }
     post: dict[str, tuple[Callable[[Gallery, Request, dict[str, Any]], Any], Any]] = {
-        "/api/do": (lambda at, request, sent: at.do(sent), None),
+        "/api/do": (lambda at, request, sent: at.do(sent), quick),
         "/api/regroup": (lambda at, request, sent: at.again.preview(), slow),
         "/api/regroup/accept": (lambda at, request, sent: at.accept(sent.get("id")), slow),
         "/api/tree/{k}": (lambda at, request, sent: at.take(_k(request)), slow),
@@ -91,8 +92,8 @@ def application(gallery: Gallery) -> Starlette:
     def sent(answer: Callable[[Gallery, Request, dict[str, Any]], Any]) -> Any:
         return lambda request, given: as_json(request, answer(gallery, request, given))
 
-    routes = [Route("/", getting(static)), Route("/static/{name:path}", getting(static))]
-    routes += [Route(path, getting(bound(answer))) for path, answer in get.items()]
+    routes = [Route("/", getting(static, quick)), Route("/static/{name:path}", getting(static, quick))]
+    routes += [Route(path, getting(bound(answer), quick)) for path, answer in get.items()]
     routes.append(Route("/original/{row}", getting(bound(_original), anyio.CapacityLimiter(_ORIGINALS))))
     routes += [Route(path, getting(bound(answer), slow)) for path, answer in seconds.items() if path not in post]
     routes += [

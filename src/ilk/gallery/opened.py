@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.corrections import Action, Corrections, Grouping
 from ilk.errors import ArgumentError
+from ilk.files.large import release
 from ilk.gallery import words
 from ilk.gallery.centres import Centres
 from ilk.gallery.columns import Columns, read
@@ -181,6 +182,7 @@ class Opened:
         self.similar.prepare()
         with self._lock:
             self._read.corrections.prepare()
+        release(self._read.features)  # read once from end to end; from now on a row here and there
 
     def journal(self) -> list[dict[str, Any]]:
         """Return every correction but undo and redo, in words."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from ilk import disk
+from ilk import disk, machine
 from ilk.errors import ArgumentError
 from ilk.gallery.app import application
 from ilk.gallery.gallery import Gallery
@@ -76,6 +76,7 @@ def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterat
         There is no such run, or it is damaged.
     """
     path = Path(path).expanduser()
+    machine.few_heaps()
     with contextlib.ExitStack() as stack:
         gallery = Gallery(path, exports)
         stack.callback(gallery.close)
