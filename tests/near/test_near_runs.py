@@ -139,7 +139,7 @@ def test_from_the_command_line(ilk: Ilk, album: Path, home: Path) -> None:
     files = {path.name for path in (home / "best").rglob("*.png")}
     assert files == {"shot_07.png", *(f"scene_{i:02}.png" for i in range(1, SCENES))}
     lines = (home / "best" / "groups.csv").read_text().splitlines()
-    assert len(lines) == 1 + 63
+    assert len(lines) == 1 + 45
     assert ilk("export", "run", "best", "--json").json["added"] == 18  # all again
     assert len((home / "best" / "groups.csv").read_text().splitlines()) == 1 + 63
     assert ilk("export", "run", "table", "--as", "csv", "--keep", "best", "--json").json["n_images"] == 45
