@@ -19,6 +19,7 @@ from common import peak_mib
 from PIL import Image
 
 from ilk import files, runs
+from ilk.files.thumbs import SHORTER
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS, DIMENSIONS, BLOCK = 40, 1280, 4096
@@ -90,7 +91,7 @@ def make(path: Path, n: int) -> Path:
         block = slice(start, start + BLOCK)
         features[block] = middle[labels[block]] + rng.random((len(labels[block]), DIMENSIONS), np.float32)
     del features
-    files.write_sheets(writer.folder / "thumbs", textures(n, labels))
+    files.write_thumbs(writer.folder / "thumbs", textures(n, labels))
     writer.figures([runs.checked_figure(figure) for figure in figures_of(rng)])
     return writer.finish()
 
@@ -125,17 +126,21 @@ def criteria(k: int) -> dict[str, Any]:
     return {"k": k, **told, "davies_bouldin": 1 + far / 40, "stability": 0.9 - far / 60, "rank_sum": 4.0 + 3 * far}
 
 
-def textures(n: int, labels: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield blocks of 48 px thumbnails: a smooth random texture in the colour of its group, with grain."""
+def textures(n: int, labels: np.ndarray) -> Iterator[bytes]:
+    """Yield thumbnails of 128 px: a smooth random texture in the colour of its group, with grain."""
     rng = np.random.default_rng(1)
     hues = rng.integers(40, 216, (GROUPS + 1, 1, 1, 3))
     coarse = rng.integers(-60, 60, (500, 6, 6, 3), dtype=np.int16)
-    smooth = np.stack([[np.asarray(Image.fromarray(t[:, :, c].astype(np.float32)).resize((48, 48))) for c in range(3)]
-                       for t in coarse]).transpose(0, 2, 3, 1)  # fmt: skip
+    large = [
+        Image.fromarray(t[:, :, c].astype(np.float32)).resize((SHORTER, SHORTER)) for t in coarse for c in range(3)
+    ]
+    smooth = (
+        np.stack([np.asarray(band) for band in large]).reshape(len(coarse), 3, SHORTER, SHORTER).transpose(0, 2, 3, 1)
+    )
     for start in range(0, n, 256):
         mine = labels[start : start + 256]
         cells = hues[mine] + smooth[rng.integers(0, len(smooth), len(mine))]
-        yield np.clip(cells + rng.integers(-10, 11, cells.shape), 0, 255).astype(np.uint8)
+        yield from map(files.make_thumb, np.clip(cells + rng.integers(-6, 7, cells.shape), 0, 255).astype(np.uint8))
 
 
 def figures_of(rng: np.random.Generator) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ _LOWEST = 0.1  # of the copies' distances: below this nothing is looked for
 _CROWDED = 0.05  # the share of stacks that may have others just beyond the limit …
 _DOUBTFUL = 0.5  # … and how many they may be beside the images that are stacked …
 _TAIL = 3.0  # … also as far out again: a pair or two may be no more than the closest of many that are much alike
-_SHORTEST = 2e-3  # distances of rows of length 1 that float32 can tell from none
+_SHORTEST = 2e-3  # distances of rows of length 1 that float32 distinguishes from none
 _APART = 0.5  # of what lies between most images: no limit is larger
 _WORK = 2e11  # products for counting neighbours
 _FEWEST, _MOST = 256, 2048  # images whose neighbours are counted
@@ -75,14 +75,16 @@ def find(features: npt.NDArray[np.floating], copies: npt.NDArray[np.floating] | 
     """
     n, d = features.shape
     if n < 3:
-        return Limit(None, "there are too few images to tell")
+        return Limit(None, "there are too few images")
     reach = None if copies is None or not len(copies) else float(np.quantile(copies, _COPIES))
     m = int(min(n, _MOST, max(_FEWEST, _WORK / (n * d))))
     chosen = np.unique(np.linspace(0, n - 1, m).astype(np.int64))
     nearest, most = _usual(features, chosen)
     top = min(_APART * most, 0.6 * nearest if reach is None else _ABOVE * reach)
     if not top > _SHORTEST:
-        return Limit(None, "hardly any two of the images differ" if reach is None else "copies cannot be told apart")
+        return Limit(
+            None, "hardly any two of the images differ" if reach is None else "copies are the same as their image"
+        )
     lowest = max(_SHORTEST, _LOWEST * (top if reach is None else reach))
     n_steps = int(np.log(top / lowest) / np.log(_STEP)) + 1 if top > lowest else 1
     best = _highest(_counts(features, chosen, lowest, n_steps + 2 * _WINDOW))
@@ -104,10 +106,10 @@ def _highest(within: npt.NDArray[np.int64]) -> int | None:
         crowded, tail = (
             float(share[within[:, at + beyond] > 1.1 * within[:, at]].sum()) / 2 for beyond in (_WINDOW, 2 * _WINDOW)
         )
-        stacked = float((1 - share).sum())
+        stacked, stacks = float((1 - share).sum()), float(share.sum())
         if 0 < _TAIL * stacked < tail:
             continue
-        if 2 * crowded <= _CROWDED * float(share.sum()) and crowded <= _DOUBTFUL * stacked:
+        if 2 * crowded <= _CROWDED * stacks and crowded <= _DOUBTFUL * stacked:
             return at
     return None
 
