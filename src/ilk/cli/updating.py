@@ -128,11 +128,11 @@ def _rows(done: Updated) -> list[dict[str, Any]]:
         {
             "path": path,
             "group": None if group == -2 else group,
-            "confidence": None if group < -1 or sure != sure else round(sure, 4),
+            "confidence": None if group < -1 or certain != certain else round(certain, 4),
             "status": status,
             "reason": why,
         }
-        for path, group, sure, status, why in rows
+        for path, group, certain, status, why in rows
     ]
 
 

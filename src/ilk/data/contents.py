@@ -37,9 +37,7 @@ def contents(
     """
     if isinstance(source, OwnFeatures):
         if source.images is None:
-            there = [row for row, at in enumerate(source.at.tolist()) if at >= 0]
-            rows = dict(zip(there, source.features(np.array(there, np.int64)), strict=True))
-            return [content_hash(rows[row].tobytes()) if row in rows else b"" for row in range(len(source))]
+            return _of_features(source)
         source = source.images
     memo = memo_of(source, Path(cache or ".").expanduser()) if cache is not None else None
     found = [(memo.get(row) if memo else None) or b"" for row in range(len(source))]
@@ -63,4 +61,14 @@ def contents(
             take()
     if memo is not None:
         memo.save(found)
+    return found
+
+
+def _of_features(source: OwnFeatures) -> list[bytes]:
+    there = np.flatnonzero(source.at >= 0)
+    found = [b""] * len(source)
+    for start in range(0, len(there), 16 * _BLOCK):
+        rows = there[start : start + 16 * _BLOCK]
+        for row, features in zip(rows.tolist(), source.features(rows), strict=True):
+            found[row] = content_hash(features.tobytes())
     return found

@@ -15,7 +15,7 @@ from ilk import disk, files, runs
 from ilk.errors import Interrupted
 from ilk.jobs.joining import Known, Matched
 from ilk.jobs.models import give_training_images, model_of
-from ilk.jobs.prediction import place
+from ilk.jobs.prediction import assigned
 from ilk.jobs.seen import Seen
 
 __all__ = ["Arrived", "arrived", "nothing", "write"]
@@ -79,7 +79,7 @@ def arrived(
     encoder: Any,
     notify: OnEvent,
 ) -> Arrived:
-    """Encode the new images that were `found` in the source, and place them.
+    """Encode the new images that were `found` in the source, and find their groups.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _sorted_out(known: Known, paths: Sequence[str], contents: Sequence[str | Non
 def _place(run: runs.Run, model: Any, came: Arrived, n: int) -> None:
     """Put every readable image into a group: those that are new by the model, copies with their image."""
     encoded, read = came.encoded, came.encoded.position >= 0
-    placed, table = place(run, model, encoded), run.uncorrected().assignments()
+    placed, table = assigned(run, model, encoded), run.uncorrected().assignments()
     # what is written is the group as found, and corrections come on top: those of before leave a group that was found
     # and is still there as it is, and bring images of merged groups along
     kept = [*(int(group["id"]) for group in run.uncorrected().clusters()), -1]
@@ -145,7 +145,7 @@ def _place(run: runs.Run, model: Any, came: Arrived, n: int) -> None:
     for i in copies.tolist():
         here = at[int(came.owner[i])]
         came.group[i], came.second[i] = table["group"][here], table["second"][here]
-        came.confidence[i] = np.nan if (sure := table["confidence"][here]) is None else sure
+        came.confidence[i] = np.nan if (value := table["confidence"][here]) is None else value
         if came.fine is not None:
             came.fine[i] = table["fine"][here]
     if (layout := run.map()) is not None:

@@ -38,7 +38,7 @@ class Matched:
     rows : dict
         Row -> its path, and whether it is gone: those that differ from before.
     moved, back, changed, gone : list of int
-        Rows under another path; that were gone and are there again; in whose place something else is; that are gone.
+        Rows under another path; that were gone and are there again; under whose path something else is; that are gone.
     new : list of int
         Positions in the source of images that the run does not have under their path, copies of others among them.
     """
@@ -89,15 +89,15 @@ def match(
     ([0], [1], [2], [0, 2])
     """
     at = {name: i for i, name in enumerate(names)}
-    place: dict[int, int] = {}
+    where: dict[int, int] = {}
     for row in mine:
         i = at.get(known.paths[row])
         if i is not None and _same(known, row, contents[i]):
-            place[row] = i
-    taken = set(place.values())
+            where[row] = i
+    taken = set(where.values())
     elsewhere = set() if there is None else {*there} - at.keys()
-    left = [row for row in mine if row not in place and known.paths[row] not in elsewhere]
-    # those that are there, and that carry the features of their copies, find their new place first
+    left = [row for row in mine if row not in where and known.paths[row] not in elsewhere]
+    # those that are there, and that carry the features of their copies, find their new path first
     left.sort(key=lambda row: (known.gone[row], known.status[row] != "ok"))
     free: dict[str, list[int]] = {}
     for i, content in enumerate(contents):
@@ -108,10 +108,10 @@ def match(
             base = known.paths[row].rpartition("/")[2]
             chosen = next((i for i in options if names[i].rpartition("/")[2] == base), options[0])
             options.remove(chosen)
-            place[row] = chosen
-    taken = set(place.values())
+            where[row] = chosen
+    taken = set(where.values())
     found = Matched(new=[i for i in range(len(names)) if i not in taken])
-    _say(found, known, left, place, names, whole=there is None)
+    _say(found, known, left, where, names, whole=there is None)
     found.rows = dict(sorted(found.rows.items()))
     return found
 
@@ -125,10 +125,10 @@ def _same(known: Known, row: int, content: str | None) -> bool:
 
 
 def _say(
-    found: Matched, known: Known, left: Sequence[int], place: Mapping[int, int], names: Sequence[str], *, whole: bool
+    found: Matched, known: Known, left: Sequence[int], where: Mapping[int, int], names: Sequence[str], *, whole: bool
 ) -> None:
     """Put into `found` what is not as it was."""
-    for row, i in place.items():
+    for row, i in where.items():
         if known.gone[row]:
             found.back.append(row)
         if names[i] != known.paths[row]:
@@ -138,7 +138,7 @@ def _say(
     now, listed = {*known.paths, *names}, set(names)
     for row in sorted(left):
         path = known.paths[row]
-        if row in place or not (whole or path in listed):
+        if row in where or not (whole or path in listed):
             continue
         if not known.gone[row]:
             (found.changed if path in listed else found.gone).append(row)

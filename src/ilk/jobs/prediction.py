@@ -18,7 +18,7 @@ from ilk.files import Samples
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
 
-__all__ = ["Placed", "Prediction", "place", "predict"]
+__all__ = ["Placed", "Prediction", "assigned", "predict"]
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
 
@@ -191,7 +191,7 @@ def predict(
         images,
         on_progress=lambda done, total: report({"event": "stage", "stage": "encode", "done": done, "total": total}),
     )
-    placed = place(run, model, encoded)
+    placed = assigned(run, model, encoded)
     like = _nearest(run, model, encoded, nearest) if nearest else None
     return Prediction(
         images.names(),
@@ -222,7 +222,7 @@ class Placed:
     notes: list[str]
 
 
-def place(run: runs.Run, model: Any, encoded: Any) -> Placed:
+def assigned(run: runs.Run, model: Any, encoded: Any) -> Placed:
     """Return where `model`, which is that of `run`, and the corrections of `run` put what was `encoded`.
 
     Raises

@@ -40,8 +40,8 @@ class Updated:
         Their groups as the run has them now; -1 none of these, -2 unreadable.
     confidence : (n,) float32
     moved, back, changed, gone : list of str
-        Paths of images under another one than before, of those that were gone and are there again, of those in whose
-        place is something else now, and of those that are not there any more. They keep row, group and corrections.
+        Paths of images under another one than before, of those that were gone and are there again, of those under whose
+        path is something else now, and of those that are not there any more. They keep row, group and corrections.
     captions : dict
         Name and guessed words of every group, in one line.
     regrouped : Action or None
