@@ -72,7 +72,7 @@ CHANGES: dict[str, Change] = {
     "colour - 30 %": lambda image: ImageEnhance.Color(image).enhance(0.7),
     "turned by 2 degrees": lambda image: cut(image.rotate(2, Image.Resampling.BICUBIC), 0.06),
     "turned by 5 degrees": lambda image: cut(image.rotate(5, Image.Resampling.BICUBIC), 0.12),
-    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "flipped": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(1)),
     "stamped with a date": stamped,
 }

@@ -23,6 +23,7 @@ _HOMES = {
     "cluster": "ilk.jobs",
     "load": "ilk.methods",
     "predict": "ilk.jobs",
+    "update": "ilk.jobs",
     "evaluate": "ilk.scoring",
     "export": "ilk.exports",
     "probe": "ilk.probing",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ilk.exports import export as export
     from ilk.jobs import cluster as cluster
     from ilk.jobs import predict as predict
+    from ilk.jobs import update as update
     from ilk.methods import load as load
     from ilk.methods.dac import DAC as DAC
     from ilk.methods.deepcluster import DeepCluster as DeepCluster

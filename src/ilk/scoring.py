@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
         The labels are asked for by name but are not there, or do not fit the images.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    source = run.header["source"]
+    sources = run.sources()
+    source = sources[0]
     spec = labels or run.header.get("labels", "auto")
     if spec == "none":
         return None
@@ -61,17 +63,31 @@ def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any]
     truth = files.truth(spec, images)
     if not truth:
         return None
+    truth |= _of_others(sources, spec)
     read = [names[i] for i in table["index"]]
     scores = score(read, table["group"], truth)
     record = {"labels": str(spec), **scores}
+    updates = {"updates": len(run.updates)} if run.updates else {}
     if grouping is None or not grouping.count:
         if written(machine) != record:
-            write_json(run.path / "scores.json", record)
+            write_json(run.path / "scores.json", {**record, **updates})
         return scores
     corrected = score(read, grouping.labels[table["index"]].tolist(), truth)
+    last = {**corrected, "last": grouping.last}
     if written(run) != {"labels": str(spec), **corrected, "uncorrected": record}:
-        write_json(run.path / "scores.json", {**record, "corrected": {**corrected, "last": grouping.last}})
+        write_json(run.path / "scores.json", {**record, **updates, "corrected": last})
     return {**corrected, "uncorrected": scores}
+
+
+def _of_others(sources: Sequence[Mapping[str, Any]], spec: str) -> dict[str, files.Label]:
+    """Return the labels of images that joined from other sources; none where these have no such labels."""
+    found: dict[str, files.Label] = {}
+    for record in sources[1:]:
+        if record.get("spec") is not None:
+            with contextlib.suppress(DataError):
+                labels = files.truth(spec, files.open_again(record))
+                found |= {record["prefix"] + name: label for name, label in labels.items()}
+    return found
 
 
 def _check_rows(run: Run, images: files.Listing, rows: Mapping[str, int]) -> None:

@@ -89,7 +89,11 @@ def _ending() -> Iterator[None]:
 def _interrupted(arguments: list[str], code: int = _INTERRUPTED) -> int:
     _say(
         ("\ninterrupted." if code == _INTERRUPTED else "\nended from outside (SIGTERM).")
-        + (" The same command goes on from here." if arguments[:1] in (["cluster"], ["bench"], ["export"]) else "")
+        + (
+            " The same command goes on from here."
+            if arguments[:1] in (["cluster"], ["bench"], ["export"], ["update"])
+            else ""
+        )
     )
     return code
 

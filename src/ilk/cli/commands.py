@@ -30,6 +30,7 @@ from ilk.cli.exporting import export
 from ilk.cli.looking import similar
 from ilk.cli.regrouping import regroup
 from ilk.cli.serving import gallery
+from ilk.cli.updating import update
 
 app = typer.Typer(
     name="ilk",
@@ -244,6 +245,9 @@ app.command(short_help="See whole groups in the browser, and correct them.")(gal
 app.command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
 app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
 app.command(short_help="Group again with what was corrected by hand.")(regroup)
+
+
+app.command(short_help="New images join a run; nothing else moves.")(update)
 
 
 @app.command(short_help="What two runs agree on, and what moved.")

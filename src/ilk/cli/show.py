@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Screen"]
 
 _DOING = {
+    "look": "looking at files",
     "encode": "encoding",
     "near": "comparing",
     "reduce": "reducing",
@@ -269,6 +271,7 @@ class Screen:
         parts = ", ".join(f"{name} {took:.1f}" for name, took in named.items())
         self.line(f"seconds  {seconds['total']:.1f} in all ({parts}){speed(run.header)}")
         self.line(f"report   {run.path / 'report.html'}")
+        self.line(f"correct  ilk gallery {shlex.quote(str(run.path))}")
 
     def _groups(self, run: Run) -> None:
         from ilk.runs import guessed

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ilk import disk
 from ilk.corrections.actions import LARGEST, Action, named, noted
-from ilk.corrections.finding import find_group, find_images
+from ilk.corrections.finding import Folder, find_group, find_images
 from ilk.corrections.folding import NOBODY, NOTHING, UNREADABLE, Found, Grouping, State
 from ilk.corrections.following import Followed
 from ilk.corrections.splitting import split_in_two
@@ -43,8 +43,8 @@ class Corrections:
         Gives the path of every image.
     features : callable ()
         Gives (n, d) features, one row per image.
-    folders : sequence of Path
-        Where the images are, as far as they are files.
+    folders : sequence of Path or (Path, str)
+        Where the images are, as far as they are files; with what stands before their names, where something does.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class Corrections:
         found: Callable[[], Found],
         paths: Callable[[], Sequence[str]],
         features: Callable[[], npt.NDArray[Any]],
-        folders: Sequence[Path] = (),
+        folders: Sequence[Folder] = (),
     ) -> None:
         self._journal = Followed(folder, found)
         self._paths, self._features, self._folders = functools.cache(paths), features, folders

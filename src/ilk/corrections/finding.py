@@ -11,14 +11,16 @@ from pathlib import Path
 
 from ilk.errors import ArgumentError
 
-__all__ = ["find_group", "find_images"]
+__all__ = ["Folder", "find_group", "find_images"]
+
+Folder = Path | tuple[Path, str]
 
 _HASH = re.compile("[0-9a-f]{6,32}")
 _COMPARED = 20_000  # names that are compared with one that is wrong
 
 
 def find_images(
-    words: Iterable[str | int], paths: Sequence[str], keys: Sequence[str], folders: Sequence[Path] = ()
+    words: Iterable[str | int], paths: Sequence[str], keys: Sequence[str], folders: Sequence[Folder] = ()
 ) -> list[int]:
     """Return the row of each image.
 
@@ -30,7 +32,7 @@ def find_images(
     paths, keys
         Of all images.
     folders
-        Those of the source.
+        Those of the source; with what stands before the names of its images, where something does.
 
     Raises
     ------
@@ -58,7 +60,7 @@ class _Index:
 
     paths: Sequence[str]
     keys: Sequence[str]
-    folders: Sequence[Path]
+    folders: Sequence[Folder]
 
     @cached_property
     def by_path(self) -> dict[str, int]:
@@ -100,12 +102,13 @@ class _Index:
         return f"/{self.paths[row]}".endswith(f"/{plain}")
 
     def _on_disk(self, text: str) -> int | None:
-        for folder in self.folders:
+        for one in self.folders:
+            folder, prefix = one if isinstance(one, tuple) else (one, "")
             try:
                 name = Path(text).absolute().relative_to(folder.absolute()).as_posix()
             except (ValueError, OSError):
                 continue
-            for path in (name, f"{folder.name}/{name}"):  # the latter of several sources
+            for path in [prefix + name] if prefix else [name, f"{folder.name}/{name}"]:  # the latter of several sources
                 if path in self.by_path:
                     return self.by_path[path]
         return None

@@ -6,6 +6,7 @@ A third source has features of the user's own, with images or without.
 from __future__ import annotations
 
 from ilk.data.arrays import ArrayImages
+from ilk.data.contents import contents
 from ilk.data.encoded import Encoded, OnProgress
 from ilk.data.few import FEW
 from ilk.data.folder import FolderImages
@@ -34,6 +35,7 @@ __all__ = [
     "ThumbSource",
     "channel_mean",
     "channel_moments",
+    "contents",
     "is_small",
     "network_size",
     "open_images",

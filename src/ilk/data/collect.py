@@ -34,7 +34,7 @@ from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
 from ilk.files.reasons import may_pass
 
-__all__ = ["Work", "collect"]
+__all__ = ["Work", "collect", "memo_of"]
 
 _SHARD_BYTES = 16 * 2**20
 _OLD_THUMBS = (
@@ -102,6 +102,12 @@ def collect(
     return job.result(rows, begin)
 
 
+def memo_of(source: ImageSource, home: Path) -> Memo:
+    """Return what the cache `home` knows of the files of `source`; nothing where it is no folder or the like."""
+    where = digest(source.kind, str(source.listing.root.resolve())) if isinstance(source, FolderImages) else ""
+    return Memo(home / "files" / f"{where}.safetensors", source.stamps() if where else None)
+
+
 class _Stopped(Exception):
     pass
 
@@ -141,8 +147,7 @@ class _Job:
         self.passing: dict[bytes, str] = {}  # unreadable for a reason that may pass
         self.lock = threading.Lock()
         self.stop = threading.Event()
-        where = digest(source.kind, str(source.listing.root.resolve())) if isinstance(source, FolderImages) else ""
-        self.memo = Memo(home / "files" / f"{where}.safetensors", source.stamps() if where else None)
+        self.memo = memo_of(source, home)
         if isinstance(source, FolderImages):
             self.sizes[:] = source.listing.sizes
 

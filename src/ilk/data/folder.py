@@ -139,6 +139,12 @@ class FolderImages:
                 block.thumbs[i] = found.thumb
         return block
 
+    def take(self, rows: Index) -> FolderImages:
+        """Return the images `rows` alone, in that order."""
+        other = FolderImages(self._listing.take(as_index(rows).tolist()), self.samples)
+        other._sizes, other._size, other._how = self._sizes, self._size, self._how
+        return other
+
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> FolderImages:
         """Return the same images, brought to another size; None means the source's own choice."""
         other = FolderImages(self._listing, self.samples)

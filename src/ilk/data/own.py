@@ -74,6 +74,7 @@ class OwnFeatures:
         else:
             self.at = np.arange(len(table), dtype=np.int64)
         self.at = np.where((self.at >= 0) & given[self.at], self.at, -1)
+        self._named: list[str] | None = None  # rows without images that were taken
         if (self.at < 0).all():
             raise DataError(f"{table.what}: none of the images that it names has features; all are NaN.")
         without = np.flatnonzero(self.at < 0)
@@ -99,7 +100,7 @@ class OwnFeatures:
         return np.array([where[keys[name]] if name in keys else -1 for name in names], np.int64)
 
     def __len__(self) -> int:
-        return len(self.table) if self.images is None else len(self.images)
+        return len(self.at)
 
     @property
     def width(self) -> int:
@@ -136,7 +137,7 @@ class OwnFeatures:
         """Return the names of the rows `index`, or of all: those of the images, of the table, or "row 0", …"""
         if self.images is not None:
             return self.images.names(index)
-        names = self.table.names
+        names = self.table.names if self._named is None else self._named
         return list(names) if index is None else [names[row] for row in as_index(index).tolist()]
 
     def fingerprint(self) -> str:
@@ -146,6 +147,15 @@ class OwnFeatures:
     def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read, hash and thumbnail the images; DataError where there are no pictures."""
         return self._pictures().scan(index, known, bare=bare)
+
+    def take(self, rows: Index) -> OwnFeatures:
+        """Return the images `rows` alone, with their features, in that order."""
+        other, chosen = OwnFeatures.__new__(OwnFeatures), as_index(rows)
+        other.__dict__.update(self.__dict__)
+        other.at, other.gaps = self.at[chosen], []
+        other.images = None if self.images is None else self.images.take(chosen)
+        other._named = self.names(chosen) if self.images is None else None
+        return other
 
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> OwnFeatures:
         """Return the same features, with images brought to another size."""

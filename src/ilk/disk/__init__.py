@@ -3,7 +3,7 @@
 Everyone may import it. What it guards against is in SECURITY.md.
 """
 
-from ilk.disk.appending import Held, appending, claimed
+from ilk.disk.appending import Held, appending, claimed, sync_folder
 from ilk.disk.reading import (
     JSON_BYTES,
     array_header,
@@ -67,6 +67,7 @@ __all__ = [
     "read_tensors",
     "remove_temporaries",
     "replacing",
+    "sync_folder",
     "temporary_name",
     "unwritable",
     "within",

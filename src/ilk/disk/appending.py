@@ -13,7 +13,7 @@ from pathlib import Path
 from ilk.disk.reading import opened
 from ilk.disk.writing import write_bytes
 
-__all__ = ["Held", "appending", "claimed"]
+__all__ = ["Held", "appending", "claimed", "sync_folder"]
 
 _FLAGS = (
     os.O_RDWR
@@ -104,7 +104,7 @@ def appending(path: Path, *, wait: float = 0) -> Iterator[Held]:
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Yield whether this process is the first to claim the file `path`, which others are told until the block ends.
+    """Yield whether this process is the first to claim the file `path`, as others hear until the block ends.
 
     Nothing is written and nobody is kept out of anything: a disk that is read-only will do. The kernel ends the claim
     when the process dies. Where the system knows no such locks everyone is the first.
@@ -134,7 +134,7 @@ def _opened(path: Path, until: float) -> int:
                 if os.path.samestat(state, path.stat()):
                     if state.st_nlink == 1:
                         if new:
-                            _sync_folder(path.parent)
+                            sync_folder(path.parent)
                         return descriptor
                     # what is written must not land in a copy, or in a file of somebody else
                     write_bytes(path, Held(descriptor, path).read(0, state.st_size))
@@ -161,7 +161,7 @@ def _lock(descriptor: int, path: Path, until: float) -> None:
             return
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Let the name of a new file survive a loss of power too, where folders can be synced."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ilk.errors import DataError, RunError
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import Sprites
+from ilk.files import sprites_of
 from ilk.runs import AGAIN, Run, written
 
 __all__ = ["MOST_WORK", "write_atlas"]
@@ -47,7 +47,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, i
     if x is not None and not np.isfinite(x).all():
         raise RunError(f"{run.path / 'features.npy'} is damaged (values that are no numbers, or infinite). {AGAIN}")
     near = None if x is None else _neighbors(x)
-    thumbs = Sprites(run.path / "thumbs") if (run.path / "thumbs").is_dir() else None
+    thumbs = sprites_of(run.thumbs())
     writer: Any = None
     try:
         for start in range(0, len(index), _BLOCK):

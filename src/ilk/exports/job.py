@@ -172,10 +172,11 @@ _FOLDERS = ("folder", "shards", "several")  # kinds of sources in whose folders 
 def _roots(run: Run, origin: Origin | None) -> list[Path]:
     """The folders that were grouped."""
     if origin is None:
-        spec = run.header["source"].get("spec")
-        found = [Path(one) for one in (spec if isinstance(spec, list) else [spec]) if one not in (None, "digits")]
+        specs = [record.get("spec") for record in run.sources()]
+        listed = [one for spec in specs for one in (spec if isinstance(spec, list) else [spec])]
+        found = [Path(one) for one in listed if one not in (None, "digits")]
     else:
-        parts = getattr(origin.images, "parts", [])
+        parts = [inner for part in getattr(origin.images, "parts", []) for inner in (part.listing.parts or [part])]
         found = [part.listing.root for part in parts if part.listing.kind in _FOLDERS]
         if not parts and origin.images.root is not None:
             found = [origin.images.root]
@@ -199,6 +200,10 @@ def _check_manifest(manifest: Manifest, run: Run, layout: str) -> None:
 
 def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[str]:
     notes = []
+    if rows.n_gone:
+        notes.append(
+            f"{rows.n_gone:,} images are not in the source any more (as `ilk update` saw it), and are left out"
+        )
     if layout in ("imagefolder",) and NOISE in rows.names:
         n = int((rows.chosen & (rows.group == NOISE)).sum())
         notes.append(f"{n:,} images belong to no group and are only in groups.csv: leftovers are no class to learn")

@@ -16,7 +16,18 @@ from PIL import Image
 from ilk.errors import DataError
 from ilk.exports.belonging import foreign
 from ilk.exports.rows import UNREADABLE, Rows
-from ilk.files import ArraySet, FeatureSet, Listing, Samples, content_hash, decode, open_again, open_source
+from ilk.files import (
+    ArraySet,
+    FeatureSet,
+    Listing,
+    Samples,
+    Together,
+    content_hash,
+    decode,
+    open_again,
+    open_source,
+    open_together,
+)
 from ilk.files.numbered import numbered
 from ilk.files.passed import extension
 from ilk.runs import Run, source_name
@@ -55,11 +66,11 @@ class Origin:
         created: str,
         samples: Samples | None = None,
         contents: Sequence[str | None] | None = None,
-        own_word: bool = False,
+        own_word: bool | npt.NDArray[np.bool_] = False,
     ) -> None:
         self.images = images
         self.samples = samples or Samples()
-        self._contents, self._own_word = contents, own_word
+        self._contents, self._own_word = contents, np.broadcast_to(np.asarray(own_word), len(rows))
         self.created = _nanoseconds(created)
         location = {name: i for i, name in enumerate(images.names)}
         self.at = np.array([location.get(path, -1) for path in rows.path], np.int64)
@@ -72,12 +83,10 @@ class Origin:
 
     def unsure(self, rows: Rows) -> int:
         """Number of images that are taken by the number of their row, which the run cannot check."""
-        if self._contents is None or not self._own_word:
+        if self._contents is None:
             return 0
-        return sum(
-            self._contents[row] is None
-            for row in np.flatnonzero(self._numbered & rows.chosen & (rows.group != UNREADABLE)).tolist()
-        )
+        taken = np.flatnonzero(self._numbered & self._own_word & rows.chosen & (rows.group != UNREADABLE)).tolist()
+        return sum(self._contents[row] is None for row in taken)
 
     @property
     def has_files(self) -> bool:
@@ -135,7 +144,7 @@ class Origin:
             It is another image, or the run does not know.
         """
         by_number = self._numbered[row]
-        if self._contents is None or (self._own_word and (not by_number or self._contents[row] is None)):
+        if self._contents is None or (self._own_word[row] and (not by_number or self._contents[row] is None)):
             return
         if self._contents[row] != content.hex():
             if by_number and self._contents[row] is not None:
@@ -180,7 +189,8 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
     DataError
         The source is gone, was never a file, or holds other images.
     """
-    record = run.header["source"]
+    records = run.sources()
+    record = records[0]
     given = record.get("spec") if source is None else source
     if given is None:
         raise DataError(
@@ -190,25 +200,31 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
         )
     try:
         if source is None:
-            images = open_again(record)
+            first = open_again(record)
         else:
-            images = open_source(given, record.get("split", "all") if isinstance(given, str | Path) else "all")
+            first = open_source(given, record.get("split", "all") if isinstance(given, str | Path) else "all")
     except DataError as error:
         if source is None and (gone := [one for one in _listed(given) if not Path(one).exists()]):
             where = ", ".join(gone[:3])
             raise DataError(f"the images are not at {where} any more. Say where they are now with --source.") from None
         raise error
     where = source_name({"spec": given}) if isinstance(given, str | list) else given
-    if isinstance(images, ArraySet) and images.fingerprint() != record.get("fingerprint"):
-        where = where if images.root else "the array"
+    if isinstance(first, ArraySet) and first.fingerprint() != record.get("fingerprint"):
+        where = where if first.root else "the array"
         raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
+    if isinstance(first, FeatureSet):
+        where = "Say where the images are with --source, or export" if first.named else "Export"
+        raise DataError(f"{first.what} holds features and no images. {where} a table (--as csv or parquet).")
+    together = open_together(records, first)
+    images = together.images
     if isinstance(images, FeatureSet):
-        where = "Say where the images are with --source, or export" if images.named else "Export"
-        raise DataError(f"{images.what} holds features and no images. {where} a table (--as csv or parquet).")
-    own_word = source is not None or not isinstance(images, Listing)
-    contents = (run.hashes() or [None] * len(rows)) if isinstance(images, Listing) else None
+        raise DataError(f"{images.what} holds features and no images.")
+    contents, own_word = _vouched(run, rows, together, source is not None or not isinstance(first, Listing))
     origin = Origin(images, rows, str(run.header.get("created", "")), Samples.of_run(run.header), contents, own_word)
-    wanted = rows.group != UNREADABLE
+    for prefix, why in together.lost.items():
+        lost = (row for row in origin.reasons if rows.path[row].startswith(prefix))
+        origin.reasons |= dict.fromkeys(lost, why)
+    wanted = rows.chosen & (rows.group != UNREADABLE)
     if source is None or isinstance(source, str | Path):  # what the caller has opened, or listed, is his own choice
         _keep_to_source(run, rows, origin, given, record.get("spec") if source is None else None)
     if wanted.any() and not (wanted & (origin.at >= 0)).any():
@@ -218,6 +234,25 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
             "Say where they are now with --source."
         )
     return origin
+
+
+def _vouched(
+    run: Run, rows: Rows, together: Together, own_word: bool
+) -> tuple[list[str | None] | None, npt.NDArray[np.bool_]]:
+    """Return what the run knows of the contents of its images, and which are taken by their names all the same.
+
+    Those are the images of the source that the user names, if he does; of other sources of the run none. What comes
+    out of arrays is known by their fingerprints.
+    """
+    others = tuple(str(record["prefix"]) for record, _ in together.parts[1:]) + tuple(together.lost)
+    own = np.array([own_word and not (others and path.startswith(others)) for path in rows.path], bool)
+    if not isinstance(together.images, Listing):
+        return None, own
+    contents = list(run.hashes() or [None] * len(rows))
+    for row, path in enumerate(rows.path):
+        if path in together.pixels:
+            contents[row], own[row] = None, True
+    return contents, own
 
 
 def _listed(given: Any) -> list[str]:
@@ -233,13 +268,14 @@ def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Any, spec: Any)
     if not isinstance(images, Listing) or images._path is None:
         return
     if images.kind == "several":
-        base = [part.listing.root for part in images.parts if part.listing.kind in ("folder", "shards")]
+        parts = [inner for part in images.parts for inner in (part.listing.parts or [part])]
+        base = [part.listing.root for part in parts if part.listing.kind in ("folder", "shards")]
     elif images.kind == "list":
         named = Path(given).expanduser().absolute() if isinstance(given, str | Path) else None
         base = [named.parent] if named is not None and named.is_file() else []
     else:
         base = [images.root]
-    rows_of = np.flatnonzero((origin.at >= 0) & (rows.group != UNREADABLE)).tolist()
+    rows_of = np.flatnonzero((origin.at >= 0) & (rows.chosen & (rows.group != UNREADABLE))).tolist()
     wanted = {row: int(origin.at[row]) for row in rows_of}
     found = foreign(images, base, wanted, rows.sizes.tolist(), run.hashes)
     if found and found.keys() >= wanted.keys():

@@ -44,6 +44,8 @@ class Rows:
         Which are to be exported.
     fine : (n,) int64 or None
         Fine cluster, -2 unreadable; None where the method has one level only.
+    n_gone : int
+        Images that were not in the source any more when it was looked at last (`ilk update`): none of them is chosen.
     """
 
     path: list[str]
@@ -61,6 +63,7 @@ class Rows:
     guesses: dict[int, list[str]]
     chosen: npt.NDArray[np.bool_]
     fine: npt.NDArray[np.int64] | None = None
+    n_gone: int = 0
 
     def __len__(self) -> int:
         return len(self.path)
@@ -84,7 +87,7 @@ def gather(run: Run, chosen: npt.NDArray[np.bool_] | None = None) -> Rows:
     ----------
     run
     chosen : (n,) bool, optional
-        Which images are to be exported; None: all.
+        Which images are to be exported; None: all. Those that are gone from the source are not.
 
     Raises
     ------
@@ -102,7 +105,8 @@ def gather(run: Run, chosen: npt.NDArray[np.bool_] | None = None) -> Rows:
 
     group = column("group", np.int64, UNREADABLE)
     groups: dict[int, Mapping[str, Any]] = {int(one["id"]): one for one in run.clusters()}
-    chosen = np.ones(n, bool) if chosen is None else np.asarray(chosen, bool)
+    gone = np.asarray(images["gone"], bool)
+    chosen = ~gone if chosen is None else np.asarray(chosen, bool) & ~gone
     ids = [int(i) for i in np.unique(group[chosen]) if i != UNREADABLE]
     return Rows(
         path=path,
@@ -123,4 +127,5 @@ def gather(run: Run, chosen: npt.NDArray[np.bool_] | None = None) -> Rows:
         guesses={i: guessed(groups.get(i, {"id": i})) for i in ids},
         chosen=chosen,
         fine=column("fine", np.int64, UNREADABLE) if "fine" in found else None,
+        n_gone=int(gone.sum()),
     )

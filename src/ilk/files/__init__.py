@@ -8,15 +8,17 @@ from __future__ import annotations
 from ilk.files.arrays import ARRAY_KINDS, ArraySet
 from ilk.files.decode import Decoded, content_hash, decode, probe
 from ilk.files.features import FeatureSet, are_features, load_features
-from ilk.files.listing import Listing, is_run_folder
+from ilk.files.listing import Listing, is_run_folder, printable
 from ilk.files.opening import SPLITS, as_list, open_again, open_source
 from ilk.files.packs import Sprites, write_thumbs
 from ilk.files.passed import PassedOver
 from ilk.files.samples import Samples
 from ilk.files.several import rows_of_tables
+from ilk.files.sprites import JoinedSprites, sprites_of
 from ilk.files.survey import survey
 from ilk.files.thumbs import make_thumb
-from ilk.files.truth import truth
+from ilk.files.together import Together, open_together
+from ilk.files.truth import Label, truth
 
 __all__ = [
     "ARRAY_KINDS",
@@ -24,10 +26,13 @@ __all__ = [
     "ArraySet",
     "Decoded",
     "FeatureSet",
+    "JoinedSprites",
+    "Label",
     "Listing",
     "PassedOver",
     "Samples",
     "Sprites",
+    "Together",
     "are_features",
     "as_list",
     "content_hash",
@@ -37,8 +42,11 @@ __all__ = [
     "make_thumb",
     "open_again",
     "open_source",
+    "open_together",
+    "printable",
     "probe",
     "rows_of_tables",
+    "sprites_of",
     "survey",
     "truth",
     "write_thumbs",

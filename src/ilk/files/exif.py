@@ -88,16 +88,16 @@ def _read(tiff: bytes) -> Taken:
 
 
 def _directory(tiff: bytes, order: str, at: int) -> dict[int, tuple[int, int]]:
-    """Return tag -> (value or its place, count) of the fields that count here."""
+    """Return tag -> (value or its position, count) of the fields that count here."""
     (count,) = struct.unpack_from(order + "H", tiff, at)
     found = {}
     for i in range(min(count, _ENTRIES)):
-        place = at + 2 + 12 * i
-        if place + 12 > len(tiff):
+        start = at + 2 + 12 * i
+        if start + 12 > len(tiff):
             break
-        tag, _, length, value = struct.unpack_from(order + "HHII", tiff, place)
+        tag, _, length, value = struct.unpack_from(order + "HHII", tiff, start)
         if tag in (_MAKE, _MODEL, _CHANGED, _EXIF, _TAKEN):
-            found[tag] = (place + 8 if tag != _EXIF and length <= 4 else value, length)
+            found[tag] = (start + 8 if tag != _EXIF and length <= 4 else value, length)
     return found
 
 

@@ -158,6 +158,25 @@ class Listing:
             self._content = digest.hexdigest()
         return self._content
 
+    def take(self, rows: list[int]) -> Listing:
+        """Return the images `rows` alone, in that order; by content, because what is known of a source is of all."""
+        kept = np.asarray(rows, np.int64)
+        path = self._path
+        return Listing(
+            self.kind,
+            self.root,
+            [self.names[i] for i in rows],
+            self.sizes[kept],
+            self.stamps[kept],
+            {at: self.refused[i] for at, i in enumerate(rows) if i in self.refused},
+            PassedOver(),
+            [],
+            lambda at: self._reader(rows[at]),
+            self._salt,
+            None if path is None else (lambda at: path(rows[at])),
+            by_content=True,
+        )
+
     def marks(self) -> list[bytes] | None:
         """For each image 16 bytes of (path, name, size, time stamp), without reading it.
 

@@ -96,11 +96,11 @@ class Facets:
     def column(self, name: str) -> npt.NDArray[np.int32]:
         """Return for every image which of the values in `answer` it has; -1 for one that is not listed."""
         codes = self._codes[name]
-        place = np.full(len(codes.values), -1, np.int32)
+        row_of = np.full(len(codes.values), -1, np.int32)
         number = {value: i for i, value in enumerate(codes.values)}
         for i, one in enumerate(self._listed(name)):
-            place[number[one["value"]]] = i
-        return place[codes.codes]
+            row_of[number[one["value"]]] = i
+        return row_of[codes.codes]
 
     def answer(self) -> dict[str, Any]:
         """Return what ``/api/facets`` answers: values and how many images have them; months in order, else by count."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ilk import __version__, disk, machine, near
 from ilk.errors import ArgumentError, IlkError, RunError
-from ilk.files import Sprites
+from ilk.files import Sprites, sprites_of
 from ilk.gallery.again import Again
 from ilk.gallery.answers import Missing, ReadOnly
 from ilk.gallery.columns import Columns
@@ -37,7 +37,7 @@ class _Beside:
         self.columns: Columns = opened.columns
         self.facets = Facets(self.columns)
         self.originals = Originals(opened.run, self.columns)
-        self.sprites = Sprites(opened.path / "thumbs")
+        self.sprites = sprites_of(opened.run.thumbs()) or Sprites(opened.path / "thumbs")
         self.map = opened.run.map()
         self.stacks: npt.NDArray[np.int64] | None = None
         same: dict[int, list[int]] = {}
@@ -215,10 +215,10 @@ class Gallery:
         n = len(self.opened.columns)
         action, before, now = self.opened.write(last, lambda corrections: verb(corrections, _Checked(asked, n)))
         if action.do in ("undo", "redo"):
-            told = f"{action.do}ne: {before.state[action.do]}"
+            words = f"{action.do}ne: {before.state[action.do]}"
         else:
-            told = said(action, now.grouping)
-        return {"action": {"n": action.n, "do": action.do, "said": told}, "state": now.state}
+            words = said(action, now.grouping)
+        return {"action": {"n": action.n, "do": action.do, "said": words}, "state": now.state}
 
     def writable(self) -> None:
         """Raise `ReadOnly` where the run can be looked at only."""

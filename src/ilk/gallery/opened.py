@@ -87,10 +87,10 @@ class _Read:
 
     @cached_property
     def by_path(self) -> Ints:
-        """(n,) the place of each image among all, sorted by path."""
-        places = np.empty(len(self.columns), np.int64)
-        places[sorted(range(len(places)), key=self.columns.paths.__getitem__)] = np.arange(len(places))
-        return places
+        """(n,) the rank of each image among all, sorted by path."""
+        ranks = np.empty(len(self.columns), np.int64)
+        ranks[sorted(range(len(ranks)), key=self.columns.paths.__getitem__)] = np.arange(len(ranks))
+        return ranks
 
 
 class Opened:
@@ -121,7 +121,7 @@ class Opened:
 
     @property
     def by_path(self) -> Ints:
-        """(n,) the place of each image among all, sorted by path."""
+        """(n,) the rank of each image among all, sorted by path."""
         return self._read.by_path
 
     @property

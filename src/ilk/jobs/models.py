@@ -55,6 +55,7 @@ def give_training_images(model: Any, run: runs.Run) -> None:
     RunError
         The features of the run are missing or damaged, or not those of the model.
     """
+    run = run.as_made()  # what joined it later, the model has not seen
     distinct = np.flatnonzero(np.array(run.images()["status"]) == "ok")
     try:
         model.remember(run.features(), distinct)

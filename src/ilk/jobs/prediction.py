@@ -18,7 +18,7 @@ from ilk.files import Samples
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Placed", "Prediction", "assigned", "predict"]
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
 
@@ -191,30 +191,54 @@ def predict(
         images,
         on_progress=lambda done, total: report({"event": "stage", "stage": "encode", "done": done, "total": total}),
     )
-    proba = model.proba_of(encoded)
-    if not np.isfinite(proba).all():
-        raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
-    decided, known = model.decide(proba), model.known_of(proba)
-    decided, proba, ids, made = _corrected(run, encoded, decided, proba)
-    order = np.argsort(-proba, axis=1, kind="stable")
-    second = ids[order[:, 1]] if proba.shape[1] > 1 else np.full(len(proba), -1)
-    read = encoded.position >= 0
+    placed = assigned(run, model, encoded)
     like = _nearest(run, model, encoded, nearest) if nearest else None
     return Prediction(
         images.names(),
         list(encoded.status),
         list(encoded.reasons),
-        decided,
-        np.where(read, second, -1).astype(np.int64),
-        proba.max(1).astype(np.float32),
-        known,
+        placed.group,
+        placed.second,
+        placed.confidence,
+        placed.known,
         float(getattr(model, "threshold", 0)),
         *_called(run),
         _originals(images.names(), encoded),
         model.fine_of(encoded) if hasattr(model, "fine_of") else None,
         like,
-        made,
+        placed.notes,
     )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where new images go, as in `Prediction`; `found`: the groups that the model alone gives them."""
+
+    group: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+    known: npt.NDArray[np.float64]
+    found: npt.NDArray[np.int64]
+    notes: list[str]
+
+
+def assigned(run: runs.Run, model: Any, encoded: Any) -> Placed:
+    """Return where `model`, which is that of `run`, and the corrections of `run` put what was `encoded`.
+
+    Raises
+    ------
+    RunError
+        The model is damaged.
+    """
+    proba = model.proba_of(encoded)
+    if not np.isfinite(proba).all():
+        raise RunError(f"the model in {run.path} is damaged: it gives no numbers (NaN). {runs.AGAIN}")
+    found, known = model.decide(proba), model.known_of(proba)
+    decided, proba, ids, notes = _corrected(run, encoded, found.copy(), proba)
+    order = np.argsort(-proba, axis=1, kind="stable")
+    second = ids[order[:, 1]] if proba.shape[1] > 1 else np.full(len(proba), -1)
+    second = np.where(encoded.position >= 0, second, -1).astype(np.int64)
+    return Placed(decided, second, proba.max(1).astype(np.float32), known, found, notes)
 
 
 def _with_threshold(model: Any, run: runs.Run, threshold: float) -> Any:

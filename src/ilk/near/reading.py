@@ -89,9 +89,10 @@ def kept(run: Any) -> npt.NDArray[np.bool_]:
     order = _ranked(images, np.arange(n))[0]
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
-    # in a group before in none, the head before others, exact duplicates last, the better before the worse
-    copy = np.array(images["status"]) == "duplicate"
-    first = np.lexsort((rank, copy, heads != np.arange(n), labels < 0, heads))
+    # what is there before what is gone, in a group before in none, the head before others, exact duplicates last, the
+    # better before the worse
+    gone, copy = np.asarray(images["gone"], bool), np.array(images["status"]) == "duplicate"
+    first = np.lexsort((rank, copy, heads != np.arange(n), labels < 0, gone, heads))
     new = np.ones(n, bool)
     new[1:] = heads[first][1:] != heads[first][:-1]
     found = np.zeros(n, bool)

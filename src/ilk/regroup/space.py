@@ -157,7 +157,8 @@ def board_of(run: Run) -> Board:
 def _space_of(run: Run) -> Space:
     """Return the space of `run`; that of the last runs is kept, as long as their features stay."""
     state = (run.path / "features.npy").stat()
-    name = (run.path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
+    keys = run.corrections.keys()  # images may have joined since
+    name = (run.path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns, len(keys), keys[-1] if keys else "")
     with _lock:
         if name not in _kept:
             _kept[name] = _made(run)

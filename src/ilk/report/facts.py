@@ -86,6 +86,8 @@ class Facts:
     longest: int
     stack: Indices  # the row of the image that stands for all that are nearly the same as this one
     n_corrections: int = 0  # made by hand, and in effect
+    n_joined: int = 0  # since the run was made
+    n_gone: int = 0  # from its source since
     said: npt.NDArray[np.int8] | None = None  # of each image by a person: see `ilk.corrections.Grouping`
     groups: list[Group] = field(default_factory=list)
 
@@ -166,6 +168,8 @@ def gather(run: Run) -> Facts:
         duplicate=np.asarray([s == "duplicate" for s in status], bool),
         original=np.asarray([row_of.get(path, -1) for path in images.get("duplicate_of", nothing)], np.int64),
         longest=_longest(images),
+        n_joined=sum(update.record["n"] for update in run.updates),
+        n_gone=sum(images["gone"]),
         stack=near.stacks(run) if "near" in run.header else np.arange(n),  # an older run would be looked through
     )
     facts.groups = _groups(facts, run.clusters())

@@ -7,7 +7,7 @@ from typing import Any
 
 from ilk import showing
 from ilk.errors import IlkError
-from ilk.files import Sprites
+from ilk.files import JoinedSprites, Sprites, sprites_of
 from ilk.runs import Run, guessed, needed, plain_name, source_name
 
 __all__ = ["run_page"]
@@ -24,7 +24,7 @@ def run_page(run: Run) -> str:
     with needed(run):
         summary, header = run.summary(), run.header
         groups = sorted((group for group in run.clusters() if group["size"]), key=_order)
-        sprites = Sprites(run.path / "thumbs")
+        sprites = sprites_of(run.thumbs())
         shown = [
             showing.Group(plain_name(group), group["size"], _pictures(sprites, group), _note(group)) for group in groups
         ]
@@ -47,7 +47,9 @@ def _note(group: dict[str, Any]) -> str:
     return f"looks like {', '.join(words)}" if words else ""
 
 
-def _pictures(sprites: Sprites, group: dict[str, Any]) -> Any:
+def _pictures(sprites: Sprites | JoinedSprites | None, group: dict[str, Any]) -> Any:
+    if sprites is None:
+        return []
     with contextlib.suppress(IlkError, IndexError):
         return list(sprites.read(group["exemplars"][: showing.PICTURES]))
     return []

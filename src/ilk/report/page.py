@@ -194,6 +194,8 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
         "n_duplicates": int(facts.duplicate.sum()),
         "n_near": facts.n_near,
         "n_corrections": facts.n_corrections,
+        "n_joined": facts.n_joined,
+        "n_gone": facts.n_gone,
         "n_noise": noise,
         "noise_share": words.share(noise, facts.n_readable),
     }

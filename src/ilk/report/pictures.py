@@ -19,11 +19,12 @@ from ilk.files.decode import content_hash, decode, probe
 from ilk.files.features import FeatureSet
 from ilk.files.listing import Listing
 from ilk.files.opening import Source as Opened
-from ilk.files.opening import open_again, open_source
-from ilk.files.packs import Sprites
+from ilk.files.opening import open_source
 from ilk.files.render import MAX_SIDE
 from ilk.files.samples import Samples
+from ilk.files.sprites import sprites_of
 from ilk.files.thumbs import SHORTER, UNSEEN, squares
+from ilk.files.together import open_together
 from ilk.report.facts import Facts
 from ilk.runs import Run
 
@@ -44,14 +45,14 @@ def images_of(run: Run) -> Source:
     Lists a folder once. What a file is now must have the content that the run knows before it is shown; of an array,
     the whole.
     """
-    record = run.header.get("source") or {}
+    records = run.sources()
     try:
-        found = open_again(record) if record.get("spec") is not None else None
+        found = open_together(records).images if records[0].get("spec") is not None else None
     except (IlkError, OSError):
         return None
     if isinstance(found, Listing):
         return found if run.hashes() else None
-    return found if isinstance(found, ArraySet) and found.fingerprint() == record.get("fingerprint") else None
+    return found if isinstance(found, ArraySet) and found.fingerprint() == records[0].get("fingerprint") else None
 
 
 class Pictures:
@@ -79,9 +80,8 @@ class Pictures:
         self._paths = facts.paths
         self._hashes = run.hashes()
         self._samples = Samples.of_run(run.header)
-        folder = run.path / "thumbs"
-        self._sprites = Sprites(folder) if folder.is_dir() else None
-        self.old = not (folder / "00000.bin").is_file()
+        self._sprites = sprites_of(run.thumbs())
+        self.old = not (run.path / "thumbs" / "00000.bin").is_file()
         self._source = self._opened(source)
         self._position = {} if self._source is None else {name: i for i, name in enumerate(self._source.names)}
         if self._source is not None and not any(path in self._position for path in self._paths[:1000]):

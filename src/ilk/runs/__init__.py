@@ -8,6 +8,7 @@ from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.columns import COLUMNS, TABLES_VERSION, Column, columns_of, kinds_of, written
 from ilk.runs.copying import with_other_groups
 from ilk.runs.figures import checked_figure, save_figures
+from ilk.runs.growing import UpdateWriter
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
 from ilk.runs.similar import Neighbours, Similar, count_of
@@ -27,6 +28,7 @@ __all__ = [
     "RunWriter",
     "Similar",
     "Table",
+    "UpdateWriter",
     "begin",
     "checked_figure",
     "columns_of",

@@ -18,26 +18,29 @@ _ASSIGNMENTS = {name: kind for name, kind in kinds_of("assignments").items() if 
 _STATUS = {"ok", "unreadable", "duplicate"}
 
 
-def images(path: Path) -> dict[str, list[Any]]:
-    """Return the columns of images.parquet; raise ValueError where they make no sense."""
+def images(path: Path, start: int = 0) -> dict[str, list[Any]]:
+    """Return the columns of images.parquet, from row `start` of the run; raise ValueError where they make no sense.
+
+    What later rows are copies of may stand before them, and is not looked for here.
+    """
     table = read_table(path, _IMAGES, more=False)
     n = len(table["index"])
-    if table["index"] != list(range(n)):
+    if table["index"] != list(range(start, start + n)):
         raise ValueError("index does not count the rows")
     if None in table["path"] or not {*table["status"]} <= _STATUS:
         raise ValueError("an image without a name, or of an unknown status")
-    if not {*table["duplicate_of"]} <= {*table["path"], None}:
+    if not start and not {*table["duplicate_of"]} <= {*table["path"], None}:
         raise ValueError("a duplicate of an image that is not there")
     if not all(0 <= (value or 0) < 2**53 for name in ("bytes", "width", "height") for value in table[name]):
         raise ValueError("a size below 0, or beyond all sense")
     return table
 
 
-def assignments(path: Path, n: int) -> dict[str, list[Any]]:
-    """Return the columns of assignments.parquet of a run of `n` files; raise ValueError where they make no sense."""
+def assignments(path: Path, stop: int, start: int = 0) -> dict[str, list[Any]]:
+    """Return the columns of assignments.parquet of rows from `start` up to `stop`; ValueError where they make none."""
     table = read_table(path, _ASSIGNMENTS)
     index = np.asarray([-1 if i is None else i for i in table["index"]])
-    if len(index) and (index.min() < 0 or index.max() >= n or len(np.unique(index)) < len(index)):
+    if len(index) and (index.min() < start or index.max() >= stop or len(np.unique(index)) < len(index)):
         raise ValueError("an image that is not in images.parquet, or is there twice")
     table["second"] = [-1 if i is None else i for i in table["second"]]
     for name in ("group", "second", *(["fine"] if "fine" in table else [])):

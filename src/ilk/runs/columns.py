@@ -1,7 +1,8 @@
 """The columns of every table that ilk writes, defined once: one name, one meaning, in whatever table it stands.
 
-The tables are ``images``, ``assignments`` and ``suggestions`` (Parquet files of a run), ``groups`` (what `export`
-writes), ``predictions`` (what `predict` writes), ``atlas`` (for Embedding Atlas) and ``moved`` (what `compare` writes).
+The tables are ``images``, ``assignments``, ``suggestions`` and ``changes`` (Parquet files of a run or its updates),
+``groups`` (what `export` writes), ``predictions`` (what `predict` writes), ``atlas`` (for Embedding Atlas) and
+``moved`` (what `compare` writes).
 """
 
 from __future__ import annotations
@@ -43,8 +44,13 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("x", "float32", "atlas", "First coordinate on the run's map."),
     Column("y", "float32", "atlas", "Second coordinate on the run's map."),
-    Column("index", "int64", "images assignments suggestions", "Number of the file in the source, from 0."),
-    Column("path", "text", "images groups predictions atlas moved", "Name in the source, relative, with `/`; unique."),
+    Column("index", "int64", "images assignments suggestions changes", "Number of the file in the source, from 0."),
+    Column(
+        "path",
+        "text",
+        "images groups predictions atlas moved changes",
+        "Name in the source, relative, with `/`; unique.",
+    ),
     Column("bytes", "int64", "images", "Size of the file."),
     Column("width", "int32", "images", "Pixels as stored; 0 where unknown."),
     Column("height", "int32", "images", "Pixels as stored; 0 where unknown."),
@@ -83,6 +89,7 @@ COLUMNS = (
     Column("duplicate_of", "text", "images groups predictions", "For a duplicate, the path of the image it equals."),
     Column("reason", "text", "images groups predictions", "Why an unreadable file could not be read."),
     Column("content", "text", "images", "BLAKE2b of the file's bytes, 32 hex digits."),
+    Column("gone", "int8", "changes", "1 where the file is not in the source any more."),
     Column("exported", "text", "groups", "The file that the export made of it; empty where there is none."),
     Column("image", "struct", "atlas?", "The thumbnail as JPEG, or PNG of small images: `bytes` and `path`."),
     Column("neighbors", "struct", "atlas?", "The 15 nearest images: `ids` (rows of this table) and `distances`."),

@@ -81,8 +81,12 @@ def _copy(source: Path, folder: Path) -> None:
 
 def _copy_folder(source: Path, folder: Path) -> None:
     for path in sorted(source.iterdir()):
-        if path.is_file() and not path.is_symlink():
+        if path.is_symlink() or path.name.endswith(".partial"):
+            continue
+        if path.is_file():
             _copied(path, folder / path.name)
+        elif path.is_dir():  # an update, and what is in it
+            _copy_folder(path, disk.own_folder(folder / path.name))
 
 
 def _copied(source: Path, path: Path) -> None:
@@ -99,7 +103,12 @@ def _write(writer: RunWriter, copy: Run) -> None:
     columns = {name: pa.array(values, kinds.get(name, pa.float32())) for name, values in table.items()}
     second = np.asarray(table["second"], np.int64)
     clusters, summary = copy.clusters(), copy.summary()
-    writer.table("assignments.parquet", {**columns, "second": pa.array(second, mask=second < 0)})
+    whole = pa.table({**columns, "second": pa.array(second, mask=second < 0)})
+    index = np.asarray(table["index"], np.int64)
+    for part in copy.parts:
+        mine = whole.filter(pa.array((index >= part.start) & (index < part.start + part.count())))
+        name = (part.folder / "assignments.parquet").relative_to(copy.path)
+        writer.table(str(name), {one: mine.column(one).combine_chunks() for one in mine.column_names})
     writer.json("clusters.json", [{name: value for name, value in one.items() if name != "note"} for one in clusters])
     summary.pop("n_corrections", None)
     writer.update(summary={**summary, "scores": None})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from ilk.runs import checking, shapes
 from ilk.runs.asked import Asked
 from ilk.runs.figures import load_figures
 from ilk.runs.names import own_name
+from ilk.runs.parts import Part, Update
+from ilk.runs.rows import Rows
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 from ilk.runs.table import Table
-from ilk.runs.tables import count_rows, read_table
 
 __all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
 
@@ -48,6 +49,8 @@ class Run(Asked):
     """A finished run, read lazily. What does not fit together is a `RunError` that names the file.
 
     Groups are those with all corrections (`corrections`), whatever asks for them; `uncorrected` has them as found.
+    Images are those that the run was made with and behind them those that joined it since (`ilk update`), as of the
+    first look at this object; `as_made` has the first alone.
 
     Attributes
     ----------
@@ -56,21 +59,47 @@ class Run(Asked):
         What run.json holds: method, params, source, versions, seconds, history, warnings …
     """
 
-    def __init__(self, path: Path, header: dict[str, Any], *, uncorrected: bool = False) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, uncorrected: bool = False, as_made: bool = False) -> None:
         self.path = path
         self.header = header
-        self._as_found = uncorrected
+        self._as_found, self._as_made = uncorrected, as_made
+        self._rows = Rows(path, header.get("source") or {}, as_made=as_made)
 
     def uncorrected(self) -> Run:
         """Return the same run with its groups as the method found them."""
-        return Run(self.path, self.header, uncorrected=True)
+        other = Run(self.path, self.header, uncorrected=True, as_made=self._as_made)
+        other._rows = self._rows  # the same images, whatever joins meanwhile
+        return other
+
+    def as_made(self) -> Run:
+        """Return the run without what joined it later: the images that its model was fitted on."""
+        return Run(self.path, self.header, uncorrected=self._as_found, as_made=True)
+
+    @property
+    def updates(self) -> list[Update]:
+        """What joined the run later, in order: a folder below ``updates`` each."""
+        return self._rows.updates
+
+    @property
+    def parts(self) -> list[Part]:
+        """What has rows of it, in order: the run as it was made, and updates."""
+        return self._rows.full
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return where its images are: the source that it was made from, as it was seen last, and those of updates.
+
+        Records as ``source`` of run.json, with ``prefix``: what stands before the names of its images.
+        """
+        return self._rows.sources()
 
     @cached_property
     def corrections(self) -> by_hand.Corrections:
         """What was done to the groups by hand, and doing it: move, merge, split, rename, undo …"""
-        source = self.header.get("source") or {}
-        spec = source.get("folder") or source.get("spec") or []
-        folders = [Path(one) for one in (spec if isinstance(spec, list) else [spec])]
+        folders: list[Path | tuple[Path, str]] = []
+        for source in self.sources():
+            spec = source.get("folder") or source.get("spec") or []
+            listed, prefix = spec if isinstance(spec, list) else [spec], source["prefix"]
+            folders += [(Path(one), prefix) if prefix else Path(one) for one in listed]
         return by_hand.Corrections(self.path, self._found, lambda: self.images()["path"], self.features, folders)
 
     def regroup(self, *, preview: bool = False, seed: int = 0) -> Any:
@@ -105,19 +134,22 @@ class Run(Asked):
         return None if self._as_found or not by_hand.is_there(self.path) else self.corrections.grouping()
 
     def images(self) -> Table:
-        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason.
+        """Columns of images.parquet: index, path, bytes, width, height, status, duplicate_of (a path), reason; gone.
 
+        Those of updates stand behind; ``path`` is where an image was found last, ``gone`` whether it no longer was.
         A dict of lists that is a table too: ``.to_pandas()``, ``.to_arrow()``. With groups and names: `table`.
         """
-        return Table(self._read("images.parquet", checking.images))
+        return Table(self._rows.images())
 
     def assignments(self) -> dict[str, list[Any]]:
         """Columns of assignments.parquet: index, group, confidence, distance, second, silhouette; fine by method.
 
+        Of images that joined later distance and silhouettes are empty.
+
         Empty (None) is what does not hold for the group that a person put an image into.
         """
         grouping = self.grouping()
-        return self._assignments() if grouping is None else by_hand.assignments(self._assignments(), grouping)
+        return self._rows.assignments() if grouping is None else by_hand.assignments(self._rows.assignments(), grouping)
 
     def clusters(self) -> list[dict[str, Any]]:
         """Groups by id: id, name, size, exemplars, borderline, quality, looks_like; note where there is one."""
@@ -130,7 +162,8 @@ class Run(Asked):
     def summary(self) -> dict[str, Any]:
         """What ``--json`` prints: that of run.json, with the groups as they are now."""
         summary, grouping = dict(self.header["summary"]), self.grouping()
-        if grouping is None:
+        summary |= self._rows.counts()
+        if grouping is None and not self.updates:
             return summary
         groups = [group for group in self.clusters() if group["size"]]
         sizes = [group["size"] for group in groups if group["id"] >= 0]
@@ -138,12 +171,7 @@ class Run(Asked):
         scores = self.scores()
         five = None if scores is None else {name: scores[name] for name in _FIVE if name in scores}
         now = {"n_clusters": len(sizes), "sizes": sizes, "groups": kept, "scores": five}
-        return {**summary, **now, "n_corrections": grouping.count}
-
-    def _assignments(self) -> dict[str, list[Any]]:
-        n = self._n()
-        table: dict[str, list[Any]] = self._read("assignments.parquet", lambda path: checking.assignments(path, n))
-        return table
+        return {**summary, **now, **({} if grouping is None else {"n_corrections": grouping.count})}
 
     def _found(self) -> by_hand.Found:
         """Return the groups as they were found."""
@@ -153,7 +181,7 @@ class Run(Asked):
         same = [copy or path for copy, path in zip(images["duplicate_of"], images["path"], strict=True)]
         keys = [known or f"path:{path}" for known, path in zip(content, same, strict=True)]
         names = {int(group["id"]): own_name(group) for group in self._clusters()}
-        return by_hand.Found(keys, checking.by_image(self._assignments(), "group", len(keys)), names)
+        return by_hand.Found(keys, checking.by_image(self._rows.assignments(), "group", len(keys)), names)
 
     def _clusters(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._json("clusters.json", shapes.CLUSTERS)
@@ -161,7 +189,7 @@ class Run(Asked):
         shown = (i for row in rows for key in ("exemplars", "borderline") for i in row.get(key, ()))
         if len(ids) < len(rows) or not all(0 <= i < n for i in shown):
             raise self._damaged("clusters.json", ValueError("ids that are there twice, or images that are not"))
-        return rows
+        return self._rows.grown(rows)
 
     def k_table(self) -> list[dict[str, Any]]:
         """One row of criteria per number of groups that was tried; empty when K was given."""
@@ -179,11 +207,13 @@ class Run(Asked):
         return found
 
     def scores(self) -> dict[str, Any] | None:
-        """What `ilk evaluate` wrote; None where it was not asked, or not since the last correction."""
+        """What `ilk evaluate` wrote; None where it was not asked, or not since the last correction or update."""
         if not (self.path / "scores.json").exists():
             return None
         scores: dict[str, Any] = self._json("scores.json", shapes.SCORES)
         corrected = scores.pop("corrected", None)
+        if scores.pop("updates", 0) != len(self.updates):
+            return None
         for one in (scores, corrected or {}):
             if not all(key.removeprefix("-").isdecimal() for key in one.get("clusters", ())):
                 raise self._damaged("scores.json", ValueError("a group without a number"))
@@ -199,12 +229,16 @@ class Run(Asked):
         return load_figures(self.path)
 
     def features(self) -> npt.NDArray[Any]:
-        """(n, d) memory map, one row per image of images.parquet; NaN where unreadable."""
-        return self._array("features.npy")
+        """(n, d), one row per image; NaN where unreadable. A memory map; after updates see `ilk.runs.stacked`."""
+        return self._rows.features()
 
     def map(self) -> npt.NDArray[Any] | None:
         """(n, 2) float32 layout, NaN where unreadable; None where the run has none."""
-        return self._array("map.npy", 2) if (self.path / "map.npy").exists() else None
+        return self._rows.map()
+
+    def thumbs(self) -> list[tuple[int, Path]]:
+        """Return folders with thumbnails and the row that each begins with: what `ilk.files.Sprites` takes."""
+        return self._rows.thumbs()
 
     def state(self) -> dict[str, Any]:
         """The fitted model's state, held against the checksums in run.json."""
@@ -216,15 +250,7 @@ class Run(Asked):
 
     def hashes(self) -> list[str | None] | None:
         """Content of every file of the source (BLAKE2b, 32 hex digits; None where unknown); None in older runs."""
-
-        def read(path: Path) -> list[str | None]:
-            return read_table(path, {"content": "text"}, more=False)["content"]
-
-        try:
-            return list(self._read("images.parquet", read))
-        except RunError:
-            self.images()  # raises where more is wrong than that
-            return None
+        return self._rows.hashes()
 
     def model(
         self,
@@ -262,7 +288,7 @@ class Run(Asked):
 
         model = models.model_of(self, cls=cls, device=device, cache=cache, encoder=encoder)
         models.give_training_images(model, self)
-        labels = self.uncorrected().labels()  # a model knows the groups that it found
+        labels = self.as_made().uncorrected().labels()  # a model knows the groups that it found, of its own images
         model.labels_ = np.where(labels < 0, -1, labels)
         return model
 
@@ -275,12 +301,19 @@ class Run(Asked):
         """(n,) fine cluster of every image, -2 for unreadable; None where the method has one level only."""
         return self._by_image("fine") if "fine" in self.assignments() else None
 
+    def update(self, source: Any = None, **options: Any) -> Any:
+        """Let new images join: see `ilk.update`. This object sees them too."""
+        from ilk import jobs  # upwards, as `model`
+
+        done = jobs.update(self, source, **options)
+        self._rows = Rows(self.path, self.header.get("source") or {}, as_made=self._as_made)
+        for name in ("corrections", "neighbours"):
+            vars(self).pop(name, None)
+        return done
+
     def _n(self) -> int:
-        """Number of files of the source, from the foot of the table."""
-        n = int(self._read("images.parquet", count_rows))
-        if self.header["source"].get("n", n) != n:
-            raise self._damaged("images.parquet", ValueError(f"{n:,} rows; run.json says otherwise"))
-        return n
+        """Number of images."""
+        return len(self._rows)
 
     def _by_image(self, column: str) -> npt.NDArray[np.int64]:
         return checking.by_image(self.assignments(), column, self._n())
@@ -291,21 +324,11 @@ class Run(Asked):
             raise self._damaged(name, ValueError(wrong))
         return found
 
-    def _array(self, name: str, width: int | None = None) -> npt.NDArray[Any]:
-        array: npt.NDArray[Any] = self._read(name, disk.read_array)
-        n = self._n()
-        if array.ndim != 2 or len(array) != n or array.dtype.kind != "f" or (width or array.shape[1]) != array.shape[1]:
-            raise self._damaged(name, ValueError(f"{array.dtype} {array.shape} for {n:,} images"))
-        return array
-
-    def _read(self, name: str, read: Callable[[Path], Any]) -> Any:
-        try:
-            return read(self.path / name)
-        except (OSError, ValueError) as error:
-            raise self._damaged(name, error) from None
+    def _read(self, name: str, read: Any) -> Any:
+        return self._rows.first.read(name, read)
 
     def _damaged(self, name: str, error: Exception) -> RunError:
-        return RunError(f"{self.path / name} is missing or damaged ({short(error)}). {AGAIN}")
+        return self._rows.first.damaged(name, error)
 
 
 @contextlib.contextmanager

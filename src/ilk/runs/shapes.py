@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["CLUSTERS", "HEADER", "K_TABLE", "SCORES", "SUGGESTIONS", "UNFINISHED", "misfit"]
+__all__ = ["CLUSTERS", "HEADER", "K_TABLE", "SCORES", "SUGGESTIONS", "UNFINISHED", "UPDATE", "misfit"]
 
 _LARGEST = 2**53  # whole numbers beyond are no counts of anything
 _WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
@@ -32,23 +32,24 @@ _SUMMARY: Shape = {
     "images_per_second?": (float, None),
     "warnings?": [str],
 }
+_SOURCE: Shape = {
+    "spec?": (str, [str], None),
+    "folder?": (str, None),
+    "passed_over?": {
+        "*": {"count": int, "endings?": {"*": int}, "examples?": [str], "cure?": (str, None)},
+    },
+    "n?": int,
+    "split?": (str, None),
+    "fingerprint?": (str, None),
+    "kind?": (str, None),
+    "samples?": {"*": [float]},
+}
 UNFINISHED: Shape = {"identity?": {"params?": (dict, None), "source?": (dict, None)}}
 HEADER: Shape = {
     **UNFINISHED,
     "method": str,
     "params": dict,
-    "source": {
-        "spec?": (str, [str], None),
-        "folder?": (str, None),
-        "passed_over?": {
-            "*": {"count": int, "endings?": {"*": int}, "examples?": [str], "cure?": (str, None)},
-        },
-        "n?": int,
-        "split?": (str, None),
-        "fingerprint?": (str, None),
-        "kind?": (str, None),
-        "samples?": {"*": [float]},
-    },
+    "source": _SOURCE,
     "summary": _SUMMARY,
     "resolved?": (dict, None),
     "labels?": (str, None),
@@ -79,6 +80,15 @@ HEADER: Shape = {
     "checksums?": {"*": str},
     "regrouped?": ({"run?": str, "corrections?": int}, None),
 }
+UPDATE: Shape = {
+    "ilk_update": int,
+    "before": int,
+    "n": int,
+    "source": {**_SOURCE, "prefix": str},
+    "created?": str,
+    "counts?": {"*": int},
+    "versions?": dict,
+}
 CLUSTERS: Shape = [
     {
         "id": int,
@@ -101,6 +111,7 @@ _SCORES: Shape = {
     "labels?": (str, None),
     "n_scored?": int,
     "n_unlabelled?": int,
+    "updates?": int,
     "clusters?": {"*": {"class?": (str, float, None), "share?": (float, None), "size?": int}},
     "*": (float, str, list, dict, None),
 }

@@ -24,7 +24,7 @@ from ilk.runs.names import source_name
 from ilk.runs.reading import SCHEMA, read_header
 from ilk.runs.state import plain, save_state, write_json
 
-__all__ = ["RunWriter", "begin", "difference"]
+__all__ = ["RunWriter", "begin", "difference", "locked"]
 
 
 class RunWriter:
@@ -138,7 +138,7 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         disk.own_folder(folder)
-        lock = _lock(folder)
+        lock = locked(folder)
     except OSError as error:
         where = error.filename or folder.parent
         raise RunError(f"cannot write to {where}: {error.strerror}. Choose another folder with -o.") from None
@@ -192,7 +192,7 @@ def _remove(folder: Path, made: Sequence[Path]) -> None:
             parent.rmdir()
 
 
-def _lock(folder: Path) -> int:
+def locked(folder: Path, cure: str = "Wait for it, or choose another folder with -o.") -> int:
     """Take the folder's lock for this process; the kernel frees it when the process dies, however it dies.
 
     Returns -1 where the system knows no such locks (Windows, some network drives): there the partial folder itself is
@@ -214,9 +214,7 @@ def _lock(folder: Path) -> int:
                     return descriptor
         except BlockingIOError:
             os.close(descriptor)
-            raise RunError(
-                f"{folder} is being written by another process. Wait for it, or choose another folder with -o."
-            ) from None
+            raise RunError(f"{folder} is being written by another process. {cure}") from None
         except OSError:
             os.close(descriptor)
             return -1

@@ -83,7 +83,7 @@ export class Grid {
     }
     for (const cell of byRow.values()) this.recycle(cell);
     this.cells = now;
-    for (const [i, cell] of now) this.place(cell, i);
+    for (const [i, cell] of now) this.put(cell, i);
   }
 
   sayEmpty() {
@@ -174,7 +174,7 @@ export class Grid {
     for (let i = first; i < last; i += 1) {
       const cell = this.cells.get(i);
       if (!cell) this.fill(this.take(), i);
-      else if (again || bent) this.place(cell, i);
+      else if (again || bent) this.put(cell, i);
       else this.mark(cell);
     }
     for (const cell of this.spare) this.park(cell); // only now: most nodes are taken again within one frame
@@ -235,10 +235,10 @@ export class Grid {
     cell.node.hidden = false;
     this.cells.set(i, cell);
     if (this.loading.known.has(cell.url) && !this.fast) this.loading.put(cell);
-    this.place(cell, i);
+    this.put(cell, i);
   }
 
-  place(cell, i) {
+  put(cell, i) {
     const { layout } = this;
     cell.index = i;
     cell.node.id = "cell-" + i;

@@ -80,8 +80,8 @@ export class Groups {
   draw(group) {
     const { app } = this;
     const words = wordsOf(group);
-    const sure = group.size ? Math.round(100 * group.doubtful) : 0;
-    const bar = el("span", { class: "doubt", title: `${sure} % doubtful` }, el("i", { style: { width: `${sure}%` } }));
+    const doubt = group.size ? Math.round(100 * group.doubtful) : 0;
+    const bar = el("span", { class: "doubt", title: `${doubt} % doubtful` }, el("i", { style: { width: `${doubt}%` } }));
     const line = [
       el("span", { class: "size" }, group.size.toLocaleString("en")),
       bar,
@@ -91,7 +91,7 @@ export class Groups {
       "li",
       {
         class: "group", role: "option", id: "group-" + group.id, dataset: { drop: String(group.id), group: String(group.id) },
-        "aria-label": `${app.groupName(group.id)}, ${group.size} images, ${sure} % doubtful${words ? `, looks like ${words}` : ""}`,
+        "aria-label": `${app.groupName(group.id)}, ${group.size} images, ${doubt} % doubtful${words ? `, looks like ${words}` : ""}`,
         onclick: () => this.go(group.id),
         ondblclick: () => this.edit(group.id),
         onpointerdown: (event) => this.grab(event, group.id),

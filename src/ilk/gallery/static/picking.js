@@ -123,13 +123,13 @@ export class Picking {
     const { app, grid } = this;
     const { root, layout, marquee } = grid;
     const box = root.getBoundingClientRect();
-    const place = (at) => [at.clientX - box.left, at.clientY - box.top + layout.offset(root.scrollTop)];
-    const [x0, y0] = place(event);
+    const spot = (at) => [at.clientX - box.left, at.clientY - box.top + layout.offset(root.scrollTop)];
+    const [x0, y0] = spot(event);
     const before = event.ctrlKey || event.metaKey || event.shiftKey ? [...app.selection] : [];
     let last = event;
     let moved = false;
     const update = () => {
-      const [x, y] = place(last);
+      const [x, y] = spot(last);
       moved = moved || Math.hypot(x - x0, y - y0) > FAR;
       if (!moved) return;
       const [left, top, right, bottom] = [Math.min(x, x0), Math.min(y, y0), Math.max(x, x0), Math.max(y, y0)];

@@ -131,7 +131,7 @@ export class Viewer {
     this.name.textContent = found.path.split("/").pop();
     this.name.title = found.path;
     this.image.alt = found.path;
-    this.place();
+    this.fit();
   }
 
   original(row, side) {
@@ -153,11 +153,11 @@ export class Viewer {
   loaded() {
     this.image.classList.toggle("sharp", this.stage !== "thumb");
     this.app.crisp(this.image, this.stage !== "thumb");
-    this.place();
+    this.fit();
   }
 
-  // The image keeps its size on the screen when a sharper one takes its place.
-  place() {
+  // The image keeps its size on the screen when a sharper one stands in for it.
+  fit() {
     const { naturalWidth, naturalHeight } = this.image;
     if (!naturalWidth) return;
     const known = this.full && this.full[0] && this.stage !== "thumb";

@@ -1,0 +1,91 @@
+"""Corrections that go beyond what was found, grouping again, and runs made of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small import OPTIONS
+from trial import Ilk, write_images
+
+import ilk as package
+from ilk.runs import Run
+
+pytestmark = pytest.mark.usefixtures("no_report", "no_map")
+
+
+@pytest.fixture
+def source(home: Path) -> Path:
+    """Images of 3 patterns, to be changed."""
+    return write_images(home / "source", 30)
+
+
+@pytest.fixture
+def run(source: Path) -> Run:
+    return package.cluster(source, "run", options=OPTIONS, names=False)
+
+
+@pytest.fixture
+def more(home: Path) -> Path:
+    """Other images of the same patterns."""
+    return write_images(home / "more", 9, seed=7)
+
+
+def mine(run: Run, prefix: str) -> dict[str, int]:
+    return {p: n for p, n in zip(run.images()["path"], run.labels().tolist(), strict=True) if p.startswith(prefix)}
+
+
+@pytest.fixture
+def halved(run: Run) -> Run:
+    """The images of pattern 0 are in a group that was made by hand."""
+    zeros = [path for path in run.images()["path"] if path.startswith("0_")]
+    run.corrections.new(zeros, "mine")
+    return run
+
+
+def test_new_images_go_to_groups_made_by_hand(halved: Run, more: Path) -> None:
+    placed = package.predict(halved, more)
+    dry = package.update(halved, more, dry=True)
+    done = package.update(halved, more)
+    assert placed.group.tolist() == dry.group.tolist() == done.group.tolist()
+    now = package.load_run("run")
+    assert mine(now, "more/") == dict(zip(done.names, placed.group.tolist(), strict=True))
+    assert {path: group == 3 for path, group in mine(now, "more/").items()} == {
+        path: path.startswith("more/0_") for path in done.names
+    }
+    found = mine(now.uncorrected(), "more/")
+    assert found == dict(zip(done.names, package.predict(now.uncorrected(), more).group.tolist(), strict=True))
+    now.corrections.undo()  # where the new images go; then the group itself
+    now.corrections.undo()
+    assert mine(now, "more/") == found
+
+
+def test_group_again_afterwards(ilk: Ilk, run: Run, source: Path, more: Path) -> None:
+    to = (run.labels()[0] + 1) % 3
+    some = [row for row, path in enumerate(run.images()["path"]) if path.startswith("0_")]
+    run.corrections.move(some[:6], to=int(to))
+    said = ilk("update", "run", more, "--regroup", "--json")
+    assert said.code == 0, said
+    now = package.load_run("run")
+    assert len(now.labels()) == 39
+    assert now.labels()[some[:6]].tolist() == [to] * 6  # obeyed, and where anything moves it is a correction
+    last = now.corrections.actions()[-1][0]
+    assert (said.json["regrouped"] is None) == (last.do != "regroup" or last.n != said.json["regrouped"])
+    assert ilk("update", "run", "--regroup").code == 0
+
+
+def test_a_run_that_was_grouped_again_elsewhere(ilk: Ilk, halved: Run, source: Path, more: Path) -> None:
+    package.update(halved, more)
+    assert ilk("regroup", "run", "-o", "again").code == 0
+    again = package.load_run("again")
+    assert again.uncorrected().labels().tolist() == again.labels().tolist()
+    assert len(again.labels()) == 39
+    assert {*mine(again, "more/0_").values()} == {3}
+    write_images(source, 36)
+    done = package.update("again")
+    assert len(done.names) == 6
+    assert {path[0]: group for path, group in mine(package.load_run("again"), "0_").items()} == {"0": 3}
+    assert {name for name, group in zip(done.names, done.group.tolist(), strict=True) if group == 3} == {
+        "0_0030.png",
+        "0_0033.png",
+    }
