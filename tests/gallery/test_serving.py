@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from asking import Browser
-from trial import Ilk, refused
+from trial import Ilk, refused, write_images
 
 import ilk as package
 from ilk.gallery import Served, serving
@@ -115,6 +115,19 @@ def test_a_run_that_has_grown_is_read_anew(served: Served, page: Browser, finish
     assert page.get("/api/state")["ignored"] == 1
     assert served.gallery.opened.columns is not before
     assert page.ask("/thumb/0").status == 200
+
+
+def test_images_that_join_the_run_appear(served: Served, page: Browser, ilk: Ilk, tmp_path: Path) -> None:
+    page.do(do="ignore", images=[0])
+    assert ilk("update", served.gallery.opened.path, write_images(tmp_path / "new", 6, seed=9)).code == 0
+    state = page.get("/api/state")
+    assert sum(group["size"] for group in state["groups"]) == 36 - 1 + 6
+    assert state["ignored"] == 1
+    assert len(page.get("/api/rows?view=all")["rows"]) == 42
+    for address in ("/thumb/41", "/original/41", "/api/image/41"):
+        assert page.ask(address).status == 200, address
+    page.do(do="move", images=[41], to=0)
+    assert page.get("/api/image/41")["group"] == 0
 
 
 def test_what_was_confirmed_survives_a_kill(finished_copy: Path) -> None:
