@@ -143,7 +143,9 @@ def measured(name: str, source: Any, k: int, seed: int, home: Path) -> dict[str,
     """Group a set, and let the person correct it."""
     folder = home / f"{name.replace(' ', '-')}-{seed}"
     if not folder.exists():
-        ilk.cluster(source, folder, options={"n_clusters": k, "seed": seed, "cache": str(home / "cache")}, names=False)
+        ilk.cluster(
+            source, folder, options={"n_clusters": k, "random_state": seed, "cache": str(home / "cache")}, names=False
+        )
     with tempfile.TemporaryDirectory(dir=home) as place:
         copies = [ilk.load_run(shutil.copytree(folder, Path(place) / one)) for one in ("with", "without")]
         return {"seed": seed, **curve(copies[0], copies[1], truth(name, copies[0]))}

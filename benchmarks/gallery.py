@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -153,6 +153,12 @@ class Client:
         answer.read()
         self._cookie = str(answer.getheader("set-cookie")).partition(";")[0]
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
     def get(self, path: str) -> bytes:
         """Return what is at `path`."""
         self._connection.request("GET", path, headers={"cookie": self._cookie})
@@ -220,8 +226,7 @@ def bars(options: argparse.Namespace) -> dict[str, Any]:
     n = int(options.n)
     with tempfile.TemporaryDirectory(prefix="ilk-gallery-") as scratch:
         run = make(Path(scratch), n)
-        with server(run) as (process, address, started):
-            client = Client(address)
+        with server(run) as (process, address, started), Client(address) as client:
             found: dict[str, Any] = {"n_images": n, "n_groups": GROUPS, "largest_group": int(LARGEST * n)}
             found["start_seconds"] = round(started, 2)
             first = ("/", "/api/run", "/api/state", "/api/rows?group=0&sort=central&stack=1")
@@ -263,9 +268,9 @@ def together(address: str, n: int, count: int) -> dict[str, Any]:
     def look(seed: int) -> None:
         rng = random.Random(seed)
         try:
-            client = Client(address)
-            client.get(f"/api/rows?group={rng.randrange(1, GROUPS)}")
-            waited.extend(1000 * timed(lambda: client.get(f"/thumb/{rng.randrange(n)}"))[0] for _ in range(40))
+            with Client(address) as client:
+                client.get(f"/api/rows?group={rng.randrange(1, GROUPS)}")
+                waited.extend(1000 * timed(lambda: client.get(f"/thumb/{rng.randrange(n)}"))[0] for _ in range(40))
         except (RuntimeError, OSError) as error:
             wrong.append(str(error))
 
@@ -288,14 +293,14 @@ def together(address: str, n: int, count: int) -> dict[str, Any]:
 
 def beside(address: str, n: int) -> dict[str, Any]:
     """Ask for thumbnails while the server groups again."""
-    client, slow = Client(address), Client(address)
     took: list[float] = []
-    thread = threading.Thread(target=lambda: took.append(timed(lambda: slow.post("/api/regroup", {}))[0]))
-    thread.start()
     waited = []
-    while thread.is_alive():
-        waited.append(1000 * timed(lambda: client.get(f"/thumb/{random.randrange(n)}"))[0])
-    thread.join()
+    with Client(address) as client, Client(address) as slow:
+        thread = threading.Thread(target=lambda: took.append(timed(lambda: slow.post("/api/regroup", {}))[0]))
+        thread.start()
+        while thread.is_alive():
+            waited.append(1000 * timed(lambda: client.get(f"/thumb/{random.randrange(n)}"))[0])
+        thread.join()
     ordered = sorted(waited)
     return {
         "regroup_seconds": round(took[0], 1),
@@ -346,8 +351,7 @@ def kills(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ilk-gallery-") as scratch:
         run = make(Path(scratch), int(options.images))
         for _ in range(options.trials):
-            with server(run) as (process, address, _started):
-                client = Client(address)
+            with server(run) as (process, address, _started), Client(address) as client:
                 last = client.last()
                 timer = threading.Timer(rng.uniform(0.05, 0.8), process.kill)
                 timer.start()
