@@ -215,14 +215,14 @@ def test_a_lock_file_that_its_holder_removed_meanwhile(tmp_path: Path, monkeypat
 
 
 def test_a_run_that_was_finished_while_we_waited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = writing._lock
+    seen = writing.locked
 
     def lock(folder: Path) -> int:
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "run.json").write_text('{"ilk_run": 1}')
         return seen(folder)
 
-    monkeypatch.setattr(writing, "_lock", lock)
+    monkeypatch.setattr(writing, "locked", lock)
     with pytest.raises(RunError, match="holds a finished run"):
         runs.begin(tmp_path / "run", HEADER)
     assert [p.name for p in tmp_path.iterdir()] == ["run"]

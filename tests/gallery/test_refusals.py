@@ -22,17 +22,20 @@ ADDRESSES = ("/", "/static/app.js", "/api/run", "/api/state", "/api/rows?view=al
 def served(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Iterator[Served]:
     """One gallery for all: what is refused changes nothing."""
     with serving(shutil.copytree(finished, tmp_path_factory.mktemp("refused") / "run")) as found:
+        ours = Browser(found)
+        assert ours.send("/api/do", MOVE).status == 200
+        assert ours.do(do="undo")["state"]["ignored"] == 0
         yield found
-        assert (found.gallery.opened.path / "corrections.jsonl").read_text().count("\n") == 2  # of the first test
+        assert (found.gallery.opened.path / "corrections.jsonl").read_text().count("\n") == 2
 
 
 def test_a_page_of_ours_is_let_in(page: Browser) -> None:
     for address in ADDRESSES:
         assert page.ask(address).status == 200, address
     assert page.ask("/api/run", host=f"localhost:{page.port}").status == 200
-    assert page.send("/api/do", {**MOVE, "last": 1}).status == 409  # it got as far as the journal
-    assert page.send("/api/do", MOVE, content_type="Application/JSON; charset=utf-8", origin=page.origin).status == 200
-    assert page.do(do="undo")["state"]["ignored"] == 0
+    before = {**MOVE, "last": 1}
+    assert page.send("/api/do", before).status == 409  # it got as far as the journal
+    assert page.send("/api/do", before, content_type="Application/JSON; charset=utf-8", origin=page.origin).status == 409
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,11 @@ def test_left_within_an_epoch_it_goes_on_to_the_bit(start: str, after: int, monk
     kept: dict[str, Any] = {}
 
     def stop(record: dict[str, Any], state: Any) -> bool:
+        if not (now := state()):
+            return False  # nothing is trained yet
         seen.append(record)
         if len(seen) == after:
-            kept.update(state())
+            kept.update(now)
         return bool(kept)
 
     def model() -> TURTLE:
