@@ -35,7 +35,8 @@ def test_a_page_of_ours_is_let_in(page: Browser) -> None:
     assert page.ask("/api/run", host=f"localhost:{page.port}").status == 200
     before = {**MOVE, "last": 1}
     assert page.send("/api/do", before).status == 409  # it got as far as the journal
-    assert page.send("/api/do", before, content_type="Application/JSON; charset=utf-8", origin=page.origin).status == 409
+    same = {"content_type": "Application/JSON; charset=utf-8", "origin": page.origin}
+    assert page.send("/api/do", before, **same).status == 409
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ilk.errors import RunError
 from ilk.regroup.head import taught_by_all
 from ilk.regroup.space import Floats, Ints, Run, board_of
 
@@ -29,6 +30,11 @@ def placer(run: Run, *, seed: int = 0) -> Placer:
         groups: those that have images, by number; probabilities of each row sum to 1, and are 0 where the features are
         no numbers. d: as of ``run.features()``.
 
+    Raises
+    ------
+    RunError
+        No image of a group has features; when called, features of another width.
+
     Notes
     -----
     The mean of two: a logistic head that learned from the images of all groups, those that a person spoke of four times
@@ -36,14 +42,25 @@ def placer(run: Run, *, seed: int = 0) -> Placer:
     as well, where they are bent the nearest images do; the mean is near the better one of both.
     """
     board = board_of(run)
+    if not len(board.groups):
+        raise RunError(
+            f"{run.path}: no image in a group has features, so new ones cannot be compared with them. Group them anew "
+            "(ilk cluster), or take the groups as they were found (--uncorrected)."
+        )
     head, project = taught_by_all(board, seed), board.space.project
     rows = np.flatnonzero(board.labels >= 0)
     if len(rows) > _KNOWN:
         few = np.random.default_rng(seed).choice(rows, _KNOWN, replace=False)
         rows = np.union1d(few, np.flatnonzero(board.pinned))
+    width = run.features().shape[1]
     known, columns = board.x[rows], board.columns(board.labels[rows])
 
     def assign(features: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        if features.shape[1] != width:
+            raise RunError(
+                f"{run.path / 'features.npy'} has {width:,} numbers an image, and the model makes {features.shape[1]:,}: one "
+                "of them is damaged. Run the command that made the run again, with --overwrite."
+            )
         read = np.isfinite(features).all(1)
         proba = np.zeros((len(features), len(head.groups)), np.float32)
         x = project(features[read])
