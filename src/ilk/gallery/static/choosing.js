@@ -50,11 +50,12 @@ function ordered(app, look) {
 
 function matching(app, groups, text, look) {
   const words = text.trim().toLowerCase();
-  const fits = (group) => [group.name, String(group.id), ...(group.looks_like || []).map((one) => one.word || one)].some((one) => one.toLowerCase().includes(words));
+  const fits = (group) => [app.groupName(group.id), String(group.id), ...(group.looks_like || []).map((one) => one.word || one)].some((one) => one.toLowerCase().includes(words));
   const found = words ? groups.filter(fits) : groups;
-  const begins = (group) => (group.name.toLowerCase().startsWith(words) ? 0 : 1);
+  const named = (group) => app.groupName(group.id).toLowerCase();
+  const begins = (group) => (named(group).startsWith(words) ? 0 : 1);
   const sorted = words ? [...found].sort((a, b) => begins(a) - begins(b)) : found;
-  const same = groups.some((group) => group.name.toLowerCase() === words);
+  const same = app.state.groups.some((group) => named(group) === words);
   return look.fresh && words && !same ? [...sorted, { fresh: text.trim() }] : sorted;
 }
 

@@ -131,7 +131,10 @@ export class Groups {
       if (done) return;
       done = true;
       input.replaceWith(name);
-      if (save && input.value.trim() !== group.name) app.do({ do: "rename", group: id, name: input.value.trim() });
+      const wanted = input.value.trim();
+      const other = app.state.groups.find((one) => one.id !== id && wanted && app.groupName(one.id).toLowerCase() === wanted.toLowerCase());
+      if (save && other) app.toast.show(`Another group is called ${wanted}: merge the two, or take another name.`, [], true);
+      else if (save && wanted !== group.name) app.do({ do: "rename", group: id, name: wanted });
       this.list.focus({ preventScroll: true });
     };
     input.addEventListener("keydown", (event) => {

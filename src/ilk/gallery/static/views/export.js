@@ -12,6 +12,12 @@ const MODES = [
 ];
 const WRITES = { link: "", copy: " --mode copy", csv: " --as csv", imagefolder: " --as imagefolder", xmp: " --mode xmp" };
 
+/** How many images are in groups, and how many in none: these get a folder of their own. */
+function everything({ groups, unassigned, ignored }) {
+  const inside = groups.reduce((sum, group) => sum + group.size, 0), outside = unassigned + ignored;
+  return count(inside, "image") + (outside ? ` in groups, ${outside.toLocaleString("en")} in none (not-assigned)` : "");
+}
+
 class Export {
   constructor(root, app) {
     this.app = app;
@@ -48,7 +54,7 @@ class Export {
     this.to = el("input", { type: "text", value: this.named ? kept : this.suggested(), required: "", spellcheck: "false", autocomplete: "off", maxlength: "100", dataset: { focus: "to" }, oninput: () => { this.named = true; this.changed(); } });
     const choices = el("div", { class: "export-choices" },
       el("fieldset", {}, el("legend", {}, "What"),
-        radio("what", "all", this.what, "All groups", count(app.state.groups.reduce((sum, group) => sum + group.size, 0), "image")),
+        radio("what", "all", this.what, "Everything", everything(app.state)),
         radio("what", "groups", this.what, "Some groups", ""),
         this.what === "groups" && this.chooser(),
         radio("what", "selection", this.what, "The selection", n ? count(n, "image") : "Nothing is selected.", !n)),
@@ -109,7 +115,7 @@ class Export {
   async send(dry) {
     if (this.sending || this.app.run.read_only) return;
     if (!this.to.reportValidity()) return;
-    if (this.what === "groups" && !this.groups.size) { this.app.toast.show("Choose at least one group."); return; }
+    if (this.what === "groups" && !this.groups.size) { this.app.toast.show("Choose at least one group.", [], true); return; }
     this.sending = true;
     const of = JSON.stringify(this.body(true));
     this.result.replaceChildren(busy(dry ? "Looking what would be written …" : "Writing …"));

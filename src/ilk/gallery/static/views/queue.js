@@ -142,7 +142,7 @@ class Queue {
           el("span", { class: "what" }, text, el("kbd", { class: "keys" }, letter.toUpperCase()))));
     };
     const pair = this.other();
-    return el("div", { class: "queue-sides" }, side("a", item.a, pair ? "It is this" : "Yes"), pair ? side("b", item.b, "No, it is this") : null);
+    return el("div", { class: "queue-sides" }, side("a", item.a, pair ? "It is this" : "Yes"), pair ? side("b", item.b, "It is this") : null);
   }
 
   /** Whether there is a second group to put them into. */
@@ -244,8 +244,8 @@ class Queue {
 
   open() {
     if (!this.item) return;
-    const at = this.pictures.findIndex((one) => one.contains(document.activeElement));
-    this.app.open(this.item.images[Math.max(0, at)], this.item.images);
+    const at = this.pictures.find((one) => one.contains(document.activeElement)) || this.pictures[0]; // not all of the row are shown
+    this.app.open(Number(at.dataset.row), this.item.images);
   }
 }
 
