@@ -22,7 +22,14 @@ from trial import Ilk, refused, write_images
 import ilk as package
 from ilk.gallery import Served, serving
 
-COMMAND = [sys.executable, "-W", "error", "-c", "import sys; from ilk.cli import main; sys.exit(main())", "gallery"]
+# signals as a terminal leaves them, whatever those who run the tests ignore or block
+START = """import signal, sys
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+from ilk.cli import main
+sys.exit(main())"""
+COMMAND = [sys.executable, "-W", "error", "-c", START, "gallery"]
 
 
 def started(run: Path) -> subprocess.Popen[str]:
