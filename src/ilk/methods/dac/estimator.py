@@ -63,9 +63,9 @@ class DAC(Clusterer):
         At least 2.
     preset : str
         "auto", "paper", "keras_port", "released_star" (DAC*), "released_dac", "steady", "quick", "robust", "small",
-        "tiny": see `ilk.methods.dac.settings`. "auto" is "quick" for photos on a CPU, "small" for images below 24 pixels
-        a side, up to 28 "keras_port" (on a GPU, or from 60,000 images on) or "steady", and "released_star" for
-        others.
+        "tiny": see `ilk.methods.dac.settings`. "auto" is "quick" for photos on a CPU, "small" for images below 24
+        pixels a side, up to 28 "keras_port" (on a GPU, or from 60,000 images on) or "steady", and "released_star"
+        for others.
     settings : dict, optional
         Single keys laid over the preset's; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
     network : str, optional
