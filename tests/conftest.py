@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 from recipes import RECIPE, images
@@ -123,3 +125,15 @@ def recipe(home: Path) -> bench.Recipe:
     np.savez(home / "b" / "sets" / "parts.npz", x_train=a, y_train=b, x_test=c, y_test=d)
     (home / "b" / "test.toml").write_text(RECIPE)
     return bench.load_recipe(home / "b" / "test.toml")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[browser.Browser]:
+    """A tab; without a browser the tests are skipped, or fail where ILK_NEED_BROWSER is set (as in CI)."""
+    if browser.find() is None:
+        message = "no Chromium is installed (Debian, Ubuntu: apt install chromium)"
+        if os.environ.get("ILK_NEED_BROWSER"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with browser.browser() as tab:
+        yield tab

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +14,6 @@ from ilk.report import write_report
 
 POINTS = "document.querySelectorAll('#map-live .point')"
 OPACITIES = f"[...{POINTS}].map(p => Number(p.style.opacity))"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[browser.Browser]:
-    """A tab; without a browser the tests are skipped, or fail where ILK_NEED_BROWSER is set (as in CI)."""
-    if browser.find() is None:
-        message = "no Chromium is installed (Debian, Ubuntu: apt install chromium)"
-        if os.environ.get("ILK_NEED_BROWSER"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with browser.browser() as tab:
-        yield tab
 
 
 @pytest.fixture

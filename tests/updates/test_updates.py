@@ -20,23 +20,6 @@ from ilk.runs import Run
 pytestmark = pytest.mark.usefixtures("no_report", "no_map")
 
 
-@pytest.fixture
-def source(home: Path) -> Path:
-    """Images of 3 patterns, to be changed."""
-    return write_images(home / "source", 30)
-
-
-@pytest.fixture
-def run(source: Path) -> Run:
-    return package.cluster(source, "run", options=OPTIONS, names=False)
-
-
-@pytest.fixture
-def more(home: Path) -> Path:
-    """Other images of the same patterns."""
-    return write_images(home / "more", 9, seed=7)
-
-
 def kept(run: Run) -> dict[str, tuple[int, int]]:
     """What a run consists of, but for its report."""
     return {name: at for name, at in tree(run.path).items() if not name.endswith(("report.html", "updates"))}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import OPTIONS
 from trial import tree, write_images
 
 import ilk as package
@@ -16,23 +15,6 @@ from ilk.errors import ArgumentError
 from ilk.runs import Run
 
 pytestmark = pytest.mark.usefixtures("no_report", "no_map")
-
-
-@pytest.fixture
-def source(home: Path) -> Path:
-    """Images of 3 patterns, to be changed."""
-    return write_images(home / "source", 30)
-
-
-@pytest.fixture
-def run(source: Path) -> Run:
-    return package.cluster(source, "run", options=OPTIONS, names=False)
-
-
-@pytest.fixture
-def more(home: Path) -> Path:
-    """Other images of the same patterns."""
-    return write_images(home / "more", 9, seed=7)
 
 
 def test_exports_leave_out_what_is_gone(run: Run, source: Path, more: Path, home: Path) -> None:

@@ -38,4 +38,7 @@ Cache = Annotated[Optional[Path], typer.Option(help="Where features and converte
 Own = Annotated[
     Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
 ]
+OwnEncoder = Annotated[
+    Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]

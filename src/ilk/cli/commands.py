@@ -19,6 +19,7 @@ from ilk.cli.arguments import (
     Labels,
     NoCache,
     Own,
+    OwnEncoder,
     Precision,
     RunPath,
     Source,
@@ -117,9 +118,7 @@ def predict(
     ] = None,
     method: Own = None,
     split: Split = "all",
-    encoder: Annotated[
-        Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
-    ] = None,
+    encoder: OwnEncoder = None,
     features: Features = None,
     device: Device = "auto",
     cache: Cache = None,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import Cache, Debug, Device, Json, NoCache, Own, RunPath, Uncorrected
+from ilk.cli.arguments import Cache, Debug, Device, Json, NoCache, Own, OwnEncoder, RunPath, Uncorrected
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -21,9 +21,7 @@ def similar(
     image: Annotated[str, typer.Argument(metavar="IMG", help="A photo.jpg, or an image of the run by name or row.")],
     count: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many images to name.")] = 12,
     method: Own = None,
-    encoder: Annotated[
-        Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
-    ] = None,
+    encoder: OwnEncoder = None,
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import ByContent, Cache, Debug, Device, Features, Json, NoCache, Own, RunPath
+from ilk.cli.arguments import ByContent, Cache, Debug, Device, Features, Json, NoCache, Own, OwnEncoder, RunPath
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -40,9 +40,7 @@ def update(
         Optional[Literal["all", "train", "test"]],
         typer.Option(help="Part of a source that has train and test parts. [default: the run's]"),
     ] = None,
-    encoder: Annotated[
-        Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
-    ] = None,
+    encoder: OwnEncoder = None,
     features: Features = None,
     device: Device = "auto",
     cache: Cache = None,
