@@ -226,6 +226,8 @@ def test_predictions(ilk: Ilk, run: Run, of: Callable[[int], int], photos: Path)
     assert {*found.second[1:].tolist()} <= {of(0), 3}
     assert found.known.tolist() == plain.known.tolist()
     assert found.confidence.tolist() == pytest.approx([1, 1, 1])  # copies of images of the run go where these are
+    alone = package.predict(run, images[1])  # in no company either
+    assert (alone.group.tolist(), alone.confidence.tolist()) == ([of(1)], pytest.approx([1]))
     assert {one["group"] for one in found.nearest[0] if one["path"] == "0_0003.png"} <= {3}
     assert "placed by the groups as they are now" in found.notes[0]
     machine = package.predict(run.uncorrected(), images)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from older import encode_sheet
 from safetensors.numpy import save
 
 from ilk import disk
 from ilk.data import open_images, shards
 from ilk.encoders import FrozenEncoder, encode
-from ilk.files.sheets import encode_sheet
 from ilk.files.thumbs import decode_thumb, make_thumb, squares
 
 Photos = Callable[..., Path]

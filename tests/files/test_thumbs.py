@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from older import encode_sheet, write_sheets
 from PIL import Image
 
 from ilk.errors import DataError
 from ilk.files import Sprites, decode, make_thumb, write_thumbs
-from ilk.files.sheets import decode_sheet, encode_sheet
+from ilk.files.sheets import decode_sheet
 from ilk.files.thumbs import decode_thumb
-from tests.files.older import write_sheets
 
 
 def plain(count: int) -> np.ndarray:

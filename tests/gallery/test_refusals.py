@@ -76,6 +76,16 @@ def test_another_token_lets_nobody_in(served: Served, page: Browser, token: str)
     assert "ilk gallery" in answer.error
 
 
+def test_the_address_on_a_browsers_command_line_is_worth_nothing_once_it_was_opened(
+    served: Served, page: Browser
+) -> None:
+    way = served.once().removeprefix(f"http://127.0.0.1:{served.port}")
+    assert served.token not in way
+    first, second = (page.ask(way, cookie=None) for _ in range(2))
+    assert (first.status, second.status) == (303, 403)
+    assert page.ask(f"/?token={served.token}", cookie=None).status == 303, "what was printed stays good"
+
+
 def test_the_token_is_for_the_first_address_only(served: Served, page: Browser) -> None:
     assert page.ask(f"/api/run?token={served.token}", cookie=None).status == 403
     assert page.ask(f"/?token={served.token}", "HEAD", cookie=None).status == 403

@@ -74,7 +74,9 @@ def test_it_opens_the_browser(finished_copy: Path, ilk: Ilk, monkeypatch: pytest
     monkeypatch.setattr("webbrowser.open", open_)
     said = ilk("gallery", finished_copy)
     assert said.code == 0, said
-    assert opened[0] in said.out.replace("\n", "")
+    address, _, token = opened[0].partition("token=")
+    assert address in said.out.replace("\n", "")
+    assert token not in said.out, "every user of the machine can read a command line: that one is good once"
     assert "closed" in said.out
     monkeypatch.setattr("ilk.gallery.Served.wait", lambda self: None)
     assert ilk("gallery", finished_copy, "--no-open").code == 0

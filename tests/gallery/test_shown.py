@@ -99,6 +99,10 @@ def test_facets_dates_copies_and_what_cannot_be_read(mixed: Path) -> None:
         assert page.ask(f"/original/{row['broken.jpg']}").status == 404
         first = page.get(f"/api/image/{row['beach/01.jpg']}")
         assert first["duplicates"] == [row["copy.jpg"]]
+        for same in (row["copy.jpg"], first["row"]):  # nor is an image like its own copies
+            like = [one["row"] for one in page.get(f"/api/image/{same}")["neighbours"]]
+            assert like
+            assert not {row["copy.jpg"], first["row"]} & {*like}
         assert (first["date"], first["camera"]) == ("2024-01-01 10:00:00", "Acme One")
         assert first["file"] == str(mixed.parent / "photos/beach/01.jpg")
         stacks = near.stacks(package.load_run(mixed))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from older import write_sheets
 from PIL import Image
 from report_run import HOSTILE, Make, N, pixels_of
 
@@ -14,7 +15,6 @@ from ilk.files.thumbs import squares
 from ilk.report import plots, sheets, write_plots
 from ilk.report.facts import borderline, central, gather
 from ilk.report.map import draw_map
-from tests.files.older import write_sheets
 
 
 def ink(path: Path) -> int:

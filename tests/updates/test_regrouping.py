@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trial import Ilk, write_images
+from trial import Ilk, tree, write_images
 
 import ilk as package
+from ilk.errors import RunError
 from ilk.runs import Run
 
 pytestmark = pytest.mark.usefixtures("no_report", "no_map")
@@ -40,6 +41,22 @@ def test_new_images_go_to_groups_made_by_hand(halved: Run, more: Path) -> None:
     now.corrections.undo()  # where the new images go; then the group itself
     now.corrections.undo()
     assert mine(now, "more/") == found
+
+
+def test_groups_of_one_name_are_counted_together(halved: Run, more: Path) -> None:
+    first = int(package.predict(halved, more).group.max())
+    for group in {*package.predict(halved, more).group.tolist()} - {3}:
+        halved.corrections.rename(group, "the others")
+    done = package.update(halved, more)
+    assert first == 3
+    assert done.sizes() == {"the others": 6, "mine": 3}
+
+
+def test_a_journal_that_somebody_else_holds_leaves_the_run_as_it_was(halved: Run, more: Path, home: Path) -> None:
+    before, other = tree(home / "run"), package.load_run("run").corrections
+    with other, pytest.raises(RunError, match="another process"):
+        package.update(halved, more)
+    assert tree(home / "run") == before
 
 
 def test_group_again_afterwards(ilk: Ilk, run: Run, source: Path, more: Path) -> None:

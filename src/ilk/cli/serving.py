@@ -39,7 +39,7 @@ def gallery(
             screen.note(note)
         screen.line("         Ctrl-C ends it; what you correct is kept at once", "dim")
         if not no_open and not json:
-            _open(served.address)
+            _open(served.once())  # a command line that every user of the machine can read
         served.wait()
     screen.line("closed")
 

@@ -257,6 +257,20 @@ class Corrections:
 
         return self._write("regroup", arguments)
 
+    def joining(self, images: Mapping[int, Sequence[str]]) -> Action:
+        """Put images that are about to join the run into groups that were made by hand: content hashes by group.
+
+        Nothing of the run changes; from the moment on that it has the images, they are there.
+        """
+
+        def arguments(state: State) -> dict[str, Any]:
+            for group in images:
+                if group not in state.names:
+                    raise ArgumentError(f"there is no group {group}.")
+            return {"to": [int(group) for group in images], "images": [list(keys) for keys in images.values()]}
+
+        return self._write("regroup", arguments)
+
     def next_group(self) -> int:
         """Return the number of the next new group: none is given twice."""
         return _next(self._journal.now())

@@ -138,13 +138,13 @@ class ArrayImages:
     def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read, hash and thumbnail the rows `index`; rows whose hash is `known` keep zero pixels.
 
-        `bare`: neither hash nor thumbnail, and nothing is known.
+        `bare`: no thumbnail.
         """
         rows = as_index(index)
         stored = self._rows(rows)
         block = Block.empty(rows, self._brought(stored))
-        block.hashes[:] = [b""] * len(rows) if bare else self.hashes(rows)
-        block.ok[:] = [bare or known is None or not known(name) for name in block.hashes]
+        block.hashes[:] = self.hashes(rows)
+        block.ok[:] = [known is None or not known(name) for name in block.hashes]
         block.heights[:], block.widths[:] = self._sides
         block.sizes[:] = self._sides[0] * self._sides[1] * self._channels
         if block.ok.any() and not bare:

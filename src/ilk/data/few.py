@@ -35,7 +35,7 @@ def collect_few(
     """Make a row of `width` numbers of every distinct readable image, all of them in memory at once.
 
     The result is that of `ilk.data.collect.collect`, to the bit where `apply` gives an image the same in any company.
-    A single image is not hashed: nobody could be its duplicate.
+    A single image gets no thumbnail.
 
     Parameters
     ----------

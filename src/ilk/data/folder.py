@@ -111,7 +111,7 @@ class FolderImages:
     def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read each file once: hash it and, unless its hash is `known`, decode it and make its thumbnail.
 
-        `bare`: neither hash nor thumbnail, and nothing is known. Works in the calling thread; the parts that take time
+        `bare`: no thumbnail. Works in the calling thread; the parts that take time
         let other threads run. Never raises for an odd file.
         """
         rows = as_index(index)
@@ -123,10 +123,9 @@ class FolderImages:
             block.sizes[i] = int(self._listing.sizes[row]) if data is None else len(data)
             if data is None:
                 continue
-            if not bare:
-                block.hashes[i] = content_hash(data)
-                if known is not None and known(block.hashes[i]):
-                    continue
+            block.hashes[i] = content_hash(data)
+            if known is not None and known(block.hashes[i]):
+                continue
             resize, crop_pct = self._how
             found = decode(
                 data, (height, width), resize=resize, crop_pct=crop_pct, samples=self.samples, thumb=not bare

@@ -131,7 +131,7 @@ class ImageSource(Protocol):
     def scan(self, index: Index, known: Known | None = None, *, bare: bool = False) -> Block:
         """Read, hash and thumbnail the rows `index`, but do not decode what is `known`. An odd file never raises.
 
-        `bare`: neither hash nor thumbnail, and nothing is known.
+        `bare`: no thumbnail.
         """
 
     def sized(self, image_size: Size | None, resize: Resize = "crop", crop_pct: float = 1.0) -> ImageSource:

@@ -10,26 +10,12 @@ from PIL import Image
 
 from ilk.errors import DataError
 
-__all__ = ["CELLS", "COLUMNS", "SHEET_BYTES", "SIDE", "decode_sheet", "encode_sheet"]
+__all__ = ["CELLS", "COLUMNS", "SHEET_BYTES", "SIDE", "decode_sheet"]
 
 SIDE = 48  # pixels
 COLUMNS = 16
 CELLS = 256  # thumbnails in a sheet
 SHEET_BYTES = 8 << 20  # 14 bytes a pixel: more is no sheet
-
-
-def encode_sheet(thumbs: NDArray[np.uint8]) -> bytes:
-    """WebP sprite sheet of up to 256 thumbnails, uint8 (n, 48, 48, 3)."""
-    count = len(thumbs)
-    if not 1 <= count <= CELLS or thumbs.shape[1:] != (SIDE, SIDE, 3):
-        raise ValueError(f"thumbs of shape {thumbs.shape}; a sheet holds 1 to {CELLS} of (48, 48, 3)")
-    rows = -(-count // COLUMNS)
-    cells = np.full((rows * COLUMNS, SIDE, SIDE, 3), 255, np.uint8)
-    cells[:count] = thumbs
-    sheet = cells.reshape(rows, COLUMNS, SIDE, SIDE, 3).swapaxes(1, 2).reshape(rows * SIDE, COLUMNS * SIDE, 3)
-    out = BytesIO()
-    Image.fromarray(sheet).save(out, "WEBP", quality=80, method=2)
-    return out.getvalue()
 
 
 def decode_sheet(data: bytes, count: int | None = None) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,10 +55,13 @@ class Again:
         The run.
     exports : Path
         Below it exports go.
+    columns : callable () -> object
+        Another object when the run has grown.
     """
 
-    def __init__(self, path: Path, exports: Path) -> None:
-        self._path, self._exports = path, exports
+    def __init__(self, path: Path, exports: Path, columns: Callable[[], object]) -> None:
+        self._path, self._exports, self._columns = path, exports, columns
+        self._seen: object = None
         self._lock = threading.Lock()
         self._run: Run | None = None
         self._numbers = itertools.count(1)
@@ -72,15 +75,12 @@ class Again:
         """Let nobody else work on the run; what that took is given back."""
         with self._lock:
             begin = time.perf_counter()
+            if (columns := self._columns()) is not self._seen:  # the run has grown: begin anew
+                self._seen, self._run, self._tree, self._queue, self._outliers = columns, None, None, None, None
+                self._previews.clear()
             yield
         if time.perf_counter() - begin > _LONG:
             machine.give_back()
-
-    def forget(self) -> None:
-        """The run has grown: begin anew."""
-        with self._alone():
-            self._run, self._tree, self._queue, self._outliers = None, None, None, None
-            self._previews.clear()
 
     # -- grouping again ------------------------------------------------------------------------------------------------
 
@@ -96,10 +96,7 @@ class Again:
                 self._previews.popitem(last=False)
         return {
             "id": number,
-            "count": found.count,
-            "flows": [{"from": a, "to": b, "count": n, "examples": rows} for a, b, n, rows in found.flows],
-            "problems": found.problems,
-            "held_out": found.held_out,
+            **found.summary(),
             "moves": {str(group): rows for group, rows in found.moves.items()},
         }
 

@@ -143,8 +143,8 @@ def _limit(request: Request) -> int:
 
 
 def _state(gallery: Gallery, request: Request) -> Response:
-    now = gallery.now()
-    return as_json(request, now.state, etag=now.version)
+    state, version = gallery.state()
+    return as_json(request, state, etag=version)
 
 
 def _rows(gallery: Gallery, request: Request) -> Response:
@@ -156,7 +156,10 @@ def _rows(gallery: Gallery, request: Request) -> Response:
 
 def _thumb(gallery: Gallery, request: Request) -> Response:
     row = _row(gallery, request)
-    body, kind = gallery.beside().sprites.picture(row)
+    try:
+        body, kind = gallery.beside().sprites.picture(row)
+    except IndexError:
+        raise Missing(f"the run has no thumbnail of image {row}") from None
     return data(request, body, kind, f"{gallery.key()}-{row}", keep=True, packed=False)
 
 

@@ -95,12 +95,14 @@ class Facets:
 
     def column(self, name: str) -> npt.NDArray[np.int32]:
         """Return for every image which of the values in `answer` it has; -1 for one that is not listed."""
-        codes = self._codes[name]
-        row_of = np.full(len(codes.values), -1, np.int32)
-        number = {value: i for i, value in enumerate(codes.values)}
+        codes = self._codes[name].codes.copy()  # first: values that are added meanwhile are behind those of these
+        number = {value: i for i, value in enumerate(list(self._codes[name].values))}
+        row_of = np.full(len(number), -1, np.int32)
         for i, one in enumerate(self._listed(name)):
-            row_of[number[one["value"]]] = i
-        return row_of[codes.codes]
+            if one["value"] in number:
+                row_of[number[one["value"]]] = i
+        found: npt.NDArray[np.int32] = row_of[codes]
+        return found
 
     def answer(self) -> dict[str, Any]:
         """Return what ``/api/facets`` answers: values and how many images have them; months in order, else by count."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +39,7 @@ class _Beside:
         self.sprites = sprites_of(opened.run.thumbs()) or Sprites(opened.path / "thumbs")
         self.map = opened.run.map()
         self.stacks: npt.NDArray[np.int64] | None = None
+        self.problem = ""
         same: dict[int, list[int]] = {}
         for row in np.flatnonzero(self.columns.original != np.arange(len(self.columns))).tolist():
             same.setdefault(int(self.columns.original[row]), []).append(row)
@@ -66,8 +66,10 @@ class _Beside:
         machine.give_back()
 
     def _stack(self, opened: Opened) -> None:
-        with contextlib.suppress(IlkError):  # then exact copies are stacked
+        try:
             self.stacks = near.stacks(opened.run)
+        except IlkError as error:  # exact copies are stacked then
+            self.problem = str(error)
 
 
 class Gallery:
@@ -84,7 +86,7 @@ class Gallery:
     def __init__(self, path: Path, exports: Path | None = None) -> None:
         self.opened = Opened(path)
         self.exports = (exports or path / "exports").expanduser().absolute()
-        self.again = Again(path, self.exports)
+        self.again = Again(path, self.exports, self._columns)
         self._lock = threading.Lock()
         self._beside: _Beside | None = None
         self._closed = False
@@ -93,13 +95,16 @@ class Gallery:
         """Return the groups as they are."""
         return self.opened.now()
 
+    def _columns(self) -> Columns:
+        self.now()
+        return self.opened.columns
+
     def beside(self) -> _Beside:
         """Return what belongs to the images, begun anew where the run has grown."""
         with self._lock:
             if self._beside is None or self._beside.columns is not self.opened.columns:
                 if self._beside is not None:
                     self._beside.facets.stop()
-                    self.again.forget()
                 self._beside = _Beside(self.opened)
                 if not self._closed:
                     threading.Thread(target=self._beside.read, args=(self.opened,), daemon=True).start()
@@ -158,11 +163,18 @@ class Gallery:
         state = (self.opened.path / "run.json").stat()
         return f"{state.st_ino:x}-{state.st_mtime_ns:x}-{len(self.opened.columns):x}"
 
+    def state(self) -> tuple[dict[str, Any], str]:
+        """Return what ``/api/state`` answers, and what changes with it."""
+        now, beside = self.now(), self._beside
+        if beside is None or not beside.problem:
+            return now.state, now.version
+        return {**now.state, "problems": [*now.state["problems"], beside.problem]}, f"{now.version}-near"
+
     def image(self, row: int) -> dict[str, Any]:
         """Return what ``/api/image/{row}`` answers."""
         now, beside, columns = self.now(), self.beside(), self.opened.columns
         label, taken = int(now.labels[row]), beside.originals.taken(row)
-        close, stack = self.opened.similar.of_row(row, _NEIGHBOURS) if label != -2 else ((), ()), self.stack(row)
+        close, stack = self._neighbours(row) if label != -2 else ((), ()), self.stack(row)
         second = now.grouping.where(int(columns.second[row]))
         found = now.grouping.where(int(columns.found[row]))
         if label >= 0 and label != found:  # put elsewhere by hand: what was found comes second
@@ -186,6 +198,10 @@ class Gallery:
             "near": [one for one in stack if one != row],
             "neighbours": [{"row": int(one), "similarity": round(float(s), 4)} for one, s in zip(*close, strict=True)],
         }
+
+    def _neighbours(self, row: int) -> tuple[Any, Any]:
+        """Return rows and similarities of the images most like that of `row`, its copies left out."""
+        return self.opened.similar.of_row(row, _NEIGHBOURS, [int(self.opened.columns.original[row])])
 
     def stack(self, row: int) -> list[int]:
         """Return all images of the stack of `row`, itself among them."""

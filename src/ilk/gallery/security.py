@@ -57,8 +57,15 @@ class Guard:
         self._app = app
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"} | ({"127.0.0.1", "localhost"} if port == 80 else set())
         self._token = token
+        self._once: set[str] = set()
         self._cookie = f"ilk-gallery-{port}"  # browsers send the cookies of all ports of a machine
         self._secret = secrets.token_urlsafe(32)
+
+    def once(self) -> str:
+        """Return another token, which lets one browser in: it may stand where other users can read it."""
+        token = secrets.token_urlsafe(24)
+        self._once.add(token)
+        return token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
@@ -99,7 +106,9 @@ class Guard:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         if not given:
             return None
-        if not hmac.compare_digest(given[0].encode(), self._token.encode()):
+        if given[0] in self._once:  # random, and gone with the first use: the time that this takes says nothing
+            self._once.discard(given[0])
+        elif not hmac.compare_digest(given[0].encode(), self._token.encode()):
             return refusal(403, f"this is not the token of this gallery: {_AGAIN}")
         if Headers(scope=scope).get("sec-fetch-site") == "cross-site":
             # somebody followed a link, say in a notebook: the browser keeps a strict cookie back as long as the way

@@ -44,12 +44,17 @@ class Served:
     port: int
     token: str
     notes: list[str]
+    _guard: Guard
     _thread: threading.Thread
 
     @property
     def address(self) -> str:
         """The address to open: with the token."""
         return f"http://{HOST}:{self.port}/?token={self.token}"
+
+    def once(self) -> str:
+        """Return an address that lets one browser in, for command lines: every user of a machine can read those."""
+        return f"http://{HOST}:{self.port}/?token={self._guard.once()}"
 
     def wait(self) -> None:
         """Return when it no longer answers; meanwhile signals are heard."""
@@ -88,9 +93,10 @@ def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterat
         number, token = taken.getsockname()[1], secrets.token_urlsafe(24)
         gallery.now()
         gallery.beside()
+        guard = Guard(application(gallery), number, token)
         server = uvicorn.Server(
             uvicorn.Config(
-                Guard(application(gallery), number, token), lifespan="off", log_level="warning", access_log=False,
+                guard, lifespan="off", log_level="warning", access_log=False,
                 ws="none", proxy_headers=False, server_header=False, loop="asyncio",
                 timeout_graceful_shutdown=_END, timeout_keep_alive=_KEPT,
                 http="h11", log_config=None,
@@ -99,7 +105,7 @@ def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterat
         thread = threading.Thread(target=server.run, args=([taken],), name="ilk-gallery", daemon=True)
         thread.start()  # who connects before it answers waits in the socket
         try:
-            yield Served(gallery, number, token, notes, thread)
+            yield Served(gallery, number, token, notes, guard, thread)
         finally:
             server.should_exit = True
             thread.join(_END + 3)

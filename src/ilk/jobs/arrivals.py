@@ -61,6 +61,12 @@ class Arrived:
     notes: list[str] = field(default_factory=list)
 
 
+def keys_by_hand(came: Arrived, before: int) -> dict[int, list[str]]:
+    """Return the contents of new images that go to groups made by hand, by group; the run has `before` others."""
+    hashes = came.encoded.hashes
+    return {group: [hashes[row - before].hex() for row in rows] for group, rows in came.by_hand.items()}
+
+
 def nothing() -> Arrived:
     """Return no images at all."""
     none = np.zeros(0, np.int64)

@@ -76,7 +76,11 @@ class Updated:
         """Return how many of the new images are in each group, by its caption; the largest first."""
         groups, counts = np.unique(self.group[self.group >= -1], return_counts=True)
         order = np.argsort(-counts, kind="stable")
-        return {self.captions.get(int(groups[i]), "not assigned"): int(counts[i]) for i in order}
+        found: dict[str, int] = {}
+        for i in order:  # two groups may have one name
+            name = self.captions.get(int(groups[i]), "not assigned")
+            found[name] = found.get(name, 0) + int(counts[i])
+        return found
 
 
 def update(
@@ -159,8 +163,6 @@ def update(
         notify({"event": "write", "run": str(run.path)})
         number = _written(run, seen, found, came)
     now = run if number is None else runs.load_run(run.path)
-    if number is not None and came.by_hand:  # of the journal, as those groups are
-        now.corrections.regroup(came.by_hand, last=now.corrections.grouping().last)
     regrouped = _again(now, came.notes) if regroup and not dry else None
     if not dry and (number is not None or regrouped is not None or _report_is_old(now)):
         notify({"event": "write", "run": str(run.path)})
@@ -230,6 +232,8 @@ def _written(run: runs.Run, seen: Seen, found: Matched, came: Arrived) -> int:
             writer.changes(found.rows)
             if n:
                 arrivals.write(run, writer, before, [seen.names[i] for i in found.new], came)
+            if came.by_hand:  # of the journal, as those groups are; until the images have joined it says nothing
+                run.corrections.joining(arrivals.keys_by_hand(came, before))
             writer.finish(before, n, seen.record, counts=counts, versions=_versions.versions())
     except OSError as error:
         where = error.filename or run.path

@@ -128,7 +128,7 @@ class Asked(ABC):
         return Neighbours(self.images(), self.features())
 
     def loaded(self, **how: Any) -> Any:
-        """Return what `model` returns, loaded once and kept."""
-        if self._model is None:
-            self._model = self.model(**how)
-        return self._model
+        """Return what `model` returns, loaded once and kept; anew where it is asked for otherwise."""
+        if self._model is None or self._model[0] != how:
+            self._model = how, self.model(**how)
+        return self._model[1]

@@ -102,8 +102,8 @@ class UpdateWriter:
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record = {"ilk_update": MADE_BY, "before": before, "n": n, "created": created, "source": dict(source), **more}
         write_json(self.folder / "update.json", record)
-        (self.folder / ".lock").unlink(missing_ok=True)  # still held: nobody comes between this and the new name
         self.folder.rename(self.path)
+        (self.path / ".lock").unlink(missing_ok=True)  # not before: who finds no lock takes the folder for a ruin
         disk.sync_folder(self.path.parent)
         self._unlock()
         return self.path

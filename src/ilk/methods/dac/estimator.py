@@ -13,6 +13,7 @@ import torch
 
 from ilk import compute, encoders, train
 from ilk.data import ArrayImages, Encoded, ImageSource, channel_mean, pack
+from ilk.errors import DataError
 from ilk.methods import checks
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
@@ -233,7 +234,10 @@ class DAC(Clusterer):
                 self.notes_.append(f"the training starts from the groups that {encoder.name} and UMAP find")
             groups = default_groups(found.features, int(self.n_clusters), self._seed())
         self.notes_ += groups.notes
-        return groups.labels[found.position[facts.rows]]
+        at = found.position[facts.rows]
+        if (at < 0).any():
+            raise DataError("images changed while they were read: start again.")
+        return groups.labels[at]
 
     def _in_bf16(self, dataset: Dataset, make: Callable[..., Training], resume: Mapping[str, Any] | None) -> bool:
         """Return whether the trunk runs in bfloat16.

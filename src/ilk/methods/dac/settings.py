@@ -343,12 +343,12 @@ def check_order(settings: DACSettings, names: list[str]) -> None:
     first = names[: settings.chunk]
     for what, part in (
         ("folder", [name.rpartition("/")[0] for name in names]),
-        ("beginning of their names", [name.rpartition("/")[2].partition("_")[0] for name in names]),
+        ("beginning of file names", [name.rpartition("/")[2].partition("_")[0] for name in names]),
     ):
         if len({*part[: len(first)]}) == 1 < len({*part}):
             raise ArgumentError(
-                f"order='given': the first {len(first):,} images have one {what} ({part[0]!r}), so they may be of one "
-                "class, and a chunk of one class teaches nothing. Use order=shuffled."
+                f"order='given': the first {len(first):,} images have the same {what} ({part[0]!r}), so they may be of "
+                "one class, and a chunk of one class teaches nothing. Use order=shuffled."
             )
 
 
