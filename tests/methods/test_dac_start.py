@@ -14,7 +14,9 @@ from ilk import encoders, metrics
 from ilk.data import open_images
 from ilk.errors import ArgumentError
 from ilk.methods import DAC
-from ilk.methods.dac.settings import check_order
+from ilk.methods.dac.settings import check_order, for_groups
+from ilk.methods.dac.training_step import Training
+from ilk.methods.inputs.dataset import FeatureDataset
 from ilk.methods.start import default_groups
 from ilk.networks.dac import TiedMaxPool2d
 
@@ -110,6 +112,31 @@ def short(**changed: Any) -> dict[str, Any]:
         "inner_epochs": 6,
         **changed,
     }
+
+
+@pytest.mark.parametrize(
+    ("network", "k", "n", "batch", "passes"),
+    [
+        ("mnist", 10, 70_000, 128, 1), ("mnist", 10, 5_000, 128, 4), ("small", 10, 200, 128, 12),
+        ("features", 153, 1_530, 612, 1), ("features", 500, 9_000, 2_000, 1),
+    ],
+)  # fmt: skip
+def test_sizes_of_a_training_from_groups(network: str, k: int, n: int, batch: int, passes: int) -> None:
+    settings = for_groups(DAC.presets["robust"].replace(network=network), k, n)
+    assert (settings.batch_size, settings.chunk, settings.inner_epochs) == (batch, max(1000, batch), passes)
+    given = for_groups(settings.replace(batch_size=7, inner_epochs=3, chunk=9), k, n)
+    assert (given.batch_size, given.chunk, given.inner_epochs) == (7, 9, 3)
+
+
+def test_a_head_on_features_begins_at_the_centres_of_the_groups() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(50, 6)).astype("f4")
+    groups = rng.integers(0, 3, 50)
+    dataset = FeatureDataset(features, torch.device("cpu"))
+    settings = DAC.presets["robust"].replace(network="features", batch_size=20)
+    made = Training(dataset, settings, 4, 0, False, groups=groups)  # of the fourth group there is no image
+    wanted = [*(features[groups == g].mean(0) for g in range(3)), features.mean(0)]
+    np.testing.assert_allclose(made.network.trunk[0].weight.detach().numpy(), np.stack(wanted), rtol=1e-5)
 
 
 def test_a_training_from_groups_learns_those_groups_and_goes_on_by_its_own(digits: np.ndarray) -> None:

@@ -11,11 +11,11 @@ import torch
 from dac_parts import CPU, begin, dataset_of, images, settings_of, training
 
 from ilk import losses
-from ilk.data import ArrayImages, network_size
+from ilk.data import ArrayImages, network_size, open_images
 from ilk.errors import ArgumentError
 from ilk.methods import DAC
 from ilk.methods.dac import diagnostics
-from ilk.methods.dac.settings import BY_NETWORK, automatic, for_images, thresholds
+from ilk.methods.dac.settings import BY_NETWORK, for_images, thresholds
 from ilk.methods.dac.training_step import Training
 from ilk.methods.deepcluster import settings as deepcluster
 from ilk.methods.inputs.dataset import FeatureDataset, PixelDataset
@@ -83,38 +83,32 @@ def test_number_of_updates_is_that_of_the_released_scripts(network: str, n: int,
 
 
 @pytest.mark.parametrize(
-    ("side", "uniform", "preset"), [(8, True, "small"), (28, True, "steady"), (200, True, "quick")]
-)
-def test_what_auto_stands_for_on_a_cpu(side: int, uniform: bool, preset: str) -> None:
-    assert automatic(images(4, side), CPU) == preset
-
-
-@pytest.mark.parametrize(
-    ("n", "side", "place", "preset"),
-    [(60_000, 28, "cpu", "keras_port"), (59_999, 28, "cpu", "steady"), (4, 28, "cuda", "keras_port"),
-     (60_000, 8, "cpu", "small"), (4, 32, "cuda", "released_star"), (4, 8, "cuda", "small")],
-)  # fmt: skip
-def test_auto_keeps_scales_fixed_where_that_takes_no_longer(n: int, side: int, place: str, preset: str) -> None:
-    source = ArrayImages(np.zeros((n, side, side), np.uint8))
-    assert automatic(source, torch.device(place)) == preset
-
-
-@pytest.mark.parametrize(
-    ("asked", "side", "preset"),
+    ("source", "network"),
     [
-        ({"network": "stl"}, 200, "released_star"), ({"image_size": 32}, 200, "released_star"),
-        ({"network": "features"}, 8, "quick"), ({"network": "tiny"}, 28, "small"),
-        ({"network": "mnist"}, 8, "keras_port"), ({"network": "cifar"}, 28, "keras_port"),
-        ({"image_size": 32}, 28, "released_star"), ({}, 200, "released_star"),
+        (images(4, 8), "small"), (images(4, 23), "small"), (images(4, 24), "mnist"), (images(4, 28), "mnist"),
+        (images(4, 32), "features"), (images(4, 200), "features"),
+        (open_images(np.random.default_rng(0).normal(size=(4, 8)).astype("f4")), "features"),
     ],
 )  # fmt: skip
-def test_auto_trains_the_network_or_the_size_that_is_asked_for(asked: Any, side: int, preset: str) -> None:
-    """Not the settings of another one: a network named for photos was trained by those of frozen features."""
-    given = {"network": "auto", "image_size": None, **asked}
-    place = torch.device("cuda" if side < 200 or not asked else "cpu")
-    assert automatic(images(4, side), place, given["network"], given["image_size"]) == preset
-    settings = for_images(DAC(3, preset=preset, **asked).resolved(), images(4, side))
+@pytest.mark.parametrize("preset", ["auto", "robust"])
+def test_what_learns_from_given_groups(source: Any, network: str, preset: str) -> None:
+    settings = for_images(DAC(3, preset=preset).resolved(), source)
+    assert (settings.network, settings.start) == (network, "groups")
+    assert "auto" not in settings.as_dict().values()
+    assert (settings.rotation > 0) == (network != "features"), "ready-made features are not augmented"
+
+
+@pytest.mark.parametrize(
+    ("asked", "side"),
+    [
+        ({"network": "stl"}, 200), ({"image_size": 32}, 200), ({"network": "features"}, 8), ({"network": "tiny"}, 28),
+        ({"network": "mnist"}, 8), ({"network": "cifar"}, 28), ({"image_size": 32}, 28),
+    ],
+)  # fmt: skip
+def test_auto_trains_the_network_or_the_size_that_is_asked_for(asked: Any, side: int) -> None:
+    settings = for_images(DAC(3, **asked).resolved(), images(4, side))
     assert {key: settings[key] for key in asked} == asked
+    assert (settings.network == "features") == (asked.get("network") == "features")
 
 
 @pytest.mark.parametrize(("side", "size"), [(28, 28), (20, 28), (30, 32), (32, 32), (48, 32), (64, 96), (300, 96)])
@@ -125,11 +119,12 @@ def test_image_size_is_one_of_the_tabled_ones_and_alike_for_folders_and_methods(
     assert (found["image_size"], found["network"]) == (size, "small" if size < 96 else "resnet18")
 
 
-@pytest.mark.parametrize("preset", ["auto", "released_star"])
-def test_ready_made_features_take_the_rule_of_digits_without_augmentation(preset: str) -> None:
+@pytest.mark.parametrize(("preset", "epochs"), [("auto", 10), ("released_star", 20)])
+def test_ready_made_features_take_the_rule_of_digits_without_augmentation(preset: str, epochs: int) -> None:
     settings = for_images(DAC(network="features", preset=preset).resolved(), images(4, 32))
     assert "auto" not in settings.as_dict().values()
-    assert (settings.loss, settings.threshold_epochs, settings.rotation, settings.flip) == ("squared", 20, 0.0, False)
+    found = (settings.loss, settings.threshold_epochs, settings.rotation, settings.flip)
+    assert found == ("squared", epochs, 0.0, False)
 
 
 def test_ready_made_features_never_run_in_bfloat16() -> None:

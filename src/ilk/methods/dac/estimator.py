@@ -21,10 +21,8 @@ from ilk.methods.dac import diagnostics
 from ilk.methods.dac.network import label_features
 from ilk.methods.dac.settings import (
     PRESETS,
-    WHY,
     DACSettings,
     advice,
-    automatic,
     check_given,
     check_order,
     for_images,
@@ -36,7 +34,7 @@ from ilk.methods.inputs.dataset import Dataset, FeatureDataset, PixelDataset, to
 from ilk.methods.inputs.encoder import brings_features, check_read
 from ilk.methods.outcome import centers
 from ilk.methods.reporter import Reporter
-from ilk.methods.settings import estimator
+from ilk.methods.settings import AUTO, estimator
 from ilk.methods.start import default_groups
 from ilk.methods.training import Plan, bf16_or_not, run
 from ilk.networks.dac import SIZES, DACNet, build_dac_head, build_dac_net
@@ -46,6 +44,10 @@ __all__ = ["DAC"]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_FROZEN = (
+    "photos: a head learns on the features of a frozen encoder. Training a network from scratch takes hours on a CPU: "
+    "ask for it with --set preset=released_star"
+)
 _WORTH = 28  # side of the images from which on a network may be faster in bfloat16
 
 
@@ -64,9 +66,8 @@ class DAC(Clusterer):
         At least 2.
     preset : str
         "auto", "paper", "keras_port", "released_star" (DAC*), "released_dac", "steady", "quick", "robust", "small",
-        "tiny": see `ilk.methods.dac.settings`. "auto" is "quick" for photos on a CPU, "small" for images below 24
-        pixels a side, up to 28 "keras_port" (on a GPU, or from 60,000 images on) or "steady", and "released_star"
-        for others.
+        "tiny": see `ilk.methods.dac.settings`. "auto" is "robust": it begins with the groups of the default pipeline,
+        and trains a network for images up to 28 pixels a side, for others a head on the features of a frozen encoder.
     settings : dict, optional
         Single keys laid over the preset's; for "quick" also ``encoder``, ``weights``, ``pool``, ``pad_type``.
     network : str, optional
@@ -156,19 +157,15 @@ class DAC(Clusterer):
         """
         found: DACSettings = super().resolved()
         check_read(self, found)
-        if self.preset != "auto":
-            check_given(self.settings or {}, found)
+        check_given(self.settings or {}, found)
         return found
 
     def _decide(self, settings: DACSettings, source: ImageSource, device: torch.device) -> DACSettings:
-        if self.preset == "auto":
-            chosen = automatic(source, device, settings.network, settings.image_size)
-            asked = settings.network == "features" or brings_features(source)
-            self.notes_ += [WHY[chosen]] if chosen in WHY and not asked else []
-            settings = self.laid_over(PRESETS[chosen])
-            check_given(self.settings or {}, settings)
-        settings = for_images(settings, source)
+        asked, settings = settings, for_images(settings, source, int(self.n_clusters))
         check_read(self, settings)
+        check_given(self.settings or {}, settings)
+        if asked.network == AUTO and settings.network == "features" and not brings_features(source):
+            self.notes_.append(_FROZEN)
         thresholds(settings)  # raises where they take fewer epochs than are asked for
         if settings.order == "given" and not isinstance(
             source, ArrayImages

@@ -22,12 +22,11 @@ from ilk.networks.dac import NETWORKS, SIZES, plan
 __all__ = [
     "BY_NETWORK",
     "PRESETS",
-    "WHY",
     "DACSettings",
     "advice",
-    "automatic",
     "check_given",
     "check_order",
+    "for_groups",
     "for_images",
     "records_graphs",
     "thresholds",
@@ -179,14 +178,13 @@ SMALL = RELEASED_STAR.replace(**{
 })  # fmt: skip
 
 ROBUST = RELEASED_STAR.replace(**{
-    **_DIGITS, "start": "groups", "start_epochs": 4, "inner_epochs": 1, "threshold_epochs": 10, "reshuffle": True,
-    "bn_affine": False,
+    **{key: value for key, value in _DIGITS.items() if key not in _NONE},  # augmentation follows from the network
+    "start": "groups", "start_epochs": 4, "threshold_epochs": 10, "reshuffle": True, "bn_affine": False,
+    "batch_size": AUTO, "inner_epochs": AUTO,
 })  # fmt: skip
 
 PRESETS = {
-    # quick for photos on a CPU, small below 24 pixels, keras_port up to 28 where it takes no longer, else steady; above
-    # that released_star
-    "auto": RELEASED_STAR,
+    "auto": ROBUST,
     "paper": PAPER,
     # the Keras port most others are copied from: both terms averaged over all pairs of the batch
     "keras_port": PAPER.replace(
@@ -206,7 +204,8 @@ PRESETS = {
     "quick": RELEASED_STAR.replace(**{
         **BY_NETWORK["features"], "network": "features", "reshuffle": True, "bn_affine": False,
     }),
-    # ours: begins with the groups of the default pipeline, so that no start can be bad
+    # ours: begins with the groups of the default pipeline, so that no start can be bad. A network for small images;
+    # for photos and features of the user's own a head on features
     "robust": ROBUST,
     "small": SMALL,
     # one in 75 trainings unites two of three patterns, one in 600 with three trials
@@ -274,48 +273,28 @@ def check_given(given: Mapping[str, Any], settings: DACSettings) -> None:
 
 # -- what the images and the device decide -----------------------------------------------------------------------------
 
-WHY = {
-    "quick": "photos on a CPU: the features of a frozen encoder are used and only the head learns (preset=quick). "
-    "Training a network from scratch takes hours here: ask for it with --set preset=released_star",
-    "keras_port": "small images: norms of a fixed scale are used (preset=keras_port). With preset=released_star, "
-    "groups ran together in 4 of the 5 trainings that were measured",
-    "steady": "small images: norms of a fixed scale are used (preset=steady). With preset=released_star, which "
-    "trains them, groups ran together in 4 of the 5 trainings that were measured",
-}
-"""Why "auto" stands for these."""
-
-_SMALL_SIDE, _FIXED_SIDE = 24, 28  # below the first the MNIST network would see mostly blown-up pixels
-_MANY = 60_000  # images from which on keras_port's 47,000 steps are no more work than what released_star does
+_SMALL_SIDE, _LARGE_SIDE = 24, 28  # below the first the MNIST network would see mostly blown-up pixels
 _NETWORKS = {28: "mnist", 32: "cifar", 96: "imagenet10"}  # by the side of the images
 _NETWORKS_STAR = {**_NETWORKS, 32: "cifar_star"}  # those of the scripts with one threshold
 
 
-def automatic(source: Any, device: torch.device, network: str = AUTO, size: int | None = None) -> str:
-    """Return the preset that "auto" stands for.
-
-    For photos "quick" on a CPU; for small uniform images "small" below 24 pixels a side, and up to 28 "keras_port" on a
-    GPU and for 60,000 images and more, else "steady"; "released_star" otherwise. Where a `network` or a `size` in
-    pixels is asked for, one that trains it. For features of the user's own "quick".
-    """
-    if isinstance(source, OwnFeatures) and network in (AUTO, "features") and size is None:
-        return "quick"
-    side = is_small(source)
-    if network in ("small", "tiny") or (network == AUTO and size is None and side and max(side) < _SMALL_SIDE):
-        return "small"
-    if network == "features" or (network == AUTO and size is None and side is None and device.type == "cpu"):
-        return "quick"
-    if side is None or max(side) > _FIXED_SIDE or (size or _FIXED_SIDE) != _FIXED_SIDE:
-        return "released_star"
-    return "keras_port" if device.type == "cuda" or len(source) >= _MANY else "steady"
+def trained_from_groups(source: Any) -> str:
+    """Return the network that learns from given groups: one for pixels up to 28 a side, "features" beyond."""
+    side = None if isinstance(source, OwnFeatures) else is_small(source)
+    if side is None or max(side) > _LARGE_SIDE:
+        return "features"
+    return "small" if max(side) < _SMALL_SIDE else "mnist"
 
 
-def for_images(settings: DACSettings, source: Any) -> DACSettings:
-    """Return `settings` with every "auto" replaced by what the images and the network say.
+def for_images(settings: DACSettings, source: Any, k: int = 10) -> DACSettings:
+    """Return `settings` with every "auto" replaced by what the images, the network and the number of groups say.
 
     Sizes: 28, 32 and 96 pixels a side pick the tabled networks; images of other sizes are brought to one of these
-    (`ilk.data.network_size`).
+    (`ilk.data.network_size`). With given groups to start from, see `trained_from_groups`.
     """
     name, size = settings.network, settings.image_size
+    if name == AUTO and size is None and settings.start == "groups":
+        name = trained_from_groups(source)
     if name != "features":
         if size is None:
             size = network_size(source) if name == AUTO else SIZES[name]
@@ -324,9 +303,33 @@ def for_images(settings: DACSettings, source: Any) -> DACSettings:
             tabled = _NETWORKS_STAR if star else _NETWORKS
             name = tabled[max((side for side in tabled if side <= size), default=28)] if size >= 28 else "small"
         plan(name, size)  # raises where the images are too small for it
+    settings = for_groups(settings.replace(network=name, image_size=size), k, len(source))
     values = BY_NETWORK["mnist" if name in ("small", "tiny") else name]
-    follow = {key: value for key, value in values.items() if settings[key] == AUTO}
-    return settings.replace(**follow, network=name, image_size=size)
+    return settings.replace(**{key: value for key, value in values.items() if settings[key] == AUTO})
+
+
+_BATCH, _PER_GROUP = 128, 4  # images of a batch: at least, and for each group
+_IMAGES, _MOST_PASSES = (
+    20_000,
+    12,
+)  # a random network learns groups from so many images; of fewer, from each several times
+
+
+def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
+    """Return `settings` with sizes that fit `k` groups of `n` images, where these start a training and none are given.
+
+    Batches have four images per group, and a network that begins at random sees few images several times.
+    """
+    if settings.start != "groups":
+        return settings
+    found: dict[str, Any] = {}
+    if settings.batch_size == AUTO:
+        found["batch_size"] = max(_BATCH, _PER_GROUP * k)
+        found["chunk"] = max(settings.chunk, found["batch_size"])
+    if settings.inner_epochs == AUTO:
+        frozen = settings.network == "features"
+        found["inner_epochs"] = 1 if frozen else min(max(round(_IMAGES / max(n, 1)), 1), _MOST_PASSES)
+    return settings.replace(**found)
 
 
 def check_order(settings: DACSettings, names: list[str]) -> None:

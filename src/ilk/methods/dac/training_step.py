@@ -78,7 +78,7 @@ class Training(Stage):
         self._several = settings.n_trials > 1
         weights, draws, noise = seeds_of(seed, 3, trial)
         self.draws, self.noise = compute.generator(draws), compute.generator(noise, self.device)
-        network = network_for(dataset, settings, k, compute.generator(weights)).to(self.device)
+        network = network_for(dataset, settings, k, compute.generator(weights), groups).to(self.device)
         self.network: DACNet = network.to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
         self.schedule = thresholds(settings)
