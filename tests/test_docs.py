@@ -145,3 +145,22 @@ def test_example_writes_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "argv", ["digits_folder.py", str(tmp_path / "digits")])
     runpy.run_path(str(ROOT / "examples" / "digits_folder.py"), run_name="__main__")
     assert len(list((tmp_path / "digits").glob("*.png"))) == 1797
+
+
+def test_the_first_page_shows_what_the_first_command_prints(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line, numbers and gaps apart; … stands for lines left out."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    command, shown = re.findall(
+        r"\$ ilk (cluster digits .*?)\n```.*?^```\n(found .*?)^```", text, re.DOTALL | re.MULTILINE
+    )[0]
+    assert main(shlex.split(command)) == 0
+    printed = capsys.readouterr()
+
+    def plain(lines: str) -> list[str]:
+        return [re.sub(r"[ \d.,/%]+", " ", line).strip() for line in lines.splitlines() if line.strip()]
+
+    there = iter(plain(printed.err + printed.out))
+    for line in plain(shown):
+        assert line == "…" or line in there, f"{line!r} is not printed, or not there"
