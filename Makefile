@@ -1,5 +1,5 @@
 # make demo   sets everything up and groups real images        make test   sets everything up and runs the tests
-# make check  lint, types, architecture                        make bench  the short benchmark recipes
+# make check  lint, types, docstrings                          make bench  the short benchmark recipes
 # make names  writes anew what is read off the methods: tables of settings in the docs, options.json
 # make dist   source distribution and wheel, in dist/   make coverage   the tests, and which lines they run
 # make fuzz   damaged input by the thousand: SECONDS=120 MUTANTS= SEED=0 FIRST=0 ONLY=decode|sources|runs JOBS=1 GUIDED=1
@@ -50,6 +50,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy fuzz
+	$(BIN)/numpydoc lint --config . $$(find src/ilk -name '*.py')
 
 # a fifth slower than `make test`: not part of it (CONTRIBUTING.md)
 coverage: setup
