@@ -34,7 +34,7 @@ def named(extras: list[str]) -> list[Requirement]:
 
 
 def pinned(requirement: Requirement) -> str:
-    """``name>=1.2; marker`` as ``name==1.2; marker``. A requirement without a lower bound is a mistake in pyproject.toml."""
+    """``name>=1.2; marker`` as ``name==1.2; marker``. One without a lower bound is a mistake in pyproject.toml."""
     lower = [part.version for part in requirement.specifier if part.operator in (">=", "==", "~=")]
     if len(lower) != 1:
         raise SystemExit(f"pyproject.toml: {requirement} has no lower bound")

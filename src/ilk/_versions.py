@@ -1,7 +1,7 @@
 """Which ilk this is, and what made a run: versions of what its numbers depend on, and the commit of a checkout.
 
-The version comes from the tag (docs/releasing.md); no file is edited for a release. `version` is asked by ``ilk.__version__``
-and by setuptools when a package is built, which loads this file alone: it imports nothing of ilk.
+The version comes from the tag (docs/releasing.md); no file is edited for a release. `version` is asked by
+``ilk.__version__`` and by setuptools when a package is built, which loads this file alone: it imports nothing of ilk.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _PACKAGES = ("torch", "timm", "openvino", "numpy", "scipy", "scikit-learn", "uma
 def version() -> str:
     """Return the version of ilk, as PEP 440 writes it.
 
-    In a checkout that is the tag ``v1.2.3`` of its commit; 4 commits later it is ``1.2.4.dev4+g`` and the commit, also where
-    ilk is installed from there (``pip install -e``). An archive that git made, an unpacked source distribution
+    In a checkout that is the tag ``v1.2.3`` of its commit; 4 commits later it is ``1.2.4.dev4+g`` and the commit, also
+    where ilk is installed from there (``pip install -e``). An archive that git made, an unpacked source distribution
     and an installed package carry it in a file. Where nothing says it, it is ``0+unknown``.
     """
     source = Path(__file__).resolve().parents[1]

@@ -1,4 +1,4 @@
-"""What is handed out: the source distribution is the project as git has it, the wheel is all of src/ilk, and it runs alone."""
+"""What is handed out: a source distribution as git has the project, and a wheel of all of src/ilk that runs alone."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(*command: object, cwd: Path, **env: str) -> str:
     """Return what the command prints; a failure shows all of it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_", "COVERAGE"))}
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=kept | env, capture_output=True, text=True, check=False, timeout=600
-    )
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, env=kept | env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -76,8 +75,8 @@ def test_the_wheel_is_the_whole_package(packages: tuple[Path, Path]) -> None:
 def installed(packages: tuple[Path, Path], tmp_path: Path) -> Path:
     """The folder of commands of an environment that has this wheel, and nothing of this checkout.
 
-    What ilk depends on is lent by the environment of the tests: as a plain line of a .pth file, so that what is installed
-    there for editing stays out.
+    What ilk depends on is lent by the environment of the tests: as a plain line of a .pth file, so that what is
+    installed there for editing stays out.
     """
     home = tmp_path / "empty"
     venv.create(home, symlinks=os.name != "nt")

@@ -1,4 +1,4 @@
-"""The version is that of the tag: in a checkout, an archive that git made, a source distribution, an installed package."""
+"""The version is that of the tag: in a checkout, an archive of git, a source distribution, an installed package."""
 
 from __future__ import annotations
 
