@@ -61,7 +61,7 @@ ALLOWED = {
     "kernels gallery showing",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
-    "__init__": "methods choose jobs scoring probing exports comparing runs data",
+    "__init__": "_versions methods choose jobs scoring probing exports comparing runs data",
 }
 # Run.model, Run.similar, Run.regroup and what a notebook shows of a run, when they are asked for
 UPWARDS = {("runs.reading", "jobs"), ("runs.asked", "jobs"), ("runs.reading", "regroup"), ("runs.asked", "report")}

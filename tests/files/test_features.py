@@ -27,7 +27,7 @@ def parquet(folder: Path, **columns: Any) -> Path:
 
 
 def lists(values: np.ndarray, kind: Any) -> Any:
-    return pa.array(values.tolist(), kind)
+    return pa.array([list(row) for row in values], kind)  # float16 is made of float16 alone before pyarrow 19
 
 
 # -- npy ---------------------------------------------------------------------------------------------------------------

@@ -115,7 +115,9 @@ class ImageSource(Protocol):
     notes: list[str]
 
     @property
-    def shape(self) -> tuple[int, int, int]: ...
+    def shape(self) -> tuple[int, int, int]:
+        """(c, h, w) of every image."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -74,6 +74,7 @@ class Home:
 
 
 def open_home(cache: str | Path | None) -> Home:
+    """Return where networks are kept: in `cache`, or where there is none in a folder of this process."""
     if cache is None:
         return Home(Path(tempfile.mkdtemp(prefix="ilk-encoder-")), temporary=True)
     return Home(Path(cache).expanduser(), temporary=False)
@@ -92,6 +93,7 @@ def build_timm(
     wanted: str | None = None,
     plain: bool = False,
 ) -> FrozenEncoder:
+    """Return the timm network `name`; its weights come from `file`, else from where they are, else from the hub."""
     kept = None if cache.temporary or wanted is not None else cache.path
     entry = find(kept, name) if file is None else None
     if entry is not None and kept is not None:

@@ -135,8 +135,10 @@ def _check_packed(path: Path) -> None:
 
 
 def architecture(path: Path) -> str | None:
-    """Return the network that a file of weights says it belongs to, or None: from the header of safetensors, from a
-    checkpoint's ``arch`` or ``architecture``, or from a ``config.json`` beside the file, as the hub has it.
+    """Return the network that a file of weights says it belongs to, or None.
+
+    It is read from the header of safetensors, from a checkpoint's ``arch`` or ``architecture``, or from a
+    ``config.json`` beside the file, as the hub has it.
     """
     words: dict[str, Any] = {}
     try:

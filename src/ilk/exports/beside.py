@@ -19,6 +19,7 @@ Write = Callable[[BinaryIO], object]
 
 
 def refuse(folder: Path, foreign: list[str]) -> None:
+    """Raise DataError where files of somebody else are in the way."""
     if foreign:
         more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
         raise DataError(
@@ -64,6 +65,7 @@ def expect(manifest: Manifest, targets: dict[str, str]) -> int:
 
 
 def write_table(manifest: Manifest, rel: str, write: Write, stamp: int) -> None:
+    """Write the table `rel` and enter it into the manifest."""
     target = manifest.folder / rel
     with disk.replacing(target) as file:
         write(file)

@@ -59,8 +59,7 @@ def _idx_head(path: Path, head: bytes) -> tuple[int, ...] | None:
 
 
 def load_dataset(location: Path, split: str = "all") -> ArraySet | None:
-    """Return the images of a file of such a set, or of the set in a folder or up to two below it; None where there is
-    none.
+    """Return the images of such a file, or of the set in a folder or up to two below it; None where there is none.
 
     Raises
     ------

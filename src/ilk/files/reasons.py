@@ -37,6 +37,8 @@ def explain(error: BaseException, data: bytes, kind: str | None, memory: int) ->
     memory : int
         The limit, in bytes, that a MemoryError speaks of.
 
+    Examples
+    --------
     >>> explain(OSError("image file is truncated (3 bytes not processed)"), b"", "JPEG", 0)
     'truncated JPEG: 3 bytes not processed'
     >>> explain(UnidentifiedImageError(), b"<!DOCTYPE html><p>", None, 0)

@@ -109,17 +109,20 @@ def stem(source: Any) -> str:
 
 
 def path_of(source: str | Path) -> Path:
+    """Return the whole path of `source`; ``~`` is the home unless something here is called so."""
     path = Path(source)
     return (path if path.exists() else path.expanduser()).resolve()
 
 
 def what(images: Any) -> str:
+    """Return what one of `images` is called in a message."""
     if getattr(images, "kind", None) == "features":
         return "feature row"
     return "image file" if hasattr(images, "listing") else "image"
 
 
 def notes(images: Any) -> list[str]:
+    """Return what the user should know of `images`."""
     return list(getattr(images, "notes", []))
 
 

@@ -32,11 +32,17 @@ class Run(Protocol):
     path: Path
 
     @property
-    def corrections(self) -> Corrections: ...
+    def corrections(self) -> Corrections:
+        """What was done to the groups by hand."""
+        ...
 
-    def features(self) -> npt.NDArray[Any]: ...
+    def features(self) -> npt.NDArray[Any]:
+        """Return the features (n, d)."""
+        ...
 
-    def map(self) -> npt.NDArray[Any] | None: ...
+    def map(self) -> npt.NDArray[Any] | None:
+        """Return where the images lie on the map (n, 2), or None."""
+        ...
 
 
 @dataclass(frozen=True)

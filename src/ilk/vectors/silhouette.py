@@ -30,7 +30,7 @@ def silhouette_samples(
     Parameters
     ----------
     x : Tensor or ndarray (n, d), float
-    labels : Tensor or ndarray (n,), integer
+    labels : Tensor or ndarray (n,), int
         −1 is noise: ignored, silhouette 0.
     sample_size : int, optional
         Every row gets its value, but its mean distances are to a random sample of about so many rows: of each cluster
@@ -162,7 +162,7 @@ def silhouette_score(
     Parameters
     ----------
     x : Tensor or ndarray (n, d), float
-    labels : Tensor or ndarray (n,), integer
+    labels : Tensor or ndarray (n,), int
         −1 is noise: ignored.
     sample_size : int, optional
         Use about so many rows: each cluster gives its share, but at least 2 where it has them. Each cluster's mean
@@ -214,7 +214,7 @@ def simplified_silhouette(x: Matrix, labels: Matrix, centers: Tensor, *, chunk_b
     Parameters
     ----------
     x : Tensor or ndarray (n, d), float
-    labels : Tensor or ndarray (n,), integer
+    labels : Tensor or ndarray (n,), int
         Numbers of centres; −1 is noise: silhouette 0.
     centers : Tensor (k, d)
         At least 2.
