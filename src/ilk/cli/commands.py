@@ -1,16 +1,17 @@
-"""The commands. Each parses, makes one call, and prints; what they print is in `ilk.cli.show`."""
+"""The commands. Each parses, makes one call, and prints; the longer ones have files of their own."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
+from typer.main import get_command
 
 from ilk.cli import options as parse
 from ilk.cli.arguments import (
-    ByContent,
     Cache,
     Debug,
     Device,
@@ -19,16 +20,19 @@ from ilk.cli.arguments import (
     Labels,
     NoCache,
     Own,
-    OwnEncoder,
-    Precision,
+    Quiet,
     RunPath,
-    Source,
     Split,
     Uncorrected,
+    Verbose,
 )
 from ilk.cli.correcting import correct
 from ilk.cli.exporting import export
+from ilk.cli.grouping import cluster
 from ilk.cli.looking import similar
+from ilk.cli.opening import open_run
+from ilk.cli.overview import runs
+from ilk.cli.placing import predict
 from ilk.cli.regrouping import regroup
 from ilk.cli.serving import gallery
 from ilk.cli.updating import update
@@ -37,117 +41,14 @@ app = typer.Typer(
     name="ilk",
     help="Group images of the same ilk. Nothing is ever sent anywhere; your images are never changed or moved.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.command(short_help="Images in; groups, pictures, report and model out.")
-def cluster(
-    source: Source,
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Run folder. [default: below ilk-runs/]")] = None,
-    method: Annotated[str, typer.Option("-m", "--method", help="See `ilk methods`.")] = "transfer",
-    k: Annotated[str, typer.Option("-k", help="Number of groups, or auto.")] = "auto",
-    encoder: Annotated[
-        str, typer.Option(help="auto, fast, balanced, dinov2, a timm model, a+b, module:function … See `ilk encoders`.")
-    ] = "auto",
-    weights: Annotated[
-        Optional[Path], typer.Option(help="Weights of the encoder; remembered for the next time.")
-    ] = None,
-    features: Features = None,
-    set_: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
-    ] = None,
-    near_duplicates: Annotated[
-        Literal["keep", "stack"], typer.Option(help="stack: images that are nearly the same are grouped as one.")
-    ] = "keep",
-    labels: Labels = "auto",
-    split: Split = "all",
-    seed: Annotated[int, typer.Option(help="Same seed, same machine: same groups.")] = 0,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    cache: Cache = None,
-    no_cache: NoCache = False,
-    slice_: Annotated[
-        Optional[float],
-        typer.Option("--slice", metavar="MINUTES", help="Stop a training after this; the same command goes on."),
-    ] = None,
-    words: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Your own words for groups, one a line; no others are used.")
-    ] = None,
-    no_names: Annotated[bool, typer.Option("--no-names", help="Do not guess what the groups look like.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
-    by_content: ByContent = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Group the images of SOURCE and write a run folder with pictures, tables, a report and a model."""
-    from ilk.cli.show import Screen
-
-    chosen = parse.method_options(
-        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache),
-        near_duplicates,
-    )  # fmt: skip
-    from ilk import jobs
-
-    with Screen(json) as screen:
-        run = jobs.cluster(
-            parse.sources(source), out, method=method, options=chosen, features=features, split=split, labels=labels,
-            names=not no_names, words=words,
-            overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_),
-            by_content=by_content, on_event=screen.event,
-        )  # fmt: skip
-        screen.clustered(run)
-
-
-@app.command(short_help="Place new images into the groups of a run.")
-def predict(
-    run: RunPath,
-    source: Annotated[
-        list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`; a single photo.jpg too.")
-    ],
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
-    threshold: Annotated[
-        Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
-    ] = None,
-    nearest: Annotated[
-        Optional[int],
-        typer.Option(metavar="N", help="Name N images of the run like each. [default: 5 for up to 8 images or --json]"),
-    ] = None,
-    method: Own = None,
-    split: Split = "all",
-    encoder: OwnEncoder = None,
-    features: Features = None,
-    device: Device = "auto",
-    cache: Cache = None,
-    no_cache: NoCache = False,
-    by_content: ByContent = False,
-    uncorrected: Uncorrected = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
-    from ilk.cli import placing
-    from ilk.cli.show import Screen
-
-    out, given = parse.table_path(out), parse.sources(source)
-    from ilk import jobs
-
-    with Screen(json, aside=parse.is_stdout(out)) as screen:
-        found = jobs.predict(
-            parse.opened_run(run, uncorrected), given, split=split, threshold=threshold,
-            nearest=5 if json and nearest is None else nearest, cls=method, device=device,
-            cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
-            features=features, by_content=by_content, on_event=screen.event,
-        )  # fmt: skip
-        notes = [] if out is None else found.write(out)
-        placing.placed(screen, found, run, out)
-        for note in (*found.notes, *notes):
-            screen.note(note)
-
-
+app.command(short_help="Images in; groups, pictures, report and model out.")(cluster)
+app.command(short_help="Place new images into the groups of a run.")(predict)
 app.command(short_help="The images of a run most like one.")(similar)
 
 
@@ -162,13 +63,15 @@ def evaluate(
     method: Own = None,
     split: Split = "all",
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Score a run, or its predictions for SOURCE, against true labels."""
     from ilk.cli.show import Screen
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         screen.scored(
             parse.scores_of(
                 parse.opened_run(run, uncorrected),
@@ -198,6 +101,8 @@ def probe(
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -208,7 +113,7 @@ def probe(
     counts = parse.two_counts(images)
     from ilk import probing
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         found = probing.probe(
             run, labels, source=source, images=counts, epochs=epochs, augment=augment, ten_crop=ten_crop,
             supervised=supervised, seed=seed, cls=method, device=device, cache=parse.cache(cache, no_cache),
@@ -224,20 +129,25 @@ def report(
         Optional[Path], typer.Option("-o", "--out", help="The HTML file. [default: RUN/report.html]")
     ] = None,
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Write the report of RUN anew, and its plots: one HTML file that opens offline. With -o the file alone."""
     from ilk.cli.show import Screen
     from ilk.report import images_of, write_plots, write_report
 
-    screen = Screen(False, aside=parse.is_stdout(out))
+    screen = Screen(False, quiet=quiet, verbose=verbose, aside=parse.is_stdout(out))
     opened = parse.opened_run(run, uncorrected)
     source = images_of(opened)
     if out is None:  # those of the run are of the groups as they were when they were drawn
         write_plots(opened, source)
-    screen.line(f"report   {write_report(opened, out, source)}")
+    written = write_report(opened, out, source)
+    screen.line(f"report   {written}")
+    screen.result(str(written))
 
 
+app.command("open", short_help="The report of a run, in the browser.")(open_run)
 app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
@@ -257,6 +167,8 @@ def compare(
     ] = None,
     moved: Annotated[Optional[Path], typer.Option(help="A .csv of the images that changed their group.")] = None,
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -267,7 +179,10 @@ def compare(
 
     taking.check_outputs(out, moved)
     found = comparing.compare([parse.opened_run(run, uncorrected) for run in runs])
-    taking.compared(Screen(json, aside=parse.is_stdout(moved)), found, out, moved)
+    taking.compared(Screen(json, quiet=quiet, verbose=verbose, aside=parse.is_stdout(moved)), found, out, moved)
+
+
+app.command(short_help="The runs that are there, the newest first.")(runs)
 
 
 @app.command(short_help="What a run holds; how large the cache is.")
@@ -280,19 +195,20 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Say what a run holds, or how large the cache is."""
+    from ilk.cli import facts
     from ilk.cli.show import Screen
 
     screen = Screen(json)
     if cache == (run is not None) or (clear and not cache):
         raise typer.BadParameter("give a RUN, or --cache [--clear].")
     if cache:
-        screen.cache(parse.cache_state(clear))
+        facts.cache(screen, parse.cache_state(clear))
     else:
-        from ilk import runs
+        from ilk.runs import needed
 
         opened = parse.opened_run(Path(os.fspath(run or ".")), uncorrected)
-        with runs.needed(opened):
-            screen.run(opened)
+        with needed(opened):
+            facts.run(screen, opened)
 
 
 @app.command(short_help="Methods x data x seeds beside published figures.")
@@ -308,6 +224,8 @@ def bench(
     runs: Annotated[Optional[Path], typer.Option(help="Where runs are kept. [default: runs/ beside RECIPE]")] = None,
     device: Device = "auto",
     cache: Cache = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -316,7 +234,7 @@ def bench(
 
     code = benching.bench(
         recipe, only or [], budget, parse.seconds(minutes, "--minutes"), table, again, runs, device,
-        parse.cache(cache, False), json,
+        parse.cache(cache, False), json, quiet, verbose,
     )  # fmt: skip
     raise typer.Exit(code)
 
@@ -371,3 +289,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
         typer.echo(f"ilk {__version__}")
         raise typer.Exit
+
+
+def options_of(arguments: Sequence[str]) -> set[str]:
+    """Return the options of the command that `arguments` name, such as ``--seed`` and ``-k``; none where it is none."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    command = get_command(app).commands.get(name)  # type: ignore[attr-defined]
+    return {option for param in command.params for option in param.opts} if command is not None else set()

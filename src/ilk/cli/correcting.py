@@ -141,9 +141,9 @@ def _done(screen: Screen, run: Run, action: Action, before: Grouping, notes: Seq
     for note in (*notes, *now.problems):
         screen.note(note)
     if action.do != "undo":
-        screen.line(f"undo     ilk correct {run.path} --undo", "dim")
+        screen.line(f"undo     ilk correct {run.path} --undo", "aside")
     elif now.redo:
-        screen.line(f"redo     ilk correct {run.path} --redo", "dim")
+        screen.line(f"redo     ilk correct {run.path} --redo", "aside")
 
 
 def _turned(run: Run, before: Grouping, now: Grouping) -> Action:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import Debug, Json, RunPath, Uncorrected
+from ilk.cli.arguments import Debug, Json, Quiet, RunPath, Uncorrected, Verbose
 
 __all__ = ["export"]
 
@@ -47,6 +47,8 @@ def export(
         Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
     ] = "all",
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -60,7 +62,7 @@ def export(
     from ilk.cli import taking
     from ilk.cli.show import Screen
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         done = exports.export(
             parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source, groups=wanted,
             images=some, keep=keep, beside=beside, sidecars=sidecars, dry=dry_run, on_progress=taking.progress(screen),

@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from ilk.cli.arguments import Debug, Json, RunPath
+from ilk.cli.opening import to_browser
 
 __all__ = ["gallery"]
 
@@ -37,16 +38,8 @@ def gallery(
         screen.line(f"gallery  {served.address}")
         for note in served.notes:
             screen.note(note)
-        screen.line("         Ctrl-C ends it; what you correct is kept at once", "dim")
+        screen.line("         Ctrl-C ends it; what you correct is kept at once", "aside")
         if not no_open and not json:
-            _open(served.once())  # a command line that every user of the machine can read
+            to_browser(served.once())  # a command line that every user of the machine can read
         served.wait()
     screen.line("closed")
-
-
-def _open(address: str) -> None:
-    """Open the address in the user's browser, where there is one."""
-    import webbrowser
-
-    with contextlib.suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)
