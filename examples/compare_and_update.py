@@ -1,6 +1,6 @@
 """Two groupings side by side, and new images that join one of them.
 
-    python examples/compare_and_update.py [WORK]
+python examples/compare_and_update.py [WORK]
 """
 
 import sys
@@ -16,7 +16,7 @@ def main(work: Path) -> None:
     digits_folder.main(images, 0, 200)
     digits_folder.main(later, 200, 220)
 
-    # Ten groups or eight? What two runs agree on is 1 where all pairs of images are treated alike, and 0 by chance (ARI).
+    # Ten groups or eight? ARI, the agreement of two runs, is 1 for the same groups and 0 for what chance does.
     options = {"encoder": "gradients", "reducer": "pca", "clusterer": "kmeans"}
     ten = ilk.cluster(images, work / "ten", options={"n_clusters": 10, **options})
     eight = ilk.cluster(images, work / "eight", options={"n_clusters": 8, **options})

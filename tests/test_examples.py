@@ -38,7 +38,9 @@ def test_every_example_is_tried_and_listed() -> None:
 
 
 @pytest.mark.parametrize("name", SAYS)
-def test_an_example(name: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_example(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = EXAMPLES / f"{name}.py"
     assert len(path.read_text("utf-8").splitlines()) <= 60
     monkeypatch.setattr(sys, "argv", [path.name])
@@ -61,6 +63,8 @@ def test_the_notebook(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "<" in run._repr_html_()
     assert "the largest" in {group["name"] for group in run.clusters()}
     named = {row["path"]: row["group_name"] for row in run.table().rows()}
-    assert all(named[row["path"]] == "the largest" for row in names["doubtful"][:3])  # moved by hand, also after grouping
+    assert all(
+        named[row["path"]] == "the largest" for row in names["doubtful"][:3]
+    )  # moved by hand, also after grouping
     assert len(found.names) == 20
     assert (folder / "ilk-notebook" / "sorted" / "groups.csv").is_file()

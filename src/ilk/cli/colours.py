@@ -19,7 +19,7 @@ __all__ = ["STYLES", "console", "say", "silence", "word_of"]
 STYLES = {
     "word": "color(31)",  # the first word of a line: found, encoder, report …
     "note": "bold color(130)",  # something to know
-    "error": "bold color(160)",
+    "error": "bold color(196)",
     "title": "bold",  # heads of tables, names of what follows
     "aside": "color(243)",  # explanations
 }

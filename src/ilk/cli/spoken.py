@@ -38,6 +38,7 @@ _VALUE = r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\([^)]*\)|[^\s,;:()]*[^\s,;:().]"
 _ARGUMENT = re.compile(rf"(?<![\w/.=-])(--set )?([a-z][a-z_0-9]*)=({_VALUE})?(?=[\s,;:.)]|$)")
 _BARE = re.compile(r"(?<![\w/.='-])(n_clusters|random_state)(?![\w/.='-])")
 _ASIDE = re.compile(r" ?\((?:[^()]|\([^()]*\))*\bilk\.\w+(?:[^()]|\([^()]*\))*\)")  # (ilk.open_images(…) in Python)
+_SHOWS = re.compile(r",? which ilk\.\w+\([^()]*\)(?:\.\w+\(\))? shows")
 _EXCEPTION = re.compile(r" ?\(\w*(?:Error|Exception)\)|\b\w+(?:Error|Exception): |\[(?:Errno|WinError) \d+\] ")
 _WORDS = {"None": "none", "True": "true", "False": "false"}
 _WORD = re.compile(r"(?<![\w/.'-])(None|True|False)(?![\w/.'-]| of )(?!:)")
@@ -69,7 +70,7 @@ def spoken(text: str) -> str:
     >>> spoken("photos/n_clusters=3.zip and some_column=3 stay")
     'photos/n_clusters=3.zip and some_column=3 stay'
     """
-    text = _EXCEPTION.sub("", _ASIDE.sub("", text))
+    text = _EXCEPTION.sub("", _SHOWS.sub("", _ASIDE.sub("", text)))
     text = _ARGUMENT.sub(_option, text)
     text = _BARE.sub(lambda found: _CALLED[found[1]], text)
     shorts = {name: short for short, name in methods.short_names().items()}
