@@ -16,6 +16,7 @@ import pytest
 from trial import SMALL, Ilk, refused, tree
 
 from ilk import methods, runs
+from ilk.cli.commands import app
 
 # -- ilk runs ----------------------------------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ def test_completion(home: Path, finished: Path) -> None:
     assert completed("ilk cluster photos -m ", home) == list(methods.short_names())
     assert completed("ilk cluster photos -m dee", home) == ["deepcluster"]
     assert "preset=tiny" in completed("ilk cluster photos --set preset=", home)
-    assert completed("ilk cluster photos -m scan --set preset=qu", home) == ["preset=quick"]
+    assert completed("ilk cluster photos -m dac --set preset=qu", home) == ["preset=quick"]
     assert "reducer=" in completed("ilk cluster photos --set re", home)
     assert completed("ilk cluster photos --device c", home) == ["cpu", "cuda"]
     assert completed("ilk cluster photos --encoder b", home) == ["balanced"]
@@ -222,3 +223,20 @@ def test_verbose_says_what_is_left_out_otherwise(ilk: Ilk, home: Path, photos: P
     said = ilk("predict", "run", "photos", "-v")
     assert "unread   broken.png: " in said.out
     assert ilk(*command, "-v", "--json").json["n_unreadable"] == 1
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_fits_and_names_no_types(ilk: Ilk, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERMINAL_WIDTH", str(columns))
+    commands = [one.name or one.callback.__name__ for one in app.registered_commands if one.callback]
+    assert {"cluster", "open", "runs"} <= {*commands}
+    for name in commands:
+        said = ilk(name, "--help")
+        assert said.code == 0
+        assert not re.search(r"<(str|int|float|path|list\[str\])>", said.out), name
+        assert max(map(len, said.out.splitlines())) <= columns, name
+    assert "Usage: ilk predict [OPTIONS] RUN SOURCE…\n" in ilk("predict", "--help").out

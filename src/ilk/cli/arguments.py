@@ -39,6 +39,7 @@ Precision = Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 o
 Labels = Annotated[
     str,
     typer.Option(
+        metavar="LABELS",
         help="True labels, for scores only: auto, none, folder, prefix, an npz key or a .csv.",
         autocompletion=completing.label_words,
     ),
@@ -47,11 +48,15 @@ Features = Annotated[
     Optional[str],
     typer.Option(metavar="FILE", help="Your own features of the images: .npy, .parquet or FILE.parquet:COLUMN."),
 ]
-Cache = Annotated[Optional[Path], typer.Option(help="Where features and converted encoders are kept.")]
+Cache = Annotated[
+    Optional[Path], typer.Option(metavar="DIR", help="Where features are kept for later runs. [default: ~/.cache/ilk]")
+]
 Own = Annotated[
-    Optional[str], typer.Option("-m", "--method", help="package.module:Class, where the run is of your own method.")
+    Optional[str],
+    typer.Option("-m", "--method", metavar="CLASS", help="package.module:Class, where the run is of your own method."),
 ]
 OwnEncoder = Annotated[
-    Optional[str], typer.Option(help="Your own encoder as module:function, where the run was made with one.")
+    Optional[str],
+    typer.Option(metavar="NAME", help="Your own encoder as module:function, where the run was made with one."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]

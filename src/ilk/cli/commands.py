@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from ilk.cli.arguments import (
 from ilk.cli.correcting import correct
 from ilk.cli.exporting import export
 from ilk.cli.grouping import cluster
+from ilk.cli.helping import Command
 from ilk.cli.looking import similar
 from ilk.cli.opening import open_run
 from ilk.cli.overview import runs
@@ -46,13 +48,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-
-app.command(short_help="Images in; groups, pictures, report and model out.")(cluster)
-app.command(short_help="Place new images into the groups of a run.")(predict)
-app.command(short_help="The images of a run most like one.")(similar)
+_command = functools.partial(app.command, cls=Command)
 
 
-@app.command(short_help="Score a run against true labels.")
+_command(short_help="Images in; groups, pictures, report and model out.")(cluster)
+_command(short_help="Place new images into the groups of a run.")(predict)
+_command(short_help="The images of a run most like one.")(similar)
+
+
+@_command(short_help="Score a run against true labels.")
 def evaluate(
     run: RunPath,
     source: Annotated[
@@ -86,17 +90,23 @@ def evaluate(
         )
 
 
-@app.command(short_help="What each layer of a trained network knows.")
+@_command(short_help="What each layer of a trained network knows.")
 def probe(
     run: RunPath,
-    labels: Annotated[str, typer.Option(help="True labels: auto, folder, prefix, an npz key or a .csv.")] = "auto",
-    source: Annotated[Optional[str], typer.Option(help="Other images than those of the run.")] = None,
+    labels: Annotated[
+        str, typer.Option(metavar="LABELS", help="True labels: auto, folder, prefix, an npz key or a .csv.")
+    ] = "auto",
+    source: Annotated[Optional[str], typer.Option(metavar="SOURCE", help="Other images than those of the run.")] = None,
     images: Annotated[Optional[str], typer.Option(metavar="N,M", help="At most N to train on, M to test.")] = None,
-    epochs: Annotated[int, typer.Option(help="Of the linear classifiers.")] = 90,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", help="Passes over the images, in training the linear classifiers.")
+    ] = 90,
     augment: Annotated[bool, typer.Option("--augment", help="Random crops and mirror images, as published.")] = False,
     ten_crop: Annotated[bool, typer.Option("--ten-crop", help="Test on the mean over ten crops.")] = False,
     supervised: Annotated[bool, typer.Option(help="Train the same network on the labels, and probe it too.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the classifiers and the random network.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of the classifiers and the random network: the same again gives the same.")
+    ] = 0,
     method: Own = None,
     device: Device = "auto",
     cache: Cache = None,
@@ -122,11 +132,11 @@ def probe(
         taking.probed(screen, found)
 
 
-@app.command(short_help="One HTML file that opens offline.")
+@_command(short_help="One HTML file that opens offline.")
 def report(
     run: RunPath,
     out: Annotated[
-        Optional[Path], typer.Option("-o", "--out", help="The HTML file. [default: RUN/report.html]")
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="The HTML file. [default: RUN/report.html]")
     ] = None,
     uncorrected: Uncorrected = False,
     quiet: Quiet = False,
@@ -147,25 +157,27 @@ def report(
     screen.result(str(written))
 
 
-app.command("open", short_help="The report of a run, in the browser.")(open_run)
-app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
+_command("open", short_help="The report of a run, in the browser.")(open_run)
+_command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
-app.command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
-app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
-app.command(short_help="Group again with what was corrected by hand.")(regroup)
+_command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
+_command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+_command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
-app.command(short_help="New images join a run; nothing else moves.")(update)
+_command(short_help="New images join a run; nothing else moves.")(update)
 
 
-@app.command(short_help="What two runs agree on, and what moved.")
+@_command(short_help="What two runs agree on, and what moved.")
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Two runs or more of the same images.")],
     out: Annotated[
-        Optional[Path], typer.Option("-o", "--out", help="A picture of the flow: .png, .svg or .pdf.")
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="A picture of the flow: .png, .svg or .pdf.")
     ] = None,
-    moved: Annotated[Optional[Path], typer.Option(help="A .csv of the images that changed their group.")] = None,
+    moved: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="A .csv of the images that changed their group.")
+    ] = None,
     uncorrected: Uncorrected = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -182,10 +194,10 @@ def compare(
     taking.compared(Screen(json, quiet=quiet, verbose=verbose, aside=parse.is_stdout(moved)), found, out, moved)
 
 
-app.command(short_help="The runs that are there, the newest first.")(runs)
+_command(short_help="The runs that are there, the newest first.")(runs)
 
 
-@app.command(short_help="What a run holds; how large the cache is.")
+@_command(short_help="What a run holds; how large the cache is.")
 def info(
     run: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
@@ -211,17 +223,21 @@ def info(
             facts.run(screen, opened)
 
 
-@app.command(short_help="Methods x data x seeds beside published figures.")
+@_command(short_help="Methods x data x seeds beside published figures.")
 def bench(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see docs/benchmarks.md.")],
     only: Annotated[
-        Optional[list[str]], typer.Option(help="A row, a data set or a cell; * = anything; repeat.")
+        Optional[list[str]], typer.Option(metavar="NAME", help="A row, a data set or a cell; * = anything; repeat.")
     ] = None,
     budget: Annotated[Optional[float], typer.Option(metavar="MINUTES", help="The recipe's reduced rows.")] = None,
-    minutes: Annotated[Optional[float], typer.Option(help="Stop after this; the same command goes on.")] = None,
+    minutes: Annotated[
+        Optional[float], typer.Option(metavar="MINUTES", help="Stop after this; the same command goes on.")
+    ] = None,
     table: Annotated[bool, typer.Option("--table", help="Run nothing; show what there is.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run anew what is there already.")] = False,
-    runs: Annotated[Optional[Path], typer.Option(help="Where runs are kept. [default: runs/ beside RECIPE]")] = None,
+    runs: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="Where runs are kept. [default: runs/ beside RECIPE]")
+    ] = None,
     device: Device = "auto",
     cache: Cache = None,
     quiet: Quiet = False,
@@ -239,7 +255,7 @@ def bench(
     raise typer.Exit(code)
 
 
-@app.command(short_help="The methods for -m; presets and settings of one.")
+@_command(short_help="The methods for -m; presets and settings of one.")
 def methods(
     name: Annotated[Optional[str], typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
     json: Json = False,
@@ -256,7 +272,7 @@ def methods(
         listing.methods(Screen(json), {short: registry.find(short) for short in registry.short_names()})
 
 
-@app.command(short_help="The encoders; add or remove weights.")
+@_command(short_help="The encoders; add or remove weights.")
 def encoders(
     action: Annotated[
         Optional[Literal["add", "remove"]],

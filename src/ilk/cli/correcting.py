@@ -45,7 +45,7 @@ Split = Annotated[
 Ignore = Annotated[Images, typer.Option("--ignore", metavar="IMG…", help="Take images out of all groups.")]
 Confirm = Annotated[Images, typer.Option("--confirm", metavar="IMG…", help="Say that images are in the right group.")]
 New = Annotated[Images, typer.Option("--new", metavar="IMG…", help="Open a new group of images.")]
-Name = Annotated[Optional[str], typer.Option("--name", help="With --new: its name.")]
+Name = Annotated[Optional[str], typer.Option("--name", metavar="NAME", help="With --new: its name.")]
 Note = Annotated[Optional[str], typer.Option("--note", metavar="A TEXT", help='Keep a note on a group; "": none.')]
 Undo = Annotated[bool, typer.Option("--undo", help="Undo the last correction; again: the one before.")]
 Redo = Annotated[bool, typer.Option("--redo", help="Do again what was undone.")]

@@ -42,7 +42,9 @@ def export(
         typer.Option(help="photo.jpg.xmp (darktable, digiKam), or photo.xmp (Lightroom)."),
     ] = "full",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
-    source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
+    source: Annotated[
+        Optional[str], typer.Option(metavar="SOURCE", help="Where the images are now, if they were moved.")
+    ] = None,
     keep: Annotated[
         Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
     ] = "all",

@@ -30,32 +30,51 @@ __all__ = ["cluster"]
 
 def cluster(
     source: Source,
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Run folder. [default: below ilk-runs/]")] = None,
+    out: Annotated[
+        Optional[Path],
+        typer.Option("-o", "--out", metavar="RUN", help="Run folder to write. [default: below ilk-runs/]"),
+    ] = None,
     method: Annotated[
-        str, typer.Option("-m", "--method", help="See `ilk methods`.", autocompletion=completing.method_names)
+        str,
+        typer.Option(
+            "-m",
+            "--method",
+            metavar="NAME",
+            help="How to group; `ilk methods` lists all.",
+            autocompletion=completing.method_names,
+        ),
     ] = "transfer",
-    k: Annotated[str, typer.Option("-k", help="Number of groups, or auto.")] = "auto",
+    k: Annotated[
+        str, typer.Option("-k", metavar="N", help="Number of groups; auto chooses one and shows why.")
+    ] = "auto",
     encoder: Annotated[
         str,
         typer.Option(
-            help="auto, fast, balanced, dinov2, a timm model, a+b, module:function … See `ilk encoders`.",
+            metavar="NAME",
+            help="What turns an image into numbers: auto, fast, balanced, dinov2, a timm model, a+b, module:function … "
+            "See `ilk encoders`.",
             autocompletion=completing.encoder_names,
         ),
     ] = "auto",
     weights: Annotated[
-        Optional[Path], typer.Option(help="Weights of the encoder; remembered for the next time.")
+        Optional[Path], typer.Option(metavar="FILE", help="Weights of the encoder; remembered for the next time.")
     ] = None,
     features: Features = None,
     set_: Annotated[
         Optional[list[str]],
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.", autocompletion=completing.settings_of),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting of the method or encoder, such as preset=kmeans (`ilk methods NAME`); repeat.",
+            autocompletion=completing.settings_of,
+        ),
     ] = None,
     near_duplicates: Annotated[
         Literal["keep", "stack"], typer.Option(help="stack: images that are nearly the same are grouped as one.")
     ] = "keep",
     labels: Labels = "auto",
     split: Split = "all",
-    seed: Annotated[int, typer.Option(help="Same seed, same machine: same groups.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same machine: same groups.")] = 0,
     device: Device = "auto",
     precision: Precision = "auto",
     cache: Cache = None,

@@ -41,9 +41,14 @@ def predict(
     source: Annotated[
         list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`; a single photo.jpg too.")
     ],
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="Table to write: .csv or .parquet.")
+    ] = None,
     threshold: Annotated[
-        Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
+        Optional[float],
+        typer.Option(
+            metavar="X", help="0 to 1: the higher, the more images are in none of the groups. [default: the run's]"
+        ),
     ] = None,
     nearest: Annotated[
         Optional[int],

@@ -19,7 +19,8 @@ __all__ = ["regroup"]
 _SHOWN = 20  # flows
 
 Out = Annotated[
-    Optional[Path], typer.Option("-o", "--out", help="Write a new run with these groups; RUN stays as it is.")
+    Optional[Path],
+    typer.Option("-o", "--out", metavar="NEW", help="Write a new run with these groups; RUN stays as it is."),
 ]
 Only = Annotated[bool, typer.Option("--preview", help="Only show what would move.")]
 

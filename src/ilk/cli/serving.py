@@ -16,7 +16,7 @@ __all__ = ["gallery"]
 
 def gallery(
     run: RunPath,
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(metavar="N", help="Of 127.0.0.1; 0: any that is free.")] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
     exports: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Below it the page may export. [default: RUN/exports]")
