@@ -13,16 +13,17 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 
-def main(folder: Path) -> None:
-    """Write 1,797 PNG files of 8 × 8 pixels below `folder`, unless they are there already."""
+def main(folder: Path, first: int = 0, last: int | None = None) -> None:
+    """Write 1,797 PNG files of 8 × 8 pixels below `folder`, or some of them, unless they are there already."""
     digits = load_digits()
     pixels = np.round(digits.images * 255 / 16).astype(np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    for i, (image, digit) in enumerate(zip(pixels, digits.target, strict=True)):
-        path = folder / f"{digit}_{i:04}.png"
+    rows = range(len(pixels))[first:last]
+    for i in rows:
+        path = folder / f"{digits.target[i]}_{i:04}.png"
         if not path.exists():
-            Image.fromarray(image).save(path)
-    print(f"{len(pixels):,} handwritten digits in {folder}")
+            Image.fromarray(pixels[i]).save(path)
+    print(f"{len(rows):,} handwritten digits in {folder}")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_a_bug_is_said_in_one_line(ilk: Ilk, photos: Path, monkeypatch: pytest.M
     monkeypatch.setattr("ilk.data.open_images", lambda *_, **__: 1 / 0)
     said = ilk("cluster", photos)
     assert said.code == 1
-    assert "ilk: unexpected ZeroDivisionError" in said.err
+    assert "ilk: unexpected: division by zero. This is a fault of ilk." in said.err
     assert said.err.count("\n") == 1
     monkeypatch.setattr("ilk.data.open_images", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
     assert "out of memory" in ilk("cluster", photos).err

@@ -14,7 +14,8 @@ from PIL import Image
 from trial import CLASSIC, SMALL, Ilk, refused, write_images
 
 from ilk import choose, files
-from ilk.cli.words import as_options, shortened
+from ilk.cli.spoken import spoken as as_options
+from ilk.cli.words import shortened
 from ilk.errors import Diverged
 from ilk.methods.assign import nearest_center
 

@@ -72,6 +72,7 @@ def test_it_opens_the_browser(finished_copy: Path, ilk: Ilk, monkeypatch: pytest
         raise KeyboardInterrupt  # as if the user ended it at once
 
     monkeypatch.setattr("webbrowser.open", open_)
+    monkeypatch.setenv("BROWSER", "one")  # without a screen none is started
     said = ilk("gallery", finished_copy)
     assert said.code == 0, said
     address, _, token = opened[0].partition("token=")

@@ -23,6 +23,7 @@ _ADVICE = {
     errno.EDQUOT: "Free some space; nothing that was finished is lost.",
     errno.EMFILE: "Allow more open files (ulimit -n 1024), and give the command again.",
 }
+_REPORT = "This is a fault of ilk. Please report it with what the same command says with --debug."
 _ENDED = 128 + signal.SIGTERM
 
 
@@ -39,9 +40,22 @@ def main(arguments: list[str] | None = None) -> int:
     from ilk.cli.starting import prepare
 
     prepare(whole_process=arguments is None)
-    from ilk.cli.commands import app
+    from ilk.cli.commands import options_of
+    from ilk.cli.spoken import SPOKEN_FOR, Spoken
 
     arguments = sys.argv[1:] if arguments is None else arguments
+    names = {word for before, word in zip(["", *arguments], arguments, strict=False) if before != "--set"}
+    token = SPOKEN_FOR.set(Spoken(options_of(arguments), names))
+    try:
+        return _run(arguments)
+    finally:
+        SPOKEN_FOR.reset(token)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run the command and return its exit code, however it ends."""
+    from ilk.cli.commands import app
+
     debug = "--debug" in arguments
     try:
         with _ending():
@@ -58,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        return _interrupted(arguments) if type(error).__name__ == "Abort" else _explain(error)
+        return _interrupted(arguments) if type(error).__name__ == "Abort" else _explain(error, arguments)
     if code == _INTERRUPTED:  # typer's answer to Ctrl-C
         return _interrupted(arguments)
     return int(code) if isinstance(code, int) else 0
@@ -98,22 +112,24 @@ def _interrupted(arguments: list[str], code: int = _INTERRUPTED) -> int:
     return code
 
 
-def _explain(error: Exception) -> int:
-    """Print one line for `error` and return the exit code it stands for."""
-    from ilk.cli.words import as_options, printable
+def _explain(error: Exception, arguments: list[str]) -> int:
+    """Print one line for `error`, with the command that helps where one is known, and return its exit code."""
+    from ilk import disk
+    from ilk.cli import mistakes
+    from ilk.cli.spoken import spoken
+    from ilk.cli.words import printable
     from ilk.errors import IlkError, Interrupted
 
-    name = type(error).__name__
     if hasattr(error, "exit_code"):  # typer's own: wrong usage, or a plain exit
-        if hasattr(error, "show") and hasattr(error, "format_message"):
-            text = printable(error.format_message())
-            error.format_message = lambda: text
-            error.show()
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+        elif hasattr(error, "format_message"):
+            _say(f"ilk: {printable(mistakes.usage(error, arguments))}")
         return int(error.exit_code)
     if short := _scarce(error):
         _say(f"ilk: {short}")
     elif isinstance(error, IlkError):
-        _say(f"ilk: {printable(as_options(str(error)))}")
+        _say(f"ilk: {printable(mistakes.answer(spoken(str(error)), arguments, error))}")
         return _INTERRUPTED if isinstance(error, Interrupted) else 1
     elif isinstance(error, RuntimeError) and "home directory" in str(error):
         _say("ilk: there is no home folder that ~ could stand for. Give the whole path, or set HOME.")
@@ -122,8 +138,7 @@ def _explain(error: Exception) -> int:
         advice = _ADVICE.get(error.errno or 0, "Nothing that was finished is lost.")
         _say(f"ilk: {printable(f'{where}{error.strerror or error}')}. {advice}")
     else:
-        text = printable(f"{name}: {error}")
-        _say(f"ilk: unexpected {text}. Please report it with the output of the same command and --debug.")
+        _say(f"ilk: unexpected: {printable(disk.one_line(error)) or 'a fault without a word'}. {_REPORT}")
     return 1
 
 
@@ -160,5 +175,7 @@ def _address_space() -> int | None:
 
 
 def _say(text: str) -> None:
+    from ilk.cli import colours
+
     with contextlib.suppress(BrokenPipeError):
-        print(text, file=sys.stderr, flush=True)
+        colours.say(text)

@@ -24,6 +24,8 @@ def bench(
     device: str,
     cache: Path | None,
     as_json: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> int:
     """Run and show; return the exit code: 0 all there, 1 something failed, 130 the time was over."""
     from ilk import bench, disk
@@ -31,7 +33,7 @@ def bench(
 
     variables = {"CACHE": str(cache)} | {name: str(Path(value).absolute()) for name, value in os.environ.items()}
     recipe = bench.load_recipe(path, variables)
-    with Screen(as_json) as screen:
+    with Screen(as_json, quiet=quiet, verbose=verbose) as screen:
         outcome = bench.Outcome()
         if not table:
             outcome = bench.run_recipe(
@@ -46,6 +48,7 @@ def bench(
             disk.write_bytes(recipe.results / "table.md", text.encode())
         screen.json({"recipe": str(path), **vars(outcome), "results": found, "picture": str(picture or "") or None})
         screen.line()
+        screen.result(f"{len(found):,} results: {recipe.results / 'table.md'}")
         for line in (bench.markdown(recipe, asked) if asked else text).splitlines():
             screen.line(line)
         if picture:
@@ -63,7 +66,7 @@ def _show(screen: Screen, event: dict[str, Any]) -> bool | None:
         return None if event.get("stage") == "first" else screen.event(event)
     where, name = f"{event['number']}/{event['of']}", event["name"]
     if event["state"] == "run":
-        screen.line(f"{where:<8} {name}", "bold")
+        screen.line(f"{where:<8} {name}", "title")
     elif event["state"] == "there":
         screen.line(f"{where:<8} {name}: there already")
     elif event["state"] == "no data":

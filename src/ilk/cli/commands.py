@@ -1,16 +1,18 @@
-"""The commands. Each parses, makes one call, and prints; what they print is in `ilk.cli.show`."""
+"""The commands. Each parses, makes one call, and prints; the longer ones have files of their own."""
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
+from typer.main import get_command
 
 from ilk.cli import options as parse
 from ilk.cli.arguments import (
-    ByContent,
     Cache,
     Debug,
     Device,
@@ -19,16 +21,20 @@ from ilk.cli.arguments import (
     Labels,
     NoCache,
     Own,
-    OwnEncoder,
-    Precision,
+    Quiet,
     RunPath,
-    Source,
     Split,
     Uncorrected,
+    Verbose,
 )
 from ilk.cli.correcting import correct
 from ilk.cli.exporting import export
+from ilk.cli.grouping import cluster
+from ilk.cli.helping import Command
 from ilk.cli.looking import similar
+from ilk.cli.opening import open_run
+from ilk.cli.overview import runs
+from ilk.cli.placing import predict
 from ilk.cli.regrouping import regroup
 from ilk.cli.serving import gallery
 from ilk.cli.updating import update
@@ -37,121 +43,20 @@ app = typer.Typer(
     name="ilk",
     help="Group images of the same ilk. Nothing is ever sent anywhere; your images are never changed or moved.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-
-@app.command(short_help="Images in; groups, pictures, report and model out.")
-def cluster(
-    source: Source,
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Run folder. [default: below ilk-runs/]")] = None,
-    method: Annotated[str, typer.Option("-m", "--method", help="See `ilk methods`.")] = "transfer",
-    k: Annotated[str, typer.Option("-k", help="Number of groups, or auto.")] = "auto",
-    encoder: Annotated[
-        str, typer.Option(help="auto, fast, balanced, dinov2, a timm model, a+b, module:function … See `ilk encoders`.")
-    ] = "auto",
-    weights: Annotated[
-        Optional[Path], typer.Option(help="Weights of the encoder; remembered for the next time.")
-    ] = None,
-    features: Features = None,
-    set_: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; repeat.")
-    ] = None,
-    near_duplicates: Annotated[
-        Literal["keep", "stack"], typer.Option(help="stack: images that are nearly the same are grouped as one.")
-    ] = "keep",
-    labels: Labels = "auto",
-    split: Split = "all",
-    seed: Annotated[int, typer.Option(help="Same seed, same machine: same groups.")] = 0,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    cache: Cache = None,
-    no_cache: NoCache = False,
-    slice_: Annotated[
-        Optional[float],
-        typer.Option("--slice", metavar="MINUTES", help="Stop a training after this; the same command goes on."),
-    ] = None,
-    words: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Your own words for groups, one a line; no others are used.")
-    ] = None,
-    no_names: Annotated[bool, typer.Option("--no-names", help="Do not guess what the groups look like.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")] = False,
-    by_content: ByContent = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Group the images of SOURCE and write a run folder with pictures, tables, a report and a model."""
-    from ilk.cli.show import Screen
-
-    chosen = parse.method_options(
-        k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache),
-        near_duplicates,
-    )  # fmt: skip
-    from ilk import jobs
-
-    with Screen(json) as screen:
-        run = jobs.cluster(
-            parse.sources(source), out, method=method, options=chosen, features=features, split=split, labels=labels,
-            names=not no_names, words=words,
-            overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_),
-            by_content=by_content, on_event=screen.event,
-        )  # fmt: skip
-        screen.clustered(run)
+_command = functools.partial(app.command, cls=Command)
 
 
-@app.command(short_help="Place new images into the groups of a run.")
-def predict(
-    run: RunPath,
-    source: Annotated[
-        list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`; a single photo.jpg too.")
-    ],
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", help="Table to write: .csv or .parquet.")] = None,
-    threshold: Annotated[
-        Optional[float], typer.Option(help="0 to 1: the higher, the more is called none of these. [default: the run's]")
-    ] = None,
-    nearest: Annotated[
-        Optional[int],
-        typer.Option(metavar="N", help="Name N images of the run like each. [default: 5 for up to 8 images or --json]"),
-    ] = None,
-    method: Own = None,
-    split: Split = "all",
-    encoder: OwnEncoder = None,
-    features: Features = None,
-    device: Device = "auto",
-    cache: Cache = None,
-    no_cache: NoCache = False,
-    by_content: ByContent = False,
-    uncorrected: Uncorrected = False,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
-    from ilk.cli import placing
-    from ilk.cli.show import Screen
-
-    out, given = parse.table_path(out), parse.sources(source)
-    from ilk import jobs
-
-    with Screen(json, aside=parse.is_stdout(out)) as screen:
-        found = jobs.predict(
-            parse.opened_run(run, uncorrected), given, split=split, threshold=threshold,
-            nearest=5 if json and nearest is None else nearest, cls=method, device=device,
-            cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
-            features=features, by_content=by_content, on_event=screen.event,
-        )  # fmt: skip
-        notes = [] if out is None else found.write(out)
-        placing.placed(screen, found, run, out)
-        for note in (*found.notes, *notes):
-            screen.note(note)
+_command(short_help="Images in; groups, pictures, report and model out.")(cluster)
+_command(short_help="Place new images into the groups of a run.")(predict)
+_command(short_help="The images of a run most like one.")(similar)
 
 
-app.command(short_help="The images of a run most like one.")(similar)
-
-
-@app.command(short_help="Score a run against true labels.")
+@_command(short_help="Score a run against true labels.")
 def evaluate(
     run: RunPath,
     source: Annotated[
@@ -162,13 +67,15 @@ def evaluate(
     method: Own = None,
     split: Split = "all",
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Score a run, or its predictions for SOURCE, against true labels."""
     from ilk.cli.show import Screen
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         screen.scored(
             parse.scores_of(
                 parse.opened_run(run, uncorrected),
@@ -183,21 +90,29 @@ def evaluate(
         )
 
 
-@app.command(short_help="What each layer of a trained network knows.")
+@_command(short_help="What each layer of a trained network knows.")
 def probe(
     run: RunPath,
-    labels: Annotated[str, typer.Option(help="True labels: auto, folder, prefix, an npz key or a .csv.")] = "auto",
-    source: Annotated[Optional[str], typer.Option(help="Other images than those of the run.")] = None,
+    labels: Annotated[
+        str, typer.Option(metavar="LABELS", help="True labels: auto, folder, prefix, an npz key or a .csv.")
+    ] = "auto",
+    source: Annotated[Optional[str], typer.Option(metavar="SOURCE", help="Other images than those of the run.")] = None,
     images: Annotated[Optional[str], typer.Option(metavar="N,M", help="At most N to train on, M to test.")] = None,
-    epochs: Annotated[int, typer.Option(help="Of the linear classifiers.")] = 90,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", help="Passes over the images, in training the linear classifiers.")
+    ] = 90,
     augment: Annotated[bool, typer.Option("--augment", help="Random crops and mirror images, as published.")] = False,
     ten_crop: Annotated[bool, typer.Option("--ten-crop", help="Test on the mean over ten crops.")] = False,
     supervised: Annotated[bool, typer.Option(help="Train the same network on the labels, and probe it too.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the classifiers and the random network.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of the classifiers and the random network: the same again gives the same.")
+    ] = 0,
     method: Own = None,
     device: Device = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -208,7 +123,7 @@ def probe(
     counts = parse.two_counts(images)
     from ilk import probing
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         found = probing.probe(
             run, labels, source=source, images=counts, epochs=epochs, augment=augment, ten_crop=ten_crop,
             supervised=supervised, seed=seed, cls=method, device=device, cache=parse.cache(cache, no_cache),
@@ -217,46 +132,55 @@ def probe(
         taking.probed(screen, found)
 
 
-@app.command(short_help="One HTML file that opens offline.")
+@_command(short_help="One HTML file that opens offline.")
 def report(
     run: RunPath,
     out: Annotated[
-        Optional[Path], typer.Option("-o", "--out", help="The HTML file. [default: RUN/report.html]")
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="The HTML file. [default: RUN/report.html]")
     ] = None,
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Write the report of RUN anew, and its plots: one HTML file that opens offline. With -o the file alone."""
     from ilk.cli.show import Screen
     from ilk.report import images_of, write_plots, write_report
 
-    screen = Screen(False, aside=parse.is_stdout(out))
+    screen = Screen(False, quiet=quiet, verbose=verbose, aside=parse.is_stdout(out))
     opened = parse.opened_run(run, uncorrected)
     source = images_of(opened)
     if out is None:  # those of the run are of the groups as they were when they were drawn
         write_plots(opened, source)
-    screen.line(f"report   {write_report(opened, out, source)}")
+    written = write_report(opened, out, source)
+    screen.line(f"report   {written}")
+    screen.result(str(written))
 
 
-app.command(short_help="See whole groups in the browser, and correct them.")(gallery)
+_command("open", short_help="The report of a run, in the browser.")(open_run)
+_command(short_help="See whole groups in the browser, and correct them.")(gallery)
 
 
-app.command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
-app.command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
-app.command(short_help="Group again with what was corrected by hand.")(regroup)
+_command(short_help="A folder per group, sidecars, or tables for other tools.")(export)
+_command(short_help="Move, merge, split, rename … groups by hand; undo.")(correct)
+_command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
-app.command(short_help="New images join a run; nothing else moves.")(update)
+_command(short_help="New images join a run; nothing else moves.")(update)
 
 
-@app.command(short_help="What two runs agree on, and what moved.")
+@_command(short_help="What two runs agree on, and what moved.")
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Two runs or more of the same images.")],
     out: Annotated[
-        Optional[Path], typer.Option("-o", "--out", help="A picture of the flow: .png, .svg or .pdf.")
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="A picture of the flow: .png, .svg or .pdf.")
     ] = None,
-    moved: Annotated[Optional[Path], typer.Option(help="A .csv of the images that changed their group.")] = None,
+    moved: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="A .csv of the images that changed their group.")
+    ] = None,
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -267,10 +191,13 @@ def compare(
 
     taking.check_outputs(out, moved)
     found = comparing.compare([parse.opened_run(run, uncorrected) for run in runs])
-    taking.compared(Screen(json, aside=parse.is_stdout(moved)), found, out, moved)
+    taking.compared(Screen(json, quiet=quiet, verbose=verbose, aside=parse.is_stdout(moved)), found, out, moved)
 
 
-@app.command(short_help="What a run holds; how large the cache is.")
+_command(short_help="The runs that are there, the newest first.")(runs)
+
+
+@_command(short_help="What a run holds; how large the cache is.")
 def info(
     run: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
@@ -280,34 +207,41 @@ def info(
     debug: Debug = False,
 ) -> None:
     """Say what a run holds, or how large the cache is."""
+    from ilk.cli import facts
     from ilk.cli.show import Screen
 
     screen = Screen(json)
     if cache == (run is not None) or (clear and not cache):
         raise typer.BadParameter("give a RUN, or --cache [--clear].")
     if cache:
-        screen.cache(parse.cache_state(clear))
+        facts.cache(screen, parse.cache_state(clear))
     else:
-        from ilk import runs
+        from ilk.runs import needed
 
         opened = parse.opened_run(Path(os.fspath(run or ".")), uncorrected)
-        with runs.needed(opened):
-            screen.run(opened)
+        with needed(opened):
+            facts.run(screen, opened)
 
 
-@app.command(short_help="Methods x data x seeds beside published figures.")
+@_command(short_help="Methods x data x seeds beside published figures.")
 def bench(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: see docs/benchmarks.md.")],
     only: Annotated[
-        Optional[list[str]], typer.Option(help="A row, a data set or a cell; * = anything; repeat.")
+        Optional[list[str]], typer.Option(metavar="NAME", help="A row, a data set or a cell; * = anything; repeat.")
     ] = None,
     budget: Annotated[Optional[float], typer.Option(metavar="MINUTES", help="The recipe's reduced rows.")] = None,
-    minutes: Annotated[Optional[float], typer.Option(help="Stop after this; the same command goes on.")] = None,
+    minutes: Annotated[
+        Optional[float], typer.Option(metavar="MINUTES", help="Stop after this; the same command goes on.")
+    ] = None,
     table: Annotated[bool, typer.Option("--table", help="Run nothing; show what there is.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Run anew what is there already.")] = False,
-    runs: Annotated[Optional[Path], typer.Option(help="Where runs are kept. [default: runs/ beside RECIPE]")] = None,
+    runs: Annotated[
+        Optional[Path], typer.Option(metavar="DIR", help="Where runs are kept. [default: runs/ beside RECIPE]")
+    ] = None,
     device: Device = "auto",
     cache: Cache = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -316,12 +250,12 @@ def bench(
 
     code = benching.bench(
         recipe, only or [], budget, parse.seconds(minutes, "--minutes"), table, again, runs, device,
-        parse.cache(cache, False), json,
+        parse.cache(cache, False), json, quiet, verbose,
     )  # fmt: skip
     raise typer.Exit(code)
 
 
-@app.command(short_help="The methods for -m; presets and settings of one.")
+@_command(short_help="The methods for -m; presets and settings of one.")
 def methods(
     name: Annotated[Optional[str], typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
     json: Json = False,
@@ -338,7 +272,7 @@ def methods(
         listing.methods(Screen(json), {short: registry.find(short) for short in registry.short_names()})
 
 
-@app.command(short_help="The encoders; add or remove weights.")
+@_command(short_help="The encoders; add or remove weights.")
 def encoders(
     action: Annotated[
         Optional[Literal["add", "remove"]],
@@ -371,3 +305,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
 
         typer.echo(f"ilk {__version__}")
         raise typer.Exit
+
+
+def options_of(arguments: Sequence[str]) -> set[str]:
+    """Return the options of the command that `arguments` name, such as ``--seed`` and ``-k``; none where it is none."""
+    name = next((word for word in arguments if not word.startswith("-")), "")
+    command = get_command(app).commands.get(name)  # type: ignore[attr-defined]
+    return {option for param in command.params for option in param.opts} if command is not None else set()

@@ -45,7 +45,7 @@ Split = Annotated[
 Ignore = Annotated[Images, typer.Option("--ignore", metavar="IMG…", help="Take images out of all groups.")]
 Confirm = Annotated[Images, typer.Option("--confirm", metavar="IMG…", help="Say that images are in the right group.")]
 New = Annotated[Images, typer.Option("--new", metavar="IMG…", help="Open a new group of images.")]
-Name = Annotated[Optional[str], typer.Option("--name", help="With --new: its name.")]
+Name = Annotated[Optional[str], typer.Option("--name", metavar="NAME", help="With --new: its name.")]
 Note = Annotated[Optional[str], typer.Option("--note", metavar="A TEXT", help='Keep a note on a group; "": none.')]
 Undo = Annotated[bool, typer.Option("--undo", help="Undo the last correction; again: the one before.")]
 Redo = Annotated[bool, typer.Option("--redo", help="Do again what was undone.")]
@@ -141,9 +141,9 @@ def _done(screen: Screen, run: Run, action: Action, before: Grouping, notes: Seq
     for note in (*notes, *now.problems):
         screen.note(note)
     if action.do != "undo":
-        screen.line(f"undo     ilk correct {run.path} --undo", "dim")
+        screen.line(f"undo     ilk correct {run.path} --undo", "aside")
     elif now.redo:
-        screen.line(f"redo     ilk correct {run.path} --redo", "dim")
+        screen.line(f"redo     ilk correct {run.path} --redo", "aside")
 
 
 def _turned(run: Run, before: Grouping, now: Grouping) -> Action:

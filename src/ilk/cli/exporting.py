@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import Debug, Json, RunPath, Uncorrected
+from ilk.cli.arguments import Debug, Json, Quiet, RunPath, Uncorrected, Verbose
 
 __all__ = ["export"]
 
@@ -42,11 +42,15 @@ def export(
         typer.Option(help="photo.jpg.xmp (darktable, digiKam), or photo.xmp (Lightroom)."),
     ] = "full",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
-    source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
+    source: Annotated[
+        Optional[str], typer.Option(metavar="SOURCE", help="Where the images are now, if they were moved.")
+    ] = None,
     keep: Annotated[
         Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
     ] = "all",
     uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -60,7 +64,7 @@ def export(
     from ilk.cli import taking
     from ilk.cli.show import Screen
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         done = exports.export(
             parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source, groups=wanted,
             images=some, keep=keep, beside=beside, sidecars=sidecars, dry=dry_run, on_progress=taking.progress(screen),

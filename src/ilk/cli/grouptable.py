@@ -13,11 +13,10 @@ __all__ = ["RIGHT", "group_table", "notes"]
 
 RIGHT = "images share silhouette confidence"
 _HEADER = ("group", "looks like", "images", "share", "silhouette", "confidence", "in words", "most typical image")
-_SHOWN = 30
 
 
 def group_table(
-    header: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], names: Sequence[str]
+    header: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], names: Sequence[str], shown: int = 30
 ) -> tuple[list[str], list[list[str]]]:
     """Return titles, and a line for each of the largest groups, the largest first, what was not assigned last.
 
@@ -29,12 +28,14 @@ def group_table(
         clusters.json.
     names
         Of all images.
+    shown
+        At most so many lines.
     """
     total = max(1, sum(group["size"] for group in groups))
-    largest = sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:_SHOWN]
+    largest = sorted(groups, key=lambda group: (group["id"] < 0, -group["size"]))[:shown]
     lines = [_line(header, group, total, names) for group in largest]
-    shown = [i for i in range(len(_HEADER)) if i in (0, 2, 3) or any(line[i] for line in lines)]
-    return [_HEADER[i] for i in shown], [[line[i] for i in shown] for line in lines]
+    columns = [i for i in range(len(_HEADER)) if i in (0, 2, 3) or any(line[i] for line in lines)]
+    return [_HEADER[i] for i in columns], [[line[i] for i in columns] for line in lines]
 
 
 def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ def one_method(screen: Screen, short: str, cls: Any) -> None:
     """Show what one method is, its presets, and every setting with its value in each preset."""
     about = _about(cls)
     screen.json({short: about})
-    screen.line(f"{short}: {about['what']} ({about['class']})", "bold")
+    screen.line(f"{short}: {about['what']} ({about['class']})", "title")
     for paragraph in _introduction(cls):
         screen.line()
         for line in textwrap.wrap(paragraph, 100):

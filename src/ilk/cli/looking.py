@@ -43,7 +43,7 @@ def similar(
 
 def _show(screen: Screen, found: dict[str, Any]) -> None:
     screen.json(found)
-    screen.line(found["image"] if found["path"] is None else found["path"], "bold")
+    screen.line(found["image"] if found["path"] is None else found["path"], "title")
     if found["path"] is None:
         screen.line(f"group    {found['group_name']}, confidence {found['confidence']:.2f}: it is new to the run")
     else:

@@ -1,22 +1,93 @@
-"""What `ilk predict` prints."""
+"""`ilk predict`: new images into the groups of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-from ilk.cli.show import Screen, _count
+import typer
+
+from ilk.cli import options as parse
+from ilk.cli.arguments import (
+    ByContent,
+    Cache,
+    Debug,
+    Device,
+    Features,
+    Json,
+    NoCache,
+    Own,
+    OwnEncoder,
+    Quiet,
+    RunPath,
+    Split,
+    Uncorrected,
+    Verbose,
+)
+from ilk.cli.words import count
 
 if TYPE_CHECKING:
+    from ilk.cli.show import Screen
     from ilk.jobs import Prediction
 
-__all__ = ["placed"]
+__all__ = ["predict"]
 
 _NONE = "none of these"
 _SINGLY = 8  # images up to which each is shown by itself
 
 
-def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> None:
+def predict(
+    run: RunPath,
+    source: Annotated[
+        list[str], typer.Argument(metavar="SOURCE…", help="As in `ilk cluster`; a single photo.jpg too.")
+    ],
+    out: Annotated[
+        Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="Table to write: .csv or .parquet.")
+    ] = None,
+    threshold: Annotated[
+        Optional[float],
+        typer.Option(
+            metavar="X", help="0 to 1: the higher, the more images are in none of the groups. [default: the run's]"
+        ),
+    ] = None,
+    nearest: Annotated[
+        Optional[int],
+        typer.Option(metavar="N", help="Name N images of the run like each. [default: 5 for up to 8 images or --json]"),
+    ] = None,
+    method: Own = None,
+    split: Split = "all",
+    encoder: OwnEncoder = None,
+    features: Features = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    by_content: ByContent = False,
+    uncorrected: Uncorrected = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
+    from ilk.cli.show import Screen
+
+    out, given = parse.table_path(out), parse.sources(source)
+    from ilk import jobs
+
+    with Screen(json, quiet=quiet, verbose=verbose, aside=parse.is_stdout(out)) as screen:
+        found = jobs.predict(
+            parse.opened_run(run, uncorrected), given, split=split, threshold=threshold,
+            nearest=5 if json and nearest is None else nearest, cls=method, device=device,
+            cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
+            features=features, by_content=by_content, on_event=screen.event,
+        )  # fmt: skip
+        notes = [] if out is None else found.write(out)
+        _placed(screen, found, run, out)
+        for note in (*found.notes, *notes):
+            screen.note(note)
+
+
+def _placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> None:
     """Show where new images went: a few one by one, more by the size of the groups."""
     sizes = dict.fromkeys([*found.captions.values(), _NONE], 0)
     n = len(found.names)
@@ -40,9 +111,11 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
             "images": rows,
         }
     )
-    screen.line(
-        f"placed   {_count(len(read), 'image')}" + (f"; {n_unreadable:,} could not be read" if n_unreadable else "")
-    )
+    placed = f"{count(len(read), 'image')}" + (f"; {n_unreadable:,} could not be read" if n_unreadable else "")
+    screen.line(f"placed   {placed}")
+    screen.result(f"{placed}: {out}" if out is not None else placed)
+    if screen.verbose:
+        _aside(screen, found)
     if n <= _SINGLY:
         for row in rows:
             _one(screen, row, found)
@@ -52,7 +125,7 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
         screen.line(
             f"none of these: known below {found.threshold:g}; known is the sum of the probabilities of all groups, "
             "confidence that of the best",
-            "dim",
+            "aside",
         )
     if out is not None:
         screen.line(f"table    {out}")
@@ -60,11 +133,19 @@ def placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> No
         screen.line("add -o FILE.csv to keep one row per image")
 
 
+def _aside(screen: Screen, found: Prediction) -> None:
+    """Say what decided, and which files could not be read."""
+    screen.line(f"refused  where known is below {found.threshold:g}" if found.threshold else "refused  none")
+    for path, status, reason in zip(found.names, found.status, found.reasons, strict=True):
+        if status == "unreadable":
+            screen.line(f"unread   {path}: {reason}")
+
+
 def _one(screen: Screen, row: dict[str, Any], found: Prediction) -> None:
     """Show one image: its group, with what confidence, how much of it is known, and what of the run is like it."""
     names = found.captions
     screen.line()
-    screen.line(row["path"], "bold")
+    screen.line(row["path"], "title")
     if row["status"] == "unreadable":
         screen.line(f"         could not be read: {row['reason']}")
         return

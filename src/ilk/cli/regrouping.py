@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ilk.cli.arguments import Debug, Json, RunPath
+from ilk.cli.arguments import Debug, Json, Quiet, RunPath, Verbose
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -19,12 +19,21 @@ __all__ = ["regroup"]
 _SHOWN = 20  # flows
 
 Out = Annotated[
-    Optional[Path], typer.Option("-o", "--out", help="Write a new run with these groups; RUN stays as it is.")
+    Optional[Path],
+    typer.Option("-o", "--out", metavar="NEW", help="Write a new run with these groups; RUN stays as it is."),
 ]
 Only = Annotated[bool, typer.Option("--preview", help="Only show what would move.")]
 
 
-def regroup(run: RunPath, preview: Only = False, out: Out = None, json: Json = False, debug: Debug = False) -> None:
+def regroup(
+    run: RunPath,
+    preview: Only = False,
+    out: Out = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Group the images of RUN again, with what was corrected by hand: seconds, by the features that RUN holds.
 
     Images that you moved, confirmed or ignored stay where they are, merged groups stay one, split ones two. Names and
@@ -36,7 +45,7 @@ def regroup(run: RunPath, preview: Only = False, out: Out = None, json: Json = F
     from ilk import runs
     from ilk.cli.show import Screen
 
-    screen, opened = Screen(json), runs.load_run(run)
+    screen, opened = Screen(json, quiet=quiet, verbose=verbose), runs.load_run(run)
     found = again.preview(opened)
     action, written = None, None
     if out is not None:
@@ -48,10 +57,10 @@ def regroup(run: RunPath, preview: Only = False, out: Out = None, json: Json = F
     screen.json({"run": str(run), **found.summary(), "n": n, "out": str(written.path) if written else None})
     _shown(screen, opened, found, "would move" if preview else "moved")
     if action is not None:
-        screen.line(f"undo     ilk correct {run} --undo", "dim")
+        screen.line(f"undo     ilk correct {run} --undo", "aside")
     if written is not None:
         screen.line(f"report   {written.path / 'report.html'}")
-        screen.line(f"compare  ilk compare {run} {written.path}", "dim")
+        screen.line(f"compare  ilk compare {run} {written.path}", "aside")
 
 
 def _draw(run: Run) -> None:
@@ -73,13 +82,14 @@ def _shown(screen: Screen, run: Run, found: Preview, word: str) -> None:
     total = sum(label >= 0 for label in run.labels().tolist())
     if found.count:
         screen.line(f"{found.count:,} of {total:,} images {word}")
+        screen.result(f"{found.count:,} of {total:,} images {word}")
         rows = [
             (called(one), called(other), f"{count:,}", paths[examples[0]] if examples else "")
-            for one, other, count, examples in found.flows[:_SHOWN]
+            for one, other, count, examples in found.flows[: screen.at_most(_SHOWN)]
         ]
         screen.table(("from", "to", "images", "such as"), rows, right="images")
-        if len(found.flows) > _SHOWN:
-            screen.line(f"and {len(found.flows) - _SHOWN:,} smaller ones (--json lists all)")
+        if len(found.flows) > screen.at_most(_SHOWN):
+            screen.line(f"and {len(found.flows) - _SHOWN:,} smaller ones (--verbose and --json list all)")
     if found.held_out is not None and found.chance is not None:
         screen.line(
             f"of images that you moved, {100 * found.held_out:.0f} % are predicted when left out "

@@ -9,13 +9,14 @@ from typing import Annotated, Optional
 import typer
 
 from ilk.cli.arguments import Debug, Json, RunPath
+from ilk.cli.opening import to_browser
 
 __all__ = ["gallery"]
 
 
 def gallery(
     run: RunPath,
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(metavar="N", help="Of 127.0.0.1; 0: any that is free.")] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
     exports: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Below it the page may export. [default: RUN/exports]")
@@ -37,16 +38,8 @@ def gallery(
         screen.line(f"gallery  {served.address}")
         for note in served.notes:
             screen.note(note)
-        screen.line("         Ctrl-C ends it; what you correct is kept at once", "dim")
+        screen.line("         Ctrl-C ends it; what you correct is kept at once", "aside")
         if not no_open and not json:
-            _open(served.once())  # a command line that every user of the machine can read
+            to_browser(served.once())  # a command line that every user of the machine can read
         served.wait()
     screen.line("closed")
-
-
-def _open(address: str) -> None:
-    """Open the address in the user's browser, where there is one."""
-    import webbrowser
-
-    with contextlib.suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)

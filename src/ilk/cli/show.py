@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.status import Status
 from rich.text import Text
 
+from ilk.cli import colours
+from ilk.cli.details import details
 from ilk.cli.grouptable import RIGHT, group_table, notes
 from ilk.cli.pace import speed
+from ilk.cli.spoken import spoken
 from ilk.cli.training import Training
-from ilk.cli.words import as_options, printable, shortened
+from ilk.cli.words import count, printable, shortened
+from ilk.errors import ArgumentError
 from ilk.showing.ktable import k_table
 from ilk.showing.pace import Pace
 
@@ -50,28 +52,28 @@ _DONE = {
 }
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Whoever read our output has left (``| head``): the work goes on in silence."""
-        _silence(self.file)
-
-
-def _silence(stream: IO[str]) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
-
-
 class Screen:
     """Prints what happens. Everything but the JSON object goes to stderr when `as_json` or `aside` is set.
 
     A context manager: what moves on the screen stops when the block ends, however it ends.
+
+    Parameters
+    ----------
+    as_json, aside
+    quiet
+        Nothing but what `result` says.
+    verbose
+        Lines of what runs begin with the seconds since the start; nothing is cut short (`at_most`).
     """
 
-    def __init__(self, as_json: bool, *, aside: bool = False) -> None:
+    def __init__(self, as_json: bool, *, aside: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        if quiet and verbose:
+            raise ArgumentError("--quiet and --verbose exclude each other.")
         self.as_json = as_json
-        # file names are data: no markup, no emoji codes, no colours of their own
-        self.console = _Console(stderr=as_json or aside, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.quiet, self.verbose = quiet, verbose
+        self._begun, self._running = time.monotonic(), False
+        self.console = colours.console(aside=as_json or aside, quiet=quiet)
+        self._result = colours.console(aside=aside, quiet=as_json or not quiet)
         self._moving: Progress | Status | None = None
         self._pace: Pace | None = None
         self._shown_at = 0.0
@@ -85,14 +87,27 @@ class Screen:
         self._stop()
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print one plain line."""
-        self.console.print(Text(printable(text), style))
+        """Print one line in a style of `colours.STYLES`; without one, its first word has that of words."""
+        shown = Text(printable(text), style)
+        if not style:
+            shown.stylize("word", 0, colours.word_of(text))
+        if self.verbose and self._running:
+            shown = Text.assemble((f"{time.monotonic() - self._begun:7.1f} s  ", "aside"), shown)
+        self.console.print(shown)
+
+    def result(self, text: str) -> None:
+        """Print what there is to say with --quiet; nothing otherwise."""
+        self._result.print(Text(printable(text)))
+
+    def at_most(self, n: int) -> int:
+        """Return how many of many things to show: all of them with --verbose."""
+        return sys.maxsize if self.verbose else n
 
     def note(self, text: str) -> None:
         """Print something to know, once."""
         if text not in self._noted:
             self._noted.add(text)
-            self.console.print(Text.assemble(("note     ", "bold yellow"), printable(as_options(text))))
+            self.console.print(Text.assemble(("note     ", "note"), printable(spoken(text))))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], right: str | Sequence[str] = "") -> None:
         """Print columns of the width they need; those whose header is (a word) in `right` end at the right."""
@@ -105,7 +120,7 @@ class Screen:
                 for name, cell, width in zip(header, row, widths, strict=True)
                 for gap in (width - cell_len(cell),)
             ]
-            self.console.print(Text("  ".join(parts).rstrip(), "" if n else "bold"))
+            self.console.print(Text("  ".join(parts).rstrip(), "" if n else "title"))
 
     def json(self, value: Mapping[str, Any]) -> None:
         """Print the one JSON object, if it was asked for."""
@@ -114,16 +129,24 @@ class Screen:
             try:
                 print(text, flush=True)
             except BrokenPipeError:
-                _silence(sys.stdout)
+                colours.silence(sys.stdout)
 
     # -- while it runs -------------------------------------------------------------------------------------------------
 
     def event(self, event: dict[str, Any]) -> bool | None:
         """Show one event of a job. Never asks to stop."""
+        self._running = True
+        try:
+            self._event(event)
+        finally:
+            self._running = False
+        return None
+
+    def _event(self, event: dict[str, Any]) -> None:
         kind = event.get("event")
         if kind == "found":
             took = f" ({event['seconds']:.1f} s)" if "seconds" in event else ""
-            self.line(f"found    {_count(event['n'], event['what'])}{took}")
+            self.line(f"found    {count(event['n'], event['what'])}{took}")
             for word, text in zip(("passed   ", "         "), event.get("passed", ()), strict=False):
                 self.line(f"{word}{text}")
             for note in event["notes"]:
@@ -138,7 +161,6 @@ class Screen:
             self._stop()
         elif kind == "stage":
             self._stage(event)
-        return None
 
     def _stage(self, event: dict[str, Any]) -> None:
         stage = event["stage"]
@@ -185,7 +207,7 @@ class Screen:
         if self._pace is None or self._pace.total != total:
             self._pace, self._shown_at = Pace.from_here(now, done, total), now
             if 0 < done < total:
-                self.line(f"cached   {done:,} of {_count(total, 'image')}: the others are left to encode")
+                self.line(f"cached   {done:,} of {count(total, 'image')}: the others are left to encode")
         self._pace.at(now, done)
         if self.console.is_terminal:
             if not isinstance(self._moving, Progress):
@@ -224,14 +246,14 @@ class Screen:
         """Show the evidence for numbers of groups, what is taken, and how to take another."""
         self._stop()
         suggested = event["suggested"]
-        header, lines, n_hidden = k_table(event["k_table"], suggested)
+        header, lines, n_hidden = k_table(event["k_table"], suggested, every=self.verbose)
         if event.get("space"):
             self.line(f"measured in the reduced space ({event['space']}), where all groups lie farther apart")
         self.table(header, lines, right=header[:-1])
         low = "; of Davies and the ranks the lowest" if len(header) > 3 else ""
-        self.line(f"* best of its column: the highest{low}", "dim")
+        self.line(f"* best of its column: the highest{low}", "aside")
         if n_hidden:
-            self.line(f"  {_count(n_hidden, 'more number')} tried; all of them are in k_table.json", "dim")
+            self.line(f"  {count(n_hidden, 'more number')} tried; all of them are in k_table.json", "aside")
         self.line(f"taking   {suggested['natural']} groups")
         if event["clear"]:
             self.line(f"because  {event['why']}")
@@ -248,23 +270,26 @@ class Screen:
         summary = run.summary()
         self.json(summary)
         self.line()
-        counts = f"{_count(summary['n_images'], 'image')} in {_count(summary['n_clusters'], 'group')}"
+        self.result(f"{count(summary['n_images'], 'image')} in {count(summary['n_clusters'], 'group')}: {run.path}")
+        counts = f"{count(summary['n_images'], 'image')} in {count(summary['n_clusters'], 'group')}"
         if summary["n_duplicates"]:
-            counts += f", {_count(summary['n_duplicates'], 'exact duplicate')} among them"
+            counts += f", {count(summary['n_duplicates'], 'exact duplicate')} among them"
         if summary.get("n_near_duplicates"):
             near, stacked = summary["n_near_duplicates"], run.header["near"].get("stacked")
-            counts += f", {_count(near, 'near duplicate')} {'grouped with' if stacked else 'of'} others"
+            counts += f", {count(near, 'near duplicate')} {'grouped with' if stacked else 'of'} others"
         self.line(counts)
         self.corrected(run)
         self._groups(run)
         if summary["scores"]:
             self._five(summary["scores"])
         if summary["n_unreadable"]:
-            lost = _count(summary["n_unreadable"], "file")
+            lost = count(summary["n_unreadable"], "file")
             how = " or came without features" if run.header["source"].get("features") else ""
             self.note(f"{lost} could not be read{how}; the report lists them with the reasons")
         for warning in summary["warnings"]:
             self.note(warning)
+        if self.verbose:
+            details(self, run)
         seconds = summary["seconds"]
         rest = 2 * seconds["total"] - sum(seconds.values())  # loading libraries and networks above all
         named = {**{name: took for name, took in seconds.items() if name != "total"}, "start": max(rest, 0.0)}
@@ -277,28 +302,31 @@ class Screen:
         from ilk.runs import guessed
 
         groups = [group for group in run.clusters() if group["size"]]
-        titles, lines = group_table(run.header, groups, run.images()["path"])
+        titles, lines = group_table(run.header, groups, run.images()["path"], self.at_most(30))
         self.table(titles, lines, right=RIGHT)
         if len(groups) > len(lines):
             self.line(f"and {len(groups) - len(lines)} more groups, in the report")
         for line in notes(run.header):
-            self.line(line, "dim")
+            self.line(line, "aside")
         if any(map(guessed, groups)):
-            self.line("looks like: a guess by what a network knows; it chose nothing", "dim")
+            self.line("looks like: a guess by what a network knows; it chose nothing", "aside")
 
     def corrected(self, run: Run) -> None:
         """Say that groups are not as they were found, where they are not."""
         if (grouping := run.grouping()) is not None:
             if grouping.count:
-                self.line(f"by hand  {_count(grouping.count, 'correction')}; as it was found: --uncorrected")
+                self.line(f"by hand  {count(grouping.count, 'correction')}; as it was found: --uncorrected")
             for note in run.corrections.notes():
                 self.note(note)
 
-    def _five(self, scores: Mapping[str, Any], word: str = "scores") -> None:
-        self.line(
+    def _five(self, scores: Mapping[str, Any], word: str = "scores", *, result: bool = False) -> None:
+        text = (
             f"{word:<8} ACC {scores['acc']:.3f}   NMI {scores['nmi']:.3f} (geometric {scores['nmi_geometric']:.3f})   "
             f"ARI {scores['ari']:.3f}   purity {scores['purity']:.3f}"
         )
+        self.line(text)
+        if result:
+            self.result(text)
 
     def scored(self, scores: Mapping[str, Any], run: Path) -> None:
         """Show scores against true labels."""
@@ -310,7 +338,7 @@ class Screen:
                 **({"uncorrected": found} if (found := scores.get("uncorrected")) else {}),
             }
         )
-        self._five(scores, "by hand" if found else "scores")
+        self._five(scores, "by hand" if found else "scores", result=True)
         if found:
             self._five(found, "as found")
         rows = [
@@ -320,49 +348,6 @@ class Screen:
         self.table(("group", "images", "most frequent label", "share"), rows, right="images share")
         if scores["n_unlabelled"]:
             self.line(f"{scores['n_unlabelled']:,} images have no label and were left out")
-
-    # -- lists ---------------------------------------------------------------------------------------------------------
-
-    def run(self, run: Run) -> None:
-        """Show what a run holds."""
-        from ilk.runs import source_name
-
-        header = run.header
-        self.json(
-            {
-                key: run.summary() if key == "summary" else header.get(key)
-                for key in ("method", "params", "source", "summary", "versions", "created", "command", "commit")
-            }
-        )
-        self.line(f"run      {run.path}")
-        self.line(f"made     {header['created']} by ilk {header['versions']['ilk']}")
-        self.line(f"source   {source_name(header['source'])} ({header['source']['n']:,} files)")
-        self.line(f"method   {header['method']}, encoder {header['summary']['encoder']}")
-        if header.get("command"):
-            self.line(f"command  {header['command']}")
-        self.clustered_plain(run)
-
-    def clustered_plain(self, run: Run) -> None:
-        """Show the groups without a second JSON object."""
-        as_json, self.as_json = self.as_json, False
-        self.clustered(run)
-        self.as_json = as_json
-
-    def cache(self, state: Mapping[str, Any]) -> None:
-        """Show the cache."""
-        self.json(state)
-        what = ", ".join(f"{kind} {size / 1e6:,.1f}" for kind, size in state["kinds"].items() if size)
-        size = f"{state['bytes'] / 1e6:,.1f} MB" + (f" ({what})" if what else "")
-        self.line(f"cache    {state['path']}: {size + ' freed' if state['cleared'] else size}")
-
-
-def _count(n: int, what: str) -> str:
-    """Return `n` and the word for it.
-
-    >>> _count(1, "image"), _count(2000, "image")
-    ('1 image', '2,000 images')
-    """
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _strict(value: Any) -> Any:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ilk.cli.show import Screen, _count
+from ilk.cli.show import Screen
+from ilk.cli.words import count
 from ilk.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -45,27 +46,30 @@ def exported(screen: Screen, done: Exported) -> None:
     """Show what an export did."""
     screen._stop()
     screen.json(done.summary())
-    for line in done.lines():
+    for i, line in enumerate(done.lines()):
         screen.line(line)
+        if not i:
+            screen.result(line)
     for note in done.notes:
         screen.note(note)
     if done.dropped:
-        screen.line(f"dropped  {_count(len(done.dropped), 'near duplicate')}: {_some(done.dropped)}")
+        screen.line(f"dropped  {count(len(done.dropped), 'near duplicate')}: {_some(done.dropped)}")
     if done.changed:
-        screen.note(f"{_count(len(done.changed), 'file')} changed by hand and kept: {_some(done.changed)}")
+        screen.note(f"{count(len(done.changed), 'file')} changed by hand and kept: {_some(done.changed)}")
     if done.left:
         screen.note(f"{len(done.left):,} copies of images that are gone, kept: {_some(done.left)}")
     if done.foreign:
         screen.note(
-            f"{_count(len(done.foreign), 'sidecar')} that ilk did not make, or that you have worked on, left as they "
+            f"{count(len(done.foreign), 'sidecar')} that ilk did not make, or that you have worked on, left as they "
             f"are: {_some(done.foreign)}"
         )
     if done.missing:
-        screen.note(f"{_count(len(done.missing), 'image')} could not be exported:")
-        for path, why in list(done.missing.items())[:_SHOWN]:
+        screen.note(f"{count(len(done.missing), 'image')} could not be exported:")
+        shown = screen.at_most(_SHOWN)
+        for path, why in list(done.missing.items())[:shown]:
             screen.line(f"         {path}: {why}")
-        if len(done.missing) > _SHOWN:
-            screen.line(f"         and {len(done.missing) - _SHOWN:,} more (--json lists up to 100)")
+        if len(done.missing) > shown:
+            screen.line(f"         and {len(done.missing) - shown:,} more (--verbose lists all)")
         screen.line("         If the images were moved, say where they are now with --source.")
 
 
@@ -89,6 +93,8 @@ def probed(screen: Screen, found: Mapping[str, Any]) -> None:
     pixels = found["pixels"]
     rows.append(("pixels", f"{pixels['values']:,}", _both(pixels), *[""] * (len(networks) - 1)))
     screen.table(("layer", "values", *networks), rows, right=["values", *networks])
+    for i, name in enumerate(found["layers"]):
+        screen.result(f"{name} {100 * networks['trained'][i]['last']:.1f} %")
     screen.line("         accuracy after the last epoch (of the best epoch: test labels choose it, so it flatters)")
     screen.line(f"report   {found['run']}/report.html")
 
@@ -119,21 +125,23 @@ def compared(screen: Screen, found: Comparison, picture: Path | None, table: Pat
     screen.json({**found.summary(), **outputs})
     letters = [chr(ord("A") + i) if i < 26 else f"R{i}" for i in range(len(found.runs))]
     for letter, run, sizes, n_only in zip(letters, found.runs, found.sizes, found.n_only, strict=True):
-        more = f"; {_count(n_only, 'image')} of its own" if n_only else ""
-        screen.line(f"{letter}        {run}: {_count(sum(i >= 0 for i in sizes), 'group')}{more}")
-    screen.line(f"common   {_count(found.n_common, 'image')}")
+        more = f"; {count(n_only, 'image')} of its own" if n_only else ""
+        screen.line(f"{letter}        {run}: {count(sum(i >= 0 for i in sizes), 'group')}{more}")
+    screen.line(f"common   {count(found.n_common, 'image')}")
     rows = [
         (f"{letters[p['a']]} and {letters[p['b']]}", f"{p['ari']:.3f}", f"{p['nmi']:.3f}", f"{100 * p['same']:.1f} %")
         for p in found.pairs
     ]
     screen.table(("runs", "ARI", "NMI", "stayed"), rows, right="ARI NMI stayed")
+    for pair in found.pairs:
+        screen.result(f"{found.runs[pair['a']]} {found.runs[pair['b']]} ARI {pair['ari']:.3f} NMI {pair['nmi']:.3f}")
     for i, step in enumerate(found.steps):
         _step(screen, found, i, step, letters)
     for word, path in (("picture", picture), ("moved", table)):
         if path is not None:
             screen.line(f"{word:<8} {path}")
     if picture is None:
-        screen.line("add -o flow.png for a picture, --moved moved.csv for every image that changed its group", "dim")
+        screen.line("add -o flow.png for a picture, --moved moved.csv for every image that changed its group", "aside")
 
 
 def _step(screen: Screen, found: Comparison, i: int, step: Step, letters: list[str]) -> None:
@@ -150,15 +158,15 @@ def _step(screen: Screen, found: Comparison, i: int, step: Step, letters: list[s
             f"{m['common']:,}",
             f"{m['jaccard']:.2f}",
         )
-        for m in step.matched[:30]
+        for m in step.matched[: screen.at_most(30)]
     ]
     screen.table((f"group of {a}", "n", f"group of {b}", "n", "common", "overlap"), rows, right="n common overlap")
-    if len(step.matched) > 30:
-        screen.line(f"and {len(step.matched) - 30} more (--json has all)")
-    for one in step.split[:_SHOWN]:
+    if len(step.matched) > screen.at_most(30):
+        screen.line(f"and {len(step.matched) - 30} more (--verbose and --json have all)")
+    for one in step.split[: screen.at_most(_SHOWN)]:
         into = ", ".join(f"{second[piece['group']]} ({piece['n']:,})" for piece in one["into"])
         screen.line(f"split    {first[one['group']]} of {a} ({one['size']:,}) into {into}")
-    for one in step.merged[:_SHOWN]:
+    for one in step.merged[: screen.at_most(_SHOWN)]:
         of = ", ".join(f"{first[piece['group']]} ({piece['n']:,})" for piece in one["of"])
         screen.line(f"merged   {of} of {a} in {second[one['group']]} ({one['size']:,})")
     away = [flow for flow in step.flows if flow.kind == "moved"]

@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import ByContent, Cache, Debug, Device, Features, Json, NoCache, Own, OwnEncoder, RunPath
+from ilk.cli.arguments import (
+    ByContent,
+    Cache,
+    Debug,
+    Device,
+    Features,
+    Json,
+    NoCache,
+    Own,
+    OwnEncoder,
+    Quiet,
+    RunPath,
+    Verbose,
+)
+from ilk.cli.words import count
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -46,6 +60,8 @@ def update(
     cache: Cache = None,
     no_cache: NoCache = False,
     by_content: ByContent = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -53,7 +69,7 @@ def update(
     from ilk import jobs
     from ilk.cli.show import Screen
 
-    with Screen(json) as screen:
+    with Screen(json, quiet=quiet, verbose=verbose) as screen:
         done = jobs.update(
             run, parse.sources(source) if source else None, split=split, features=features, cls=method, device=device,
             cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder), by_content=by_content,
@@ -87,7 +103,9 @@ def _shown(screen: Screen, done: Updated) -> None:
     for note in done.notes:
         screen.note(note)
     if done.nothing:
-        screen.line(f"nothing  new: the run has all {_count(done.before, 'image')}, and they are where they were")
+        nothing = f"nothing  new: the run has all {count(done.before, 'image')}, and they are where they were"
+        screen.line(nothing)
+        screen.result(nothing)
     else:
         _said(screen, done, counts, lists)
     if done.regrouped is not None:
@@ -111,11 +129,15 @@ def _said(screen: Screen, done: Updated, counts: dict[str, int], lists: dict[str
             if n
         ]
         what = "would join" if done.dry else "joined"
-        screen.line(f"new      {_count(read, 'image')} {what}{''.join(f'; {one}' for one in more)}")
+        new = f"new      {count(read, 'image')} {what}{''.join(f'; {one}' for one in more)}"
+        screen.line(new)
+        screen.result(new)
     for kind, paths in lists.items():
         if paths:
-            some = ", ".join(paths[:_SHOWN]) + (" …" if len(paths) > _SHOWN else "")
-            screen.line(f"{kind:<8} {_count(len(paths), 'file')}, {_KINDS[kind]} ({some})")
+            shown = screen.at_most(_SHOWN)
+            some = ", ".join(paths[:shown]) + (" …" if len(paths) > shown else "")
+            screen.line(f"{kind:<8} {count(len(paths), 'file')}, {_KINDS[kind]} ({some})")
+            screen.result(f"{kind:<8} {count(len(paths), 'file')}")
     if sizes := done.sizes():
         screen.table(("group", "new images"), [(name, f"{size:,}") for name, size in sizes.items()], right="images")
 
@@ -132,7 +154,3 @@ def _rows(done: Updated) -> list[dict[str, Any]]:
         }
         for path, group, certain, status, why in rows
     ]
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -6,17 +6,7 @@ import re
 
 from ilk import disk
 
-__all__ = ["as_options", "printable", "shortened"]
-
-_OPTIONS = {"n_clusters": "-k", "random_state": "--seed", "max_seconds": "--slice", "n_neighbors": "--nearest"}
-_OPTIONS["near_duplicates"] = "--near-duplicates"
-_OPTIONS |= {
-    name: f"--{name}"
-    for name in ("nearest", "weights", "encoder", "device", "precision", "cache", "split", "labels", "words")
-}
-# name=value where the name begins a word; the value as Python writes it
-_ARGUMENT = re.compile(rf"(?<![\w/.=-])({'|'.join(_OPTIONS)})=('[^']*'|\"[^\"]*\"|[^\s,;:()]+)")
-_BARE = re.compile(r"(?<![\w/.='-])(n_clusters|random_state)(?![\w/.='-])")
+__all__ = ["count", "human", "printable", "shortened"]
 
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")  # make what follows read backwards
 
@@ -28,18 +18,6 @@ def printable(text: str) -> str:
     ('\\x1b[31mred\\x0a', 'gpj.\\u202eexe')
     """
     return _TURNING.sub(lambda found: f"\\u{ord(found[0]):04x}", disk.printable(text))
-
-
-def as_options(text: str) -> str:
-    """Return `text` with arguments of Python as the options of the command line that they come from.
-
-    >>> as_options("n_clusters=9: give fewer. weights='a b.pt': no such file. n_clusters was 3, not 2")
-    '-k 9: give fewer. --weights a b.pt: no such file. -k was 3, not 2'
-    >>> as_options("photos/n_clusters=3.zip and min_threshold=3 stay")
-    'photos/n_clusters=3.zip and min_threshold=3 stay'
-    """
-    text = _ARGUMENT.sub(lambda found: f"{_OPTIONS[found[1]]} {found[2].strip(chr(39) + chr(34))}", text)
-    return _BARE.sub(lambda found: _OPTIONS[found[1]], text)
 
 
 def shortened(name: str, width: int) -> str:
@@ -62,3 +40,25 @@ def shortened(name: str, width: int) -> str:
             break
         kept.insert(0, folder)
     return "/".join(["...", *kept])
+
+
+def count(n: int, what: str) -> str:
+    """Return `n` and the word for it.
+
+    >>> count(1, "image"), count(2000, "image")
+    ('1 image', '2,000 images')
+    """
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+def human(size: float) -> str:
+    """Return bytes as a person reads them.
+
+    >>> human(900), human(1_234_567), human(5.6e9)
+    ('900 B', '1.2 MB', '5.6 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -63,10 +63,11 @@ def recipe(name: str, settings: Mapping[str, Any] | None = None, kept: Path | No
     cfg = facts(name, kept)
     if cfg is None:
         known = [*timm().list_models(), *timm().list_pretrained()]
-        raise ArgumentError(
-            f"encoder {name!r} is unknown.{names.similar(name, known)} Use auto, fast, balanced, dinov2, pixels, "
-            "gradients, a model of timm, or your own as module:function (`ilk encoders` lists some)."
+        some = (
+            " Use auto, fast, balanced, dinov2, pixels, gradients, a model of timm, or your own as module:function "
+            "(`ilk encoders` lists some)."
         )
+        raise ArgumentError(f"encoder {name!r} is unknown." + (names.similar(name, known) or some))
     wanted = check_settings(settings, _ALLOWED, name)
     own = _VIT_SIDE if cfg.fixed_input_size and cfg.input_size[-1] > _VIT_SIDE else int(cfg.input_size[-1])
     size: Size = wanted.get("image_size", own)

@@ -163,7 +163,7 @@ def check_names(name: str, options: Mapping[str, Any]) -> None:
 
     >>> check_names("transfer", {"cluster": "kmeans"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ilk.errors.ArgumentError: TransferClustering has no option 'cluster'. Did you mean 'clusterer'? It has ...
+    ilk.errors.ArgumentError: TransferClustering has no option 'cluster'. Did you mean 'clusterer'?
     """
     if ":" not in name:
         refuse_unknown(_long(name), options)
@@ -174,9 +174,8 @@ def _long(name: str) -> str:
     long = short_names().get(name, name)
     if long not in __all__:
         known = list(REGISTRY)
-        raise ArgumentError(
-            f"no method {name!r}; there are {', '.join(known)}, or package.module:Class." + nearest(name, known)
-        )
+        there = f" There are {', '.join(known)}, or package.module:Class (`ilk methods` lists them)."
+        raise ArgumentError(f"no method {name!r}." + (nearest(name, known) or there))
     return long
 
 

@@ -23,9 +23,11 @@ def refuse_options(owner: str, given: Iterable[str], known: Collection[str]) -> 
     """Raise `ArgumentError` for the first of the options `given` that `owner` does not know."""
     for key in given:
         if key not in known:
-            raise ArgumentError(
-                f"{owner} has no option {key!r}.{nearest(key, known)} It has {', '.join(sorted(known))}."
-            )
+            raise ArgumentError(f"{owner} has no option {key!r}." + (nearest(key, known) or f" It has {_all(known)}."))
+
+
+def _all(known: Iterable[str]) -> str:
+    return ", ".join(sorted(known))
 
 
 def refuse_preset(owner: str, given: Any, known: Collection[str]) -> None:

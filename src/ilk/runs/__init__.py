@@ -8,6 +8,7 @@ from ilk.runs.checkpoint import Checkpoint
 from ilk.runs.columns import COLUMNS, TABLES_VERSION, Column, columns_of, kinds_of, written
 from ilk.runs.copying import with_other_groups
 from ilk.runs.figures import checked_figure, save_figures
+from ilk.runs.finding import Kept, begun_with, below, is_run
 from ilk.runs.growing import UpdateWriter
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
 from ilk.runs.reading import SCHEMA, Run, load_run, needed
@@ -23,6 +24,7 @@ __all__ = [
     "TABLES_VERSION",
     "Checkpoint",
     "Column",
+    "Kept",
     "Neighbours",
     "Run",
     "RunWriter",
@@ -30,11 +32,14 @@ __all__ = [
     "Table",
     "UpdateWriter",
     "begin",
+    "begun_with",
+    "below",
     "checked_figure",
     "columns_of",
     "count_of",
     "difference",
     "guessed",
+    "is_run",
     "kinds_of",
     "load_run",
     "load_state",

@@ -20,11 +20,11 @@ _SHOWN = 8
 
 
 def k_table(
-    rows: Sequence[Mapping[str, Any]], suggested: Mapping[str, int | None]
+    rows: Sequence[Mapping[str, Any]], suggested: Mapping[str, int | None], *, every: bool = False
 ) -> tuple[list[str], list[list[str]], int]:
     """Return titles, lines (the suggested numbers, the best ones, the best of each column), and how many are left out.
 
-    The best value of a column carries a star, and what is suggested its name.
+    With `every` none is left out. The best value of a column carries a star, and what is suggested its name.
 
     >>> rows = [{"k": 2, "silhouette": 0.25}, {"k": 3, "silhouette": 0.5}]
     >>> k_table(rows, {"coarse": None, "natural": 3, "fine": None})
@@ -44,6 +44,6 @@ def k_table(
             names.get(row["k"], ""),
         ]
         for row in rows
-        if row["k"] in shown
+        if every or row["k"] in shown
     ]
     return ["groups", *(f"{title} " for _, title, _, _ in columns), ""], lines, len(rows) - len(lines)
