@@ -75,6 +75,8 @@ class Listing:
         The sources that this one is made of, where it is made of several.
     by_content : bool
         Names, sizes and time stamps are not trusted: `fingerprint` reads every file, and `marks` gives none.
+    span, whole : (a, b) and int, or None
+        Of a `part`: which images of the whole it is, and how many the whole has.
     """
 
     kind: str
@@ -89,6 +91,8 @@ class Listing:
     _salt: str = field(default="", repr=False)  # what a container knows of its content beside names, sizes and stamps
     parts: list[Part] = field(default_factory=list, repr=False)
     by_content: bool = False
+    span: tuple[int, int] | None = None
+    whole: int | None = None
     _content: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -167,7 +171,10 @@ class Listing:
         files at the same places; what it reads from it opens there. Names, sizes, stamps and reasons are those of the
         whole; the `fingerprint` is its own, and of what was passed over it knows nothing.
         """
-        return self._select(range(*slice(a, b).indices(len(self))))
+        a, b, _ = slice(a, b).indices(len(self))
+        part, first = self._select(range(a, b)), 0 if self.span is None else self.span[0]
+        part.span, part.whole = (first + a, first + max(a, b)), len(self) if self.whole is None else self.whole
+        return part
 
     def _select(self, rows: Sequence[int]) -> Listing:
         kept = np.asarray(rows, np.int64)
