@@ -27,6 +27,7 @@ from ilk.cli.arguments import (
     Uncorrected,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.encoding import encode
 from ilk.cli.exporting import export
 from ilk.cli.looking import similar
 from ilk.cli.regrouping import regroup
@@ -100,6 +101,9 @@ def cluster(
             by_content=by_content, on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)
+
+
+app.command(short_help="Images into the cache, in parts on many machines.")(encode)
 
 
 @app.command(short_help="Place new images into the groups of a run.")

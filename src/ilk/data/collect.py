@@ -37,7 +37,7 @@ from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
 from ilk.files.reasons import may_pass
 
-__all__ = ["Work", "collect", "memo_of"]
+__all__ = ["Work", "collect", "location", "memo_of"]
 
 _LONGEST = 300  # seconds of work that a process that is killed may lose
 _OLD_THUMBS = (
@@ -110,9 +110,14 @@ def memo_of(source: ImageSource, home: Path) -> Memo:
     """Return what the cache `home` knows of the files of `source`; nothing where it is no folder or the like."""
     if not isinstance(source, FolderImages):
         return Memo(home / "files", None)
-    root = source.listing.root
-    where = digest(source.kind, str(root.resolve() if isinstance(root, Path) else root))
+    where = digest(source.kind, location(source))
     return Memo(home / "files" / where, source.stamps(), source.listing.span)
+
+
+def location(source: ImageSource) -> str:
+    """Return where the files of a source lie, whatever part of it this is; "" for arrays."""
+    root = source.listing.root if isinstance(source, FolderImages) else ""
+    return str(root.resolve() if isinstance(root, Path) else root)
 
 
 class _Stopped(Exception):
