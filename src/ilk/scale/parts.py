@@ -138,8 +138,8 @@ def encode_part(
         raise ArgumentError("these images come with features of your own: there is nothing to encode.")
     if not encoder.lasting:
         raise ArgumentError(
-            f"encoder {encoder.name}: nothing says that it is the same the next time, so nothing of it is kept. Give it "
-            "a name of your own: --set encoder_key=mine-v1"
+            f"encoder {encoder.name}: nothing says that it is the same the next time, so nothing of it is kept. Give "
+            "it a name of your own: --set encoder_key=mine-v1"
         )
     if isinstance(source, ArrayImages) and encoder.name in ("pixels", "gradients"):
         raise ArgumentError(f"{encoder.name} of an array are as fast as any cache: nothing is kept. Run `ilk cluster`.")
