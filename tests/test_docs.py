@@ -22,7 +22,7 @@ from ilk.cli.commands import app
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *("README.md", "docs/guide.md", "docs/sources.md", "docs/encoders.md", "docs/run-folder.md", "docs/report.md"),
-    *("docs/corrections.md", "docs/gallery.md", "docs/near-duplicates.md", "docs/update.md"),
+    *("docs/corrections.md", "docs/gallery.md", "docs/near-duplicates.md", "docs/update.md", "docs/scale.md"),
     *(
         "docs/how-many-groups.md",
         "docs/methods/transfer.md",
