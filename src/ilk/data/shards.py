@@ -55,7 +55,7 @@ SHARD = 256
 """Images per shard, at most; see `images_per_shard`."""
 
 _BYTES, _MORE_BYTES = 16 * 2**20, 64 * 2**20  # features and thumbnails of a shard, at most
-_INDEXED = 64  # shards that the index may lack
+_INDEXED = 16  # shards that the index may lack
 
 DECODE_VERSION = 2
 """Raised when the way files become pixels changes, so that what was cached before is not mixed with what is new."""
