@@ -10,6 +10,9 @@ python benchmarks/system.py first PHOTOS.tar WEIGHTS      how soon the first gro
 python benchmarks/system.py memory N WEIGHTS              N generated JPEGs: seconds of all stages, memory
 python benchmarks/system.py report N                      plots and page of N images, opened in a browser
 python benchmarks/system.py export N                      links, copies and tables of N images
+python benchmarks/system.py kill N                        files read again after SIGKILL in the middle of N
+python benchmarks/system.py shards N                      opening a cache of N shards, with its index and without
+python benchmarks/system.py small-images N [--before TREE]   encoding N small JPEG, beside another version of ilk
 python benchmarks/system.py order PHOTOS.tar              whether order and names of files decide anything
 python benchmarks/system.py resume-encoding PHOTOS.tar WEIGHTS   a job killed five times
 python benchmarks/system.py resume-training [--methods …]  trainings ended at random moments
@@ -160,8 +163,11 @@ def main() -> None:
     slow = "vit_small_patch14_dinov2.lvd142m"
     add("first", "system_photos.first", "photos", "weights", encoder="mobilenetv2_100", n=100_000, slow=slow)
     add("memory", "system_photos.memory", "n", "weights", encoder="mobilenetv2_100")
-    add("report", "system_large.report", "n", keep=None)
+    add("report", "system_large.report", "n", keep=None, dimensions=1280, distinct=0)
     add("export", "system_large.export", "n")
+    add("kill", "system_scale.kill", "n")
+    add("shards", "system_scale.shards", "n")
+    add("small-images", "system_scale.paired", "n", rounds=3, before=None)
     add("resume-encoding", "system_stops.encoding", "archive", "weights", encoder="mobilenetv2_100", kills=5, copies=4)
     training = {"methods": "autoencoder,vae,swwae,gan,dec,jule,dac,deepcluster,scan", "trials": 6, "seed": 0}
     add("resume-training", "system_stops.training", **training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -36,15 +37,15 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     """
     n = int(options.n)
     with tempfile.TemporaryDirectory(prefix="ilk-report-") as scratch:
-        run = make(Path(options.keep or scratch) / "run", n)
+        run = make(Path(options.keep or scratch) / "run", n, int(options.dimensions), int(options.distinct) or n)
         again = [sys.executable, __file__, str(run)]
         figures = json.loads(subprocess.run(again, stdout=subprocess.PIPE, text=True, check=True).stdout)
         figures |= opened(run / "report.html")
-    return {"n_images": n, "n_groups": GROUPS, "data": "synthetic", **figures}
+    return {"n_images": n, "n_groups": GROUPS, "d": int(options.dimensions), "data": "synthetic", **figures}
 
 
-def make(path: Path, n: int) -> Path:
-    """Write a run of `n` images that has everything a report can show."""
+def make(path: Path, n: int, dimensions: int = DIMENSIONS, distinct: int | None = None) -> Path:
+    """Write a run of `n` images that has everything a report can show; `distinct` thumbnails take turns."""
     rng = np.random.default_rng(0)
     labels = rng.choice(GROUPS, n, p=rng.dirichlet(np.full(GROUPS, 3.0)))
     labels[rng.random(n) < 0.02] = -1
@@ -84,14 +85,15 @@ def make(path: Path, n: int) -> Path:
     writer.json("k_table.json", [criteria(k) for k in range(2, 51)])
     writer.array("map.npy", (centres[labels] + rng.normal(size=(n, 2))).astype(np.float32))
     features = np.lib.format.open_memmap(
-        writer.folder / "features.npy", mode="w+", dtype=np.float16, shape=(n, DIMENSIONS)
+        writer.folder / "features.npy", mode="w+", dtype=np.float16, shape=(n, dimensions)
     )
-    middle = rng.random((GROUPS + 1, DIMENSIONS), np.float32)
+    middle = rng.random((GROUPS + 1, dimensions), np.float32)
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
-        features[block] = middle[labels[block]] + rng.random((len(labels[block]), DIMENSIONS), np.float32)
+        features[block] = middle[labels[block]] + rng.random((len(labels[block]), dimensions), np.float32)
     del features
-    files.write_thumbs(writer.folder / "thumbs", textures(n, labels))
+    few = list(textures(n if distinct is None else min(n, distinct), labels))
+    files.write_thumbs(writer.folder / "thumbs", itertools.islice(itertools.cycle(few), n))
     writer.figures([runs.checked_figure(figure) for figure in figures_of(rng)])
     return writer.finish()
 

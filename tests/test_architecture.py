@@ -50,11 +50,13 @@ ALLOWED = {
     "networks": "",
     "train": "compute",
     "methods": "encoders vectors choose layout data compute metrics losses networks augment train near showing",
+    "scale": "encoders data compute files",
     "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
     "_record": "_near _suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files showing",
+    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files showing "
+    "scale",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "

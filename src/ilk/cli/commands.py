@@ -28,6 +28,7 @@ from ilk.cli.arguments import (
     Verbose,
 )
 from ilk.cli.correcting import correct
+from ilk.cli.encoding import encode
 from ilk.cli.exporting import export
 from ilk.cli.grouping import cluster
 from ilk.cli.helping import Command
@@ -52,6 +53,7 @@ _command = functools.partial(app.command, cls=Command)
 
 
 _command(short_help="Images in; groups, pictures, report and model out.")(cluster)
+_command(short_help="Images into the cache, in parts on many machines.")(encode)
 _command(short_help="Place new images into the groups of a run.")(predict)
 _command(short_help="The images of a run most like one.")(similar)
 

@@ -155,6 +155,9 @@ class Screen:
             self.line(f"done     already: {event['run']} is this very run. Add --overwrite to make it anew.")
         elif kind == "resumed":
             self.line(f"resumed  {event['run']}: what was done before is not done again")
+        elif kind == "part" and event["part"][1] > 1:
+            a, b = event["rows"]
+            self.line(f"part     {event['part'][0]} of {event['part'][1]:,}: images {a + 1:,} to {b:,}")
         elif kind == "write":
             self._start("writing pictures, tables, model and report")
         elif kind == "done":

@@ -175,6 +175,10 @@ class ArrayImages:
         other._how = (resize, crop_pct)
         return other
 
+    def part(self, a: int, b: int) -> ArrayImages:
+        """Return the images `a` to `b` (exclusive)."""
+        return self.take(np.arange(a, b))
+
     def take(self, rows: Index) -> ArrayImages:
         """Return the images `rows` alone, in that order, without a copy of their pixels."""
         other = self.sized(None)

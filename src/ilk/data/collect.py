@@ -24,24 +24,26 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
-from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work, release, room
+from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
-from ilk.data.shards import SHARD, Memo, Shard, Store, digest
+from ilk.data.gathering import Found
+from ilk.data.index import Hashes, Names, as_names, content, row_of, unreadable
+from ilk.data.memo import Memo
+from ilk.data.shards import Shard, Store, digest, images_per_shard
 from ilk.data.sources import Block, ImageSource
 from ilk.data.thumbs import Thumbs, as_squares
 from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
 from ilk.files.reasons import may_pass
 
-__all__ = ["Work", "collect", "memo_of"]
+__all__ = ["Work", "collect", "location", "memo_of"]
 
-_SHARD_BYTES = 16 * 2**20
+_LONGEST = 300  # seconds of work that a process that is killed may lose
 _OLD_THUMBS = (
     "images are in the cache as an older ilk left them, with pictures of 48 pixels: for sharp ones clear it "
     "(ilk info --cache --clear) and run the command again"
 )
-_RELEASE = 64 * 2**20  # bytes gathered after which their memory is let go
 
 Rows = npt.NDArray[Any]
 
@@ -81,8 +83,10 @@ def collect(
 
     Notes
     -----
-    Memory: (workers + 3) blocks of ``work.batch_size`` images, one shard (at most 16 MiB, or one image), and rows
-    beyond 256 MiB in a nameless file in the cache. A process that is killed loses at most the one shard in work. An odd
+    Memory: (workers + 3) blocks of ``work.batch_size`` images, one shard (at most 16 MiB, 64 from 100,000 images on, or
+    one image), about 60 bytes an image, and rows beyond 256 MiB in a nameless file in the cache. A process that is
+    killed loses at most the one shard in work, and that at most five minutes of work: neither are more files read again
+    nor more encoded. An odd
     file never stops it. Up to `FEW` images without a cache take another way: in the calling thread and in memory; as
     nothing is kept then, `before` is not called.
     """
@@ -104,8 +108,16 @@ def collect(
 
 def memo_of(source: ImageSource, home: Path) -> Memo:
     """Return what the cache `home` knows of the files of `source`; nothing where it is no folder or the like."""
-    where = digest(source.kind, str(source.listing.root.resolve())) if isinstance(source, FolderImages) else ""
-    return Memo(home / "files" / f"{where}.safetensors", source.stamps() if where else None)
+    if not isinstance(source, FolderImages):
+        return Memo(home / "files", None)
+    where = digest(source.kind, location(source))
+    return Memo(home / "files" / where, source.stamps(), source.listing.span)
+
+
+def location(source: ImageSource) -> str:
+    """Return where the files of a source lie, whatever part of it this is; "" for arrays."""
+    root = source.listing.root if isinstance(source, FolderImages) else ""
+    return str(root.resolve() if isinstance(root, Path) else root)
 
 
 class _Stopped(Exception):
@@ -132,17 +144,18 @@ class _Job:
         self.first = first if first is not None and len(first.rows) else None
         self.awaited: set[int] = set()  # rows of `first` that are not there yet
         n = len(source)
-        self.hashes: list[bytes] = [b""] * n
-        self.reasons: list[str | None] = [None] * n
+        self.hashes: Names = np.zeros(n, "S16")
+        self.reasons: dict[int, str] = {}  # of files that could not be read at all
+        self.read: list[int] = []  # rows that the memo was not told of yet
         self.sizes = np.zeros(n, np.int64)
         self.pending = Shard()
         # one thread more than cores: while two wait for the interpreter's lock, the third computes (idle: 8 % -> 4 %)
         self.threads = work.workers + 1 if work.workers > 1 else 1
-        self.shard = max(1, min(SHARD, _SHARD_BYTES // max(1, work.width * np.dtype(work.dtype).itemsize)))
+        self.shard, self.most = images_per_shard(whole_of(source), work.width * np.dtype(work.dtype).itemsize)
         self.flush_at = max(self.shard // 4, self.shard - work.batch_size * (self.threads + 2))
-        self.done = self.n_encoded = 0
+        self.done = self.n_encoded = self.held = 0
+        self.flushed = time.monotonic()
         self.speed = Speed()
-        self.distinct: dict[bytes, int] = {}  # hash of a readable image -> its row of the features
         self.claimed: set[bytes] = set()
         self.passing: dict[bytes, str] = {}  # unreadable for a reason that may pass
         self.lock = threading.Lock()
@@ -162,23 +175,21 @@ class _Job:
             todo = np.concatenate([todo[ahead], todo[~ahead]])
         for _ in range(3):
             self._scan(todo)
-            features, lost = self._gather()
-            if not lost:
-                return features
-            todo = np.array([row for row, name in enumerate(self.hashes) if name in lost], np.int64)
+            self.found = Found.of(self.hashes, self.store, self.passing, self.work)
+            if not len(self.found.lost):
+                self.store.settle()
+                return self.found.features
+            todo = np.flatnonzero(np.isin(self.hashes, self.found.lost))
             self.done -= len(todo)
         raise DataError(f"the cache {self.store.folder} cannot be read back; clear it with `ilk info --cache --clear`")
 
     def _unknown(self) -> npt.NDArray[np.int64]:
         """Return the rows that have to be read, after filling in those that the memo and the store know."""
-        todo = []
-        for row in range(len(self.hashes)):
-            name = self.memo.get(row)
-            if name is not None and name in self.store:
-                self.hashes[row] = name
-            else:
-                todo.append(row)
-        return np.array(todo, np.int64)
+        if not len(self.memo.found):
+            return np.arange(len(self.hashes))
+        there = self.store.find(self.memo.found) >= 0
+        self.hashes[there] = self.memo.found[there]
+        return np.flatnonzero(~there)
 
     def _scan(self, todo: npt.NDArray[np.int64]) -> None:
         """Read and work on `todo` with the wanted number of workers; whatever happens, finished work is kept."""
@@ -264,8 +275,11 @@ class _Job:
         self.awaited.difference_update(block.index.tolist())
         for i, row in enumerate(block.index.tolist()):
             name = block.hashes[i]
-            self.hashes[row], self.reasons[row] = name, block.reasons[i]
+            self.hashes[row] = name
             self.sizes[row] = block.sizes[i]
+            self.read.append(row)
+            if not name and block.reasons[i] is not None:
+                self.reasons[row] = str(block.reasons[i])
             if not name or (not block.ok[i] and block.reasons[i] is None):
                 continue
             if may_pass(block.reasons[i]):  # another time it may be readable: reported now, kept nowhere
@@ -278,12 +292,16 @@ class _Job:
             self.pending.heights.append(int(block.heights[i]))
             self.pending.reasons.append(block.reasons[i])
             at += int(block.ok[i])
-            if len(self.pending) == self.shard:
+            self.held += blank.nbytes + len(block.thumbs[i])
+            if len(self.pending) == self.shard or self.held >= self.most:
                 self._flush()
         self.n_encoded += at
         self.done += len(block.index)
-        if len(self.pending) >= self.flush_at:
+        if len(self.pending) >= self.flush_at or len(self.read) >= 4 * self.shard or self._is_long():
             self._flush()
+
+    def _is_long(self) -> bool:
+        return len(self.pending) > 0 and time.monotonic() - self.flushed > _LONGEST
 
     def _show_first(self, last: bool = False) -> None:
         """Hand over the rows that were to come first, once: there, and as many as half of them encoded; or at last."""
@@ -294,12 +312,16 @@ class _Job:
         features: list[Rows] = []
         fresh = {name: at for at, name in enumerate(self.pending.hashes)}
         read = functools.cache(self.store.features)
-        for name, row in {self.hashes[row]: row for row in reversed(first.rows.tolist())}.items():
-            slot = self.store.position(name)
+        for name, row in {content(self.hashes[row]): row for row in reversed(first.rows.tolist())}.items():
+            place = self.store.find(as_names([name]))
             if (at := fresh.get(name)) is not None and self.pending.reasons[at] is None:
                 features.append(self.pending.features[at])
-            elif slot is not None and self.store.facts(slot)[2] is None and (found := read(slot[0])) is not None:
-                features.append(found[slot[1]])
+            elif (
+                place[0] >= 0
+                and not unreadable(place)[0]
+                and (found := read(self.store.shard(int(place[0])))) is not None
+            ):
+                features.append(found[row_of(place)[0]])
             else:  # unreadable, or its shard is damaged
                 continue
             rows.append(row)
@@ -309,9 +331,9 @@ class _Job:
 
     def _thumbs_now(self, rows: Iterable[int]) -> npt.NDArray[np.uint8]:
         """Return thumbnails of rows that were read already, from the shard in work or from the store."""
-        names = [self.hashes[row] for row in rows]
+        names = [content(self.hashes[row]) for row in rows]
         fresh = {name: at for at, name in enumerate(self.pending.hashes)}
-        kept = Thumbs(self.store, [self.store.position(name) for name in names]).files(range(len(names)))
+        kept = Thumbs(self.store, self.store.find(as_names(names))).files(range(len(names)))
         now = self.pending.thumbs
         return as_squares([now[fresh[n]] if n in fresh else old for n, old in zip(names, kept, strict=True)])
 
@@ -319,71 +341,42 @@ class _Job:
         if len(self.pending):
             shard, self.pending = self.pending, Shard()
             self.store.add(shard)
-
-    def _gather(self) -> tuple[Rows, set[bytes]]:
-        """Return the features of all distinct readable images, in the wanted order, and hashes that got lost."""
-        self.distinct = {}
-        by_shard: dict[str, list[tuple[int, int]]] = {}
-        lost: set[bytes] = set()
-        distinct = dict.fromkeys(self.hashes)
-        for name in sorted(distinct) if self.work.canonical else distinct:
-            slot = self.store.position(name)
-            if name and slot is None:
-                lost.update({name} - self.passing.keys())
-            elif slot is not None and self.store.facts(slot)[2] is None:
-                row = self.distinct[name] = len(self.distinct)
-                by_shard.setdefault(slot[0], []).append((row, slot[1]))
-        features = room(len(self.distinct), self.work.width, self.work.dtype, self.store.writes)
-        names, filled = list(self.distinct), 0
-        for shard, pairs in by_shard.items():
-            found = self.store.features(shard)
-            if found is None:
-                lost.update(names[row] for row, _ in pairs)
-                continue
-            to, at = np.array(pairs).T
-            features[to] = found[at]
-            filled += found.nbytes
-            if filled > _RELEASE:
-                release(features)
-                filled = 0
-        return features, lost
+            with self.lock:
+                self.claimed.difference_update(shard.hashes)
+        self.held, self.flushed = 0, time.monotonic()
+        if self.read:
+            rows, self.read = np.array(self.read, np.int64), []
+            self.memo.add(rows, self.hashes[rows])
 
     def result(self, features: Rows, begin: float) -> Encoded:
         """Put together what was found."""
-        n = len(self.hashes)
-        position, rows = np.full(n, -1, np.int64), np.full(len(self.distinct), -1, np.int64)
-        status, widths, heights = ["unreadable"] * n, np.zeros(n, np.int32), np.zeros(n, np.int32)
-        where = [self.store.position(name) if name else None for name in self.hashes]
-        for row, (name, slot) in enumerate(zip(self.hashes, where, strict=True)):
-            if slot is not None:
-                widths[row], heights[row], self.reasons[row] = self.store.facts(slot)
-            elif name in self.passing:
-                self.reasons[row] = self.passing[name]
-            at = self.distinct.get(name)
-            if at is None:
-                continue
-            position[row] = at
-            status[row] = "ok" if rows[at] < 0 else "duplicate"
-            rows[at] = row if rows[at] < 0 else rows[at]
+        found = self.found
         seconds = time.perf_counter() - begin
-        shown = [slot if at >= 0 else None for slot, at in zip(where, position, strict=True)]
-        n_old = sum(slot is not None and self.store.has_old_thumbs(slot) for slot in shown)
-        old = [f"{n_old:,} {_OLD_THUMBS}"] if n_old else []
+        old = [f"{found.n_old:,} {_OLD_THUMBS}"] if found.n_old else []
+        reasons: list[str | None] = [None] * len(self.hashes)
+        for row, reason in {**self.reasons, **found.reasons}.items():
+            reasons[row] = reason
         return Encoded(
             features=features,
-            rows=rows,
-            position=position,
-            status=status,
-            reasons=self.reasons,
-            hashes=self.hashes,
+            rows=found.rows,
+            position=found.position,
+            status=found.status(),
+            reasons=reasons,
+            hashes=Hashes(self.hashes),
             sizes=self.sizes,
-            widths=widths,
-            heights=heights,
+            widths=found.widths,
+            heights=found.heights,
             images_per_second=self.speed.of(self.n_encoded),
             seconds=seconds,
             n_encoded=self.n_encoded,
-            n_cached=max(0, len(rows) - self.n_encoded),
-            thumbs=Thumbs(self.store, shown),
+            n_cached=max(0, len(found.rows) - self.n_encoded),
+            thumbs=Thumbs(self.store, found.places),
             notes=[*self.store.notes, *old],
             samples=self.source.samples if isinstance(self.source, FolderImages) else Samples(),
         )
+
+
+def whole_of(source: ImageSource) -> int:
+    """Return how many images the source has of which `source` is a part, or is all."""
+    whole = source.listing.whole if isinstance(source, FolderImages) else None
+    return len(source) if whole is None else whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from ilk import compute
 from ilk.data.collect import memo_of
 from ilk.data.encoded import OnProgress
+from ilk.data.index import Hashes
 from ilk.data.own import OwnFeatures
 from ilk.data.sources import ImageSource
 from ilk.errors import Interrupted
@@ -23,7 +25,7 @@ _BLOCK = 64
 
 def contents(
     source: ImageSource, *, cache: str | Path | None = None, on_progress: OnProgress | None = None
-) -> list[bytes]:
+) -> Sequence[bytes]:
     """Return the content hash (16 bytes) of every row of `source`; empty where it cannot be read.
 
     Parameters
@@ -40,8 +42,10 @@ def contents(
             return _of_features(source)
         source = source.images
     memo = memo_of(source, Path(cache or ".").expanduser()) if cache is not None else None
-    found = [(memo.get(row) if memo else None) or b"" for row in range(len(source))]
-    left = [row for row, name in enumerate(found) if not name]
+    found = np.zeros(len(source), "S16")
+    if memo is not None and len(memo.found):
+        found[:] = memo.found
+    left = np.flatnonzero(found == b"").tolist()
     report: OnProgress = on_progress or (lambda done, total: None)
     running: deque[Future[object]] = deque()
     with compute.pool(compute.threads()) as pool:
@@ -61,7 +65,7 @@ def contents(
             take()
     if memo is not None:
         memo.save(found)
-    return found
+    return Hashes(found)
 
 
 def _of_features(source: OwnFeatures) -> list[bytes]:

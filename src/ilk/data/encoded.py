@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -87,7 +87,7 @@ class Encoded:
     status : list of str
         "ok", "duplicate" or "unreadable".
     reasons : list of (str or None)
-    hashes : list of bytes
+    hashes : sequence of bytes
         16 bytes each; empty where a file could not be read at all.
     sizes, widths, heights : ndarray (n,)
         Bytes; pixels as stored (0 = unknown).
@@ -109,7 +109,7 @@ class Encoded:
     position: npt.NDArray[np.int64]
     status: list[str]
     reasons: list[str | None]
-    hashes: list[bytes]
+    hashes: Sequence[bytes]
     sizes: npt.NDArray[np.int64]
     widths: npt.NDArray[np.int32]
     heights: npt.NDArray[np.int32]

@@ -138,9 +138,16 @@ class FolderImages:
                 block.thumbs[i] = found.thumb
         return block
 
+    def part(self, a: int, b: int) -> FolderImages:
+        """Return the images `a` to `b` (exclusive), as `Listing.part` does; the memory of their files is kept."""
+        return self._of(self._listing.part(a, b))
+
     def take(self, rows: Index) -> FolderImages:
         """Return the images `rows` alone, in that order."""
-        other = FolderImages(self._listing.take(as_index(rows).tolist()), self.samples)
+        return self._of(self._listing.take(as_index(rows).tolist()))
+
+    def _of(self, listing: Listing) -> FolderImages:
+        other = FolderImages(listing, self.samples)
         other._sizes, other._size, other._how = self._sizes, self._size, self._how
         return other
 

@@ -1,24 +1,23 @@
 """The cache: what was once made of an image, its features or its decoded pixels, is found again by its content.
 
-``cache/features/<encoder key>/<shard>.safetensors`` each hold up to 256 images: features float16 (m, d), hashes, sizes,
-reasons, and the thumbnails as files one after the other (a shard of an older ilk: 48 px in one WebP sheet). A shard
-appears in one move and is never changed.
+``cache/features/<encoder key>/<shard>.safetensors`` each hold 256 images, or more where there are very many: features
+float16 (m, d), hashes, sizes, reasons, and the thumbnails as files one after the other (a shard of an older ilk: 48 px
+in one WebP sheet). A shard appears in one move and is never changed. The file ``index`` beside them says which image is
+in which, so that not all are opened at each start; without it, or where shards are younger, these are looked into.
 ``cache/pixels/<size>`` is the same with uint8 pixels in the position of features.
-``cache/files/<source>`` remembers (name, size, time) → hash, so that unchanged files are not even read.
+``cache/files/<source>`` remembers (name, size, time) → hash, so that unchanged files are not read: `ilk.data.memo`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import itertools
 import json
 import shutil
 import stat
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,29 +30,35 @@ from safetensors.numpy import save
 
 import ilk
 from ilk import disk
-from ilk.errors import DataError, IlkError
+from ilk.data.index import Index, Names, Places, row_of, shard_of
+from ilk.data.keeping import digest as digest
+from ilk.data.keeping import not_kept as not_kept
+from ilk.data.keeping import tensor_digest as _digest
+from ilk.data.keeping import write_whole as write_whole
+from ilk.data.keeping import writing
+from ilk.errors import DataError
 from ilk.files.sheets import decode_sheet
 from ilk.files.thumbs import MOST_BYTES, make_thumb
 
 __all__ = [
     "DECODE_VERSION",
     "SHARD",
-    "Memo",
-    "Position",
     "Shard",
     "Store",
     "digest",
+    "images_per_shard",
     "not_kept",
     "write_whole",
 ]
 
 SHARD = 256
-"""Images per shard, at most."""
+"""Images per shard, at most; see `images_per_shard`."""
+
+_BYTES, _MORE_BYTES = 16 * 2**20, 64 * 2**20  # features and thumbnails of a shard, at most
+_INDEXED = 16  # shards that the index may lack
 
 DECODE_VERSION = 2
 """Raised when the way files become pixels changes, so that what was cached before is not mixed with what is new."""
-
-Position = tuple[str, int]  # (shard, row)
 
 _DECODER = f"ilk {ilk.__version__}, Pillow {PIL.__version__}"  # what called a file unreadable; another one tries again
 
@@ -74,14 +79,29 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a shard says about its images, features and thumbnails apart."""
+class Loaded:
+    """What a shard holds but for its thumbnails."""
 
-    hashes: list[bytes]
-    widths: list[int]
-    heights: list[int]
+    features: npt.NDArray[Any]  # (m, d)
+    names: Names  # (m,)
+    widths: npt.NDArray[np.int32]
+    heights: npt.NDArray[np.int32]
     reasons: list[str | None]
-    old: bool = False  # from an older ilk: thumbnails of 48 pixels
+    old: bool  # from an older ilk: thumbnails of 48 pixels
+
+
+def images_per_shard(n: int, row_bytes: int) -> tuple[int, int]:
+    """Return how many images a shard of a set of `n` images gets, and how many bytes, at most.
+
+    A process that is killed loses the shard in work, and the folder has n / 256 of them: so few for small sets, and
+    16,384 for more than a million, whose shards would be a million files at 10⁹.
+
+    >>> images_per_shard(1000, 2560), images_per_shard(200_000, 2560), images_per_shard(10**7, 2560)
+    ((256, 16777216), (2048, 67108864), (16384, 67108864))
+    """
+    wanted = SHARD if n < 100_000 else 8 * SHARD if n < 1_000_000 else 64 * SHARD
+    most = _BYTES if wanted == SHARD else _MORE_BYTES
+    return max(1, min(wanted, most // max(1, row_bytes))), most
 
 
 class Store:
@@ -96,6 +116,10 @@ class Store:
         d.
     dtype : numpy dtype
         Of the features.
+
+    Notes
+    -----
+    To open it costs a look into the folder, the reading of ``index``, and of those shards that it does not know.
     """
 
     def __init__(self, folder: Path, n_features: int, dtype: npt.DTypeLike = np.float16) -> None:
@@ -104,29 +128,39 @@ class Store:
         self.dtype = np.dtype(dtype)
         self.notes: list[str] = []
         self.writes = folder
-        self._index: dict[bytes, Position] = {}
-        self._facts: dict[str, Facts] = {}
+        self.index = Index()
+        self._kind = f"{_DECODER}, {n_features} {self.dtype}"
         try:
-            with _writing(folder):
+            with writing(folder):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 disk.own_folder(folder.parent)
                 disk.own_folder(folder)
         except DataError as error:
             self._aside(error)
-        for path in sorted(folder.glob("*.safetensors")):
-            self._take(path)
+        there = sorted(folder.glob("*.safetensors"))
+        self.index.load(folder / "index", self._kind, {path.stem for path in there})
+        self._new = 0  # shards that the index on the disk lacks
+        for path in there:
+            if path.stem not in self.index:
+                self._take(path)
 
     def __contains__(self, name: bytes) -> bool:
-        return name in self._index
+        return self.index.get(name) >= 0
 
-    def position(self, name: bytes) -> Position | None:
-        """Return (shard, row) of a hash, or None."""
-        return self._index.get(name)
+    def find(self, names: Names) -> Places:
+        """Return the places of images by their hashes (n,); -1 for those that are not there. See `ilk.data.index`."""
+        return self.index.find(names)
 
-    def facts(self, position: Position) -> tuple[int, int, str | None]:
-        """Return (width, height, reason) of an image."""
-        facts, row = self._facts[position[0]], position[1]
-        return facts.widths[row], facts.heights[row], facts.reasons[row]
+    def shard(self, place: int) -> str:
+        """Return the name of the shard that a place is in."""
+        return self.index.shards[place >> 32]
+
+    def by_shard(self, places: Places) -> list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Return for each shard of `places` (none of which is -1) its name, which of them are in it, and their rows."""
+        numbers = shard_of(places)
+        order = np.argsort(numbers, kind="stable")
+        cuts = np.flatnonzero(np.diff(numbers[order])) + 1
+        return [(self.shard(int(places[at[0]])), at, row_of(places[at])) for at in np.split(order, cuts) if len(at)]
 
     def add(self, shard: Shard) -> None:
         """Write a shard, all or nothing, and add it to the index.
@@ -152,42 +186,54 @@ class Store:
         except DataError as error:
             self._aside(error)
             write_whole(self.writes / f"{name}.safetensors", data)
-        self._enter(name, Facts(shard.hashes, shard.widths, shard.heights, shard.reasons))
+        self.index.add(name, shard.hashes, [reason is not None for reason in shard.reasons])
+        self._new += 1
 
-    def features(self, name: str) -> npt.NDArray[Any] | None:
-        """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
+    def settle(self) -> None:
+        """Write the index, where it has become worth it."""
+        if self._new >= max(_INDEXED, len(self.index.shards) // 16) and self.writes == self.folder:
+            self.index.save(self.folder / "index", self._kind)
+            self._new = 0
+
+    def load(self, name: str) -> Loaded | None:
+        """Return what a shard holds; None, with a note, if it is damaged, and then it is dropped."""
         try:
             with disk.open_tensors(self._path(name)) as file:
                 tensors = {key: file.get_tensor(key) for key in _tensors(file)}
                 metadata = file.metadata()
-            features: npt.NDArray[Any] = tensors["features"]
-            sound = metadata["digest"] == _digest(tensors, metadata["facts"])
-            shape = len(self._facts[name].hashes), self.n_features
-            if sound and features.shape == shape and features.dtype == self.dtype:
-                return features
+            features, hashes = tensors["features"], tensors["hashes"]
+            if (
+                metadata["digest"] == _digest(tensors, metadata["facts"])
+                and features.shape == (len(hashes), self.n_features)
+                and features.dtype == self.dtype
+            ):
+                return Loaded(features, _names(hashes), *_facts(metadata["facts"], len(hashes)), "sheet" in tensors)
             wrong: Exception | None = None
         except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             wrong = error
         self._drop(self._path(name), wrong)
         return None
 
-    def thumbs(self, name: str) -> list[bytes] | None:
-        """Return the thumbnails of a shard, b"" for unreadable images; None if they cannot be read."""
-        n = len(self._facts[name].hashes)
+    def features(self, name: str) -> npt.NDArray[Any] | None:
+        """Return (m, d) of a shard; None, with a note, if it is damaged, and then it is dropped."""
+        loaded = self.load(name)
+        return None if loaded is None else loaded.features
+
+    def thumbs(self, name: str, rows: Sequence[int] | None = None) -> list[bytes] | None:
+        """Return thumbnails of a shard, of all images or of `rows`; b"" for unreadable ones; None if damaged.
+
+        Costs the bytes between the first and the last of the `rows` where these lie close together, else their own.
+        """
         try:
             with disk.open_tensors(self._path(name)) as file:
-                if self._facts[name].old:
-                    return [make_thumb(cell) for cell in decode_sheet(file.get_tensor("sheet").tobytes(), n)]
-                data, ends = file.get_tensor("thumbs").tobytes(), [0, *file.get_tensor("ends").tolist()]
-        except (SafetensorError, OSError, KeyError, DataError):
+                n = file.get_slice("hashes").get_shape()[0]
+                wanted = np.arange(n) if rows is None else np.asarray(rows, np.int64)
+                if "sheet" in _tensors(file):
+                    cells = decode_sheet(file.get_tensor("sheet").tobytes(), n)
+                    return [make_thumb(cells[row]) for row in wanted]
+                return _cut(file.get_slice("thumbs"), np.append(0, file.get_tensor("ends").astype(np.int64)), n, wanted)
+        except (SafetensorError, OSError, KeyError, IndexError, ValueError, DataError):
             return None
-        thumbs = [data[a:b] for a, b in itertools.pairwise(ends)]
-        sound = len(thumbs) == n and ends[-1] == len(data) and b"".join(thumbs) == data
-        return thumbs if sound and max(map(len, thumbs)) <= MOST_BYTES else None
-
-    def has_old_thumbs(self, position: Position) -> bool:
-        """Whether the thumbnail of an image is one of 48 pixels, as an older ilk made them."""
-        return self._facts[position[0]].old
 
     def _take(self, path: Path) -> None:
         """Add a shard on the disk to the index, without its features."""
@@ -195,26 +241,17 @@ class Store:
             with disk.open_tensors(path) as file:
                 hashes = [row.tobytes() for row in file.get_tensor("hashes")]
                 metadata = file.metadata()
-                d = file.get_slice("features").get_shape()[1]
-                old = "sheet" in _tensors(file)
-            widths, heights, reasons = disk.parse_json(metadata["facts"].encode())
-            if not all(type(side) is int and 0 <= side < 2**31 for side in (*widths, *heights)):
-                raise ValueError("no sizes of images")
-            if not all(isinstance(reason, str | None) for reason in reasons):
-                raise ValueError("no reasons")
-            if d != self.n_features or not len(hashes) == len(widths) == len(heights) == len(reasons):
+                shape = file.get_slice("features").get_shape()
+                _tensors(file)
+            reasons = _facts(metadata["facts"], len(hashes))[2]
+            if shape[1] != self.n_features:
                 raise ValueError("another shape")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError) as error:
             self._drop(path, error)
             return
-        facts = Facts(hashes, widths, heights, reasons, old)
-        self._enter(path.stem, facts, retry=metadata.get("decoder") != _DECODER)
-
-    def _enter(self, name: str, facts: Facts, retry: bool = False) -> None:
-        self._facts[name] = facts
-        for row, content in enumerate(facts.hashes):
-            if not (retry and facts.reasons[row] is not None):
-                self._index.setdefault(content, (name, row))
+        bad = [reason is not None for reason in reasons]
+        self.index.add(path.stem, hashes, bad, retry=metadata.get("decoder") != _DECODER)
+        self._new += 1
 
     def _drop(self, path: Path, error: Exception | None) -> None:
         """Forget a shard. Its file is removed only where its content is wrong: what cannot be read now may be sound."""
@@ -223,9 +260,7 @@ class Store:
             self.notes.append(f"a damaged part of the cache was dropped and is made again ({path.name})")
         else:
             self.notes.append(f"a part of the cache cannot be read ({path.name}: {why}): its images are encoded again")
-        for content in self._facts.pop(path.stem, Facts([], [], [], [])).hashes:
-            if self._index.get(content, ("", 0))[0] == path.stem:
-                del self._index[content]
+        self.index.drop(path.stem)
         if why is None:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -244,20 +279,44 @@ class Store:
         self.writes = home / self.folder.name
 
 
+def _names(hashes: npt.NDArray[np.uint8]) -> Names:
+    if hashes.dtype != np.uint8 or hashes.shape[1:] != (16,):
+        raise ValueError("no hashes")
+    return np.ascontiguousarray(hashes).view("S16").reshape(-1)
+
+
+def _facts(text: str, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], list[str | None]]:
+    """Return widths, heights and reasons of `n` images."""
+    widths, heights, reasons = disk.parse_json(text.encode())
+    if not all(type(side) is int and 0 <= side < 2**31 for side in (*widths, *heights)):
+        raise ValueError("no sizes of images")
+    if not all(isinstance(reason, str | None) for reason in reasons):
+        raise ValueError("no reasons")
+    if not n == len(widths) == len(heights) == len(reasons):
+        raise ValueError("another number")
+    return np.array(widths, np.int32), np.array(heights, np.int32), reasons
+
+
+def _cut(data: Any, ends: npt.NDArray[np.int64], n: int, rows: npt.NDArray[np.int64]) -> list[bytes] | None:
+    """Return the files `rows` among `n` that lie one after the other in `data`; None where they do not."""
+    sizes = np.diff(ends)
+    if len(sizes) != n or ends[-1] != data.get_shape()[0] or (n and not 0 <= sizes.min() <= sizes.max() <= MOST_BYTES):
+        return None
+    if not len(rows):
+        return []
+    first, last = int(ends[rows.min()]), int(ends[rows.max() + 1])
+    if last == first:
+        return [b""] * len(rows)
+    if last - first <= 4 * int(sizes[rows].sum()):
+        block = data[first:last].tobytes()
+        return [block[ends[row] - first : ends[row + 1] - first] for row in rows]
+    return [data[int(ends[row]) : int(ends[row + 1])].tobytes() if sizes[row] else b"" for row in rows]
+
+
 def _tensors(file: Any) -> tuple[str, ...]:
     """Return what an opened shard has to hold: this version, or the one before it."""
     names = set(file.keys())  # an opened file is no mapping
     return ("features", "hashes", "sheet") if "sheet" in names else ("features", "hashes", "thumbs", "ends")
-
-
-def not_kept(cache: Path, error: BaseException) -> str:
-    """Return the note that `cache` must not be written, for the reason in `error`."""
-    while not isinstance(error, OSError):
-        error = error.__context__ or OSError("it is refused")
-    why = error.strerror or error
-    return (
-        f"the cache {cache} cannot be written ({why}): nothing new is kept for later runs; choose another with --cache"
-    )
 
 
 def _unread(path: Path, error: Exception) -> str | None:
@@ -272,85 +331,3 @@ def _unread(path: Path, error: Exception) -> str | None:
     except OSError as again:
         return None if isinstance(again, FileNotFoundError) else again.strerror or str(again)
     return None
-
-
-def digest(*parts: Any) -> str:
-    """Return 32 hex digits that stand for the JSON of `parts`.
-
-    Examples
-    --------
-    >>> digest("a", {"b": 1}) == digest("a", {"b": 1}), len(digest())
-    (True, 32)
-    """
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _digest(tensors: Mapping[str, npt.NDArray[Any]], text: str) -> str:
-    found = hashlib.blake2b(text.encode(), digest_size=16)
-    for name in sorted(tensors):
-        found.update(np.ascontiguousarray(tensors[name]).view(np.uint8).reshape(-1).data)
-    return found.hexdigest()
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        help_ = "free some space" if full else "check its permissions"
-        raise DataError(f"cannot write {path}: {error.strerror or error}; {help_} or choose another --cache") from None
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut.
-
-    Raises
-    ------
-    DataError
-        The disk is full, or the folder cannot be written. Nothing half-written remains.
-    """
-    with _writing(path.parent):
-        path.parent.parent.mkdir(parents=True, exist_ok=True)
-        disk.own_folder(path.parent)
-        disk.write_bytes(path, data)
-
-
-class Memo:
-    """What the files of a source held when they were last read: stamp → hash.
-
-    Parameters
-    ----------
-    path : Path
-        A safetensors file below ``cache/files``; absent or damaged counts as empty.
-    stamps : list of bytes, or None
-        Of the source's rows, see `ImageSource.stamps`.
-    """
-
-    def __init__(self, path: Path, stamps: list[bytes] | None) -> None:
-        self._path = path
-        self._stamps = stamps
-        self._known: dict[bytes, bytes] = {}
-        if stamps is None or not path.is_file():
-            return
-        with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), disk.open_tensors(path) as file:
-            pairs = file.get_tensor("pairs")
-            if pairs.shape[1] == 32 and file.metadata()["digest"] == _digest({"pairs": pairs}, ""):
-                self._known = {row[:16].tobytes(): row[16:].tobytes() for row in pairs}
-
-    def get(self, row: int) -> bytes | None:
-        """Return the hash of a row's content if its file is as it was, else None."""
-        return None if self._stamps is None else self._known.get(self._stamps[row])
-
-    def save(self, hashes: list[bytes]) -> None:
-        """Remember the hashes (b"" where unknown) of all rows; files that are gone are forgotten."""
-        if self._stamps is None:
-            return
-        pairs = {stamp: name for stamp, name in zip(self._stamps, hashes, strict=True) if stamp and name}
-        if not pairs or pairs == self._known:
-            return
-        table = np.frombuffer(b"".join(a + b for a, b in pairs.items()), np.uint8).reshape(-1, 32)
-        tensors = {"pairs": table}
-        with contextlib.suppress(IlkError):  # a memo only saves time: the next run reads the files again
-            write_whole(self._path, save(tensors, {"digest": _digest(tensors, "")}))

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from ilk import compute
-from ilk.data.shards import SHARD, Position, Store
+from ilk.data.index import Places
+from ilk.data.shards import SHARD, Store
 from ilk.data.sources import THUMB, ImageSource
 from ilk.files.thumbs import UNSEEN, decode_thumb, squares
 
 __all__ = ["NoThumbs", "ScannedThumbs", "ThumbSource", "Thumbs", "as_squares"]
 
-_RECENT = 8  # shards whose thumbnails are in memory: a megabyte each
 _AT_ONCE = 64  # thumbnails a thread makes before it takes up the next ones
 
 
@@ -92,34 +90,24 @@ class Thumbs(ThumbSource):
     Parameters
     ----------
     store : Store
-    positions : list of (Position or None)
-        One per row of the source; duplicates share one; None has no picture.
+    places : (n,) int64
+        Where each row of the source is in it, see `ilk.data.index`; duplicates share one; -1 has no picture.
     """
 
-    def __init__(self, store: Store, positions: list[Position | None], keep: Any = None) -> None:
-        self._store = store
-        self._positions = positions
-        self._keep = keep  # a temporary cache lives as long as its thumbnails
-        self._recent: OrderedDict[str, list[bytes] | None] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, store: Store, places: Places) -> None:
+        self._store = store  # a temporary cache lives as long as it
+        self._places = places
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._places)
 
     def files(self, index: Sequence[int]) -> list[bytes]:
         """Return the thumbnails of the rows `index`, byte for byte as they were made."""
-        found = []
-        for row in index:
-            position = self._positions[row]
-            shard = None if position is None else self._shard(position[0])
-            found.append(b"" if position is None or shard is None else shard[position[1]])
+        found = [b""] * len(index)
+        places = self._places[np.asarray(index, np.int64)]
+        there = np.flatnonzero(places >= 0)
+        for shard, among, rows in self._store.by_shard(places[there]):
+            thumbs = self._store.thumbs(shard, rows.tolist())
+            for at, thumb in zip(there[among].tolist(), thumbs or [], strict=thumbs is not None):
+                found[at] = thumb
         return found
-
-    def _shard(self, name: str) -> list[bytes] | None:
-        with self._lock:
-            if name not in self._recent:
-                self._recent[name] = self._store.thumbs(name)
-                if len(self._recent) > _RECENT:
-                    self._recent.popitem(last=False)
-            self._recent.move_to_end(name)
-            return self._recent[name]

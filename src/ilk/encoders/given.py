@@ -171,7 +171,7 @@ def _beside_images(
     usable = np.flatnonzero(has & (seen.position >= 0))
     content, where = np.unique(seen.position[usable], return_index=True)
     kept = usable[where]  # the first row of every content that has features
-    order = np.array(sorted(range(len(kept)), key=lambda at: seen.hashes[kept[at]]), np.int64)
+    order = np.array(sorted(range(len(kept)), key=lambda at: seen.hashes[int(kept[at])]), np.int64)
     rows, new = kept[order], np.full(len(seen.rows), -1, np.int64)
     new[content[order]] = np.arange(len(rows))
     position = np.where(seen.position >= 0, new[seen.position] if len(new) else -1, -1)

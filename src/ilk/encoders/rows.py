@@ -12,6 +12,7 @@ import torch
 
 from ilk import compute
 from ilk.data import ImageSource
+from ilk.data.index import as_names, unreadable
 from ilk.data.shards import SHARD, Shard, Store
 from ilk.data.sources import Block
 from ilk.encoders.frozen import FrozenEncoder
@@ -107,13 +108,9 @@ def _from_cache(
     read: npt.NDArray[np.bool_],
 ) -> None:
     """Fill in what the shards of `store` hold, each of which is opened once."""
-    wanted: dict[str, list[tuple[int, int]]] = {}
-    for i, row in enumerate(rows.tolist()):
-        position = store.position(hashes[row]) if hashes[row] else None
-        if position is not None and store.facts(position)[2] is None:
-            wanted.setdefault(position[0], []).append((i, position[1]))
-    for name, pairs in wanted.items():
+    places = store.find(as_names([hashes[row] for row in rows.tolist()]))
+    there = np.flatnonzero((places >= 0) & ~unreadable(places))
+    for name, among, inside in store.by_shard(places[there]):
         found = store.features(name)
-        if found is not None:
-            to, at = np.array(pairs).T
-            features[to], read[to] = found[at], True
+        if found is not None and len(found) > inside.max():
+            features[there[among]], read[there[among]] = found[inside], True

@@ -91,9 +91,9 @@ class Origin:
     @property
     def has_files(self) -> bool:
         """Whether the images are files of their own, which can be linked."""
-        if not isinstance(self.images, Listing) or self.images._path is None:
+        if not isinstance(self.images, Listing) or not self.images.on_disk:
             return False
-        return all(part.listing._path is not None for part in self.images.parts)
+        return all(part.listing.on_disk for part in self.images.parts)
 
     def file(self, row: int) -> str:
         """The whole path of the file of image `row`."""
@@ -265,7 +265,7 @@ def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Any, spec: Any)
     Of the source is what lies in a folder that was grouped, or beside the list that names it.
     """
     images = origin.images
-    if not isinstance(images, Listing) or images._path is None:
+    if not isinstance(images, Listing) or not images.on_disk:
         return
     if images.kind == "several":
         parts = [inner for part in images.parts for inner in (part.listing.parts or [part])]

@@ -14,16 +14,22 @@ import tarfile
 import threading
 import weakref
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ilk.errors import DataError
 from ilk.files.headers import Header, members_of
 from ilk.files.listing import MAX_BYTES, Listing, Row, build, member_set_aside, wanted
 from ilk.files.passed import PassedOver
+from ilk.files.reading import Handle, Reader
 from ilk.files.unpacking import DAMAGED, Member
 
-__all__ = ["list_tar", "list_zip"]
+__all__ = ["TarReader", "ZipReader", "list_tar", "list_zip"]
 
 _LINKS, _LINK_BYTES = 40, 4096  # links in a chain; the name in one
 _LOST_LINK = "a link to what is no file in the archive"
@@ -42,35 +48,62 @@ def list_tar(path: Path, split: str = "all") -> Listing:
     DataError
         Where it is no tar at all. One that breaks off is used as far as it goes, with a note.
     """
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    pread = _positioned(fd)
+    archive = _TarHandle(path)
     passed, notes = PassedOver(), list[str]()
-    try:
-        rows = _TarIndex(path, pread, passed, notes).rows
-    except BaseException:
-        os.close(fd)
-        raise
+    rows = _TarIndex(path, archive.get().read, passed, notes).rows
 
-    def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        def read(i: int) -> bytes:
-            size, at = spans[i]
-            data = pread(size, at)
-            while 0 < len(data) < size and (more := pread(size - len(data), at + len(data))):
-                data += more
-            if len(data) < size:
-                raise OSError("the archive ends before it")
-            return data
+    def reader(rows: list[Row]) -> TarReader:
+        sizes = np.fromiter((row.size for row in rows), np.int64, len(rows))
+        places = np.fromiter((row.where if isinstance(row.where, int) else 0 for row in rows), np.int64, len(rows))
+        return TarReader(archive, sizes, places)
 
-        spans = [(row.size, row.where if isinstance(row.where, int) else 0) for row in rows]
-        weakref.finalize(read, os.close, fd)
-        return read
-
-    return build("tar", path, list(rows.values()), reader, split=split, passed=passed, notes=notes, salt=_salt(path))
+    salt = "{}:{}".format(*archive.state)
+    return build("tar", path, list(rows.values()), reader, split=split, passed=passed, notes=notes, salt=salt)
 
 
-def _salt(path: Path) -> str:
-    state = path.stat()
-    return f"{state.st_size}:{state.st_mtime_ns}"
+@dataclass(frozen=True, eq=False)
+class TarReader(Reader):
+    """Members of a tar, by their sizes and places in bytes, (n,) int64 each."""
+
+    archive: Handle[_File]
+    sizes: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        file, size, at = self.archive.get(), int(self.sizes[i]), int(self.places[i])
+        data = file.read(size, at)
+        while 0 < len(data) < size and (more := file.read(size - len(data), at + len(data))):
+            data += more
+        if len(data) < size:
+            raise OSError("the archive ends before it")
+        return data
+
+    def take(self, rows: Sequence[int]) -> TarReader:
+        """Return the reader of the images `rows` alone."""
+        return TarReader(self.archive, self.sizes[np.asarray(rows, np.int64)], self.places[np.asarray(rows, np.int64)])
+
+
+class _File:
+    """A file that is read at any place; closed when it is let go of."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._lock = threading.Lock()
+        weakref.finalize(self, os.close, self._fd)
+
+    def read(self, size: int, at: int) -> bytes:
+        """Return up to `size` bytes from `at` on; where the system has no `pread`, seek and read under a lock."""
+        if hasattr(os, "pread"):
+            return os.pread(self._fd, size, at)
+        with self._lock:
+            os.lseek(self._fd, at, os.SEEK_SET)
+            return os.read(self._fd, size)
+
+
+class _TarHandle(Handle[_File]):
+    def _opened(self) -> _File:
+        return _File(self.path)
 
 
 class _TarIndex:
@@ -168,20 +201,6 @@ def _tar_problem(member: Header, end: int) -> str | None:
     return None
 
 
-def _positioned(fd: int) -> Callable[[int, int], bytes]:
-    """`pread` of `fd`; where the system has none, seek and read under a lock."""
-    if hasattr(os, "pread"):
-        return lambda size, at: os.pread(fd, size, at)
-    lock = threading.Lock()
-
-    def read(size: int, at: int) -> bytes:
-        with lock:
-            os.lseek(fd, at, os.SEEK_SET)
-            return os.read(fd, size)
-
-    return read
-
-
 def _clean(name: str) -> tuple[str, str | None]:
     r"""A member's name without ./, / and C: in front (nothing is extracted to there), and why it must not be used.
 
@@ -205,27 +224,27 @@ def list_zip(path: Path, split: str = "all") -> Listing:
         Where the archive's directory cannot be read.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        handle = _ZipHandle(path)
+        archive = handle.get()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"{path} is not a readable zip archive: {error}; was it copied to its end?") from error
-    lock = threading.Lock()
     passed, notes = PassedOver(), list[str]()
     rows: dict[str, Row] = {}
     members: dict[str, zipfile.ZipInfo] = {}
     links: dict[str, str | None] = {}
     doubled = 0
-    for info in archive.infolist():
+    for info in archive.file.infolist():
         info.filename = info.filename or "(no name)"  # zipfile looks at the last letter of it
         raw, reason = _clean(info.filename.replace("\\", "/"))
         if info.is_dir():
             continue
         members[raw] = info
         if reason is None and stat.S_ISLNK(info.external_attr >> 16):
-            links[raw] = _zip_target(archive, raw, info, lock)
+            links[raw] = _zip_target(archive, raw, info)
         if member_set_aside(raw, passed):
             continue
         reason = reason or ("" if raw in links else _zip_problem(info)) or None
-        head = functools.partial(_head, archive, info, lock)
+        head = functools.partial(_head, archive, info)
         if reason is None and raw not in links and not wanted(raw, head, passed):
             continue
         doubled += raw in rows
@@ -240,28 +259,50 @@ def list_zip(path: Path, split: str = "all") -> Listing:
             rows[raw] = followed
     notes += _cannot(rows, path)
 
-    def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        infos = [row.where for row in rows]
-
-        def read(i: int) -> bytes:
-            info = infos[i]
-            assert isinstance(info, zipfile.ZipInfo)
-            return _unpack(archive, info, lock, info.file_size)
-
-        weakref.finalize(read, archive.close)
-        return read
+    def reader(rows: list[Row]) -> ZipReader:
+        return ZipReader(handle, [row.where for row in rows])
 
     sums = hashlib.blake2b(b"".join(info.CRC.to_bytes(4, "little") for info in members.values()), digest_size=16)
-    salt = f"{_salt(path)}:{sums.hexdigest()}"
+    salt = "{}:{}".format(*handle.state) + f":{sums.hexdigest()}"
     return build("zip", path, list(rows.values()), reader, split=split, passed=passed, notes=notes, salt=salt)
 
 
-def _zip_target(archive: zipfile.ZipFile, raw: str, info: zipfile.ZipInfo, lock: threading.Lock) -> str | None:
+@dataclass(frozen=True, eq=False)
+class ZipReader(Reader):
+    """Members of a zip."""
+
+    archive: Handle[_Zip]
+    members: list[Any]  # zipfile.ZipInfo; anything where the row is refused
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        return _unpack(self.archive.get(), self.members[i], self.members[i].file_size)
+
+    def take(self, rows: Sequence[int]) -> ZipReader:
+        """Return the reader of the images `rows` alone."""
+        return ZipReader(self.archive, [self.members[i] for i in rows])
+
+
+class _Zip:
+    """An open zip, closed when it is let go of."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = zipfile.ZipFile(path)
+        self.lock = threading.Lock()  # opening and closing count references without one; reading has the archive's own
+        weakref.finalize(self, self.file.close)
+
+
+class _ZipHandle(Handle[_Zip]):
+    def _opened(self) -> _Zip:
+        return _Zip(self.path)
+
+
+def _zip_target(archive: _Zip, raw: str, info: zipfile.ZipInfo) -> str | None:
     """The member that a symbolic link leads to: its content is the name."""
     if info.file_size > _LINK_BYTES:
         return None
     try:
-        return _target(raw, _unpack(archive, info, lock, info.file_size).decode("utf-8", "surrogateescape"))
+        return _target(raw, _unpack(archive, info, info.file_size).decode("utf-8", "surrogateescape"))
     except OSError:
         return None
 
@@ -304,21 +345,21 @@ def _zip_stamp(info: zipfile.ZipInfo) -> int:
         return 0
 
 
-def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock) -> bytes:
+def _head(archive: _Zip, info: zipfile.ZipInfo) -> bytes:
     try:
-        return _unpack(archive, info, lock, 32)
+        return _unpack(archive, info, 32)
     except OSError:
         return b""
 
 
-def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock, size: int) -> bytes:
+def _unpack(archive: _Zip, info: zipfile.ZipInfo, size: int) -> bytes:
     try:
-        with lock:  # opening and closing count references without one; reading has the archive's own lock
-            member = Member(archive, info)
+        with archive.lock:
+            member = Member(archive.file, info)
         try:
             data = member.read(size)
         finally:
-            with lock:
+            with archive.lock:
                 member.close()
     except DAMAGED as error:
         raise OSError(f"damaged in the archive: {error}") from error

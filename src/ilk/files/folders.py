@@ -1,6 +1,6 @@
 """Folders as `Listing`: what is walked, what is set aside, and which links are followed."""
 
-# ruff: noqa: PTH116, PTH120
+# ruff: noqa: PTH109, PTH116, PTH118, PTH120
 # Plain strings and os: a Path for each of 100,000 files takes seconds and most of the memory.
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import heapq
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ilk import disk
 from ilk.files.listing import (
@@ -22,10 +24,10 @@ from ilk.files.listing import (
     build,
     is_run_folder,
     printable,
-    unique,
     wanted,
 )
 from ilk.files.passed import PassedOver, extension, set_aside
+from ilk.files.reading import Reader
 
 __all__ = ["Walk", "list_folder", "read_path", "within"]
 
@@ -44,22 +46,43 @@ def list_folder(root: Path, split: str = "all", taken: Collection[str] = ()) -> 
     walk = Walk(os.fspath(root), taken=taken)
     rows = list(walk.rows())
 
-    odd: dict[int, str] = {}
-
-    def path_of(i: int) -> str:
-        return f"{walk.base}/{odd.get(i) or listing.names[i]}"
-
-    def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        # two lists of 100,000 names would be one too many: the raw one is kept only where it differs
-        if any(printable(row.raw) != row.raw for row in rows):  # then two may also look the same
-            names = unique([printable(row.raw) for row in rows])
-            odd.update({i: row.raw for i, row in enumerate(rows) if names[i] != row.raw})
-        return lambda i: read_path(path_of(i))
-
     walk.say_links(row.raw for row in rows)
-    listing = build("folder", root, rows, reader, split=split, passed=walk.passed, notes=walk.notes)
-    listing._path = path_of
-    return listing
+    return build(
+        "folder",
+        root,
+        rows,
+        lambda rows: FolderReader(walk.base, [row.raw for row in rows]),
+        split=split,
+        passed=walk.passed,
+        notes=walk.notes,
+    )
+
+
+@dataclass(frozen=True)
+class FolderReader(Reader):
+    """Files below a folder, by their names as the disk has them; the texts are those of the listing where they can be.
+
+    Pickled with the whole path of the folder.
+    """
+
+    base: str
+    names: list[str]
+    on_disk = True
+
+    def path(self, i: int) -> str:
+        """Return where image `i` lies."""
+        return f"{self.base}/{self.names[i]}"
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        return read_path(self.path(i))
+
+    def take(self, rows: Sequence[int]) -> FolderReader:
+        """Return the reader of the images `rows` alone."""
+        return FolderReader(self.base, [self.names[i] for i in rows])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FolderReader, (os.path.join(os.getcwd(), self.base), self.names)
 
 
 class Walk:

@@ -6,16 +6,18 @@ entry is a row with a reason or a count by extension, never a crash.
 
 from __future__ import annotations
 
+import bisect
+import functools
 import hashlib
+import itertools
 import os
-import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,28 +25,18 @@ from numpy.typing import NDArray
 from ilk import disk
 from ilk.disk import printable as printable
 from ilk.errors import DataError
-from ilk.files.passed import PassedOver, extension, set_aside
-from ilk.files.raw import RAW_EXTENSIONS
+from ilk.files.kinds import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
+from ilk.files.kinds import looks_like_image as looks_like_image
+from ilk.files.kinds import member_set_aside as member_set_aside
+from ilk.files.kinds import wanted as wanted
+from ilk.files.passed import PassedOver
+from ilk.files.reading import Reader
 
 __all__ = ["MAX_BYTES", "Listing", "is_run_folder"]
 
 _RACY = 2_000_000_000  # ns
 MAX_BYTES = 512 * 2**20  # a single image file above this is refused: it would have to be held in memory
 
-# What Pillow registers, plus HEIF and camera raw, less what holds no pixels for us (PDF, PostScript, MPEG, HDF5 …) and
-# less endings that mostly mean something else (.fit, .pcd, .im, .rgb, .cur …): those are listed when their first bytes
-# say image.
-IMAGE_EXTENSIONS = RAW_EXTENSIONS | frozenset(
-    """jpg jpeg jpe jfif png apng gif webp bmp dib tif tiff heic heif hif avif avifs jp2 j2k j2c jpc jpf jpx tga ico
-    icns psd pcx dcx ppm pgm pbm pnm pfm qoi dds sgi xbm xpm mpo fits fli flc blp""".split()  # noqa: SIM905
-)
-# Endings not worth opening a file for to look at its first bytes. (Videos are opened: phones call some photos .MOV.)
-_OTHER_EXTENSIONS = frozenset(
-    """txt md csv tsv json jsonl xml yaml yml html htm css js py ipynb pdf doc docx xls xlsx ppt pptx ps eps svg
-    mp3 wav flac zip tar gz bz2 xz 7z rar parquet npy npz pt pth safetensors h5 hdf5 db log lnk
-    ini exe dll so aae xmp mat pkl""".split()  # noqa: SIM905
-)
-_SHADOW = re.compile(r"(^|/)\._[^/]*$")  # what a Mac puts beside each file on a foreign disk
 EXPORTED = ".ilk-export.json"  # a folder that holds it was made by `ilk export`
 
 
@@ -83,6 +75,8 @@ class Listing:
         The sources that this one is made of, where it is made of several.
     by_content : bool
         Names, sizes and time stamps are not trusted: `fingerprint` reads every file, and `marks` gives none.
+    span, whole : (a, b) and int, or None
+        Of a `part`: which images of the whole it is, and how many the whole has.
     """
 
     kind: str
@@ -93,11 +87,12 @@ class Listing:
     refused: dict[int, str]
     passed_over: PassedOver
     notes: list[str]
-    _reader: Callable[[int], bytes] = field(repr=False)
+    _reader: Reader = field(repr=False)
     _salt: str = field(default="", repr=False)  # what a container knows of its content beside names, sizes and stamps
-    _path: Callable[[int], str | None] | None = field(default=None, repr=False)  # where images are files of their own
     parts: list[Part] = field(default_factory=list, repr=False)
     by_content: bool = False
+    span: tuple[int, int] | None = None
+    whole: int | None = None
     _content: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -125,7 +120,12 @@ class Listing:
 
     def path(self, i: int) -> str | None:
         """Where file `i` lies on the disk; None for what lies inside a container."""
-        return self._path(i) if self._path is not None else None
+        return self._reader.path(i)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether images are files of their own, with a `path`: all, or at least one of them."""
+        return self._reader.on_disk
 
     def fingerprint(self) -> str:
         """32 hex digits that change when a name, a size or a stamp does; with `by_content`, when a name or a byte does.
@@ -158,24 +158,45 @@ class Listing:
             self._content = digest.hexdigest()
         return self._content
 
-    def take(self, rows: list[int]) -> Listing:
+    def take(self, rows: Sequence[int]) -> Listing:
         """Return the images `rows` alone, in that order; by content, because what is known of a source is of all."""
+        taken = self._select(rows)
+        taken.by_content = True
+        return taken
+
+    def part(self, a: int, b: int) -> Listing:
+        """Return the images `a` to `b` (exclusive): small enough to send, and of the same names, stamps and `marks`.
+
+        It can be pickled, as every listing can, and read in another process or on another machine that has the same
+        files at the same places; what it reads from it opens there. Names, sizes, stamps and reasons are those of the
+        whole; the `fingerprint` is its own, and of what was passed over it knows nothing.
+        """
+        a, b, _ = slice(a, b).indices(len(self))
+        part, first = self._select(range(a, b)), 0 if self.span is None else self.span[0]
+        part.span, part.whole = (first + a, first + max(a, b)), len(self) if self.whole is None else self.whole
+        return part
+
+    def _select(self, rows: Sequence[int]) -> Listing:
         kept = np.asarray(rows, np.int64)
-        path = self._path
+        parts = _picked(self.parts, kept)
         return Listing(
             self.kind,
             self.root,
             [self.names[i] for i in rows],
             self.sizes[kept],
             self.stamps[kept],
-            {at: self.refused[i] for at, i in enumerate(rows) if i in self.refused},
+            {at: self.refused[i] for at, i in enumerate(rows) if i in self.refused} if self.refused else {},
             PassedOver(),
             [],
-            lambda at: self._reader(rows[at]),
+            PartsReader(parts) if parts else self._reader.take(rows),
             self._salt,
-            None if path is None else (lambda at: path(rows[at])),
-            by_content=True,
+            parts=parts,
+            by_content=self.by_content,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what is told about it elsewhere must not depend on the folder in which somebody stands
+        return {**self.__dict__, "root": self.root.absolute() if isinstance(self.root, Path) else self.root}
 
     def marks(self) -> list[bytes] | None:
         """For each image 16 bytes of (path, name, size, time stamp), without reading it.
@@ -215,11 +236,68 @@ class Part(NamedTuple):
     rows: list[int]
 
 
+@dataclass(frozen=True)
+class PartsReader(Reader):
+    """The images of several listings, one after the other."""
+
+    parts: list[Part]
+
+    @functools.cached_property
+    def _starts(self) -> list[int]:
+        return starts_of(self.parts)
+
+    @property
+    def on_disk(self) -> bool:  # type: ignore[override]
+        """Whether any of the images is a file of its own."""
+        return any(part.listing.on_disk for part in self.parts)
+
+    def _at(self, i: int) -> tuple[Listing, int]:
+        part = bisect.bisect_right(self._starts, i) - 1
+        return self.parts[part].listing, int(self.parts[part].rows[i - self._starts[part]])
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        listing, row = self._at(i)
+        return listing.read(row)
+
+    def path(self, i: int) -> str | None:
+        """Return where image `i` lies."""
+        listing, row = self._at(i)
+        return listing.path(row)
+
+    def take(self, rows: Sequence[int]) -> PartsReader:
+        """Return the reader of the images `rows` alone."""
+        return PartsReader(_picked(self.parts, np.asarray(rows, np.int64)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PartsReader, (self.parts,)
+
+
+def starts_of(parts: Sequence[Part]) -> list[int]:
+    """Return the first row of each of the `parts`, and the number of rows of all."""
+    return list(itertools.accumulate((len(part.rows) for part in parts), initial=0))
+
+
+def _picked(parts: Sequence[Part], rows: NDArray[np.int64]) -> list[Part]:
+    """Return `parts` of the images `rows` alone, in that order; those that are not needed are left out."""
+    if not parts:
+        return []
+    of = np.searchsorted(starts_of(parts), rows, side="right") - 1
+    starts = starts_of(parts)
+    found = []
+    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(of)) + 1):  # rows of one part after the other
+        if len(run):
+            part = parts[of[run[0]]]
+            inner = [part.rows[i] for i in (rows[run] - starts[of[run[0]]]).tolist()]
+            found.append(Part(part.prefix, part.listing._select(inner), list(range(len(inner)))))
+    return found
+
+
 def build(
     kind: str,
     root: Path,
     rows: list[Row],
-    reader: Callable[[list[Row]], Callable[[int], bytes]],
+    reader: Callable[[list[Row]], Reader],
     *,
     split: str = "all",
     ordered: bool = False,
@@ -292,45 +370,6 @@ def _select_split(rows: list[Row], split: str, root: Path, notes: list[str]) -> 
             f"{root} has no train/ and test/ folders with images, so there is no split {split!r}; leave it out"
         )
     return rows
-
-
-def looks_like_image(head: bytes) -> bool:
-    """Whether the first 32 bytes of a file are those of a common image format.
-
-    >>> looks_like_image(b"GIF89a"), looks_like_image(b"hello")
-    (True, False)
-    """
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"8BPS", b"qoif", b"DDS ")):
-        return True
-    if head.startswith(
-        (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"SIMPLE  =", b"\x01\xda\x00\x01", b"\x01\xda\x01\x01")
-    ):
-        return True
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return True
-    if head[4:8] == b"ftyp":
-        return head[8:12] in {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
-    return head.startswith(b"BM") and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}
-
-
-def wanted(name: str, head: Callable[[], bytes], passed: PassedOver) -> bool:
-    """Whether a file counts as an image: by its ending, else by its first bytes; counts it as passed over if not."""
-    ending = extension(name)
-    if ending in IMAGE_EXTENSIONS or (ending not in _OTHER_EXTENSIONS and looks_like_image(head())):
-        return True
-    passed.file(printable(name))
-    return False
-
-
-def member_set_aside(name: str, passed: PassedOver) -> bool:
-    """Whether a posix name of a container has a part that sets it aside (hidden, deleted, …); counts it then."""
-    for part in name.split("/"):
-        kind = set_aside(part)
-        if kind is not None:
-            picture = extension(name) in IMAGE_EXTENSIONS and kind != "system" and not _SHADOW.search(name)
-            passed.add(kind if picture else "system", printable(name))
-            return True
-    return False
 
 
 def is_run_folder(folder: str | Path) -> bool:

@@ -11,7 +11,8 @@ import io
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from ilk.files.folders import read_path
 from ilk.files.listing import MAX_BYTES, Listing, Row, build
 from ilk.files.matching import NAME_COLUMNS
 from ilk.files.passed import extension
+from ilk.files.reading import Reader
 
-__all__ = ["LIST_ENDINGS", "list_paths", "open_list", "table_rows", "text_of"]
+__all__ = ["LIST_ENDINGS", "PathReader", "list_paths", "open_list", "table_rows", "text_of"]
 
 LIST_ENDINGS = ("txt", "lst", "list", "csv", "tsv", "jsonl", "ndjson", "")
 _LONGEST, _CUTS = 4096, 8  # letters of a path; cuts looked at from either end
@@ -239,19 +241,36 @@ def list_paths(paths: Sequence[str | os.PathLike[str] | None], folder: Path, spl
         else _path_row(path, os.path.relpath(path, root).replace(os.sep, "/"))
         for i, path in enumerate(whole, 1)
     ]
-    locations: list[str] = []
 
-    def reader(rows: list[Row]) -> Callable[[int], bytes]:
-        locations.extend(str(row.where) for row in rows)
-        return lambda i: read_path(locations[i])
+    def reader(rows: list[Row]) -> PathReader:
+        return PathReader([str(row.where) for row in rows])
 
     listing = build("list", Path(root), rows, reader, split=split, ordered=True)
-    listing._path = locations.__getitem__
     if len(rows) > 1 and len(listing.refused) == len(rows):
         reasons = Counter(listing.refused.values())
         if reasons["no such file"] == len(rows):
             listing.notes.append(f"none of the {len(rows):,} listed files is there: they were looked for in {base}")
     return listing
+
+
+@dataclass(frozen=True)
+class PathReader(Reader):
+    """Files by their whole paths."""
+
+    paths: list[str]
+    on_disk = True
+
+    def path(self, i: int) -> str:
+        """Return where image `i` lies."""
+        return self.paths[i]
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        return read_path(self.paths[i])
+
+    def take(self, rows: Sequence[int]) -> PathReader:
+        """Return the reader of the images `rows` alone."""
+        return PathReader([self.paths[i] for i in rows])
 
 
 def _path_row(path: str, raw: str) -> Row:

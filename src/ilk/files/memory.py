@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from ilk.errors import DataError
 from ilk.files.listing import Listing
 from ilk.files.passed import PassedOver
+from ilk.files.reading import Reader
 
 __all__ = ["are_pictures", "list_pictures"]
 
@@ -42,8 +44,6 @@ def list_pictures(images: Sequence[Any]) -> Listing:
     -----
     The images are kept and not copied; each is encoded without loss when it is read.
     """
-    from PIL import ImageOps
-
     digest = hashlib.blake2b(digest_size=16)
     for i, image in enumerate(images):
         try:
@@ -52,8 +52,23 @@ def list_pictures(images: Sequence[Any]) -> Listing:
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"image {i} of the list cannot be loaded: {error}") from error
 
-    def read(i: int) -> bytes:
-        upright = ImageOps.exif_transpose(images[i])
+    n = len(images)
+    width = max(6, len(str(max(n - 1, 0))))
+    names = [f"{i:0{width}d}" for i in range(n)]
+    zeros = np.zeros(n, np.int64)
+    return Listing("images", Path(), names, zeros, zeros, {}, PassedOver(), [], _Pictures(images), digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class _Pictures(Reader):
+    """Pillow images, each encoded when it is read."""
+
+    images: Sequence[Any]
+
+    def __call__(self, i: int) -> bytes:
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(self.images[i])
         out = BytesIO()
         if upright.mode in _PNG:
             upright.save(out, "PNG", compress_level=1)
@@ -61,8 +76,5 @@ def list_pictures(images: Sequence[Any]) -> Listing:
             upright.save(out, "TIFF")
         return out.getvalue()
 
-    n = len(images)
-    width = max(6, len(str(max(n - 1, 0))))
-    names = [f"{i:0{width}d}" for i in range(n)]
-    zeros = np.zeros(n, np.int64)
-    return Listing("images", Path(), names, zeros, zeros, {}, PassedOver(), [], read, digest.hexdigest())
+    def take(self, rows: Sequence[int]) -> _Pictures:
+        return _Pictures([self.images[i] for i in rows])

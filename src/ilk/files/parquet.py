@@ -9,11 +9,13 @@ import base64
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ilk.disk import one_line
 from ilk.errors import DataError, nearest
@@ -21,9 +23,10 @@ from ilk.files.folders import read_path
 from ilk.files.listing import IMAGE_EXTENSIONS, MAX_BYTES, Listing, Row, build, looks_like_image
 from ilk.files.matching import NAME_COLUMNS
 from ilk.files.passed import extension
+from ilk.files.reading import Handle, Reader, state_of
 from ilk.files.windows import Windows
 
-__all__ = ["column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
+__all__ = ["TableReader", "column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
 
 _ROWS = 100_000  # as many may be in a file of any size
 _BYTES = "BYTE_ARRAY"  # how Parquet calls bytes and texts of any length
@@ -44,6 +47,7 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
     DataError
         Where the file cannot be read or no column, or more than one, could be meant.
     """
+    state = state_of(path)
     file = open_parquet(path)
     name, kind = _image_column(file, path, column)
     count = file.metadata.num_rows
@@ -54,29 +58,19 @@ def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
     rows = [Row(_row_name(given[i] if given else None, i, width), where=i) for i in range(count)]
     if kind == "path":
         rows = [beside.row(row, given[i]) for i, row in enumerate(rows)]
-        return build("parquet", path, rows, beside.reader, split=split, ordered=True, salt=_salt(path, name))
+        return build("parquet", path, rows, beside.reader, split=split, ordered=True, salt=_salt(state, name))
     if kind == "struct+path":
         for i, all_are in _without_bytes(file, f"{name}.bytes"):
             rows[i] = beside.stamped(rows[i], given[i], all_are)
     leaf = f"{name}.bytes" if kind.startswith("struct") else name
-    windows = Windows(open_parquet(path, packed=leaf), name, kind)
+    table = _Table(path, state, leaf, name, kind)
 
-    def reader(rows: list[Row]) -> Callable[[int], bytes]:
+    def reader(rows: list[Row]) -> TableReader:
         # a split may have left rows out: positions in the listing are not positions in the file
-        slot = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
+        places = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
+        return TableReader(table, places, [given[i] for i in places] if given else [], beside.folder)
 
-        def read(i: int) -> bytes:
-            row = int(slot[i])
-            data = windows.read(row)
-            if data is None and given and given[row]:
-                return beside.read(given[row])
-            if not data:
-                raise OSError("no image in this row")
-            return data
-
-        return read
-
-    salt = f"{_salt(path, name)}:{beside.seen()}"
+    salt = f"{_salt(state, name)}:{beside.seen()}"
     return build("parquet", path, rows, reader, split=split, ordered=True, salt=salt)
 
 
@@ -99,9 +93,43 @@ def _without_bytes(file: Any, column: str) -> Iterator[tuple[int, bool]]:
         start += group.num_rows
 
 
-def _salt(path: Path, column: str) -> str:
-    state = path.stat()
-    return f"{state.st_size}:{state.st_mtime_ns}:{column}"
+def _salt(state: tuple[int, int], column: str) -> str:
+    return f"{state[0]}:{state[1]}:{column}"
+
+
+@dataclass(frozen=True, eq=False)
+class TableReader(Reader):
+    """Rows of a table, by their places in it, (n,) int64; those that hold no image may name a file below `folder`."""
+
+    table: Handle[Windows]
+    places: NDArray[np.int64]
+    given: list[str | None]  # the names; empty where the table has none
+    folder: str
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        data = self.table.get().read(int(self.places[i]))
+        if data is None and self.given and (name := self.given[i]):
+            return read_path(_place(self.folder, name))
+        if not data:
+            raise OSError("no image in this row")
+        return data
+
+    def take(self, rows: Sequence[int]) -> TableReader:
+        """Return the reader of the images `rows` alone."""
+        given = [self.given[i] for i in rows] if self.given else []
+        return TableReader(self.table, self.places[np.asarray(rows, np.int64)], given, self.folder)
+
+
+class _Table(Handle[Windows]):
+    """An open table, and the rows of its image column that were read last."""
+
+    def _opened(self) -> Windows:
+        leaf, name, kind = self.how
+        try:
+            return Windows(open_parquet(self.path, packed=leaf), name, kind)
+        except DataError as error:  # it could be read when it was listed
+            raise OSError(str(error)) from error
 
 
 def read_column(path: Path, column: str) -> list[Any]:
@@ -278,13 +306,13 @@ class Beside:
     """Files that rows of a table name instead of holding them: in its folder or below it, links followed."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = os.path.realpath(folder)
+        self.folder = os.path.realpath(folder)
         self._seen = hashlib.blake2b(digest_size=16)
 
     def row(self, row: Row, given: str | None) -> Row:
         """Return `row` with size, stamp and path of the file `given`, or why it cannot be read."""
         try:
-            path = self._place(given)
+            path = _place(self.folder, given)
             state = os.stat(path)
         except OSError as error:
             return row._replace(reason=str(error.strerror or error))
@@ -308,21 +336,33 @@ class Beside:
         """Return hex digits of all sizes and stamps that `stamped` saw."""
         return self._seen.hexdigest()
 
-    def reader(self, rows: list[Row]) -> Callable[[int], bytes]:
+    @staticmethod
+    def reader(rows: list[Row]) -> FileReader:
         """Return the reader of such rows."""
-        locations = [str(row.where) for row in rows]
-        return lambda i: read_path(locations[i])
+        return FileReader([str(row.where) for row in rows])
 
-    def read(self, given: str) -> bytes:
-        """Return the bytes of the file `given`."""
-        return read_path(self._place(given))
 
-    def _place(self, given: str | None) -> str:
-        if not given:
-            raise OSError("no image in this row")
-        if "\0" in given:
-            raise OSError("the row holds no image, and what no file can be called")
-        path = os.path.realpath(os.path.join(self._folder, given.replace("\\", "/")))
-        if not path.startswith(self._folder.rstrip(os.sep) + os.sep):
-            raise OSError("the row holds a path outside of the folder of the table, and no image")
-        return path
+@dataclass(frozen=True)
+class FileReader(Reader):
+    """Files that rows of a table name. They belong to the table, so they have no `path` of their own."""
+
+    paths: list[str]
+
+    def __call__(self, i: int) -> bytes:
+        """Return the bytes of image `i`."""
+        return read_path(self.paths[i])
+
+    def take(self, rows: Sequence[int]) -> FileReader:
+        """Return the reader of the images `rows` alone."""
+        return FileReader([self.paths[i] for i in rows])
+
+
+def _place(folder: str, given: str | None) -> str:
+    if not given:
+        raise OSError("no image in this row")
+    if "\0" in given:
+        raise OSError("the row holds no image, and what no file can be called")
+    path = os.path.realpath(os.path.join(folder, given.replace("\\", "/")))
+    if not path.startswith(folder.rstrip(os.sep) + os.sep):
+        raise OSError("the row holds a path outside of the folder of the table, and no image")
+    return path

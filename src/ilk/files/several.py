@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-import bisect
 import functools
-import itertools
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ilk.files.arrays import ArraySet
-from ilk.files.listing import Listing, Part, unique
+from ilk.files.listing import Listing, Part, PartsReader, starts_of, unique
 from ilk.files.passed import PassedOver
+from ilk.files.reading import Reader
 
 __all__ = ["as_listing", "joined", "prefixes", "rows_of_tables"]
 
@@ -35,20 +36,7 @@ def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes:
         twice += len(listing) - len(rows)
         seen.update(path for path in whole if path is not None)
         parts.append(Part(prefix, listing, rows))
-    starts = list(itertools.accumulate((len(part.rows) for part in parts), initial=0))
-
-    def at(i: int) -> tuple[Listing, int]:
-        part = bisect.bisect_right(starts, i) - 1
-        return parts[part].listing, parts[part].rows[i - starts[part]]
-
-    def read(i: int) -> bytes:
-        listing, row = at(i)
-        return listing.read(row)
-
-    def path(i: int) -> str | None:
-        listing, row = at(i)
-        return listing.path(row)
-
+    starts = starts_of(parts)
     passed = PassedOver()
     for part in parts:
         passed.merge(part.listing.passed_over, part.prefix)
@@ -75,8 +63,7 @@ def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes:
         },
         passed,
         all_notes,
-        read,
-        _path=path if any(part.listing._path is not None for part in parts) else None,
+        PartsReader(parts),
         parts=parts,
     )
 
@@ -97,7 +84,7 @@ def _places(listing: Listing) -> list[str | None]:
     if listing.parts:
         found = {id(part.listing): _places(part.listing) for part in listing.parts}
         return [(found[id(part.listing)] or {i: None})[i] for part in listing.parts for i in part.rows]
-    if listing._path is not None:
+    if listing.on_disk:
         real = functools.cache(os.path.realpath)
         paths = [listing.path(i) for i in range(len(listing))]
         return [
@@ -133,17 +120,36 @@ def prefixes(paths: Sequence[str]) -> list[str]:
 
 def as_listing(images: ArraySet) -> Listing:
     """Return images of an array as if each were a PNG file (without loss)."""
-    from PIL import Image
-
-    def read(i: int) -> bytes:
-        pixels = np.ascontiguousarray(images.pixels[i])
-        out = BytesIO()
-        Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(out, "PNG", compress_level=1)
-        return out.getvalue()
-
     n = len(images)
     zeros = np.zeros(n, np.int64)
     root = images.root or Path()
     return Listing(
-        images.kind, root, images.names, zeros, zeros, {}, PassedOver(), images.notes, read, images.fingerprint()
+        images.kind,
+        root,
+        images.names,
+        zeros,
+        zeros,
+        {},
+        PassedOver(),
+        images.notes,
+        _Array(images.pixels),
+        images.fingerprint(),
     )
+
+
+@dataclass(frozen=True)
+class _Array(Reader):
+    """Images of an array."""
+
+    pixels: NDArray[np.uint8]
+
+    def __call__(self, i: int) -> bytes:
+        from PIL import Image
+
+        pixels = np.ascontiguousarray(self.pixels[i])
+        out = BytesIO()
+        Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+    def take(self, rows: Sequence[int]) -> _Array:
+        return _Array(self.pixels[np.asarray(rows, np.int64)])

@@ -2,6 +2,7 @@
 
 from ilk._versions import commit
 from ilk.jobs.clustering import cluster, default_run
+from ilk.jobs.encoding import encode
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict
 from ilk.jobs.similarity import Alike, similar
@@ -14,6 +15,7 @@ __all__ = [
     "cluster",
     "commit",
     "default_run",
+    "encode",
     "give_training_images",
     "model_of",
     "predict",

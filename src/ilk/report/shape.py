@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial.distance import squareform
 
 from ilk.errors import RunError
+from ilk.files.large import release
 from ilk.report.facts import NOISE, Facts, Group
 from ilk.report.marks import LIGHT, Theme, framed, labelled
 from ilk.report.words import count, counted, share
@@ -159,6 +160,7 @@ def centres(run: Run, facts: Facts) -> tuple[list[Group], Floats] | None:
         length = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
         weight = np.divide(1.0, length, out=np.zeros_like(length), where=np.isfinite(length) & (length > 0))
         block[weight == 0] = 0
+        release(features)  # a mapped file: what was read of it would stay in memory, all of it at a million images
         sums += csr_matrix((weight, (who, np.arange(len(at)))), shape=(len(groups), len(at))) @ block
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     return groups, np.divide(sums, norms, out=np.zeros_like(sums), where=norms > 0)
