@@ -1,4 +1,4 @@
-"""Which style is what on a terminal: the one place with colours.
+"""Which style is what on a terminal: the one module with colours.
 
 Fixed colours of the 256, of middle lightness: a contrast of at least 3 on white as on black and on what terminals ship
 between (`tests/test_colours.py`). The 16 named ones are the theme's, and yellow or cyan is unreadable on half of them.

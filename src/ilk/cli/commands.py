@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Optional
 import typer
 from typer.main import get_command
 
+from ilk.cli import completing
 from ilk.cli import options as parse
 from ilk.cli.arguments import (
     Cache,
@@ -173,7 +174,12 @@ _command(short_help="New images join a run; nothing else moves.")(update)
 
 @_command(short_help="What two runs agree on, and what moved.")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Two runs or more of the same images.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN RUN…", help="Two runs or more of the same images.", autocompletion=completing.run_folders
+        ),
+    ],
     out: Annotated[
         Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="A picture of the flow: .png, .svg or .pdf.")
     ] = None,
@@ -201,7 +207,9 @@ _command(short_help="The runs that are there, the newest first.")(runs)
 
 @_command(short_help="What a run holds; how large the cache is.")
 def info(
-    run: Annotated[Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.")] = None,
+    run: Annotated[
+        Optional[Path], typer.Argument(metavar="[RUN]", help="A run folder.", autocompletion=completing.run_folders)
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Show the size of the cache instead.")] = False,
     clear: Annotated[bool, typer.Option("--clear", help="With --cache: empty it.")] = False,
     uncorrected: Uncorrected = False,
@@ -259,7 +267,12 @@ def bench(
 
 @_command(short_help="The methods for -m; presets and settings of one.")
 def methods(
-    name: Annotated[Optional[str], typer.Argument(metavar="[NAME]", help="Show everything about this one.")] = None,
+    name: Annotated[
+        Optional[str],
+        typer.Argument(
+            metavar="[NAME]", help="Show everything about this one.", autocompletion=completing.method_names
+        ),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -79,15 +79,15 @@ def run_folders(incomplete: str) -> Words:
     from ilk.runs import is_run
 
     folder, _, _ = incomplete.rpartition("/")
-    places = [folder] if folder or incomplete.startswith("/") else [RUNS, ""]
+    folders = [folder] if folder or incomplete.startswith("/") else [RUNS, ""]
     found: dict[str, str] = {}
-    for place in places:
+    for above in folders:
         try:
-            inside = sorted(Path(place or (incomplete[:1] if incomplete[:1] == "/" else ".")).expanduser().iterdir())
+            inside = sorted(Path(above or (incomplete[:1] if incomplete[:1] == "/" else ".")).expanduser().iterdir())
         except (OSError, RuntimeError):
             continue
         for path in inside:
-            name = f"{place}/{path.name}" if place or incomplete.startswith("/") else path.name
+            name = f"{above}/{path.name}" if above or incomplete.startswith("/") else path.name
             if plain(name) and not name.endswith(".partial") and is_run(path):
                 found[name] = ""
     return _begins(found, incomplete)

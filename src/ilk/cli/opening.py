@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from ilk.cli import completing
 from ilk.cli.arguments import Debug, Json
 
 __all__ = ["open_run", "to_browser"]
@@ -21,7 +22,11 @@ _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 def open_run(
     run: Annotated[
         Optional[Path],
-        typer.Argument(metavar="[RUN]", help="A run folder. [default: the newest below ilk-runs/]"),
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run folder. [default: the newest below ilk-runs/]",
+            autocompletion=completing.run_folders,
+        ),
     ] = None,
     gallery: Annotated[
         bool, typer.Option("--gallery", help="Open the gallery instead: whole groups, to be corrected; Ctrl-C ends it.")

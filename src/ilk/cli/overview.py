@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNS", "newest", "quoted", "runs"]
 
 RUNS = "ilk-runs"
-"""Where runs are written that are given no other place."""
+"""Where runs are written that are given no other folder."""
 
 
 def runs(

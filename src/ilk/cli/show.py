@@ -17,7 +17,6 @@ from rich.status import Status
 from rich.text import Text
 
 from ilk.cli import colours
-from ilk.cli.details import details
 from ilk.cli.grouptable import RIGHT, group_table, notes
 from ilk.cli.pace import speed
 from ilk.cli.spoken import spoken
@@ -292,6 +291,8 @@ class Screen:
         for warning in summary["warnings"]:
             self.note(warning)
         if self.verbose:
+            from ilk.cli.details import details
+
             details(self, run)
         seconds = summary["seconds"]
         rest = 2 * seconds["total"] - sum(seconds.values())  # loading libraries and networks above all
