@@ -66,7 +66,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "report-1000000": f"{SYSTEM} report 1000000 --dimensions 384 --distinct 2048",
     },
     "reads": {"reads-4000": f"{SYSTEM} kill 4000"},
-    "shards": {"shards-4000": f"{SYSTEM} shards 4000"},
+    "shards": {"shards-1000": f"{SYSTEM} shards 1000"},
     "small_images": {"small_images-10000": f"{SYSTEM} small-images 10000 --before ../before"},
     "export": {"export": f"{SYSTEM} export 100000"},
     "kills": {"kills": f"{SYSTEM} resume-encoding {PHOTOS} {WEIGHTS}"},

@@ -92,14 +92,14 @@ def shards(options: argparse.Namespace) -> dict[str, Any]:
         warm, size = _opened(folder)
         index = (folder / "index").stat().st_size
     return {"n_shards": n, "n_images": 256 * n, "cpu_seconds_without_index": cold, "cpu_seconds_with_index": warm,
-            "index_mib": round(index / 2**20, 1), "known": size}  # fmt: skip
+            "index_mib": round(index / 2**20, 1), "images_known": size}  # fmt: skip
 
 
 def _opened(folder: Path) -> tuple[float, int]:
     code = (
         "import resource, sys\nfrom pathlib import Path\nfrom ilk.data.shards import Store\n"
         "def spent():\n    u = resource.getrusage(resource.RUSAGE_SELF)\n    return u.ru_utime + u.ru_stime\n"
-        f"begin = spent()\nstore = Store(Path(sys.argv[1]), {_D})\nprint(spent() - begin, len(store.index.shards))"
+        f"begin = spent()\nstore = Store(Path(sys.argv[1]), {_D})\nprint(spent() - begin, int(store.index.count()))"
     )
     said = subprocess.run([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, check=True)
     seconds, count = said.stdout.split()

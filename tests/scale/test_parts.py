@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilk import encoders, scale
+from ilk import disk, encoders, scale
 from ilk.cli import main
 from ilk.data import open_images
 from ilk.data.collect import memo_of
+from ilk.data.encoded import Work
+from ilk.data.gathering import Found
+from ilk.data.index import Hashes, Index, as_names
 from ilk.data.memo import Memo
-from ilk.data.shards import images_per_shard
+from ilk.data.shards import Shard, Store, images_per_shard
 from ilk.errors import ArgumentError, RunError
 from ilk.files import Listing
 
@@ -195,8 +198,6 @@ def test_a_memory_of_an_older_version_counts(tmp_path: Path) -> None:
 
 
 def test_hashes_and_stamps_that_end_in_zeros_are_kept() -> None:
-    from ilk.data.index import Hashes, Index, as_names
-
     names = [b"a" * 15 + b"\0", b"a" * 14 + b"\0\0", b"\0" * 15 + b"b", b"c" * 16]
     index = Index()
     index.add("f" * 32, names, [False] * 4)
@@ -269,3 +270,66 @@ def test_what_would_not_be_kept_is_refused(tmp_path: Path, capsys: pytest.Captur
     np.save(tmp_path / "own.npy", np.zeros((30, 5), np.float32))
     assert main(["encode", str(tmp_path / "own.npy"), "--cache", str(tmp_path)]) == 1
     assert "nothing to encode" in capsys.readouterr().err
+
+
+# -- the index of shards -----------------------------------------------------------------------------------------------
+
+
+def _shards(folder: Path, n: int) -> list[bytes]:
+    names = []
+    for i in range(n):
+        hashes = [hashlib.blake2b(f"{i} {j}".encode(), digest_size=16).digest() for j in range(3)]
+        store = Store(folder, 2)
+        reasons = [None, None, "no picture"]
+        store.add(Shard(hashes, [np.full(2, i, np.float16)] * 3, [b"\xff\xd8", b"", b""], [4] * 3, [5] * 3, reasons))
+        names += hashes
+    return names
+
+
+def test_a_start_opens_no_shard_that_the_index_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "features" / "key"
+    folder.parent.mkdir()
+    names = _shards(folder, 40)
+    Store(folder, 2).settle()
+    opened: list[Path] = []
+    inner = disk.open_tensors
+    monkeypatch.setattr(disk, "open_tensors", lambda path: (opened.append(path), inner(path))[1])
+    store = Store(folder, 2)
+    assert [path.name for path in opened] == ["index"]
+    assert all(name in store for name in names)
+    assert (store.find(as_names(names)) >= 0).all()
+    next(iter(folder.glob("*.safetensors"))).unlink()
+    assert sum(name in Store(folder, 2) for name in names) == len(names) - 3
+
+
+@pytest.mark.parametrize("what", ["damaged", "of other shards", "empty"])
+def test_an_index_that_is_wrong_changes_nothing(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "features" / "key"
+    folder.parent.mkdir()
+    names = _shards(folder, 20)
+    Store(folder, 2).settle()
+    index = folder / "index"
+    if what == "damaged":
+        data = bytearray(index.read_bytes())
+        data[-9] ^= 1
+        index.write_bytes(data)
+    elif what == "empty":
+        index.write_bytes(b"")
+    else:  # sound, but each shard holds what another one should
+        wrong = Index()
+        shards = sorted(path.stem for path in folder.glob("*.safetensors"))
+        kind = Store(folder, 2)._kind
+        for i, shard in enumerate(shards):
+            wrong.add(shard, names[3 * i : 3 * i + 3], [False, False, True])
+        wrong.save(index, kind)
+    work = Work("features/key", 2, np.float16, lambda pixels: np.zeros((len(pixels), 2), np.float16), 4, 1)
+    hashes = as_names(names)
+    for _ in range(2):  # shards that are not as the index says are forgotten, and looked into by the next
+        found = Found.of(hashes, Store(folder, 2), {}, work)
+        for name, at in zip(names, found.position.tolist(), strict=True):
+            lost = name in found.lost
+            assert lost or at < 0 or found.features[at].tolist() == [names.index(name) // 3] * 2
+        assert set(found.lost.tolist()) <= {name.rstrip(b"\0") for name in names}
+    if what != "of other shards":
+        assert not len(found.lost)
+        assert found.status().count("unreadable") == 20

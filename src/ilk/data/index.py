@@ -111,9 +111,9 @@ class Index:
         number = self._numbers.get(shard)
         return number is not None and not self._gone[number]
 
-    def number(self, shard: str) -> int:
-        """Return the number of a shard."""
-        return self._numbers[shard]
+    def count(self) -> int:
+        """Return the number of entries, those of shards that are gone too."""
+        return len(self._fresh) + sum(len(table.names) for table in self._tables)
 
     def add(self, shard: str, hashes: Sequence[bytes], bad: Sequence[bool], retry: bool = False) -> None:
         """Add the images of a shard; `bad` says which are unreadable, and `retry` that these count as unknown."""
@@ -162,7 +162,10 @@ class Index:
             places = np.concatenate([table.places for table in kept])
             shards = np.frombuffer(bytes.fromhex("".join(self.shards)), np.uint8).reshape(-1, 16)
         tensors = {"names": names.view(np.uint8).reshape(-1, 16), "places": places, "shards": shards}
-        data = save(tensors, {"kind": kind, "digest": tensor_digest(tensors), "runs": json.dumps(list(map(len, kept)))})
+        data = save(
+            tensors,
+            {"kind": kind, "digest": tensor_digest(tensors), "runs": json.dumps([len(table.names) for table in kept])},
+        )
         with contextlib.suppress(IlkError, OSError):
             disk.write_bytes(path, data)
 

@@ -58,7 +58,7 @@ _DECODE = 0.0025  # seconds of one core to read and decode a photo
 _LARGER = 2.1  # Lite2 at 260 pixels, and scaling for Lite0, against Lite0 alone (OpenVINO, bf16; CPU seconds)
 _DINOV2 = 12.0  # DINOv2-small against Lite0, likewise
 
-_OWN = ("features", "pixels", "files", "models", "weights")  # folders of the cache that ilk writes
+_OWN = ("features", "pixels", "files", "models", "weights", "parts")  # folders of the cache that ilk writes
 
 
 @dataclass
@@ -212,7 +212,7 @@ def _row(
 
 
 def cache_size(cache: str | Path) -> dict[str, int]:
-    """Return the bytes that ilk keeps in `cache`, by kind: features, pixels, files, models, weights."""
+    """Return the bytes that ilk keeps in `cache`, by kind: features, pixels, files, models, weights, parts."""
     home = Path(cache).expanduser()
     return {
         kind: sum(path.stat().st_size for path in (home / kind).rglob("*") if path.is_file() and not path.is_symlink())

@@ -88,17 +88,9 @@ def encode(
 
     found = scale.encode_part(images, chosen, cache, a, b, on_progress=progress)
     notify({"event": "stage", "stage": "encode", "seconds": round(found.seconds, 3)})
-    bad = [row for row, status in enumerate(found.status) if status == "unreadable"]
-    names = images.names(range(a, b)) if bad else []
-    return {
+    rest = {
         "part": [i, of],
         "rows": [a, b],
-        "n_images": b - a,
-        "n_encoded": found.n_encoded,
-        "n_cached": found.n_cached,
-        "n_duplicates": found.status.count("duplicate"),
-        "n_unreadable": len(bad),
-        "unreadable": [{"path": names[row], "reason": found.reasons[row]} for row in bad[:100]],
         "encoder": chosen.name,
         "backend": chosen.backend,
         "precision": chosen.precision,
@@ -107,6 +99,23 @@ def encode(
         "images_per_second": round(found.images_per_second, 1),
         "notes": [*chosen.notes, *found.notes],
         "next": _next(source, cache, chosen, encoder, split, settings),
+    }
+    return {**_counts(found, images, a), **rest}
+
+
+def _counts(found: Any, images: Any, first: int) -> dict[str, Any]:
+    """Return what became of the images of a part that begins at row `first`."""
+    bad = [row for row, status in enumerate(found.status) if status == "unreadable"]
+    names = images.names([first + row for row in bad[:100]]) if bad else []
+    return {
+        "n_images": len(found.status),
+        "n_encoded": found.n_encoded,
+        "n_cached": found.n_cached,
+        "n_duplicates": found.status.count("duplicate"),
+        "n_unreadable": len(bad),
+        "unreadable": [
+            {"path": name, "reason": found.reasons[row]} for name, row in zip(names, bad[:100], strict=True)
+        ],
     }
 
 
