@@ -1,0 +1,40 @@
+"""What the docs site has besides the pages of docs/: called by mkdocs (``hooks`` in mkdocs.yml).
+
+* pages that are files of the repository outside docs/ (CHANGELOG.md …) or are read off the code (the commands, the settings)
+* every file of the repository that a page links to, so that no link of the site leads out of it
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "docs" / "building"), str(ROOT / "src")]
+
+import commands  # noqa: E402
+import evidence  # noqa: E402
+import links  # noqa: E402
+import tables  # noqa: E402
+
+
+def on_files(files: Files, *, config: Any) -> Files:
+    """Add the pages that are not files of docs/."""
+    pages = {uri: (ROOT / path).read_text("utf-8") for path, uri in links.MOUNTED.items()}
+    pages["reference/cli.md"] = commands.page()
+    pages["reference/settings.md"] = tables.page()
+    pages |= evidence.pages()
+    for uri, text in pages.items():
+        files.append(File.generated(config, uri, content=text))
+    for path in links.linked():
+        if links.copied(path):
+            files.append(File.generated(config, links.uri_of(path), abs_src_path=str(ROOT / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Let the links of a page lead to where their files are on the site."""
+    return links.rewritten(markdown, page.file.src_uri)
