@@ -100,7 +100,7 @@ class Autoencoder(_Reconstructed):
     of 300 epochs. Cost: 9.6 million multiplications an image and epoch for 784 pixels (3.3 million
     weights, forward and backward).
 
-    Fidelity: docs/methods/autoencoders.md.
+    Fidelity: docs/methods/autoencoders-fidelity.md.
 
     References
     ----------
@@ -133,7 +133,7 @@ class SparseAutoencoder(_Reconstructed):
     -----
     "SAE" means *sparse* here, as in the DAC paper's table; the DEC papers use the same letters for *stacked*.
 
-    Fidelity: docs/methods/autoencoders.md.
+    Fidelity: docs/methods/autoencoders-fidelity.md.
 
     References
     ----------
@@ -155,7 +155,7 @@ class DenoisingAutoencoder(_Reconstructed):
 
     Notes
     -----
-    Trained as a whole, not layer by layer. Fidelity: docs/methods/autoencoders.md.
+    Trained as a whole, not layer by layer. Fidelity: docs/methods/autoencoders-fidelity.md.
 
     References
     ----------
@@ -180,7 +180,7 @@ class Deconvolutional(_Reconstructed):
 
     Notes
     -----
-    Fidelity: docs/methods/autoencoders.md.
+    Fidelity: docs/methods/autoencoders-fidelity.md.
 
     References
     ----------
@@ -210,7 +210,7 @@ class SWWAE(_Reconstructed):
     1; of all these ``code`` principal components. The top alone has little to say, as the positions ("where") carry
     most of an image past it.
 
-    Fidelity: docs/methods/autoencoders.md.
+    Fidelity: docs/methods/autoencoders-fidelity.md.
 
     References
     ----------
@@ -235,7 +235,7 @@ class VAE(_Reconstructed):
 
     Notes
     -----
-    Fidelity: docs/methods/autoencoders.md.
+    Fidelity: docs/methods/autoencoders-fidelity.md.
 
     References
     ----------

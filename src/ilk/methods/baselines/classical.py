@@ -49,7 +49,7 @@ class KMeans(OnFeatures):
     Lloyd's iterations from ``n_init`` greedy k-means++ starts, the one of least inertia kept. Cost of a start: some ten
     to a hundred times 2·n·k·d FLOPs. New images go to the nearest centre.
 
-    Fidelity: docs/methods/classical.md.
+    Fidelity: docs/methods/classical-fidelity.md.
 
     References
     ----------
@@ -91,7 +91,7 @@ class Spectral(OnFeatures):
     -----
     Cost: 2 n² p FLOPs for the exact neighbours, O(n) memory. New images take the vote of their nearest neighbours.
 
-    Fidelity: docs/methods/classical.md.
+    Fidelity: docs/methods/classical-fidelity.md.
 
     References
     ----------
@@ -136,7 +136,7 @@ class Agglomerative(OnFeatures):
     ``linkage`` is Ward's by default. Cost: the neighbours, then n − 1 merges over the edges of the graph; O(n) memory.
     New images take the vote of their nearest neighbours. The result has nothing random in it.
 
-    Fidelity: docs/methods/classical.md.
+    Fidelity: docs/methods/classical-fidelity.md.
 
     References
     ----------
@@ -187,7 +187,7 @@ class NMF(OnFeatures):
     fixed number of sweeps of coordinate descent for the components found. ``preset="local"`` keeps neighbours together.
     Cost: 4·n·d·k FLOPs a step.
 
-    Fidelity: docs/methods/classical.md.
+    Fidelity: docs/methods/classical-fidelity.md.
 
     References
     ----------
@@ -237,7 +237,7 @@ class UMAPMixture(OnFeatures):
     autoencoder in front it is N2D, which is ``Autoencoder(preset="n2d")``. Cost: 2 n² p FLOPs for the neighbours, then
     UMAP, O(n) memory. New images take the vote of their nearest neighbours.
 
-    Fidelity: docs/methods/classical.md.
+    Fidelity: docs/methods/classical-fidelity.md.
 
     References
     ----------

@@ -45,7 +45,7 @@ class DEC(Trained):
     9.6 million multiplications an image and epoch of the autoencoder; a round is ``interval`` steps without the
     decoder, and one pass over all images.
 
-    Fidelity: docs/methods/dec.md.
+    Fidelity: docs/methods/dec-fidelity.md.
 
     References
     ----------

@@ -40,7 +40,7 @@ class GAN(Trained):
     statistics of real images; `predict` uses the same. Cost for 28 × 28 pixels: about 20 million multiplications an
     image and epoch, 450 million with ``preset="paper"``.
 
-    Fidelity: docs/methods/gan.md.
+    Fidelity: docs/methods/gan-fidelity.md.
 
     References
     ----------

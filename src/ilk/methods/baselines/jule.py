@@ -43,7 +43,7 @@ class JULE(Trained):
     Cost of a merge: its groups' edges, and the affinities of the groups around it; nothing is quadratic in the images.
     New images take the vote of their nearest neighbours among the codes.
 
-    Fidelity: docs/methods/jule.md.
+    Fidelity: docs/methods/jule-fidelity.md.
 
     References
     ----------

@@ -117,7 +117,7 @@ class DAC(Clusterer):
     So the group of an image does not depend on the images beside it, sorted images get the groups of shuffled ones, and
     a single new image can be assigned.
 
-    Fidelity: docs/methods/dac.md says preset by preset what is as published, and what is not.
+    Fidelity: docs/methods/dac-fidelity.md says preset by preset what is as published, and what is not.
 
     References
     ----------

@@ -99,7 +99,7 @@ class DeepCluster(Clusterer):
     an iteration) and one pass with gradients. Features are kept in float16; no image is left out of components or
     K-means.
 
-    Fidelity: docs/methods/deepcluster.md says preset by preset what is as published, and what is not.
+    Fidelity: docs/methods/deepcluster-fidelity.md says preset by preset what is as published, and what is not.
 
     References
     ----------

@@ -98,7 +98,7 @@ class SCAN(Clusterer):
     Time: the pretext; then one pass and 2 n² d FLOPs for the neighbours; heads alone take seconds to minutes on a CPU.
     Memory: one batch; features, neighbours and probabilities of all images; never n².
 
-    Fidelity: docs/methods/scan.md says preset by preset what is as published, and what is not.
+    Fidelity: docs/methods/scan-fidelity.md says preset by preset what is as published, and what is not.
 
     References
     ----------

@@ -210,7 +210,7 @@ class TEMI(HeadsOnFeatures):
     Notes
     -----
     Cost: 2 n² d FLOPs for the neighbours, then 8 · heads · k · d a pair and step without a hidden layer. Memory: the
-    neighbours of all images and one batch. Fidelity: docs/methods/temi.md.
+    neighbours of all images and one batch. Fidelity: docs/methods/temi-fidelity.md.
 
     References
     ----------

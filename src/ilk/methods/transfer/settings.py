@@ -43,7 +43,7 @@ PRESETS = {
     # for tests and for a first look
     "tiny": DEFAULT.replace(reducer="pca", clusterer="kmeans", pca_dim=16, n_init=2, k_max=8),
     # the fourth seed's experiment: K-means on raw features, 10 starts as scikit-learn made them, and of K = 2 … 10 the
-    # one with the highest silhouette. To compare with, not to use; see docs/methods/transfer.md
+    # one with the highest silhouette. To compare with, not to use; see docs/methods/transfer-fidelity.md
     "raw_features": DEFAULT.replace(reducer="raw", clusterer="kmeans", n_init=10, k_grid=range(2, 11)),
 }
 
