@@ -1,5 +1,6 @@
 # make demo   sets everything up and groups real images        make test   sets everything up and runs the tests
 # make check  lint, types, architecture                        make bench  the short benchmark recipes
+# make docs   the docs site, build/site/index.html; a warning is an error
 # make names  writes anew what is read off the methods: tables of settings in the docs, options.json
 # make fuzz   damaged input by the thousand: SECONDS=120 MUTANTS= SEED=0 FIRST=0 ONLY=decode|sources|runs JOBS=1 GUIDED=1
 
@@ -12,10 +13,10 @@ UV      := $(shell command -v uv 2>/dev/null)
 DEMO    := ilk-demo
 INSTALL  = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check)
 
-.PHONY: help setup demo test check bench fuzz names clean
+.PHONY: help setup demo test check bench fuzz names docs clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 setup: $(STAMP)
 
@@ -49,6 +50,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy fuzz
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
 
 names: setup
 	$(BIN)/python docs/generate.py

@@ -80,7 +80,7 @@ def group_table(name: str) -> str:
     lines = ["| what | goal | measured | reached |", "|---|---|---|---|"]
     for row in rows_of(name):
         verdict = "✓" if row.fine else f"[no, why](#{why(row)})"
-        lines.append(f"| {row.what} | {row.goal} | {row.measured} ([evidence](results/{row.source})) | {verdict} |")
+        lines.append(f"| {row.what} | {row.goal} | [{row.measured}](results/{row.source}) | {verdict} |")
     return "\n".join(lines)
 
 

@@ -99,7 +99,7 @@ class TransferClustering(Clusterer):
     -----
     Cost for n images: one pass of the encoder, 2 n² p FLOPs for the exact neighbour graph, O(n) memory.
 
-    Fidelity: ``preset="raw_features"`` is the fourth seed's experiment (raw flattened features, K-means, the K of
+    Fidelity: ``preset="raw_features"`` is an older project's experiment (raw flattened features, K-means, the K of
     the highest raw silhouette), which the other presets improve on: there it picks far too few or far too many groups.
 
     References
