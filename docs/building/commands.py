@@ -50,27 +50,25 @@ def commands() -> dict[str, Any]:
 
 
 @cache
-def examples() -> dict[str, list[str]]:
-    """Return command -> the lines of all pages that call it, those that the tests run first."""
-    found: dict[str, list[str]] = {}
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    for marked in (True, False):
-        for page in pages:
-            for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
-                for line in block.splitlines():
-                    if call := re.match(r"(\$ )?ilk ([\w-]+)(?=\s|$)", line):
-                        lines = found.setdefault(call[2], [])
-                        plain = re.sub(r"\s+#.*", "", line).removeprefix("$ ")
-                        if bool(call[1]) == marked and plain not in lines:
-                            lines.append(plain)
+def calls() -> list[tuple[str, str, bool, str]]:
+    """Return (page, command, whether the tests run it, line) for every line of the pages that calls a command."""
+    found = []
+    for page in [ROOT / "docs" / "index.md", ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                if call := re.match(r"(\$ )?ilk ([\w-]+)(?=\s|$)", line):
+                    name = page.relative_to(ROOT).as_posix().removeprefix("docs/")
+                    found.append((name, call[2], bool(call[1]), re.sub(r"\s+#.*", "", line).removeprefix("$ ")))
     return found
 
 
 def shown(name: str, at_most: int = 3) -> list[str]:
-    """Return a few examples of a command that differ in their options, the plainest first."""
+    """Return a few examples of a command that differ in their options: of its own page first, run by the tests first."""
+    own = MORE.get(name, ("",))[0].partition("#")[0]
+    found = [(not tested, page != own, line) for page, command, tested, line in calls() if command == name]
     chosen: list[str] = []
     seen: set[frozenset[str]] = set()
-    for line in sorted(examples().get(name, []), key=len):
+    for *_, line in sorted(found, key=lambda one: one[:2]):
         options = frozenset(word for word in shlex.split(line) if word.startswith("-"))
         if options not in seen and len(line) < 100:
             seen.add(options)
