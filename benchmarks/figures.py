@@ -1,9 +1,10 @@
 """Numbers in the text of a page, taken from the committed results.
 
-``<!-- figure: mnist/mnist-transfer-* scores.acc mean score -->.978<!-- /figure -->`` is the mean of ``scores.acc`` over those files
-of ``benchmarks/results``. Behind the files and the path stand, where wanted, how several values become one (`HOW`) and how the
-number is written: ``score`` (.978) or a format of Python's (``.1f``). A path may be a quotient, ``seconds.total/n_images``,
-and ``*100`` behind it makes a per cent of it. ``python benchmarks/table.py --write`` fills all of them in; a test compares.
+``<!-- figure: mnist/mnist-transfer-* scores.acc mean score -->.978<!-- /figure -->`` is the mean of ``scores.acc`` over
+those files of ``benchmarks/results``. Behind the files and the path stand, where wanted, how several values become one
+(`HOW`) and how the number is written: ``score`` (.978) or a format of Python's (``.1f``). A path may be a quotient,
+``seconds.total/n_images``, and ``*100`` behind it makes a per cent of it. ``python benchmarks/table.py --write`` fills
+all of them in; a test compares.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def written(text: str) -> str:
 def loose(text: str, allowed: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
     """Yield line and number for every number of a page that is neither marked nor in a made table, nor `allowed`.
 
-    Code, the targets of links and the marks of lists are not looked at. `allowed` are patterns of text with numbers that
-    no measurement stands behind, such as the version of Python that is needed.
+    Code, the targets of links and the marks of lists are not looked at. `allowed` are patterns of text with numbers
+    that no measurement stands behind, such as the version of Python that is needed.
     """
 
     def blank(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rows of the page of results on what any run does, from the committed results; those on single methods: `method_rows.py`."""
+"""Rows of the page of results on what any run does, from the committed results; `method_rows.py` has the methods."""
 
 from __future__ import annotations
 
@@ -205,9 +205,7 @@ def scale_rows() -> list[Row]:
         small, large = found[:2]
         above, factor = large["above_loaded_mib"], large["list_and_encode_seconds"] / small["list_and_encode_seconds"]
         text = f"{above / 1024:.2f} GiB"
-        rows.append(
-            Row("100,000 JPEGs: memory above the loaded encoder", "≤ 2 GiB", text, above <= 2048, "scale")
-        )
+        rows.append(Row("100,000 JPEGs: memory above the loaded encoder", "≤ 2 GiB", text, above <= 2048, "scale"))
         what = "100,000 JPEGs: list + encode against 10,000"
         rows.append(Row(what, "≤ 11 ×", f"{factor:.1f} ×", factor <= 11, "scale"))
         stages = ", ".join(f"{k} {v:.0f} s" for k, v in large["seconds"].items())
@@ -277,6 +275,7 @@ def fuzz_rows() -> list[Row]:
             counts[1] += of["failures"]
     if not tried:
         return []
-    text = "; ".join(f"{name} {n:,}, {failed or 'no'} failure{'s' * (failed != 1)}" for name, (n, failed) in tried.items())
+    counted = [(name, n, failed or "no", "s" * (failed != 1)) for name, (n, failed) in tried.items()]
+    text = "; ".join(f"{name} {n:,}, {failed} failure{s}" for name, n, failed, s in counted)
     fine = not any(failed for _, failed in tried.values())
     return [Row("Damaged images, sources and runs (`make fuzz`)", "no failure", text, fine, "fuzz")]

@@ -13,7 +13,6 @@ from pathlib import Path
 import figures
 from method_rows import baseline_rows, dac_rows, deepcluster_rows, reproduced_rows, scan_rows, step_rows
 from rows import (
-    RESULTS,
     Row,
     default_rows,
     engine_rows,

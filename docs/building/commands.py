@@ -1,4 +1,4 @@
-"""The reference of the commands, read off the command line itself: every argument, option and default; tested examples."""
+"""The reference of the commands, read off the command line itself, with examples from the pages."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ MORE = {
     "methods": ("reference/settings.md", "Settings of the methods"),
     "encoders": ("encoders.md", "Encoders"),
 }
+OPTIONS = ("| option | value | default | what it does |", "|---|---|---|---|")
 HEAD = """# Commands
 
-Every command, read off the command line of this version. `ilk COMMAND --help` says the same in the terminal. Examples are lines
-of the other pages, which the tests run; `photos` stands for a folder of yours, and `runs/…` for a run made on the same page.
+Every command, read off the command line of this version. `ilk COMMAND --help` says the same in the terminal. Examples
+are lines of the other pages, which the tests run; `photos` stands for a folder of yours, and `runs/…` for a run made on
+the same page.
 
-Exit codes: 0 done, 1 a problem with the input or the run, 2 wrong usage, 130 interrupted. With `--json` a command prints exactly one JSON
-object on the standard output, and all else on the standard error.
+Exit codes: 0 done, 1 a problem with the input or the run, 2 wrong usage, 130 interrupted. With `--json` a command
+prints exactly one JSON object on the standard output, and all else on the standard error.
 """
 
 
@@ -63,7 +65,7 @@ def calls() -> list[tuple[str, str, bool, str]]:
 
 
 def shown(name: str, at_most: int = 3) -> list[str]:
-    """Return a few examples of a command that differ in their options: of its own page first, run by the tests first."""
+    """Return a few examples of a command that differ in their options: first those that the tests run, of its page."""
     own = MORE.get(name, ("",))[0].partition("#")[0]
     found = [(not tested, page != own, line) for page, command, tested, line in calls() if command == name]
     chosen: list[str] = []
@@ -120,17 +122,18 @@ def section(name: str, command: Any) -> str:
     """Return all about one command."""
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
-    typed = [one.metavar or one.name.upper() for one in arguments]
-    usage = " ".join(["ilk", name, *(f"[{word}]" * (not one.required) or word for one, word in zip(arguments, typed))])
+    typed = [(one.metavar or one.name.upper()).strip("[]") for one in arguments]
+    words = [word if one.required else f"[{word}]" for one, word in zip(arguments, typed, strict=True)]
+    usage = " ".join(["ilk", name, *words])
     lines = [f"## ilk {name}", "", inspect.cleandoc(command.help or command.short_help or ""), ""]
     lines += ["```", f"{usage} [OPTIONS]", "```", ""]
-    if told := shown(name):
-        lines += ["For example:", "", "```console", *(f"$ {line}" for line in told), "```", ""]
+    if called := shown(name):
+        lines += ["For example:", "", "```console", *(f"$ {line}" for line in called), "```", ""]
     if arguments:
         lines += ["| argument | what it is |", "|---|---|"]
         lines += [f"| `{word}` | {cell(one.help or '')} |" for one, word in zip(arguments, typed, strict=True)]
         lines += [""]
-    lines += ["| option | value | default | what it does |", "|---|---|---|---|", *map(row, options), ""]
+    lines += [*OPTIONS, *map(row, options), ""]
     if name in MORE:
         lines += ["More: [{1}](../{0}).".format(*MORE[name]), ""]
     return "\n".join(lines)
@@ -143,5 +146,5 @@ def page() -> str:
     table = ["| command | what it does |", "|---|---|", *rows]
     common = [row(one) for one in get_command(app).params if one.param_type_name == "option" and not one.hidden]
     if common:
-        table += ["", "Of `ilk` itself:", "", "| option | value | default | what it does |", "|---|---|---|---|", *common]
+        table += ["", "Of `ilk` itself:", "", *OPTIONS, *common]
     return "\n".join([HEAD, *table, "", *(section(name, one) for name, one in found.items())])

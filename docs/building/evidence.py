@@ -1,4 +1,4 @@
-"""A page for each folder of benchmarks/results: what was run, when, on what; the table and the picture, where it has one."""
+"""A page for each folder of benchmarks/results: what was run, when, on what; its table and its picture."""
 
 from __future__ import annotations
 

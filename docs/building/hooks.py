@@ -1,6 +1,6 @@
 """What the docs site has besides the pages of docs/: called by mkdocs (``hooks`` in mkdocs.yml).
 
-* pages that are files of the repository outside docs/ (CHANGELOG.md …) or are read off the code (the commands, the settings)
+* pages that are files of the repository outside docs/ (CHANGELOG.md …) or read off the code (commands, settings)
 * every file of the repository that a page links to, so that no link of the site leads out of it
 """
 
@@ -13,12 +13,9 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "docs" / "building"), str(ROOT / "src")]
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "src")]
 
-import commands  # noqa: E402
-import evidence  # noqa: E402
-import links  # noqa: E402
-import tables  # noqa: E402
+from building import commands, evidence, links, tables  # noqa: E402
 
 
 def on_files(files: Files, *, config: Any) -> Files:

@@ -1,8 +1,8 @@
 """Where a file of the repository is on the site; the links of a page, rewritten by that.
 
-The pages are read in two ways: as files of the repository, where ``../benchmarks/results/demo`` leads to a folder, and on the
-site, which has to be whole without the repository. A file that is linked to is copied below ``files/``; a folder of
-results has a page (`evidence`).
+The pages are read in two ways: as files of the repository, where ``../benchmarks/results/demo`` leads to a folder, and
+on the site, which has to be whole without the repository. A file that is linked to is copied below ``files/``; a folder
+of results has a page (`evidence`).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from ilk import methods
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = """# Settings of the methods
 
-Every setting of every method, read off the classes. `ilk methods NAME` prints the same. Given with `--set KEY=VALUE`, or as
-`settings={"KEY": VALUE}` in Python; `--set preset=NAME` takes the values of the last column.
+Every setting of every method, read off the classes. `ilk methods NAME` prints the same. Given with `--set KEY=VALUE`,
+or as `settings={"KEY": VALUE}` in Python; `--set preset=NAME` takes the values of the last column.
 """
 
 

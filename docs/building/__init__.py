@@ -1,0 +1,1 @@
+"""How the docs site is made: what mkdocs.yml names as hooks."""
