@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-HIDDEN = "---\nsearch:\n  exclude: true\n---\n"
+HIDDEN = "---\nsearch:\n  exclude: true\nhide: [navigation, toc]\n---\n"
 
 
 def cell(text: object) -> str:
@@ -19,20 +19,24 @@ def folder(path: Path) -> str:
     """Return the page of one folder of results."""
     lines = [f"{HIDDEN}# Results: {path.name}", ""]
     lines += [f"`benchmarks/results/{path.name}`: what was measured, each with the command that measures it again.", ""]
-    lines += ["| result | command | seeds | date | commit | hardware |", "|---|---|---|---|---|---|"]
+    lines += ["| result | command | seeds | date | commit | machine |", "|---|---|---|---|---|---|"]
+    machines: list[str] = []
     for file in sorted(path.rglob("*.json")):
         record = json.loads(file.read_text("utf-8"))
         name = file.relative_to(path).with_suffix("").as_posix()
-        command = record.get("command") or ""
+        machine = record.get("hardware") or "not recorded"
+        if machine not in machines:
+            machines.append(machine)
         cells = (
             f"[{name}]({file.relative_to(path).as_posix()})",  # as from the folder: `links` rewrites it
-            f"`{command}`" if command else "",
+            f"`{record['command']}`" if record.get("command") else "",
             " ".join(map(str, record.get("seeds") or [])),
             record.get("date") or "",
-            record.get("commit") or "",
-            record.get("hardware") or "",
+            f"`{record['commit']}`" if record.get("commit") else "",
+            chr(ord("A") + machines.index(machine)),
         )
         lines.append(f"| {' | '.join(map(cell, cells))} |")
+    lines += ["", *(f"* {chr(ord('A') + i)}: {machine}" for i, machine in enumerate(machines))]
     for table in sorted(path.glob("*.md")):
         lines += ["", *deeper(table.read_text("utf-8"))]
     return "\n".join(lines) + "\n"
