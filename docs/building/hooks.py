@@ -18,9 +18,26 @@ sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "src")]
 from building import commands, evidence, links, tables  # noqa: E402
 
 
+def on_config(config: Any) -> None:
+    """Leave out of the navigation what this version of the repository does not have (a page that is still to come)."""
+    config.nav = _there(config.nav)
+
+
+def _there(entries: list[Any]) -> list[Any]:
+    kept = []
+    for entry in entries:
+        inner = next(iter(entry.values())) if isinstance(entry, dict) else entry
+        if isinstance(inner, list):
+            kept.append({next(iter(entry)): _there(inner)})
+        elif links.is_there(inner):
+            kept.append(entry)
+    return kept
+
+
 def on_files(files: Files, *, config: Any) -> Files:
     """Add the pages that are not files of docs/."""
-    pages = {uri: (ROOT / path).read_text("utf-8") for path, uri in links.MOUNTED.items()}
+    mounted = {path: uri for path, uri in links.MOUNTED.items() if (ROOT / path).exists()}
+    pages = {uri: (ROOT / path).read_text("utf-8") for path, uri in mounted.items()}
     pages["reference/cli.md"] = commands.page()
     pages["reference/settings.md"] = tables.page()
     pages |= evidence.pages()

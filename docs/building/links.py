@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # file of the repository -> page of the site
 MOUNTED = {
     "CHANGELOG.md": "project/changes.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "examples/README.md": "project/examples.md",
     "SECURITY.md": "project/security.md",
     "benchmarks/README.md": "results/index.md",
     "benchmarks/archive/README.md": "results/answered.md",
@@ -80,6 +82,12 @@ def source_of(uri: str) -> str:
     if uri.startswith("results/evidence/") and not uri.endswith("/index.md"):
         return f"{RESULTS}{PurePosixPath(uri).stem}/table.md"
     return next((path for path, own in MOUNTED.items() if own == uri), f"docs/{uri}")
+
+
+def is_there(uri: str) -> bool:
+    """Return whether a page of the site is there: one of docs/, a file of the repository, or one that is made."""
+    made = f"docs/{uri}" in GENERATED or uri == OTHERS["benchmarks/results"]
+    return made or (ROOT / source_of(uri)).exists()
 
 
 def sources() -> list[str]:
