@@ -27,10 +27,11 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return [(language, text) for language, text in found]
 
 
+SIGNATURES = ("docs/architecture.md",)  # their blocks are no programs
 PAGES = [
     page
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    if blocks(page := path.relative_to(ROOT).as_posix())
+    if blocks(page := path.relative_to(ROOT).as_posix()) and page not in SIGNATURES
 ]
 
 
