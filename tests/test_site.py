@@ -97,6 +97,8 @@ def test_every_public_name_is_documented() -> None:
         module, _, name = path.rpartition(".")
         value = getattr(importlib.import_module(module), name)
         assert (value.__doc__ or "").strip(), f"{path} says nothing of itself"
+        with pytest.raises(ModuleNotFoundError):  # a module of the same name would be shown in its stead
+            importlib.import_module(path)
         found.append(value)
     for name in ilk.__all__:
         if name != "__version__":
