@@ -17,7 +17,7 @@ INSTALL  = $(if $(UV),$(UV) pip install --python $(BIN)/python,$(BIN)/python -m 
 .PHONY: help setup demo test check coverage bench fuzz names docs dist clean
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '/^#/!q;s/^# //p' Makefile
 
 setup: $(STAMP)
 
@@ -59,7 +59,7 @@ coverage: setup
 
 # the wheel is built from the source distribution; the version is that of the tag (docs/releasing.md)
 dist: setup
-	rm -rf dist build
+	rm -rf dist build/lib build/bdist.*
 	$(BIN)/python -m build --no-isolation
 	@ls -l dist
 

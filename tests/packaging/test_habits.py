@@ -19,7 +19,14 @@ yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
-PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/install.md", "docs/releasing.md", ".github/pull_request_template.md")
+PAGES = (
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/install.md",
+    "docs/releasing.md",
+    ".github/pull_request_template.md",
+)
 
 
 def parsed(name: str) -> Any:

@@ -323,10 +323,10 @@ def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
     if settings.start != "groups":
         return settings
     found: dict[str, Any] = {}
-    if settings.batch_size == AUTO:
+    if settings["batch_size"] == AUTO:
         found["batch_size"] = max(_BATCH, _PER_GROUP * k)
         found["chunk"] = max(settings.chunk, found["batch_size"])
-    if settings.inner_epochs == AUTO:
+    if settings["inner_epochs"] == AUTO:
         frozen = settings.network == "features"
         found["inner_epochs"] = 1 if frozen else min(max(round(_IMAGES / max(n, 1)), 1), _MOST_PASSES)
     return settings.replace(**found)
