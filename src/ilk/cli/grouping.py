@@ -79,55 +79,6 @@ NoNames = Annotated[bool, typer.Option("--no-names", help="Do not guess what the
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")]
 
 
-# -- what only `ilk cluster` takes; here and not in its signature, so that this reads at a glance -----------------------
-
-Out = Annotated[
-    Optional[Path], typer.Option("-o", "--out", metavar="RUN", help="Run folder to write. [default: below ilk-runs/]")
-]
-Method = Annotated[
-    str,
-    typer.Option(
-        "-m", "--method", metavar="NAME", help="How to group; `ilk methods` lists all.",
-        autocompletion=completing.method_names,
-    ),
-]  # fmt: skip
-Number = Annotated[str, typer.Option("-k", metavar="N", help="Number of groups; auto chooses one and shows why.")]
-Encoder = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="What turns an image into numbers: auto, fast, balanced, dinov2, a timm model, a+b, module:function … "
-        "See `ilk encoders`.",
-        autocompletion=completing.encoder_names,
-    ),
-]
-Weights = Annotated[
-    Optional[Path], typer.Option(metavar="FILE", help="Weights of the encoder; remembered for the next time.")
-]
-Settings = Annotated[
-    Optional[list[str]],
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any setting of the method or encoder, such as preset=kmeans (`ilk methods NAME`); repeat.",
-        autocompletion=completing.settings_of,
-    ),
-]
-NearDuplicates = Annotated[
-    Literal["keep", "stack"], typer.Option(help="stack: images that are nearly the same are grouped as one.")
-]
-Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same machine: same groups.")]
-Slice = Annotated[
-    Optional[float],
-    typer.Option("--slice", metavar="MINUTES", help="Stop a training after this; the same command goes on."),
-]
-Words = Annotated[
-    Optional[Path], typer.Option(metavar="FILE", help="Your own words for groups, one a line; no others are used.")
-]
-NoNames = Annotated[bool, typer.Option("--no-names", help="Do not guess what the groups look like.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")]
-
-
 def cluster(
     source: Source,
     out: Out = None,
@@ -136,8 +87,8 @@ def cluster(
     encoder: Encoder = "auto",
     weights: Weights = None,
     features: Features = None,
-    set_: Settings = None,
-    near_duplicates: NearDuplicates = "keep",
+    set_: Set = None,
+    near_duplicates: Near = "keep",
     labels: Labels = "auto",
     split: Split = "all",
     seed: Seed = 0,
