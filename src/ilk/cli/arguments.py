@@ -12,13 +12,16 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE…",
         help="Folder, .tar, .zip, list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, images, 'photos/*.jpg', "
-        "or digits; several become one.",
+        "s3://, gs://, az://, hf://, https://, or digits; several become one.",
     ),
 ]
 ByContent = Annotated[
     bool, typer.Option("--by-content", help="Read every file anew; do not trust its name, size and time.")
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder made by `ilk cluster`.")]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Ask the addresses (s3://, https:// …) that the run says its images are at.")
+]
 Uncorrected = Annotated[
     bool, typer.Option("--uncorrected", help="The groups as they were found, without corrections by hand.")
 ]

@@ -15,6 +15,7 @@ from ilk.cli.arguments import (
     Debug,
     Device,
     Features,
+    Fetch,
     Json,
     Labels,
     NoCache,
@@ -55,7 +56,8 @@ def cluster(
         str, typer.Option(help="auto, fast, balanced, dinov2, a timm model, a+b, module:function … See `ilk encoders`.")
     ] = "auto",
     weights: Annotated[
-        Optional[Path], typer.Option(help="Weights of the encoder; remembered for the next time.")
+        Optional[str],
+        typer.Option(metavar="FILE", help="Weights of the encoder: a file or an address; remembered for later."),
     ] = None,
     features: Features = None,
     set_: Annotated[
@@ -165,6 +167,7 @@ def evaluate(
     features: Features = None,
     method: Own = None,
     split: Split = "all",
+    fetch: Fetch = False,
     uncorrected: Uncorrected = False,
     json: Json = False,
     debug: Debug = False,
@@ -175,7 +178,7 @@ def evaluate(
     with Screen(json) as screen:
         screen.scored(
             parse.scores_of(
-                parse.opened_run(run, uncorrected),
+                parse.opened_run(run, uncorrected, fetch),
                 parse.sources(source) if source else None,
                 labels,
                 split,
@@ -227,6 +230,7 @@ def report(
     out: Annotated[
         Optional[Path], typer.Option("-o", "--out", help="The HTML file. [default: RUN/report.html]")
     ] = None,
+    fetch: Fetch = False,
     uncorrected: Uncorrected = False,
     debug: Debug = False,
 ) -> None:
@@ -235,7 +239,7 @@ def report(
     from ilk.report import images_of, write_plots, write_report
 
     screen = Screen(False, aside=parse.is_stdout(out))
-    opened = parse.opened_run(run, uncorrected)
+    opened = parse.opened_run(run, uncorrected, fetch)
     source = images_of(opened)
     if out is None:  # those of the run are of the groups as they were when they were drawn
         write_plots(opened, source)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import Debug, Json, RunPath, Uncorrected
+from ilk.cli.arguments import Debug, Fetch, Json, RunPath, Uncorrected
 
 __all__ = ["export"]
 
@@ -43,6 +43,7 @@ def export(
     ] = "full",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     source: Annotated[Optional[str], typer.Option(help="Where the images are now, if they were moved.")] = None,
+    fetch: Fetch = False,
     keep: Annotated[
         Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
     ] = "all",
@@ -62,7 +63,7 @@ def export(
 
     with Screen(json) as screen:
         done = exports.export(
-            parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source, groups=wanted,
+            parse.opened_run(run, uncorrected, fetch), folder, layout=layout, mode=mode, source=source, groups=wanted,
             images=some, keep=keep, beside=beside, sidecars=sidecars, dry=dry_run, on_progress=taking.progress(screen),
         )  # fmt: skip
         taking.exported(screen, done)

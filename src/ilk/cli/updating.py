@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import ByContent, Cache, Debug, Device, Features, Json, NoCache, Own, OwnEncoder, RunPath
+from ilk.cli.arguments import ByContent, Cache, Debug, Device, Features, Fetch, Json, NoCache, Own, OwnEncoder, RunPath
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -46,6 +46,7 @@ def update(
     cache: Cache = None,
     no_cache: NoCache = False,
     by_content: ByContent = False,
+    fetch: Fetch = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -53,6 +54,8 @@ def update(
     from ilk import jobs
     from ilk.cli.show import Screen
 
+    if fetch:
+        parse.let_fetch(run)
     with Screen(json) as screen:
         done = jobs.update(
             run, parse.sources(source) if source else None, split=split, features=features, cls=method, device=device,
