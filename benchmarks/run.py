@@ -57,6 +57,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "balanced": f"{SYSTEM} encode {PHOTOS} --model balanced",
         "encoding": f"{SYSTEM} encode {PHOTOS} --model mobilenetv2_100 --weights {WEIGHTS}",
     },
+    "latency": {"latency": f"python benchmarks/latency.py {PHOTOS}"},
     "one_image": {"one_image": f"{SYSTEM} one-image {PHOTOS} {WEIGHTS}"},
     "predict": {"predict": f"{SYSTEM} predict {WEIGHTS}"},
     "first": {"first": f"{SYSTEM} first {PHOTOS} {WEIGHTS}"},

@@ -208,8 +208,8 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(b"\x1f\x8b123")
     with pytest.raises(DataError, match="gzip-compressed"):
         open_source(tmp_path / "x.gz")
-    with pytest.raises(DataError, match="is an address"):
-        open_source("https://example.org/images.zip")
+    with pytest.raises(DataError, match="is a chain of addresses"):
+        open_source("zip::https://example.org/images.zip")
     with pytest.raises(DataError, match="cannot be a source"):
         open_source(7)
     with pytest.raises(DataError):

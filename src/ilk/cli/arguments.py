@@ -14,7 +14,7 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE…",
         help="Folder, .tar, .zip, list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, images, 'photos/*.jpg', "
-        "or digits; several become one.",
+        "s3://, gs://, az://, hf://, https://, or digits; several become one.",
     ),
 ]
 ByContent = Annotated[
@@ -23,6 +23,9 @@ ByContent = Annotated[
 RunPath = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="A run folder made by `ilk cluster`.", autocompletion=completing.run_folders),
+]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Ask the addresses (s3://, https:// …) that the run says its images are at.")
 ]
 Uncorrected = Annotated[
     bool, typer.Option("--uncorrected", help="The groups as they were found, without corrections by hand.")

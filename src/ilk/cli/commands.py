@@ -18,6 +18,7 @@ from ilk.cli.arguments import (
     Debug,
     Device,
     Features,
+    Fetch,
     Json,
     Labels,
     NoCache,
@@ -69,6 +70,7 @@ def evaluate(
     features: Features = None,
     method: Own = None,
     split: Split = "all",
+    fetch: Fetch = False,
     uncorrected: Uncorrected = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -81,7 +83,7 @@ def evaluate(
     with Screen(json, quiet=quiet, verbose=verbose) as screen:
         screen.scored(
             parse.scores_of(
-                parse.opened_run(run, uncorrected),
+                parse.opened_run(run, uncorrected, fetch),
                 parse.sources(source) if source else None,
                 labels,
                 split,
@@ -141,6 +143,7 @@ def report(
     out: Annotated[
         Optional[Path], typer.Option("-o", "--out", metavar="FILE", help="The HTML file. [default: RUN/report.html]")
     ] = None,
+    fetch: Fetch = False,
     uncorrected: Uncorrected = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -151,7 +154,7 @@ def report(
     from ilk.report import images_of, write_plots, write_report
 
     screen = Screen(False, quiet=quiet, verbose=verbose, aside=parse.is_stdout(out))
-    opened = parse.opened_run(run, uncorrected)
+    opened = parse.opened_run(run, uncorrected, fetch)
     source = images_of(opened)
     if out is None:  # those of the run are of the groups as they were when they were drawn
         write_plots(opened, source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -21,7 +20,7 @@ def encode(
         str, typer.Option(metavar="I/N", help="Part I of N equal ones, counted from 1; all N may run at once.")
     ] = "1/1",
     encoder: Annotated[str, typer.Option(help="As in `ilk cluster`. See `ilk encoders`.")] = "auto",
-    weights: Annotated[Optional[Path], typer.Option(help="Weights of the encoder.")] = None,
+    weights: Annotated[Optional[str], typer.Option(metavar="FILE", help="Weights of the encoder.")] = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the encoder; repeat.")
     ] = None,

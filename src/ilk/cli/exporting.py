@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from ilk.cli import options as parse
-from ilk.cli.arguments import Debug, Json, Quiet, RunPath, Uncorrected, Verbose
+from ilk.cli.arguments import Debug, Fetch, Json, Quiet, RunPath, Uncorrected, Verbose
 
 __all__ = ["export"]
 
@@ -45,6 +45,7 @@ def export(
     source: Annotated[
         Optional[str], typer.Option(metavar="SOURCE", help="Where the images are now, if they were moved.")
     ] = None,
+    fetch: Fetch = False,
     keep: Annotated[
         Literal["all", "best"], typer.Option(help="best: of images that are nearly the same the best one alone.")
     ] = "all",
@@ -66,7 +67,7 @@ def export(
 
     with Screen(json, quiet=quiet, verbose=verbose) as screen:
         done = exports.export(
-            parse.opened_run(run, uncorrected), folder, layout=layout, mode=mode, source=source, groups=wanted,
+            parse.opened_run(run, uncorrected, fetch), folder, layout=layout, mode=mode, source=source, groups=wanted,
             images=some, keep=keep, beside=beside, sidecars=sidecars, dry=dry_run, on_progress=taking.progress(screen),
         )  # fmt: skip
         taking.exported(screen, done)

@@ -53,7 +53,8 @@ Encoder = Annotated[
     ),
 ]
 Weights = Annotated[
-    Optional[Path], typer.Option(metavar="FILE", help="Weights of the encoder; remembered for the next time.")
+    Optional[str],
+    typer.Option(metavar="FILE", help="Weights of the encoder: a file or an address; remembered for the next time."),
 ]
 Set = Annotated[
     Optional[list[str]],

@@ -41,7 +41,7 @@ def value(text: str) -> Any:
 def method_options(
     k: str,
     encoder: str,
-    weights: Path | None,
+    weights: str | None,
     settings: list[str],
     seed: int,
     device: str,
@@ -65,7 +65,7 @@ def method_options(
     named = {"encoder": encoder, "device": device, "precision": precision}
     chosen |= {name: given for name, given in named.items() if given != "auto"}
     if weights is not None:
-        chosen["weights"] = str(weights)
+        chosen["weights"] = weights
     if near_duplicates != "keep":
         chosen["near_duplicates"] = near_duplicates
     if k != "auto":
@@ -158,15 +158,21 @@ def sources(given: list[str]) -> str | list[str]:
 
 def named(source: str | list[str] | None) -> str | None:
     """Return how sources are called in a message."""
-    if not isinstance(source, list):
-        return source
-    return ", ".join(source[:3]) + (" …" if len(source) > 3 else "")
+    if source is None:
+        return None
+    from ilk import files
+
+    every = source if isinstance(source, list) else [source]
+    return files.without_secrets(", ".join(every[:3])) + (" …" if len(every) > 3 else "")
 
 
 def table_path(path: Path | None) -> Path | None:
     """Return where to write a table; raise unless that can be: before the work, not after it."""
     if path is None:
         return None
+    from ilk import files
+
+    files.local_only(path, "-o")
     path = path.expanduser()
     if not path.suffix and disk.is_special(path):  # /dev/stdout, a pipe: CSV
         return path
@@ -185,15 +191,30 @@ def is_stdout(path: Path | None) -> bool:
 
 
 def command_line() -> str:
-    """Return the command as it was typed, quoted for a shell."""
-    return shlex.join(["ilk", *sys.argv[1:]])
+    """Return the command as it was typed, quoted for a shell; without passwords and signatures of addresses."""
+    from ilk import files
+
+    return shlex.join(["ilk", *map(files.without_secrets, sys.argv[1:])])
 
 
-def opened_run(path: Path, uncorrected: bool) -> Run:
-    """Return the run at `path`, with its corrections or without."""
+def opened_run(path: Path, uncorrected: bool, fetch: bool = False) -> Run:
+    """Return the run at `path`, with its corrections or without; `fetch`: its addresses may be asked."""
     from ilk import runs
 
-    return runs.load_run(path, uncorrected=uncorrected)
+    run = runs.load_run(path, uncorrected=uncorrected)
+    if fetch:
+        let_fetch(run)
+    return run
+
+
+def let_fetch(run: Run | Path) -> None:
+    """Let the addresses be asked that a run says its images are at; a run from elsewhere may name any."""
+    from ilk import files, runs
+
+    opened = runs.load_run(run) if isinstance(run, Path) else run
+    for record in opened.sources():
+        spec = record.get("spec")
+        files.allow(str(one) for one in (spec if isinstance(spec, list) else [spec]) if files.is_address(one))
 
 
 def scores_of(

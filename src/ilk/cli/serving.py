@@ -8,7 +8,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from ilk.cli.arguments import Debug, Json, RunPath
+from ilk.cli import options as parse
+from ilk.cli.arguments import Debug, Fetch, Json, RunPath
 from ilk.cli.opening import to_browser
 
 __all__ = ["gallery"]
@@ -21,6 +22,7 @@ def gallery(
     exports: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Below it the page may export. [default: RUN/exports]")
     ] = None,
+    fetch: Fetch = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -32,6 +34,8 @@ def gallery(
     from ilk.gallery import serving
 
     screen = Screen(json)
+    if fetch:
+        parse.let_fetch(run)
     with contextlib.suppress(KeyboardInterrupt), serving(run, port=port, exports=exports) as served:
         about = {"run": str(run), "address": served.address, "port": served.port, "notes": served.notes}
         screen.json({**about, "exports": str(served.gallery.exports)})

@@ -13,6 +13,7 @@ from ilk.cli.arguments import (
     Debug,
     Device,
     Features,
+    Fetch,
     Json,
     NoCache,
     Own,
@@ -60,6 +61,7 @@ def update(
     cache: Cache = None,
     no_cache: NoCache = False,
     by_content: ByContent = False,
+    fetch: Fetch = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     json: Json = False,
@@ -69,6 +71,8 @@ def update(
     from ilk import jobs
     from ilk.cli.show import Screen
 
+    if fetch:
+        parse.let_fetch(run)
     with Screen(json, quiet=quiet, verbose=verbose) as screen:
         done = jobs.update(
             run, parse.sources(source) if source else None, split=split, features=features, cls=method, device=device,

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
+from ilk.data.ahead import ahead
 from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
@@ -35,6 +36,7 @@ from ilk.data.sources import Block, ImageSource
 from ilk.data.thumbs import Thumbs, as_squares
 from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
+from ilk.files.ahead import NoAnswer
 from ilk.files.reasons import may_pass
 
 __all__ = ["Work", "collect", "location", "memo_of"]
@@ -202,7 +204,8 @@ class _Job:
         try:
             if self.notify(self.done, total):
                 raise Interrupted("stopped before the first image")
-            with compute.pool(self.threads) as pool:
+            in_work = step * (self.threads + 2)
+            with ahead(self.source, todo, in_work), compute.pool(self.threads) as pool:
                 try:
                     self._drive(pool, blocks, running, total)
                 except BaseException:
@@ -211,7 +214,9 @@ class _Job:
                 finally:
                     for future in running:
                         future.cancel()
-        except DataError:
+        except DataError as error:
+            if isinstance(error, NoAnswer):
+                self._rescue(running)
             raise
         except BaseException:
             self._rescue(running)

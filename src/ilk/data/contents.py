@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ilk import compute
+from ilk.data.ahead import ahead
 from ilk.data.collect import memo_of
 from ilk.data.encoded import OnProgress
 from ilk.data.index import Hashes
@@ -48,7 +49,7 @@ def contents(
     left = np.flatnonzero(found == b"").tolist()
     report: OnProgress = on_progress or (lambda done, total: None)
     running: deque[Future[object]] = deque()
-    with compute.pool(compute.threads()) as pool:
+    with ahead(source, left, _BLOCK * (2 * compute.threads() + 1)), compute.pool(compute.threads()) as pool:
 
         def take() -> None:
             block = running.popleft().result()

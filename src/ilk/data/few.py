@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ilk.data.ahead import ahead
 from ilk.data.encoded import Encoded, OnProgress
 from ilk.data.sources import Block, ImageSource
 from ilk.data.thumbs import ScannedThumbs
@@ -51,7 +52,8 @@ def collect_few(
     n = len(source)
     if report(0, n):
         raise Interrupted("stopped before the first image")
-    block, firsts = _scanned(source)
+    with ahead(source, range(n)):
+        block, firsts = _scanned(source)
     rows = np.flatnonzero(block.ok)
     if canonical:
         rows = np.array(sorted(rows.tolist(), key=lambda row: block.hashes[row]), np.int64)

@@ -26,7 +26,7 @@ from ilk.data.sources import (
 )
 from ilk.disk import one_line
 from ilk.errors import DataError
-from ilk.files import Listing, Samples, content_hash, decode, probe
+from ilk.files import Listing, Samples, content_hash, decode, probe, reading_ahead
 
 __all__ = ["FolderImages"]
 
@@ -92,7 +92,8 @@ class FolderImages:
                 if found.pixels is not None:
                     pixels[i] = found.pixels
 
-        _spread(one, len(rows))
+        with reading_ahead(self._listing, rows.tolist()):
+            _spread(one, len(rows))
         bad = [i for i, reason in enumerate(reasons) if reason is not None]
         if bad:
             names = listed(self.names(rows[bad]))
@@ -166,11 +167,13 @@ class FolderImages:
         """
         if self._sizes is None:
             found: list[tuple[int, int]] = []
-            for row in by_size(self._listing.sizes, at_most).tolist():
-                data, _ = self._bytes(row)
-                size = None if data is None else probe(data)
-                if size is not None and size[0] * size[1] <= _WIDEST:  # a header may claim anything
-                    found.append((size[1], size[0]))
+            chosen = by_size(self._listing.sizes, at_most).tolist()
+            with reading_ahead(self._listing, chosen):
+                for row in chosen:
+                    data, _ = self._bytes(row)
+                    size = None if data is None else probe(data)
+                    if size is not None and size[0] * size[1] <= _WIDEST:  # a header may claim anything
+                        found.append((size[1], size[0]))
             self._sizes = np.array(found, np.int32).reshape(-1, 2)
         return self._sizes
 

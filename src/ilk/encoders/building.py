@@ -54,7 +54,7 @@ def build(
         "auto" (see `ilk.encoders.auto`), a short name (see `ilk.encoders.names`), "pixels", "gradients", "classic",
         "learned" (written by `ilk.SimCLR.save`), any model of timm, several of these joined by "+", or an encoder of
         your own: an object, or ``module:function``.
-    weights : path, optional
+    weights : path or address, optional
         Safetensors file or state dict for a model of timm, or the file of "learned". With "auto" the file says which
         network it belongs to. Otherwise remembered and bundled weights and the local caches are searched, then the
         weights of a network that was asked for by name are downloaded. Given weights are remembered in `cache`.
@@ -93,7 +93,7 @@ def build(
     if name == "auto" and weights is None:
         encoder = _chosen(asked)
     else:
-        file = None if weights is None else Path(weights).expanduser()
+        file = None if weights is None else weights_module.local(weights, asked.kept)
         wanted = [_owner(file, asked.kept)] if name == "auto" and file is not None else names.parts(str(name))
         encoder = _side_by_side(wanted, asked, file)
         encoder.why = encoder.why or _reason(str(name), encoder, file)

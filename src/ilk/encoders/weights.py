@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -14,8 +15,11 @@ from torch import Tensor
 
 from ilk import disk
 from ilk.errors import DataError
+from ilk.files import is_address
+from ilk.files.addresses import local_path, refuse_mangled
+from ilk.files.remote import downloaded
 
-__all__ = ["State", "architecture", "content", "fetch", "keep", "locate", "read"]
+__all__ = ["State", "architecture", "content", "fetch", "keep", "local", "locate", "read"]
 
 State = dict[str, Tensor]
 
@@ -86,6 +90,22 @@ def fetch(name: str, cfg: Any, hub: Path | None = None) -> Path:
         f"the weights of {name!r} are not on this machine and cannot be downloaded from {repo} ({reason}); "
         f"go online once, or {help_}"
     )
+
+
+def local(given: str | Path, cache: Path | None) -> Path:
+    """Return the file of weights; what lies at an address is downloaded into the cache, once for each state of it.
+
+    Raises
+    ------
+    DataError
+        The address cannot be read.
+    """
+    refuse_mangled(str(given))
+    if not (isinstance(given, str) and is_address(given)):
+        return Path(given).expanduser()
+    if (here := local_path(given)) is not None:
+        return here
+    return downloaded(given, Path(tempfile.mkdtemp(prefix="ilk-weights-")) if cache is None else cache / "downloads")
 
 
 def read(path: Path) -> State:

@@ -22,7 +22,7 @@ from ilk.exports.rows import NOISE, UNREADABLE, Rows, gather
 from ilk.exports.selection import chosen
 from ilk.exports.sidecars import SIDECARS, write_sidecars
 from ilk.exports.trees import write_tree
-from ilk.files import is_run_folder
+from ilk.files import is_address, is_run_folder, local_only
 from ilk.runs import Run, load_run
 
 __all__ = ["KEEP", "LAYOUTS", "MODES", "export"]
@@ -149,6 +149,7 @@ def _checked(layout: str, mode: str, beside: bool, sidecars: str, keep: str) -> 
 
 def _checked_folder(folder: Path, run: Run, origin: Origin | None) -> Path:
     """The whole path of `folder`; what must not be written into is refused."""
+    local_only(folder, "DIR")
     base = folder.expanduser().resolve()
     own = run.path.resolve() / "exports"  # where the gallery exports to
     for parent in (base, *base.parents):
@@ -174,12 +175,12 @@ def _roots(run: Run, origin: Origin | None) -> list[Path]:
     if origin is None:
         specs = [record.get("spec") for record in run.sources()]
         listed = [one for spec in specs for one in (spec if isinstance(spec, list) else [spec])]
-        found = [Path(one) for one in listed if one not in (None, "digits")]
+        found = [Path(one) for one in listed if one not in (None, "digits") and not is_address(one)]
     else:
         parts = [inner for part in getattr(origin.images, "parts", []) for inner in (part.listing.parts or [part])]
-        found = [part.listing.root for part in parts if part.listing.kind in _FOLDERS]
-        if not parts and origin.images.root is not None:
-            found = [origin.images.root]
+        roots = [part.listing.root for part in parts if part.listing.kind in _FOLDERS]
+        roots = roots if parts else [origin.images.root]
+        found = [root for root in roots if isinstance(root, Path)]  # an address is no folder of ours
     return [path for path in found if path.is_dir()]
 
 
@@ -219,7 +220,8 @@ def _notes(rows: Rows, origin: Origin | None, layout: str, mode: str) -> list[st
                 "rows are still those of the same images"
             )
         if mode == "link" and not origin.has_files:
-            notes.append("the images lie inside a container, so there is nothing to link: they are written as files")
+            where = "at an address" if getattr(origin.images, "remote", False) else "inside a container"
+            notes.append(f"the images lie {where}, so there is nothing to link: they are written as files")
     return notes
 
 

@@ -24,9 +24,11 @@ from ilk.files import (
     Together,
     content_hash,
     decode,
+    is_address,
     open_again,
     open_source,
     open_together,
+    without_secrets,
 )
 from ilk.files.numbered import numbered
 from ilk.files.passed import extension
@@ -204,11 +206,12 @@ def find(run: Run, rows: Rows, source: Any = None) -> Origin:
         else:
             first = open_source(given, record.get("split", "all") if isinstance(given, str | Path) else "all")
     except DataError as error:
-        if source is None and (gone := [one for one in _listed(given) if not Path(one).exists()]):
+        here = [one for one in _listed(given) if not is_address(one)]
+        if source is None and (gone := [one for one in here if not Path(one).exists()]):
             where = ", ".join(gone[:3])
             raise DataError(f"the images are not at {where} any more. Say where they are now with --source.") from None
         raise error
-    where = source_name({"spec": given}) if isinstance(given, str | list) else given
+    where = without_secrets(source_name({"spec": given})) if isinstance(given, str | list) else given
     if isinstance(first, ArraySet) and first.fingerprint() != record.get("fingerprint"):
         where = where if first.root else "the array"
         raise DataError(f"{where} does not hold the images of the run any more: nothing is exported.")
@@ -269,12 +272,13 @@ def _keep_to_source(run: Run, rows: Rows, origin: Origin, given: Any, spec: Any)
         return
     if images.kind == "several":
         parts = [inner for part in images.parts for inner in (part.listing.parts or [part])]
-        base = [part.listing.root for part in parts if part.listing.kind in ("folder", "shards")]
+        roots = [part.listing.root for part in parts if part.listing.kind in ("folder", "shards")]
+        base = [root for root in roots if isinstance(root, Path)]
     elif images.kind == "list":
         named = Path(given).expanduser().absolute() if isinstance(given, str | Path) else None
         base = [named.parent] if named is not None and named.is_file() else []
     else:
-        base = [images.root]
+        base = [images.root] if isinstance(images.root, Path) else []
     rows_of = np.flatnonzero((origin.at >= 0) & (rows.chosen & (rows.group != UNREADABLE))).tolist()
     wanted = {row: int(origin.at[row]) for row in rows_of}
     found = foreign(images, base, wanted, rows.sizes.tolist(), run.hashes)

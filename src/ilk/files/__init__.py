@@ -5,6 +5,8 @@ Features of the user's own are read here as well.
 
 from __future__ import annotations
 
+from ilk.files.addresses import Address, allow, is_address, local_only, public, without_secrets
+from ilk.files.ahead import reading_ahead
 from ilk.files.arrays import ARRAY_KINDS, ArraySet
 from ilk.files.decode import Decoded, content_hash, decode, probe
 from ilk.files.features import FeatureSet, are_features, load_features
@@ -23,6 +25,7 @@ from ilk.files.truth import Label, truth
 __all__ = [
     "ARRAY_KINDS",
     "SPLITS",
+    "Address",
     "ArraySet",
     "Decoded",
     "FeatureSet",
@@ -33,21 +36,27 @@ __all__ = [
     "Samples",
     "Sprites",
     "Together",
+    "allow",
     "are_features",
     "as_list",
     "content_hash",
     "decode",
+    "is_address",
     "is_run_folder",
     "load_features",
+    "local_only",
     "make_thumb",
     "open_again",
     "open_source",
     "open_together",
     "printable",
     "probe",
+    "public",
+    "reading_ahead",
     "rows_of_tables",
     "sprites_of",
     "survey",
     "truth",
+    "without_secrets",
     "write_thumbs",
 ]

@@ -23,13 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ilk.errors import DataError
+from ilk.files.addresses import Address
 from ilk.files.headers import Header, members_of
 from ilk.files.listing import MAX_BYTES, Listing, Row, build, member_set_aside, wanted
 from ilk.files.passed import PassedOver
+from ilk.files.pieces import Pieces
 from ilk.files.reading import Handle, Reader
+from ilk.files.remote import seekable
 from ilk.files.unpacking import DAMAGED, Member
 
-__all__ = ["TarReader", "ZipReader", "list_tar", "list_zip"]
+__all__ = ["TarReader", "ZipReader", "cleaned", "list_tar", "list_zip"]
 
 _LINKS, _LINK_BYTES = 40, 4096  # links in a chain; the name in one
 _LOST_LINK = "a link to what is no file in the archive"
@@ -38,7 +41,7 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 _BOMB_RATIO, _BOMB_BYTES = 100, 64 * 2**20  # an image in a zip does not unpack to 100 times its size
 
 
-def list_tar(path: Path, split: str = "all") -> Listing:
+def list_tar(path: Path | Address, split: str = "all") -> Listing:
     """Images of an uncompressed tar: indexed once, read by offset.
 
     Hard and symbolic links to regular members are read as these; all other links are refused.
@@ -50,7 +53,7 @@ def list_tar(path: Path, split: str = "all") -> Listing:
     """
     archive = _TarHandle(path)
     passed, notes = PassedOver(), list[str]()
-    rows = _TarIndex(path, archive.get().read, passed, notes).rows
+    rows = _TarIndex(path, archive.get().read, archive.state[0], passed, notes).rows
 
     def reader(rows: list[Row]) -> TarReader:
         sizes = np.fromiter((row.size for row in rows), np.int64, len(rows))
@@ -65,7 +68,7 @@ def list_tar(path: Path, split: str = "all") -> Listing:
 class TarReader(Reader):
     """Members of a tar, by their sizes and places in bytes, (n,) int64 each."""
 
-    archive: Handle[_File]
+    archive: Handle[_File | Pieces]
     sizes: NDArray[np.int64]
     places: NDArray[np.int64]
 
@@ -101,18 +104,25 @@ class _File:
             return os.read(self._fd, size)
 
 
-class _TarHandle(Handle[_File]):
-    def _opened(self) -> _File:
-        return _File(self.path)
+class _TarHandle(Handle[_File | Pieces]):
+    def _opened(self) -> _File | Pieces:
+        return Pieces(self.path) if isinstance(self.path, Address) else _File(self.path)
 
 
 class _TarIndex:
     """The rows of a tar, by name. Where it has links, it is gone through twice: few have any."""
 
-    def __init__(self, path: Path, pread: Callable[[int, int], bytes], passed: PassedOver, notes: list[str]) -> None:
+    def __init__(
+        self,
+        path: Path | Address,
+        pread: Callable[[int, int], bytes],
+        size: int,
+        passed: PassedOver,
+        notes: list[str],
+    ) -> None:
         self.rows: dict[str, Row] = {}
         self._path, self._pread, self._passed = path, pread, passed
-        self._end = path.stat().st_size
+        self._end = size
         self._links: dict[str, str | None] = {}  # name -> the member that it leads to; None: out of the archive
         doubled = 0
         try:
@@ -137,8 +147,8 @@ class _TarIndex:
             self._follow()
 
     def _members(self) -> Iterator[tuple[str, str | None, Header]]:
-        for member in members_of(self._path):
-            yield *_clean(member.name), member
+        for member in members_of(seekable(self._path)):
+            yield *cleaned(member.name), member
 
     def _row(self, raw: str, reason: str | None, member: Header) -> Row | None:
         reason = reason or _tar_problem(member, self._end)
@@ -201,10 +211,10 @@ def _tar_problem(member: Header, end: int) -> str | None:
     return None
 
 
-def _clean(name: str) -> tuple[str, str | None]:
+def cleaned(name: str) -> tuple[str, str | None]:
     r"""A member's name without ./, / and C: in front (nothing is extracted to there), and why it must not be used.
 
-    >>> _clean("/home/./a.jpg"), _clean("C:/a.jpg"), _clean("a/../../b.jpg")[1]
+    >>> cleaned("/home/./a.jpg"), cleaned("C:/a.jpg"), cleaned("a/../../b.jpg")[1]
     (('home/a.jpg', None), ('a.jpg', None), 'leads out of the archive (..)')
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -215,7 +225,7 @@ def _clean(name: str) -> tuple[str, str | None]:
     return "/".join(parts) or name or "(no name)", None
 
 
-def list_zip(path: Path, split: str = "all") -> Listing:
+def list_zip(path: Path | Address, split: str = "all") -> Listing:
     """Images of a zip archive, unpacked one at a time in memory.
 
     Raises
@@ -235,7 +245,7 @@ def list_zip(path: Path, split: str = "all") -> Listing:
     doubled = 0
     for info in archive.file.infolist():
         info.filename = info.filename or "(no name)"  # zipfile looks at the last letter of it
-        raw, reason = _clean(info.filename.replace("\\", "/"))
+        raw, reason = cleaned(info.filename.replace("\\", "/"))
         if info.is_dir():
             continue
         members[raw] = info
@@ -286,8 +296,8 @@ class ZipReader(Reader):
 class _Zip:
     """An open zip, closed when it is let go of."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = zipfile.ZipFile(path)
+    def __init__(self, path: Path | Address) -> None:
+        self.file = zipfile.ZipFile(seekable(path))
         self.lock = threading.Lock()  # opening and closing count references without one; reading has the archive's own
         weakref.finalize(self, self.file.close)
 
@@ -315,7 +325,7 @@ def _followed(raw: str, info: zipfile.ZipInfo | None, passed: PassedOver) -> Row
     return Row(raw, reason=reason) if info is None or reason else Row(raw, info.file_size, _zip_stamp(info), None, info)
 
 
-def _cannot(rows: Mapping[str, Row], path: Path) -> list[str]:
+def _cannot(rows: Mapping[str, Row], path: Path | Address) -> list[str]:
     """Say what to do where no image of the zip can be read, for one and the same reason."""
     reasons = {row.reason for row in rows.values()}
     if len(reasons) == 1 and (why := next(iter(reasons))) in (_ENCRYPTED, _METHOD):

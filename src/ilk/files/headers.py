@@ -14,14 +14,15 @@ _LATEST = 9_000_000_000  # s; what is later does not fit into 64 bits of ns
 
 
 def members_of(path: Any) -> Any:
-    """Yield each `Header` of the uncompressed tar `path`; none is kept.
+    """Yield each `Header` of the uncompressed tar `path`, or file that can be sought in; none is kept.
 
     Raises
     ------
     tarfile.TarError, OSError, ValueError
         It is no tar, or damaged from here on.
     """
-    with tarfile.open(path, "r:", tarinfo=Header) as tar:
+    given = {"fileobj": path} if hasattr(path, "seek") else {"name": path}
+    with tarfile.open(mode="r:", tarinfo=Header, **given) as tar:
         for member in tar:
             tar.members = []  # type: ignore[attr-defined]  # it would keep a kilobyte for each
             yield member

@@ -46,6 +46,12 @@ def looks_like_image(head: bytes) -> bool:
     return head.startswith(b"BM") and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}
 
 
+def may_be_image(name: str) -> bool:
+    """Whether only the first bytes can say what a file is."""
+    ending = extension(name)
+    return ending not in IMAGE_EXTENSIONS and ending not in _OTHER_EXTENSIONS
+
+
 def wanted(name: str, head: Callable[[], bytes], passed: PassedOver) -> bool:
     """Whether a file counts as an image: by its ending, else by its first bytes; counts it as passed over if not."""
     ending = extension(name)

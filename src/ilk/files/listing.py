@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ilk import disk
 from ilk.disk import printable as printable
 from ilk.errors import DataError
+from ilk.files.addresses import Address, marks_at
 from ilk.files.kinds import IMAGE_EXTENSIONS as IMAGE_EXTENSIONS
 from ilk.files.kinds import looks_like_image as looks_like_image
 from ilk.files.kinds import member_set_aside as member_set_aside
@@ -59,7 +60,7 @@ class Listing:
     kind : str
         "folder", "tar", "zip", "list", "parquet", "shards" (a folder of archives or tables), "several" or "images" (in
         memory).
-    root : Path
+    root : Path or Address
         The folder that names are relative to, or the archive.
     names : list of str
         Unique, relative, posix, always encodable as UTF-8. Sorted by bytes; a list or a Parquet file keeps its order.
@@ -80,7 +81,7 @@ class Listing:
     """
 
     kind: str
-    root: Path
+    root: Path | Address
     names: list[str]
     sizes: NDArray[np.int64]
     stamps: NDArray[np.int64]
@@ -94,6 +95,7 @@ class Listing:
     span: tuple[int, int] | None = None
     whole: int | None = None
     _content: str | None = field(default=None, repr=False)
+    ahead: Any = field(default=None, repr=False)  # what reads ahead, while it does: `ilk.files.reading_ahead`
 
     def __len__(self) -> int:
         return len(self.names)
@@ -106,12 +108,21 @@ class Listing:
         OSError
             Where it is refused, gone or damaged; the message is fit for a reader.
         """
+        return self.fetched(i) if self.ahead is None else bytes(self.ahead.take(i))
+
+    def fetched(self, i: int) -> bytes:
+        """The same, never of what was read ahead."""
         if i in self.refused:
             raise OSError(self.refused[i])
         try:
             return self._reader(i)
         except OSError as error:
             raise OSError(error.strerror or str(error) or "cannot be read") from error
+
+    @property
+    def remote(self) -> bool:
+        """Whether images lie at an address, all or some: each then takes the time of a request."""
+        return isinstance(self.root, Address) or any(part.listing.remote for part in self.parts)
 
     @property
     def ignored(self) -> dict[str, int]:
@@ -152,7 +163,8 @@ class Listing:
         if self._content is None:
             digest = hashlib.blake2b(f"content\0{self.kind}\0".encode(), digest_size=16)
             digest.update("\0".join(self.names).encode())
-            with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="ilk-content") as pool:
+            threads = 32 if self.remote else os.cpu_count() or 1
+            with ThreadPoolExecutor(threads, thread_name_prefix="ilk-content") as pool:
                 for found in pool.map(content, range(len(self.names)), chunksize=64):
                     digest.update(found)
             self._content = digest.hexdigest()
@@ -196,7 +208,11 @@ class Listing:
 
     def __getstate__(self) -> dict[str, Any]:
         # what is told about it elsewhere must not depend on the folder in which somebody stands
-        return {**self.__dict__, "root": self.root.absolute() if isinstance(self.root, Path) else self.root}
+        return {
+            **self.__dict__,
+            "ahead": None,
+            "root": self.root.absolute() if isinstance(self.root, Path) else self.root,
+        }
 
     def marks(self) -> list[bytes] | None:
         """For each image 16 bytes of (path, name, size, time stamp), without reading it.
@@ -211,6 +227,8 @@ class Listing:
         if self.parts:
             found = [(part, part.listing.marks()) for part in self.parts]
             return [b"" if marks is None else marks[i] for part, marks in found for i in part.rows]
+        if isinstance(self.root, Address):
+            return marks_at(self.root, self._salt, self.names, self.sizes.tolist(), self.stamps.tolist())
         location = str(self.root.resolve())
         if self.root.is_file():
             archive = self.root.stat()
@@ -295,7 +313,7 @@ def _picked(parts: Sequence[Part], rows: NDArray[np.int64]) -> list[Part]:
 
 def build(
     kind: str,
-    root: Path,
+    root: Path | Address,
     rows: list[Row],
     reader: Callable[[list[Row]], Reader],
     *,
@@ -348,7 +366,7 @@ def unique(names: list[str]) -> list[str]:
     return out
 
 
-def _select_split(rows: list[Row], split: str, root: Path, notes: list[str]) -> list[Row]:
+def _select_split(rows: list[Row], split: str, root: Path | Address, notes: list[str]) -> list[Row]:
     """Rows below train/ or test/ (also inside one folder that holds all); both, with a note, for "all"."""
     if not rows:  # whoever asked says so
         return rows

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ilk.files.addresses import Address
+
 __all__ = ["LABEL_COLUMNS", "NAME_COLUMNS", "matched", "some", "tidy"]
 
 NAME_COLUMNS = ("name", "path", "file", "filename", "file_name", "image", "image_path", "filepath")
@@ -25,7 +27,7 @@ def tidy(name: str) -> str:
     return name.strip().replace("\\", "/").removeprefix("./")
 
 
-def matched(given: Iterable[str], names: Sequence[str], root: Path | None = None) -> dict[str, str]:
+def matched(given: Iterable[str], names: Sequence[str], root: Path | Address | None = None) -> dict[str, str]:
     """Return for each of `names` that `given` names how it is named there, in the order of `names`.
 
     Parameters
@@ -49,7 +51,7 @@ def matched(given: Iterable[str], names: Sequence[str], root: Path | None = None
         bases = Counter(_base(name) for name in names)
         if all(bases[key] <= 1 for key in keys):  # else only full names are unmistakable
             found |= {name: base for name in names if (base := _base(name)) in keys}
-    elif root is not None and root.is_dir() and len(found) < len(keys):
+    elif isinstance(root, Path) and root.is_dir() and len(found) < len(keys):
         starts = tuple({f"{os.path.abspath(root)}{os.sep}", f"{os.path.realpath(root)}{os.sep}"})  # noqa: PTH100
         for key in keys - found.keys():
             whole = os.path.abspath(key)  # noqa: PTH100 - 100,000 of them

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ilk.errors import ArgumentError, DataError, nearest
+from ilk.files.addresses import check_allowed, is_address, local_path, refuse_mangled
 from ilk.files.archives import list_tar, list_zip
 from ilk.files.arrays import ArraySet, as_before, from_array, load_digits, load_npy, load_npz, mapped_npy
 from ilk.files.columns import has_vectors
 from ilk.files.datasets import dataset_files, is_dataset_file, load_dataset
 from ilk.files.features import FeatureSet, are_features, load_features, split_column
 from ilk.files.folders import list_folder
-from ilk.files.listing import IMAGE_EXTENSIONS, Listing, is_run_folder, looks_like_image, printable
+from ilk.files.given import DIGITS, Path_, common, readable, sorted_out, suggestion, whole_path
+from ilk.files.listing import IMAGE_EXTENSIONS, Listing, is_run_folder, looks_like_image
 from ilk.files.lists import LIST_ENDINGS, list_paths, open_list
 from ilk.files.memory import are_pictures, list_pictures
 from ilk.files.messages import plain, plain_errors
+from ilk.files.objects import open_address, open_addresses
 from ilk.files.parquet import has_images, is_column, list_parquet
-from ilk.files.passed import ARCHIVES, PassedOver, extension
-from ilk.files.patterns import is_pattern, matches
+from ilk.files.passed import ARCHIVES, VIDEOS, PassedOver, extension
+from ilk.files.patterns import has_braces, is_pattern
 from ilk.files.several import as_listing, joined, prefixes
 from ilk.files.shards import open_shards
 
 __all__ = ["SPLITS", "Source", "as_list", "open_again", "open_source"]
 
-Path_ = str | os.PathLike[str]
 Source = Path_ | Sequence[Path_] | NDArray[Any] | Listing | ArraySet | FeatureSet
 
-_DIGITS = "digits"  # scikit-learn's, where nothing of this name lies where one works
-
-_CONTAINERS = ("tar", "zip", "npz", "npy", "parquet", "pq")
 SPLITS = ("all", "train", "test")
 _SUPPORTED = "a folder, .tar, .zip, a list of paths (.txt, .csv, .jsonl), .npz, .npy, .parquet, an image, or `digits`"
+_TO_CONVERT = dict.fromkeys(
+    VIDEOS, "is a video: take frames of it, one a second with `ffmpeg -i {} -vf fps=1 %06d.jpg`, and give their folder"
+) | {"pdf": "holds pages: make pictures of them with `pdftoppm -png {} page`, and give their folder"}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -50,7 +52,8 @@ def open_source(
     ----------
     spec : path, sequence of paths or images, ndarray, Listing, ArraySet or FeatureSet
         A folder, a .tar, .zip, .npz, .npy or .parquet file (or FILE.parquet:COLUMN), a list of paths (.txt, .csv,
-        .jsonl), a pattern such as photos/*.jpg, an image file, the files of MNIST or CIFAR, or the word "digits" where
+        .jsonl), a pattern such as photos/*.jpg or shards-{000..099}.tar, an address (s3://, gs://, az://, hf://,
+        http(s)://, memory://, file://), an image file, the files of MNIST or CIFAR, or the word "digits" where
         there is nothing of that name ("ilk:digits" always means scikit-learn's). Several of these become one source,
         the names of each below its own; several image files alone keep their order. Also a list of Pillow images,
         paths in an array or a Series, and uint8 (n, h, w[, c]). Floats (n, d), of an array or a .npy, and a column of
@@ -110,8 +113,14 @@ def open_again(record: Mapping[str, Any], split: str | None = None) -> Listing |
         ``spec``, which must not be None, ``kind``, ``split``, ``folder`` and ``fingerprint``.
     split
         Another part than that of the run.
+
+    Raises
+    ------
+    DataError
+        It cannot be opened; or it is at an address, and nobody has asked for that (`ilk.files.allow`).
     """
-    spec = f"ilk:{_DIGITS}" if record.get("kind") == _DIGITS else record.get("spec")
+    check_allowed(record.get("spec"))
+    spec = f"ilk:{DIGITS}" if record.get("kind") == DIGITS else record.get("spec")
     found = open_source(spec, record.get("split") or "all" if split is None else split, folder=record.get("folder"))
     if isinstance(found, ArraySet) and split is None and record.get("fingerprint"):
         as_before(found, record["fingerprint"])
@@ -141,18 +150,16 @@ def as_list(spec: Any) -> Any:
 
 def _open_one(spec: Path_, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
     text = os.fspath(spec)
-    if isinstance(spec, str) and text in (_DIGITS, f"ilk:{_DIGITS}"):
-        if text != _DIGITS or not os.path.lexists(base / _DIGITS):
+    if isinstance(spec, str) and text in (DIGITS, f"ilk:{DIGITS}"):
+        if text != DIGITS or not os.path.lexists(base / DIGITS):
             return load_digits(split)
-        found = _open_path(base / _DIGITS, split, base)
+        found = _open_path(base / DIGITS, split, base)
         found.notes.append("this is what lies here by the name of digits; for scikit-learn's digits say ilk:digits")
         return found
+    if isinstance(spec, str) and is_address(text):
+        return open_address(text, split) if (here := local_path(text)) is None else _open_path(here, split, base)
+    refuse_mangled(text)
     return _open_path(Path(spec), split, base)
-
-
-def _is_digits(spec: Path_, base: Path) -> bool:
-    """Whether `spec` means scikit-learn's digits: so it does where nothing else has this name."""
-    return isinstance(spec, str) and (spec == f"ilk:{_DIGITS}" or (spec == _DIGITS and not (base / spec).exists()))
 
 
 def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
@@ -168,10 +175,12 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
     if not spec:
         raise DataError("the list of paths is empty: there is no image in it")
     passed, notes = PassedOver(), list[str]()
-    files, others = _sorted_out(spec, base, passed, notes)
+    files, others = sorted_out(spec, base, passed, notes)
     if not others:
         if not files:
             raise DataError(f"there is no image in {', '.join(map(str, spec))[:200]}: only other files match")
+        if any(map(is_address, files)):
+            return _single(files, base, split)
         found = list_paths(files, base, split)
         found.passed_over.merge(passed)
         found.notes += notes
@@ -182,7 +191,8 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
             alone.passed_over.merge(passed)
         alone.notes += notes
         return alone
-    paths = [_whole_path(one, base) for one in others]
+    files, afar = [one for one in files if not is_address(one)], [str(one) for one in files if is_address(one)]
+    paths = [whole_path(one, base) for one in others]
     sources: list[tuple[str, Listing]] = []
     for one, prefix in zip(others, prefixes(paths), strict=True):
         opened = _checked(_open_one(one, split, base), split)
@@ -191,65 +201,26 @@ def _open_sequence(spec: Any, split: str, base: Path) -> Listing | ArraySet | Fe
         sources.append((prefix, as_listing(opened) if isinstance(opened, ArraySet) else opened))
     if files:
         sources.append(("", list_paths(files, base, split)))
-    whole = joined("several", _common(paths, base), sources)
+    if afar:
+        sources.append(("", open_addresses(afar, split)))
+    whole = joined("several", common(paths, base), sources)
     whole.passed_over.merge(passed)
     whole.notes += notes
     return whole
 
 
-def _sorted_out(
-    spec: Sequence[Path_], base: Path, passed: PassedOver, notes: list[str]
-) -> tuple[list[Path_], list[Path_]]:
-    """Return single files, and folders and containers; patterns are resolved. Each container counts once."""
-    files: list[Path_] = []
-    others: dict[str, Path_] = {}
-    for given in spec:
-        text = os.fspath(given)
-        if extension(text) in IMAGE_EXTENSIONS and not is_pattern(text):
-            files.append(given)
-            continue
-        with _readable(given):
-            whole = base / Path(given).expanduser() if text[:1] == "~" else base / given
-            found = matches(whole, passed, notes) if is_pattern(text) and not whole.exists() else None
-            for path in [whole] if found is None else found:
-                if (found is None and _is_digits(given, base)) or path.is_dir() or _is_container(path, found is None):
-                    others.setdefault(str(path), given if found is None else path)
-                elif found is None and not os.path.lexists(path):
-                    raise DataError(f"there is no {given}.{_suggestion(Path(given))}")
-                elif found is None or extension(path.name) in IMAGE_EXTENSIONS:
-                    files.append(given if found is None else path)
-                else:
-                    passed.file(path.name)
-    return files, list(others.values())
-
-
-def _is_container(path: Path, lists: bool) -> bool:
-    """Whether a file without an image's ending holds several images, or, with `lists`, names some."""
-    if not path.is_file():
-        return split_column(path)[1] != "" and not path.exists()
-    if (ending := extension(path.name)) in _CONTAINERS or ending in LIST_ENDINGS[:-1]:
-        return ending in _CONTAINERS or lists
-    with path.open("rb") as file:
-        head = file.read(512)
-    return head[:4] == b"PK\3\4" or head[257:262] == b"ustar" or is_dataset_file(path, head) is not None
-
-
-def _whole_path(spec: Path_, base: Path) -> str:
-    return os.path.abspath(base / Path(spec).expanduser())  # noqa: PTH100 - links in it are the user's own names
-
-
-def _common(paths: list[str], base: Path) -> Path:
-    try:
-        return Path(os.path.commonpath([os.path.dirname(location) for location in paths]))  # noqa: PTH120
-    except ValueError:  # two drives
-        return base
+def _single(files: Sequence[Path_], base: Path, split: str) -> Listing:
+    """Return image files of which some or all lie at addresses."""
+    afar = [str(one) for one in files if is_address(one)]
+    if len(afar) == len(files):
+        return open_addresses(afar, split)
+    here = list_paths([one for one in files if not is_address(one)], base, split)
+    return joined("several", base, [("", here), ("", open_addresses(afar, split))])
 
 
 def _open_path(path: Path, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
     given = path
-    if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/")):
-        raise DataError(f"{path} is an address; ilk reads local files only: download it first")
-    with _readable(given):
+    with readable(given):
         path = path if base == Path.cwd() else base / path
         if not path.exists():
             path = path.expanduser()
@@ -264,18 +235,6 @@ def _open_path(path: Path, split: str, base: Path) -> Listing | ArraySet | Featu
         return _open_file(path, head, split, base)
 
 
-@contextmanager
-def _readable(given: Path_) -> Iterator[None]:
-    """Let what a system says of a path be said of `given`."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a zero byte in a path; RuntimeError: no home
-        if isinstance(error, DataError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{printable(str(given))} cannot be read: {reason or error}") from error
-
-
 def _open_missing(path: Path, given: Path, split: str, base: Path) -> Listing | ArraySet | FeatureSet:
     """Open a pattern, or a column of a table."""
     file, column = split_column(path)
@@ -283,11 +242,11 @@ def _open_missing(path: Path, given: Path, split: str, base: Path) -> Listing | 
         return (
             list_parquet(file, split, column) if file.is_file() and is_column(file, column) else _features(path, split)
         )
-    if is_pattern(str(path)):
+    if is_pattern(str(path)) or has_braces(str(path)):
         return _open_sequence([given], split, base)
     if path.is_symlink():
         raise DataError(f"{path} is a link to nothing: what it leads to was moved or removed")
-    raise DataError(f"there is no {path}.{_suggestion(path)}")
+    raise DataError(f"there is no {path}.{suggestion(path)}")
 
 
 def _open_folder(path: Path, split: str) -> Listing | ArraySet:
@@ -334,6 +293,8 @@ def _open_file(path: Path, head: bytes, split: str, base: Path) -> Listing | Arr
         return list_paths([path], base, split)  # a source of one
     if ending in LIST_ENDINGS:
         return open_list(path, split)
+    if ending in _TO_CONVERT:
+        raise DataError(f"{path} {_TO_CONVERT[ending].format(shlex.quote(str(path)))}")
     if ending in ARCHIVES:
         raise DataError(f"{path} is a .{ending} archive, which ilk cannot read: unpack it and give the folder")
     raise DataError(f"{path} is of a type that ilk cannot read (.{ending}); allowed are {_SUPPORTED}")
@@ -356,19 +317,3 @@ def _checked(source: Listing | ArraySet | FeatureSet, split: str) -> Listing | A
     said = source.passed_over.lines()
     what = f"only {'; '.join(said)}" if said else "nothing"
     raise DataError(f"there is no image in {where}: it holds {what}{'; ' + notes if notes else ''}")
-
-
-def _suggestion(path: Path) -> str:
-    """`` Did you mean …?`` with the nearest name beside a path that does not exist."""
-    folder = path.parent
-    while not folder.is_dir() and folder != folder.parent:
-        path, folder = folder, folder.parent
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())[:10_000]
-    except OSError:
-        return ""
-    lower = {name.lower(): name for name in names}
-    if (same := lower.get(path.name.lower())) and same != path.name:
-        return f" Did you mean {str(folder / same)!r}?"
-    found = nearest(path.name, names)
-    return found.replace("Did you mean '", f"Did you mean '{folder}{os.sep}") if str(folder) != "." else found

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from ilk.disk import one_line
 from ilk.errors import DataError, nearest
+from ilk.files.addresses import Address, is_address
 from ilk.files.folders import read_path
 from ilk.files.listing import IMAGE_EXTENSIONS, MAX_BYTES, Listing, Row, build, looks_like_image
 from ilk.files.matching import NAME_COLUMNS
 from ilk.files.passed import extension
 from ilk.files.reading import Handle, Reader, state_of
+from ilk.files.remote import seekable
 from ilk.files.windows import Windows
 
 __all__ = ["TableReader", "column_names", "has_images", "is_column", "list_parquet", "open_parquet", "read_column"]
@@ -34,7 +36,7 @@ _NAME = 1000  # letters of a path that is a name too
 _LOOKED_AT = 16  # rows, to see what a column of text holds
 
 
-def list_parquet(path: Path, split: str = "all", column: str = "") -> Listing:
+def list_parquet(path: Path | Address, split: str = "all", column: str = "") -> Listing:
     """Images of a Parquet file, in row order.
 
     The image column is `column`, else the one named "image", else the only one of the kind: binary, or a struct with
@@ -132,7 +134,7 @@ class _Table(Handle[Windows]):
             raise OSError(str(error)) from error
 
 
-def read_column(path: Path, column: str) -> list[Any]:
+def read_column(path: Path | Address, column: str) -> list[Any]:
     """One small column of a Parquet file (a nested one as "image.path") as a list; equal texts are one object.
 
     Raises
@@ -160,12 +162,12 @@ def read_column(path: Path, column: str) -> list[Any]:
         raise DataError(f"{path}: the column {column!r} cannot be read: {one_line(error)[:200]}") from error
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: Path | Address) -> list[str]:
     """Names of the columns of a Parquet file."""
     return [str(name) for name in open_parquet(path).schema_arrow.names]
 
 
-def open_parquet(path: Path, packed: str = "") -> Any:
+def open_parquet(path: Path | Address, packed: str = "") -> Any:
     """Return the open Parquet file.
 
     Parameters
@@ -186,8 +188,8 @@ def open_parquet(path: Path, packed: str = "") -> Any:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False)
-        rows, size = file.metadata.num_rows, path.stat().st_size
+        file = pq.ParquetFile(seekable(path), buffer_size=2**20, pre_buffer=False)
+        rows, size = file.metadata.num_rows, state_of(path)[0]
     except (pa.lib.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {one_line(error)[:200]}") from error
     if not 0 <= rows <= _ROWS + size:
@@ -195,7 +197,7 @@ def open_parquet(path: Path, packed: str = "") -> Any:
     leaves = file.metadata.schema
     if any(leaves.column(i).path == packed and leaves.column(i).physical_type == _BYTES for i in range(len(leaves))):
         return pq.ParquetFile(
-            path, metadata=file.metadata, read_dictionary=[packed], buffer_size=2**20, pre_buffer=False
+            seekable(path), metadata=file.metadata, read_dictionary=[packed], buffer_size=2**20, pre_buffer=False
         )
     return file
 
@@ -265,7 +267,7 @@ def _from_base64(text: str) -> bytes | None:
         return None
 
 
-def _image_column(file: Any, path: Path, wanted: str) -> tuple[str, str]:
+def _image_column(file: Any, path: Path | Address, wanted: str) -> tuple[str, str]:
     """Name of the image column, and how images lie in it."""
     candidates = _candidates(file) or _texts(file)
     names = [column.name for column in file.schema_arrow]
@@ -305,8 +307,8 @@ def _row_name(given: str | None, i: int, width: int) -> str:
 class Beside:
     """Files that rows of a table name instead of holding them: in its folder or below it, links followed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = os.path.realpath(folder)
+    def __init__(self, folder: Path | Address) -> None:
+        self.folder = str(folder) if isinstance(folder, Address) else os.path.realpath(folder)
         self._seen = hashlib.blake2b(digest_size=16)
 
     def row(self, row: Row, given: str | None) -> Row:
@@ -362,6 +364,8 @@ def _place(folder: str, given: str | None) -> str:
         raise OSError("no image in this row")
     if "\0" in given:
         raise OSError("the row holds no image, and what no file can be called")
+    if is_address(folder):
+        raise OSError("the row names a file and holds no image: beside a table at an address none is read")
     path = os.path.realpath(os.path.join(folder, given.replace("\\", "/")))
     if not path.startswith(folder.rstrip(os.sep) + os.sep):
         raise OSError("the row holds a path outside of the folder of the table, and no image")

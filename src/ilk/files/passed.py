@@ -11,16 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ARCHIVES", "Passed", "PassedOver", "counted", "extension", "set_aside"]
+__all__ = ["ARCHIVES", "VIDEOS", "Passed", "PassedOver", "counted", "extension", "set_aside"]
 
 _PICTURES = """jxl svg svgz dcm dicom exr hdr xcf kra ai eps cdr wmf emf afphoto sketch djvu wdp jxr hdp
 nii mrc czi lif nd2 vsi svs ndpi"""
-_VIDEOS = "mov mp4 m4v avi mkv webm mpg mpeg wmv 3gp mts m2ts flv ogv"
+VIDEOS = frozenset("mov mp4 m4v avi mkv webm mpg mpeg wmv 3gp mts m2ts flv ogv".split())  # noqa: SIM905
 ARCHIVES = frozenset("zip tar gz tgz bz2 tbz xz txz zst 7z rar cbz cbr".split())  # noqa: SIM905
 _ARRAYS = "npz npy parquet pq h5 hdf5 mat tfrecord lmdb mdb arrow feather pkl"
 _KIND = {
     ending: kind
-    for kind, endings in (("pictures", _PICTURES.split()), ("videos", _VIDEOS.split()), ("archives", ARCHIVES))
+    for kind, endings in (("pictures", _PICTURES.split()), ("videos", VIDEOS), ("archives", ARCHIVES))
     for ending in endings
 } | dict.fromkeys(_ARRAYS.split(), "arrays")
 

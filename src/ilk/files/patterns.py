@@ -17,12 +17,52 @@ from ilk.errors import DataError
 from ilk.files.folders import Walk, within
 from ilk.files.passed import PassedOver, set_aside
 
-__all__ = ["is_pattern", "matches"]
+__all__ = ["expanded", "has_braces", "is_pattern", "matches"]
+
+_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}/]*,[^{}/]*))\}")
+_MOST = 100_000  # names that braces may stand for
 
 
 def is_pattern(text: str) -> bool:
     """Whether `text` may stand for several files."""
     return any(letter in text for letter in "*?[")
+
+
+def has_braces(text: str) -> bool:
+    """Whether `text` holds {000..099} or {a,b}."""
+    return _BRACES.search(text) is not None
+
+
+def expanded(text: str) -> list[str]:
+    """Return what braces stand for, as a shell and WebDataset read them; others are letters as any.
+
+    Raises
+    ------
+    DataError
+        More than 100,000 names.
+
+    Examples
+    --------
+    >>> expanded("a-{08..10}.{tar,zip}")
+    ['a-08.tar', 'a-08.zip', 'a-09.tar', 'a-09.zip', 'a-10.tar', 'a-10.zip']
+    """
+    done, waiting = list[str](), [text]
+    while waiting:
+        found = _BRACES.search(one := waiting.pop())
+        if found is None:
+            done.append(one)
+            continue
+        if found[3] is None:
+            first, last = int(found[1]), int(found[2])
+            width = max(len(found[1]), len(found[2])) if "0" in (found[1][0], found[2][0]) else 1
+            step = 1 if last >= first else -1
+            words = [f"{n:0{width}d}" for n in range(first, last + step, step)[: _MOST + 1]]
+        else:
+            words = found[3].split(",")
+        if len(words) * (len(waiting) + 1) + len(done) > _MOST:
+            raise DataError(f"{text} stands for more than {_MOST:,} names: give a pattern with *, or the folder")
+        waiting += [one[: found.start()] + word + one[found.end() :] for word in reversed(words)]
+    return done
 
 
 def matches(pattern: Path, passed: PassedOver, notes: list[str]) -> list[Path]:

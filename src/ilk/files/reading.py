@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from ilk.files.addresses import Address
+
 __all__ = ["Handle", "Picked", "Reader"]
 
 _OPEN = 64  # files that are open at the same time, of all sources together
@@ -72,15 +74,15 @@ class Handle(ABC, Generic[T]):
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
     state : tuple of int, optional
         Bytes and time of the last change when the file was listed; as it is now, if not given.
     *how
         What else opening it takes: plain data.
     """
 
-    def __init__(self, path: Path, state: tuple[int, int] | None = None, *how: Any) -> None:
-        self.path = path.absolute()
+    def __init__(self, path: Path | Address, state: tuple[int, int] | None = None, *how: Any) -> None:
+        self.path: Any = path.absolute()
         self.state = state_of(self.path) if state is None else state
         self.how = how
         self._lock = threading.Lock()
@@ -100,7 +102,7 @@ class Handle(ABC, Generic[T]):
         """
         with self._lock:
             if self._open is None:
-                if state_of(self.path) != self.state:
+                if state_of(self.path, fresh=True) != self.state:
                     raise OSError(f"{self.path.name} has changed since it was listed: run the command again")
                 self._open = self._opened()
             found = self._open
@@ -149,7 +151,9 @@ def _note_use(handle: Handle[Any]) -> None:
         idle.close()
 
 
-def state_of(path: str | Path) -> tuple[int, int]:
-    """Return bytes and time of the last change in ns."""
+def state_of(path: str | Path | Address, fresh: bool = False) -> tuple[int, int]:
+    """Return bytes and time of the last change in ns; of an object what it had when it was listed, unless `fresh`."""
+    if isinstance(path, Address):
+        return path.state(fresh)
     found = os.stat(path)  # noqa: PTH116
     return found.st_size, found.st_mtime_ns

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ilk.files.addresses import Address
 from ilk.files.arrays import ArraySet
 from ilk.files.listing import Listing, Part, PartsReader, starts_of, unique
 from ilk.files.passed import PassedOver
@@ -23,7 +24,9 @@ from ilk.files.reading import Reader
 __all__ = ["as_listing", "joined", "prefixes", "rows_of_tables"]
 
 
-def joined(kind: str, root: Path, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()) -> Listing:
+def joined(
+    kind: str, root: Path | Address, sources: Sequence[tuple[str, Listing]], notes: Sequence[str] = ()
+) -> Listing:
     """Return the images of all `sources` one after the other, the names of each below its prefix ("": as they are).
 
     A file, or an image of a container, that is in two of them counts once, where it comes first; links to folders and
@@ -91,6 +94,9 @@ def _places(listing: Listing) -> list[str | None]:
             None if path is None else os.path.join(real(os.path.dirname(path)), os.path.basename(path))
             for path in paths
         ]
+    if isinstance(listing.root, Address):
+        start = listing.root.key + (f"\0{listing._salt}\0" if listing.root.size else "/")
+        return [start + name for name in listing.names]
     if listing.root.is_file():  # a container: what is in it has a name, also where it is an array
         start = f"{os.path.realpath(listing.root)}\0{listing._salt}\0"
         return [start + name for name in listing.names]

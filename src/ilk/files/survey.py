@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ilk.files import tiff
+from ilk.files.ahead import reading_ahead
 from ilk.files.helper import shared_pool
 from ilk.files.listing import Listing
 from ilk.files.passed import extension
@@ -86,11 +87,19 @@ def _looked(listing: Listing) -> Iterable[dict[str, Any]]:
     for i, name in enumerate(listing.names):
         if i not in listing.refused:
             (usual if extension(name) in _EIGHT else left).append(i)
-    if any(not _eight(listing, i) for i in _evenly(usual, _SNIFFED)):
+    few = list(_evenly(usual, _SNIFFED))
+    with reading_ahead(listing, few):
+        odd = any(not _eight(listing, i) for i in few)
+    if odd:
         left = sorted(left + usual)  # endings say nothing here
     sizes = listing.sizes[left].astype(np.float64)
     fitting = int(_BYTES / max(1.0, float(sizes.mean()))) if left else 0
-    for i in _evenly(left, max(1, min(_FILES, fitting))):
+    with reading_ahead(listing, chosen := list(_evenly(left, max(1, min(_FILES, fitting))))):
+        yield from _each(listing, chosen)
+
+
+def _each(listing: Listing, chosen: Iterable[int]) -> Iterable[dict[str, Any]]:
+    for i in chosen:
         try:
             data = listing.read(i)
         except OSError:
@@ -117,7 +126,10 @@ def _shapes(looked: list[dict[str, Any]], chosen: tuple[int, ...]) -> list[str]:
         )
     stacks = sum(one.get("pages", 1) > 1 for one in looked)
     if stacks:
-        notes.append(f"{stacks} of {len(looked)} files looked at hold several pages: the first of each is taken")
+        notes.append(
+            f"{stacks} of {len(looked)} files looked at hold several pages: the first of each is taken "
+            "(for all of them: magick FILE page-%04d.png, or tiffsplit FILE, and give their folder)"
+        )
     many = [one["bands"] for one in looked if one.get("bands", 1) > 4 or one.get("bands", 1) == 2]
     if many and not chosen:
         which = "1, 2, 3 are shown as red, green, blue" if min(many) >= 3 else "the first is shown"

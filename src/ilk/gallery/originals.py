@@ -102,8 +102,8 @@ class Originals:
     def taken(self, row: int) -> Taken:
         """Return when and with what an image was taken; never raises."""
         origin = self._soon()
-        if origin is None or row in origin.reasons or isinstance(origin.images, ArraySet):
-            return Taken()
+        if origin is None or row in origin.reasons or isinstance(origin.images, ArraySet) or origin.images.remote:
+            return Taken()  # at an address it would be a request for every image
         try:
             path = origin.images.path(int(origin.at[row]))
             if path is None:

@@ -9,14 +9,17 @@ from typing import Any
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 from ilk.files import (
     ARRAY_KINDS,
+    Address,
     ArraySet,
     FeatureSet,
     Listing,
     PassedOver,
     as_list,
+    is_address,
     load_features,
     open_source,
 )
+from ilk.files.addresses import local_path
 from ilk.files.arrays import npz_header
 from ilk.files.parquet import column_names
 
@@ -67,7 +70,7 @@ def checked(images: Any, labels: str, k: Any) -> str:
 def _check_key(images: ArraySet | Listing, labels: str) -> None:
     """Raise where an npz has no such key, or a Parquet file no such column. Names are read, and no label."""
     if (
-        images.root is None
+        not isinstance(images.root, Path)
         or images.kind not in ("npz", "parquet")
         or not images.root.is_file()
         or Path(labels).suffix.lower() in _TABLES
@@ -95,6 +98,8 @@ def spec(source: Any, images: Any) -> str | list[str] | None:
 
 
 def _whole(one: str | Path) -> str:
+    if is_address(one):
+        return str(path_of(one))
     built_in = isinstance(one, str) and (one == "ilk:digits" or (one == "digits" and not Path(one).exists()))
     return "ilk:digits" if built_in else os.path.abspath(Path(one).expanduser())  # noqa: PTH100 - links keep their names
 
@@ -108,8 +113,13 @@ def stem(source: Any) -> str:
     return path_of(source).stem if isinstance(source, str | Path) else "array"
 
 
-def path_of(source: str | Path) -> Path:
-    """Return the whole path of `source`; ``~`` is the home unless something here is called so."""
+def path_of(source: str | Path) -> Any:
+    """Return the whole path of `source`; an address, without secrets, where it is one.
+
+    ``~`` is the home unless something here is called so.
+    """
+    if isinstance(source, str) and is_address(source):
+        return Address(source) if (here := local_path(source)) is None else here.resolve()
     path = Path(source)
     return (path if path.exists() else path.expanduser()).resolve()
 

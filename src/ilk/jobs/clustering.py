@@ -15,7 +15,7 @@ from typing import Any
 
 from ilk import _record, _versions, disk, methods, report, runs, scoring, showing
 from ilk.errors import DataError, IlkError, Interrupted, RunError
-from ilk.files import Samples
+from ilk.files import Samples, is_address, local_only, public
 from ilk.jobs import asking, naming
 
 __all__ = ["cluster", "default_run"]
@@ -100,6 +100,7 @@ def cluster(
     Interrupted
         Stopped by `max_seconds` or `on_event`.
     """
+    local_only(out, "out")
     with showing.watching(verbose, on_event) as hook:
         return _cluster(
             source, out, method, dict(options or {}), features, split, labels, names, words, overwrite, command,
@@ -343,7 +344,7 @@ def _plain(value: Any) -> Any:
         from ilk.encoders import name_of
 
         return name_of(value)
-    value = list(value) if isinstance(value, tuple) else value
+    value = list(value) if isinstance(value, tuple) else public(value) if is_address(value) else value
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ilk.errors import ArgumentError
+from ilk.files import without_secrets
 from ilk.jobs import asking
 
 __all__ = ["encode"]
@@ -123,7 +124,15 @@ def _next(source: Any, cache: Any, chosen: Any, asked: Any, split: str, settings
     """Return the command that groups all images with this encoder, wherever it is given."""
     paths = source if isinstance(source, list | tuple) else [source]
     name = asked if isinstance(asked, str) and asked != "auto" else chosen.name
-    words = ["ilk", "cluster", *map(str, paths), "--cache", str(cache), "--encoder", name]
+    words = [
+        "ilk",
+        "cluster",
+        *(without_secrets(str(path)) for path in paths),
+        "--cache",
+        str(cache),
+        "--encoder",
+        name,
+    ]
     words += [] if split == "all" else ["--split", split]
     words += ["--precision", chosen.precision] if chosen.backend in ("openvino", "torch") else []
     for key, value in settings.items():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ilk import _record, disk, runs
 from ilk.errors import ArgumentError, RunError
-from ilk.files import Samples
+from ilk.files import Samples, local_only
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
 
@@ -114,6 +114,7 @@ class Prediction:
 
     def write(self, path: str | Path) -> list[str]:
         """Write a ``.csv`` or ``.parquet`` table; a reader never sees half of it. Return what to know of the table."""
+        local_only(path, "path")
         _record.write_table(Path(path), self.columns())
         as_text = Path(path).suffix.lower() != ".parquet"
         return disk.formula_note([*self.names, *self.group_names.values()]) if as_text else []

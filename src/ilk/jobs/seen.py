@@ -176,8 +176,8 @@ def _moved(
     here = {content for content in found if content is not None}
     for record in records:
         spec = record.get("spec")
-        if not isinstance(spec, str) or record.get("kind") == "digits" or Path(spec).exists():
-            continue
+        if not isinstance(spec, str) or record.get("kind") == "digits" or files.is_address(spec) or Path(spec).exists():
+            continue  # of an address one cannot say unasked that it is gone
         if any(known[row] in here for row in _rows_of(record["prefix"], records, paths)):
             notes.append(f"{spec} is not there any more: this is taken for it, and looked at from now on")
             return record
