@@ -50,7 +50,7 @@ ALLOWED = {
     "networks": "",
     "train": "compute",
     "methods": "encoders vectors choose layout data compute metrics losses networks augment train near showing",
-    "scale": "encoders data compute files",
+    "scale": "encoders data compute files vectors",
     "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
@@ -60,7 +60,7 @@ ALLOWED = {
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
-    "kernels gallery showing",
+    "kernels gallery showing scale",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "methods choose jobs scoring probing exports comparing runs data",
@@ -137,10 +137,11 @@ def test_so_do_tests_and_benchmarks() -> None:
     [
         ({"print", "sys.exit", "os.environ", "os.getenv"}, {"cli", "__main__"}),
         ({"torch.distributed"}, {"compute"}),
+        ({"ray"}, {"scale.ray"}),
         ({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}, set()),
         ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "scoring", "probing", "cli.options"}),
     ],
-    ids=["talking to the process", "the process group", "pickle", "labels"],
+    ids=["talking to the process", "the process group", "ray", "pickle", "labels"],
 )
 def test_done_in_one_module_only(what: set[str], where: set[str]) -> None:
     users = {name for name, tree in TREES.items() if names(tree) & what}

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "scale":  # ilk.scale.Ray, without a second import
+        return importlib.import_module("ilk.scale")
     if name not in __all__ or name == "__version__":
         raise AttributeError(f"module 'ilk' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES.get(name, "ilk.methods")), name)
