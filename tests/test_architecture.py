@@ -137,15 +137,19 @@ def test_so_do_tests_and_benchmarks() -> None:
     [
         ({"print", "sys.exit", "os.environ", "os.getenv"}, {"cli", "__main__"}),
         ({"torch.distributed"}, {"compute"}),
-        ({"ray"}, {"scale.ray"}),
         ({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}, set()),
         ({"ilk.files.truth", "ilk.files.truth.truth", "files.truth"}, {"files", "scoring", "probing", "cli.options"}),
     ],
-    ids=["talking to the process", "the process group", "ray", "pickle", "labels"],
+    ids=["talking to the process", "the process group", "pickle", "labels"],
 )
 def test_done_in_one_module_only(what: set[str], where: set[str]) -> None:
     users = {name for name, tree in TREES.items() if names(tree) & what}
     assert {name for name in users if name not in where and package(name) not in where} == set()
+
+
+def test_one_module_imports_ray() -> None:
+    found = {name for name, tree in TREES.items() if any(used.split(".")[0] == "ray" for used in imports(tree))}
+    assert found == {"scale.ray"}
 
 
 def test_nothing_loads_pickles_or_catches_everything_silently() -> None:

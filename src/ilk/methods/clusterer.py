@@ -180,9 +180,9 @@ class Clusterer(ImageClusterer):
         how = {"on_progress": report.progress, **how}
         engine: Engine | None = getattr(self, "_engine", None)
         with report.stage("encode"):
-            told = None if engine is None else self._filled(source, report, engine, how["on_progress"])
+            answer = None if engine is None else self._filled(source, report, engine, how["on_progress"])
             found = encoders.encode(source, self.encoder_, cache=self._cache(), **how)
-        found = found if told is None else told(found)
+        found = found if answer is None else answer(found)
         self.notes_ += found.notes
         with report.stage("near"):
             self.near_ = stacking.find(source, self.encoder_, found, self._cache())
@@ -202,11 +202,11 @@ class Clusterer(ImageClusterer):
                 report({"stage": "engine", "notes": [text]})
 
         began = time.perf_counter()
-        told = engine.fill(source, self.encoder_, self._cache(), str(self.device), progress, say)
-        took, n = time.perf_counter() - began, int(told["n_encoded"])
-        if told["by"]:
-            self.encoder_.why += f"; {told['by']}"
-            report({"stage": "engine", "by": told["by"], "notes": []})
+        answer = engine.fill(source, self.encoder_, self._cache(), str(self.device), progress, say)
+        took, n = time.perf_counter() - began, int(answer["n_encoded"])
+        if answer["by"]:
+            self.encoder_.why += f"; {answer['by']}"
+            report({"stage": "engine", "by": answer["by"], "notes": []})
         return lambda found: replace(
             found,
             n_encoded=n + found.n_encoded,

@@ -90,7 +90,7 @@ class Crew:
     hands: list[Hand] = field(default_factory=list)
     idle: list[Any] = field(default_factory=list)
     deaths: Counter[Part | None] = field(default_factory=Counter)
-    told: Counter[str] = field(default_factory=Counter)
+    totals: Counter[str] = field(default_factory=Counter)
     hosts: set[str] = field(default_factory=set)
     done: int = 0
     stopping: bool = False
@@ -116,7 +116,7 @@ class Crew:
             self._glance()
             self._report()
             self._check_alive()
-        return {"by": self._by(), "workers": self.wanted, "hosts": sorted(self.hosts), **ZERO, **self.told}
+        return {"by": self._by(), "workers": self.wanted, "hosts": sorted(self.hosts), **ZERO, **self.totals}
 
     def _by(self) -> str:
         workers, hosts = f"{self.wanted} worker{'s'[: self.wanted > 1]}", max(1, len(self.hosts))
@@ -164,7 +164,7 @@ class Crew:
     def _take(self, hand: Hand) -> None:
         """Take in what a worker answers, or that it is lost."""
         try:
-            told = self.ray.get(hand.answer)
+            answer = self.ray.get(hand.answer)
         except self.ray.exceptions.RayTaskError as error:
             raise _own(error) from None
         except self.ray.exceptions.RayError as error:
@@ -174,16 +174,16 @@ class Crew:
             return
         self.idle.append(hand.actor)
         if hand.part is None:
-            self.hosts.add(told["host"])
-            self.told["start"] += told["cpu"]
-            if told["nice"] > _niceness():
+            self.hosts.add(answer["host"])
+            self.totals["start"] += answer["cpu"]
+            if answer["nice"] > _niceness():
                 self.say(
-                    f"workers on {told['host']} have a low priority (niceness {told['nice']}): on a busy machine they "
-                    "wait for all others. Start Ray there with RAY_worker_niceness=0 ray start …"
+                    f"workers on {answer['host']} have a low priority (niceness {answer['nice']}): on a busy machine "
+                    "they wait for all others. Start Ray there with RAY_worker_niceness=0 ray start …"
                 )
             return
         self.done += self.counts[hand.part]
-        self.told.update({key: told[key] for key in ("n_encoded", "n_cached", "cpu")})
+        self.totals.update({key: answer[key] for key in ("n_encoded", "n_cached", "cpu")})
 
     def _lost(self, hand: Hand, error: Exception) -> None:
         """Put the part of a lost worker back, first of all, and look for another worker; nobody waits for it."""
@@ -195,7 +195,7 @@ class Crew:
             if self.deaths[None] > 2 * self.wanted + 2:
                 raise TaskFailed(f"workers cannot start: {why[:300]}")
         else:
-            self.told["lost"] += 1
+            self.totals["lost"] += 1
             self.todo.appendleft(hand.part)
             a, b = hand.part
             if self.deaths[hand.part] >= _LIVES:

@@ -1,7 +1,7 @@
 """One worker of an engine: an encoder, and one part of a source after the other into the shared cache.
 
 Plain Python that any engine can start in a process of its own. Rows of numbers and pictures go into the cache and
-nowhere else: what a worker is told is which images, and what it answers is how many.
+nowhere else: what a worker is given is which images, and what it answers is how many.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOOKS, _PAUSE = 12, 0.5  # a file that another machine wrote may show up late w
 
 @dataclass(frozen=True)
 class Job:
-    """What all workers are told first, as plain data.
+    """What all workers are given first, as plain data.
 
     Attributes
     ----------

@@ -221,11 +221,11 @@ def pca_of_slices(each: Each, n_components: int, *, whiten: bool = False, normal
 
 def _moments(each: Each) -> tuple[list[int], Tensor, float]:
     """Return how many rows each slice has, the mean (d,) of all, and the mean variance of their columns."""
-    told = each("moments")
-    sizes = [count for count, _, _ in told]
+    answers = each("moments")
+    sizes = [count for count, _, _ in answers]
     n = sum(sizes)
-    mean = _added([count * own for count, own, _ in told]) / n
-    spread = [count * (variance + float(((own - mean) ** 2).mean())) for count, own, variance in told]
+    mean = _added([count * own for count, own, _ in answers]) / n
+    spread = [count * (variance + float(((own - mean) ** 2).mean())) for count, own, variance in answers]
     return sizes, mean, sum(spread) / n
 
 
@@ -255,9 +255,9 @@ def _from_start(each: Each, frame: Problem, start: Tensor) -> KMeansResult:
 
 
 def _assign(each: Each, run: Run, anew: bool = False) -> None:
-    told = each("assign", run.centers, anew)
-    run.sums, run.counts = _added([one[0] for one in told]), _added([one[1] for one in told])
-    run.exact = all(one[2] for one in told)
+    answers = each("assign", run.centers, anew)
+    run.sums, run.counts = _added([one[0] for one in answers]), _added([one[1] for one in answers])
+    run.exact = all(one[2] for one in answers)
 
 
 def _advance(each: Each, frame: Problem, run: Run) -> None:
