@@ -69,6 +69,10 @@ RECIPES: dict[str, dict[str, str]] = {
     "reads": {"reads-4000": f"{SYSTEM} kill 4000"},
     "shards": {"shards-1000": f"{SYSTEM} shards 1000"},
     "small_images": {"small_images-10000": f"{SYSTEM} small-images 10000 --before ../before"},
+    "ray": {
+        "ray": "python benchmarks/ray_engine.py overhead 8192 4096 fast",
+        "ray-kmeans": "python benchmarks/ray_engine.py kmeans 1000000 50 50 --iterations 10",
+    },
     "export": {"export": f"{SYSTEM} export 100000"},
     "kills": {"kills": f"{SYSTEM} resume-encoding {PHOTOS} {WEIGHTS}"},
     "kill_trials": {"kill_trials": f"{SYSTEM} resume-training"},

@@ -50,7 +50,7 @@ ALLOWED = {
     "networks": "",
     "train": "compute",
     "methods": "encoders vectors choose layout data compute metrics losses networks augment train near showing",
-    "scale": "encoders data compute files",
+    "scale": "encoders data compute files vectors",
     "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
@@ -60,7 +60,7 @@ ALLOWED = {
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
-    "kernels gallery showing",
+    "kernels gallery showing scale",
     "__main__": "cli",
     # for the type checker: at run time it imports lazily
     "__init__": "_versions methods choose jobs scoring probing exports comparing runs data",
@@ -145,6 +145,11 @@ def test_so_do_tests_and_benchmarks() -> None:
 def test_done_in_one_module_only(what: set[str], where: set[str]) -> None:
     users = {name for name, tree in TREES.items() if names(tree) & what}
     assert {name for name in users if name not in where and package(name) not in where} == set()
+
+
+def test_one_module_imports_ray() -> None:
+    found = {name for name, tree in TREES.items() if any(used.split(".")[0] == "ray" for used in imports(tree))}
+    assert found == {"scale.ray"}
 
 
 def test_nothing_loads_pickles_or_catches_everything_silently() -> None:

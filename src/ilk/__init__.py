@@ -57,6 +57,8 @@ def __getattr__(name: str) -> Any:
         from ilk._versions import version
 
         return version()
+    if name == "scale":  # ilk.scale.Ray, without a second import
+        return importlib.import_module("ilk.scale")
     if name not in __all__:
         raise AttributeError(f"module 'ilk' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES.get(name, "ilk.methods")), name)

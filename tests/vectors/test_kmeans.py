@@ -313,10 +313,10 @@ def test_centers_are_the_means_of_their_rows_though_sums_followed_a_far_one():
     x = torch.cat([torch.tensor([[1e7, 0.0]]), torch.randn(2_000, 2, generator=torch.Generator().manual_seed(0))])
     problem = lloyd.Problem(vectors.Rows.of(x), 2, None, torch.zeros(2).double(), None, "farthest", 10, 1e18)
     run = lloyd.Run.of(problem, torch.tensor([[0.0, 0.0], [-1e4, 0.0]]))
-    lloyd._assign(problem, [run])
+    lloyd.assign(problem, [run])
     assert (run.labels == 0).all()
     run.centers, run.anew = torch.tensor([[0.0, 0.0], [3.0, 0.0]]), False
-    lloyd._assign(problem, [run])
+    lloyd.assign(problem, [run])
     mean = x[run.labels == 0].double().mean(0)
     assert 100 < run.changes < 200
     assert (run.sums[0] / run.counts[0] - mean).abs().max() > 1e-4

@@ -62,4 +62,11 @@ OwnEncoder = Annotated[
     Optional[str],
     typer.Option(metavar="NAME", help="Your own encoder as module:function, where the run was made with one."),
 ]
+Engine = Annotated[
+    Optional[Literal["ray"]], typer.Option(help="Who encodes: ray, the machines of a Ray cluster. See docs/scale.md.")
+]
+Address = Annotated[
+    Optional[str], typer.Option(metavar="HOST:PORT", help="Head of the Ray cluster. [default: this machine's]")
+]
+Workers = Annotated[Optional[int], typer.Option(help="Processes of the engine. [default: one a core, or one a GPU]")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]

@@ -10,10 +10,12 @@ import typer
 from ilk.cli import completing
 from ilk.cli import options as parse
 from ilk.cli.arguments import (
+    Address,
     ByContent,
     Cache,
     Debug,
     Device,
+    Engine,
     Features,
     Json,
     Labels,
@@ -23,6 +25,7 @@ from ilk.cli.arguments import (
     Source,
     Split,
     Verbose,
+    Workers,
 )
 
 __all__ = ["cluster"]
@@ -97,6 +100,9 @@ def cluster(
     precision: Precision = "auto",
     cache: Cache = None,
     no_cache: NoCache = False,
+    engine: Engine = None,
+    address: Address = None,
+    workers: Workers = None,
     slice_: Slice = None,
     words: Words = None,
     no_names: NoNames = False,
@@ -121,6 +127,6 @@ def cluster(
             parse.sources(source), out, method=method, options=chosen, features=features, split=split, labels=labels,
             names=not no_names, words=words,
             overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_),
-            by_content=by_content, on_event=screen.event,
+            by_content=by_content, engine=parse.engine(engine, address, workers), on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)

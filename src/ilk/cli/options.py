@@ -125,6 +125,24 @@ def cache(given: Path | None, none: bool) -> Path | None:
     return home
 
 
+def engine(name: str | None, address: str | None, workers: int | None) -> Any:
+    """Return who encodes, None for this process.
+
+    Raises
+    ------
+    ArgumentError
+        An option of an engine without one, or with a value outside of what is allowed.
+    """
+    if name is None:
+        for option, given in (("--address", address), ("--workers", workers)):
+            if given is not None:
+                raise ArgumentError(f"{option} {given} is one of an engine: add --engine ray.")
+        return None
+    from ilk.scale import Ray
+
+    return Ray(address or "auto", workers)
+
+
 def default_cache() -> Path | None:
     """Return ``$XDG_CACHE_HOME/ilk``, or that in the home; None where there is none."""
     home = os.environ.get("XDG_CACHE_HOME")

@@ -175,6 +175,11 @@ class Screen:
             self.line(f"encoder  {why if why.startswith(name) else f'{name}: {why}'}")
             for note in event["notes"]:
                 self.note(note)
+        elif stage == "engine":
+            if "by" in event:
+                self.line(f"engine   {event['by']}")
+            for note in event["notes"]:
+                self.note(note)
         elif stage == "first":
             if event["left"]:
                 self._first(event)

@@ -39,7 +39,7 @@ from ilk.files import Samples
 from ilk.files.ahead import NoAnswer
 from ilk.files.reasons import may_pass
 
-__all__ = ["Work", "collect", "location", "memo_of"]
+__all__ = ["Work", "collect", "location", "memo_of", "missing"]
 
 _LONGEST = 300  # seconds of work that a process that is killed may lose
 _OLD_THUMBS = (
@@ -120,6 +120,16 @@ def location(source: ImageSource) -> str:
     """Return where the files of a source lie, whatever part of it this is; "" for arrays."""
     root = source.listing.root if isinstance(source, FolderImages) else ""
     return str(root.resolve() if isinstance(root, Path) else root)
+
+
+def missing(source: ImageSource, work: Work, cache: str | Path) -> npt.NDArray[np.int64]:
+    """Return the rows that `collect` would have to read: neither the memory of their files nor the cache has them."""
+    home = Path(cache).expanduser()
+    known = memo_of(source, home).found
+    if not known.any():
+        return np.arange(len(source))
+    way = source.samples.key() if isinstance(source, FolderImages) else ""
+    return np.flatnonzero(Store(home / f"{work.subfolder}{way}", work.width, work.dtype).find(known) < 0)
 
 
 class _Stopped(Exception):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ilk.data import Encoded, ThumbSource
 from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
 from ilk.encoders.building import build, rebuild, remember_file
-from ilk.encoders.encode import encode
+from ilk.encoders.encode import encode, missing
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder
 from ilk.encoders.learned import read_learned, save_learned
 from ilk.encoders.names import SHORT
@@ -36,6 +36,7 @@ __all__ = [
     "encode_rows",
     "forget",
     "is_own",
+    "missing",
     "name_of",
     "read_learned",
     "rebuild",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +12,14 @@ from torch import Tensor
 
 from ilk.data import ArrayImages, Encoded, ImageSource, OnProgress, OwnFeatures
 from ilk.data.collect import Work, collect
+from ilk.data.collect import missing as not_collected
 from ilk.data.direct import collect_directly
 from ilk.data.encoded import First
 from ilk.encoders.frozen import FrozenEncoder, check_room
 from ilk.encoders.given import NAME, encode_given
 from ilk.errors import DataError
 
-__all__ = ["encode"]
+__all__ = ["encode", "missing"]
 
 Float16s = npt.NDArray[np.float16]
 
@@ -75,15 +78,7 @@ def encode(
             )
         return features.clip(-_LARGEST, _LARGEST).astype(np.float16)
 
-    work = Work(
-        f"features/{encoder.key}",
-        encoder.n_features,
-        np.float16,
-        to_float16,
-        encoder.batch_size,
-        encoder.workers,
-        canonical=True,
-    )
+    work = _work(encoder, to_float16)
     cache = cache if encoder.lasting else None
     sized = source.sized(encoder.image_size, encoder.resize, encoder.crop_pct)
     if isinstance(sized, ArrayImages) and encoder.name in ("pixels", "gradients"):  # as fast as any cache
@@ -91,3 +86,14 @@ def encode(
             sized, encoder.n_features, np.float16, to_float16, on_progress=on_progress, first=first, canonical=True
         )
     return collect(sized, work, cache=cache, on_progress=on_progress, first=first)
+
+
+def missing(source: ImageSource, encoder: FrozenEncoder, cache: str | Path) -> npt.NDArray[np.int64]:
+    """Return the rows of `source` that `encode` would have to read, as far as is known without reading any."""
+    return not_collected(source, _work(encoder, encoder), cache)
+
+
+def _work(encoder: FrozenEncoder, apply: Callable[[Tensor], npt.NDArray[Any]]) -> Work:
+    workers = encoder.workers
+    key, size = f"features/{encoder.key}", encoder.batch_size
+    return Work(key, encoder.n_features, np.float16, apply, size, workers, canonical=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ilk import _record, _versions, disk, methods, report, runs, scoring, showing
-from ilk.errors import DataError, IlkError, Interrupted, RunError
+from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, RunError
 from ilk.files import Samples, is_address, local_only, public
 from ilk.jobs import asking, naming
 
@@ -41,6 +41,7 @@ def cluster(
     max_seconds: float | None = None,
     start_from: Path | None = None,
     by_content: bool = False,
+    engine: Any = None,
     verbose: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> runs.Run:
@@ -81,6 +82,9 @@ def cluster(
     by_content
         Whether these are the images of an earlier run, and what is known of a file, is decided by reading every file,
         and not by its name, size and time of the last change.
+    engine
+        Who encodes the images in the place of this process, such as `ilk.scale.Ray`: machines that share a cache. The
+        run is the same as without.
     verbose
         Whether to show how far it is. None: in notebooks and on terminals, unless there is an `on_event`.
     on_event
@@ -104,7 +108,7 @@ def cluster(
     with showing.watching(verbose, on_event) as hook:
         return _cluster(
             source, out, method, dict(options or {}), features, split, labels, names, words, overwrite, command,
-            max_seconds, start_from, by_content, hook or (lambda event: None),
+            max_seconds, start_from, by_content, engine, hook or (lambda event: None),
         )  # fmt: skip
 
 
@@ -123,6 +127,7 @@ def _cluster(
     max_seconds: float | None,
     start_from: Path | None,
     by_content: bool,
+    engine: Any,
     notify: OnEvent,
 ) -> runs.Run:
     begin = time.perf_counter()
@@ -140,6 +145,8 @@ def _cluster(
     model, renamed = _model(method, options)
     given, part = (source, split) if opened is None else (opened, "all")
     images = open_images(given, part, features=features, **reading)
+    if engine is not None:
+        _use(engine, model, images, method)
     labels = asking.checked(images, labels, k)
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
@@ -181,6 +188,14 @@ def _released(writer: runs.RunWriter, path: Path) -> Iterator[None]:
     except BaseException:
         writer.close()
         raise
+
+
+def _use(engine: Any, model: Any, images: Any, method: str) -> None:
+    """Have `engine` encode; what stands against it is said before anything is done."""
+    if not hasattr(model, "use"):
+        raise ArgumentError(f"method {method} is one of your own and reads its images itself: leave --engine out.")
+    engine.check(images)
+    model.use(engine)
 
 
 def _found(images: Any, seconds: float, path: Path, renamed: list[str]) -> dict[str, Any]:

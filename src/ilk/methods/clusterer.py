@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import KW_ONLY
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast, final
+from typing import Any, ClassVar, Protocol, Self, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,24 @@ from ilk.methods.outcome import centers, spread
 from ilk.methods.reporter import OnEpoch, Reporter
 from ilk.methods.settings import AUTO, estimator
 
-__all__ = ["Clusterer"]
+__all__ = ["Clusterer", "Engine"]
 
 Ints = npt.NDArray[np.int64]
+
+
+class Engine(Protocol):
+    """Who encodes images in the place of this process, such as `ilk.scale.Ray`."""
+
+    def fill(
+        self,
+        source: ImageSource,
+        encoder: Any,
+        cache: Path | None,
+        device: str,
+        on_progress: Callable[[int, int], bool | None],
+        say: Callable[[str], object],
+    ) -> Mapping[str, Any]:
+        """Encode what `cache` lacks; return how much that was ("n_encoded"), and who did it ("by"), in words."""
 
 
 @estimator
@@ -145,6 +161,11 @@ class Clusterer(ImageClusterer):
             self._publish(self._learn(source, Reporter(self.history_, hook), resume))
         return self
 
+    def use(self, engine: Engine) -> Self:
+        """Have `engine` encode the images of the next `fit` into the cache, before anything else reads them there."""
+        self._engine = engine
+        return self
+
     def _seed(self) -> int:
         return int(self.random_state)
 
@@ -157,8 +178,11 @@ class Clusterer(ImageClusterer):
         """
         load_encoder(self, source, report, name, weights, self.settings_.extra if settings is None else settings)
         how = {"on_progress": report.progress, **how}
+        engine: Engine | None = getattr(self, "_engine", None)
         with report.stage("encode"):
+            answer = None if engine is None else self._filled(source, report, engine, how["on_progress"])
             found = encoders.encode(source, self.encoder_, cache=self._cache(), **how)
+        found = found if answer is None else answer(found)
         self.notes_ += found.notes
         with report.stage("near"):
             self.near_ = stacking.find(source, self.encoder_, found, self._cache())
@@ -166,6 +190,30 @@ class Clusterer(ImageClusterer):
             return found
         self.notes_.append(self.near_.said())
         return stacking.as_one(found, self.near_.heads)
+
+    def _filled(
+        self, source: ImageSource, report: Reporter, engine: Engine, progress: Any
+    ) -> Callable[[Encoded], Encoded]:
+        """Let `engine` fill the cache; return what says of images found there that they were encoded just now."""
+
+        def say(text: str) -> None:
+            if text not in self.notes_:
+                self.notes_.append(text)
+                report({"stage": "engine", "notes": [text]})
+
+        began = time.perf_counter()
+        answer = engine.fill(source, self.encoder_, self._cache(), str(self.device), progress, say)
+        took, n = time.perf_counter() - began, int(answer["n_encoded"])
+        if answer["by"]:
+            self.encoder_.why += f"; {answer['by']}"
+            report({"stage": "engine", "by": answer["by"], "notes": []})
+        return lambda found: replace(
+            found,
+            n_encoded=n + found.n_encoded,
+            n_cached=max(0, found.n_cached - n),
+            images_per_second=found.images_per_second or n / max(took, 1e-9),
+            seconds=found.seconds + took,
+        )
 
     def _stacks(self) -> bool:
         return bool(getattr(self.settings_, "near_duplicates", stacking.KEEP) == stacking.STACK)
@@ -182,6 +230,11 @@ class Clusterer(ImageClusterer):
             raise ArgumentError(
                 "near_duplicates=stack: a network is trained on all images here. Methods on a frozen encoder can stack "
                 "them: -m transfer, for one."
+            )
+        if getattr(self, "_engine", None) is not None:
+            raise ArgumentError(
+                "engine: a network is trained on all images here, in one process. Methods on a frozen encoder can have "
+                "them encoded elsewhere: -m transfer, for one."
             )
         with report.stage("encode"):
             found = pack(cast(Any, source), size, cache=self._cache(), on_progress=report.progress, **how)

@@ -17,17 +17,20 @@ from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
 from ilk.vectors.silhouette import silhouette_samples, silhouette_score, simplified_silhouette
+from ilk.vectors.slices import Each, Slice, here, kmeans_of_slices, pca_of_slices
 from ilk.vectors.splitting import split_empty
 
 __all__ = [
     "PCA",
     "Consensus",
+    "Each",
     "Gram",
     "KMeansResult",
     "Linkage",
     "MixtureFit",
     "NeighborIndex",
     "Rows",
+    "Slice",
     "adaptive_counts",
     "chains",
     "check_count",
@@ -40,13 +43,16 @@ __all__ = [
     "gram_matrix",
     "graph_nmf",
     "group_sums",
+    "here",
     "kmeans",
+    "kmeans_of_slices",
     "l2_normalize",
     "merge_centers",
     "modularity",
     "neighbor_weights",
     "neighbors",
     "nmf_codes",
+    "pca_of_slices",
     "self_tuning",
     "silhouette_samples",
     "silhouette_score",

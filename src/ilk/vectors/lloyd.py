@@ -12,9 +12,22 @@ from ilk.errors import NotEnoughImages
 from ilk.vectors.rows import Rows, group_sums, l2_normalize
 from ilk.vectors.splitting import split_empty
 
-__all__ = ["Problem", "Run", "iterate", "offsets", "own_distance", "together"]
+__all__ = [
+    "RESEED_ROUNDS",
+    "Problem",
+    "Run",
+    "assign",
+    "iterate",
+    "means",
+    "offsets",
+    "own_distance",
+    "sum_anew",
+    "together",
+    "way",
+]
 
-_RESEED_ROUNDS = 20
+RESEED_ROUNDS = 20
+"""How often empty groups get a new centre before they are left empty."""
 _COLUMNS = 256  # centres of all starts together, beyond which a wider product is no cheaper for each
 _LOT_BYTES = 64 * 2**20  # what starts in lock-step may hold for each row
 _FEW = 4  # sums follow the rows that change their group where fewer than one in so many did before
@@ -130,7 +143,7 @@ def iterate(problem: Problem, starts: list[Tensor], generator: torch.Generator) 
     runs = [Run.of(problem, centers) for centers in starts]
     going = runs
     while going:
-        _assign(problem, going)
+        assign(problem, going)
         for run in going:
             _accept(problem, run)
             if run.resting:
@@ -147,20 +160,21 @@ def iterate(problem: Problem, starts: list[Tensor], generator: torch.Generator) 
 def _advance(problem: Problem, run: Run, generator: torch.Generator) -> None:
     """Put the centres where the means of their groups are; they rest on exact sums only."""
     run.n_iter += 1
-    target = _means(problem, run)
+    target = means(problem, run)
     last = run.n_iter == problem.max_iter
-    if not run.exact and (last or _way(target, run.centers) <= problem.tol):
-        _sum_anew(problem, run)
-        target = _means(problem, run)
+    if not run.exact and (last or way(target, run.centers) <= problem.tol):
+        sum_anew(problem, run)
+        target = means(problem, run)
     if problem.empty == "split":
         target = split_empty(target, run.counts, generator)
         target = l2_normalize(target) if problem.rows.normalize else target
-    run.moved = _way(target, run.centers)
+    run.moved = way(target, run.centers)
     run.centers = target
     run.resting = last or run.moved <= problem.tol
 
 
-def _means(problem: Problem, run: Run) -> Tensor:
+def means(problem: Problem, run: Run) -> Tensor:
+    """Return the means (k, d) of the groups; the centre of one without rows stays where it is."""
     centers, counts = run.centers, run.counts
     target = (run.sums / counts.clamp_min(torch.finfo(counts.dtype).tiny)[:, None]).to(centers.dtype)
     if problem.rows.normalize:
@@ -169,7 +183,8 @@ def _means(problem: Problem, run: Run) -> Tensor:
     return torch.where(stays, centers, target)
 
 
-def _way(target: Tensor, centers: Tensor) -> float:
+def way(target: Tensor, centers: Tensor) -> float:
+    """Return the sum of the squared ways that the centres go."""
     return float(((target - centers).double() ** 2).sum())
 
 
@@ -180,7 +195,7 @@ def offsets(problem: Problem, centers: Tensor) -> tuple[Tensor, Tensor]:
     return shifted.to(centers.dtype), bias.to(centers.dtype)
 
 
-def _assign(problem: Problem, runs: list[Run]) -> None:
+def assign(problem: Problem, runs: list[Run]) -> None:
     """Give all rows their nearest centre in every run, and bring the sums and weights of its groups up to date."""
     rows, k, count = problem.rows, problem.k, len(runs)
     directions, bias = offsets(problem, torch.cat([run.centers for run in runs]))
@@ -207,7 +222,8 @@ def _assign(problem: Problem, runs: list[Run]) -> None:
             run.counts = torch.bincount(run.labels, minlength=k).double()
 
 
-def _sum_anew(problem: Problem, run: Run) -> None:
+def sum_anew(problem: Problem, run: Run) -> None:
+    """Make the sums of all rows, instead of following those that changed their group."""
     run.sums.zero_()
     for start, stop, block in problem.rows.blocks(problem.step(problem.rows.width)):
         part = block if problem.weight is None else block * problem.weight[start:stop, None]
@@ -217,13 +233,13 @@ def _sum_anew(problem: Problem, run: Run) -> None:
 
 def _accept(problem: Problem, run: Run) -> None:
     """Put empty clusters on far rows, and assign all rows again, until none is left."""
-    for _ in range(_RESEED_ROUNDS if problem.empty == "farthest" else 0):
+    for _ in range(RESEED_ROUNDS if problem.empty == "farthest" else 0):
         empty = (run.counts == 0).nonzero()[:, 0]
         if not len(empty):
             return
         run.centers = _reseed(problem, run.centers, run.labels, empty)
         run.anew = True
-        _assign(problem, [run])
+        assign(problem, [run])
 
 
 def own_distance(problem: Problem, centers: Tensor, labels: Tensor) -> Tensor:

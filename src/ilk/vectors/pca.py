@@ -10,7 +10,7 @@ from torch import Tensor
 from ilk.errors import ArgumentError, DataError, NotEnoughImages
 from ilk.vectors.rows import Matrix, Rows, check_count
 
-__all__ = ["PCA", "fit_pca"]
+__all__ = ["PCA", "fit_pca", "from_sums"]
 
 # share of its length that a row may be off a plane it lies in: components are kept in single precision
 _ROUNDING = 64 * 2**-23
@@ -167,12 +167,40 @@ def fit_pca(
     if max(k, 2) > n:
         raise NotEnoughImages(f"n_components={k} needs at least {max(k, 2)} rows, x has {n}")
     solve = _from_covariance if n >= d else _from_gram
-    mean, components, variance, total = solve(rows, k, center, chunk_bytes)
+    return _signed(n, rows.dtype, *solve(rows, k, center, chunk_bytes), whiten, normalize)
+
+
+def from_sums(
+    n: int,
+    k: int,
+    origin: Tensor,
+    sums: Tensor,
+    scatter: Tensor,
+    dtype: torch.dtype,
+    *,
+    whiten: bool = False,
+    normalize: bool = False,
+) -> PCA:
+    """Return the PCA of `n` rows from their sums (d,) less `origin` (d,), and those of their products (d, d)."""
+    found = _solved(n, k, origin, sums, scatter.clone(), True)
+    return _signed(n, dtype, *found, whiten, normalize)
+
+
+def _signed(
+    n: int,
+    kind: torch.dtype,
+    mean: Tensor,
+    components: Tensor,
+    variance: Tensor,
+    total: float,
+    whiten: bool,
+    normalize: bool,
+) -> PCA:
+    """Return components, their largest entry positive, and variances of `n` rows from sums of squares."""
     top = components.abs().argmax(1, keepdim=True)
     components = components * torch.where(components.gather(1, top) < 0, -1.0, 1.0)
     variance = variance.clamp_min(0) / (n - 1)
     ratio = variance * (n - 1) / total if total > 0 else torch.zeros_like(variance)
-    kind = rows.dtype
     return PCA(mean.to(kind), components.to(kind), variance.to(kind), ratio.to(kind), whiten, normalize)
 
 
@@ -189,10 +217,17 @@ def _from_covariance(rows: Rows, k: int, center: bool, chunk_bytes: int | None) 
     if not bool(torch.isfinite(scatter).all()):
         rows.moments()  # names the row
         raise DataError("x holds values too large for its precision; scale it down")
+    return _solved(len(rows), k, origin, sums, scatter, center)
+
+
+def _solved(
+    n: int, k: int, origin: Tensor, sums: Tensor, scatter: Tensor, center: bool
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Return the same from sums (d,) and products (d, d) of n rows less `origin`; `scatter` is used up."""
     mean = origin.double() * 0
     if center:
-        scatter -= torch.outer(sums, sums / len(rows))
-        mean = origin.double() + sums / len(rows)
+        scatter -= torch.outer(sums, sums / n)
+        mean = origin.double() + sums / n
     variance, vectors = torch.linalg.eigh(scatter)
     return mean, vectors.T.flip(0)[:k], variance.flip(0)[:k], float(scatter.trace())
 
