@@ -4,6 +4,7 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 """
 
 from ilk.vectors.adaptive import adaptive_counts
+from ilk.vectors.cells import Cells
 from ilk.vectors.communities import communities, modularity
 from ilk.vectors.consensus import Consensus, consensus
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
@@ -12,7 +13,7 @@ from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.merging import merge_centers
 from ilk.vectors.mixture import MixtureFit, fit_mixture
-from ilk.vectors.neighbors import NeighborIndex, neighbors
+from ilk.vectors.neighbors import NeighborIndex, is_exact, neighbors, recall
 from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
@@ -21,6 +22,7 @@ from ilk.vectors.splitting import split_empty
 
 __all__ = [
     "PCA",
+    "Cells",
     "Consensus",
     "Gram",
     "KMeansResult",
@@ -40,6 +42,7 @@ __all__ = [
     "gram_matrix",
     "graph_nmf",
     "group_sums",
+    "is_exact",
     "kmeans",
     "l2_normalize",
     "merge_centers",
@@ -47,6 +50,7 @@ __all__ = [
     "neighbor_weights",
     "neighbors",
     "nmf_codes",
+    "recall",
     "self_tuning",
     "silhouette_samples",
     "silhouette_score",
