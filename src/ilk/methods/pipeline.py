@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ilk import compute
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 from ilk.layout import Graph, neighbor_graph, umap_embedding
 from ilk.methods.settings import Renamed, Settings, choice, number, whole
-from ilk.vectors import fit_mixture, kmeans
+from ilk.vectors import Best, Rows, fit_mixture, kmeans
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -54,10 +53,10 @@ class LayoutSettings(Settings):
 
 
 class Grouping(NamedTuple):
-    """Groups by size: labels (m,) int64, probabilities (m, k) float32, what was done, and what to know about it."""
+    """Groups by size: labels (m,) int64, probabilities (m, k), what was done, and what to know about it."""
 
     labels: Ints
-    proba: Floats
+    proba: Best
     clusterer: str
     notes: list[str]
 
@@ -131,7 +130,7 @@ def group(
 ) -> Grouping:
     """Group the rows of `x` (m, e) with `clusterer` into `k` groups (None where the clusterer finds the number)."""
     notes: list[str] = []
-    proba: Floats | None = None
+    proba: Best | None = None
     name = clusterer if isinstance(clusterer, str) else type(clusterer).__name__
     if name == "gmm" and k is not None:
         fitted = _mixture(x, k, n_init, seed, notes)
@@ -166,7 +165,7 @@ def _single(x: npt.NDArray[Any]) -> Floats:
     return np.asarray(x, np.float32)
 
 
-def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tuple[Ints, Floats] | None:
+def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tuple[Ints, Best] | None:
     """Gaussian mixture with full covariances, or None (and a note) where there is too little data for it."""
     m, e = x.shape
     if m < PER_DIMENSION * k * e:
@@ -181,7 +180,7 @@ def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tup
         return None
     if not found.converged:
         notes.append("the Gaussian mixture did not converge; its best start is used")
-    return found.proba.argmax(1), found.proba
+    return found.labels, found.proba
 
 
 def _hdbscan(x: Floats) -> npt.NDArray[Any]:
@@ -209,7 +208,7 @@ def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray
         return np.asarray(AgglomerativeClustering(k, linkage="ward", connectivity=connectivity).fit_predict(_single(x)))
 
 
-def by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
+def by_size(labels: Ints, proba: Best | None) -> tuple[Ints, Best | None]:
     """Number the groups from the largest to the smallest; ties by their first image. -1 stays."""
     ids, first, counts = np.unique(labels, return_index=True, return_counts=True)
     real = ids >= 0
@@ -218,31 +217,40 @@ def by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     renamed = np.where(labels >= 0, rank[np.searchsorted(ids, np.maximum(labels, ids[0]))], -1) if len(ids) else labels
-    return renamed, None if proba is None else np.ascontiguousarray(proba[:, ids[order]])
+    if proba is None:
+        return renamed, None
+    numbers = np.full(proba.k, -1, np.int64)
+    numbers[ids] = rank
+    return renamed, proba.renumbered(numbers, len(ids))
 
 
-def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) -> Floats:
-    """Share of each group among the nearest neighbours of every row, itself included: (m, k) float32.
+def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) -> Best:
+    """Share of each group among the nearest neighbours of every row, itself included: (m, k).
 
     The label of a row is kept as its best group, so that labels and probabilities never disagree. Rows that belong to a
     group sum to 1, rows of noise are 0.
     """
     k = int(labels.max()) + 1
     index = (graph or neighbor_graph(torch.from_numpy(x), votes)).index
-    near = labels[index]
-    proba = np.zeros((len(x), k), np.float32)
-    rows = np.broadcast_to(np.arange(len(x))[:, None], near.shape)
-    np.add.at(proba, (rows[near >= 0], near[near >= 0]), 1.0 / index.shape[1])
-    own = labels >= 0
-    rows_own = np.flatnonzero(own)
-    proba[rows_own, labels[own]] = np.maximum(proba[rows_own, labels[own]], proba[own].max(1, initial=0.0) + 1e-3)
-    proba[~own] = 0.0
-    return np.asarray(proba / np.where(own, proba.sum(1), 1.0)[:, None], np.float32)
+
+    def block(start: int, stop: int) -> Floats:
+        near, mine = labels[index[start:stop]], labels[start:stop]
+        proba = np.zeros((stop - start, k), np.float32)
+        rows = np.broadcast_to(np.arange(stop - start)[:, None], near.shape)
+        np.add.at(proba, (rows[near >= 0], near[near >= 0]), 1.0 / index.shape[1])
+        own = mine >= 0
+        rows_own = np.flatnonzero(own)
+        proba[rows_own, mine[own]] = np.maximum(proba[rows_own, mine[own]], proba[own].max(1, initial=0.0) + 1e-3)
+        proba[~own] = 0.0
+        return np.asarray(proba / np.where(own, proba.sum(1), 1.0)[:, None], np.float32)
+
+    return Best.by_blocks(len(x), k, block)
 
 
-def n_distinct(features: npt.NDArray[Any]) -> int:
-    """Return how many different rows there are, without holding them: a row may be long."""
-    return len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features})
+def distinct_up_to(features: npt.NDArray[Any], enough: int) -> int:
+    """Return how many different rows there are, or `enough` where there are at least so many; no more are looked at."""
+    found = Rows.of(features).fewer_distinct_than(enough) if len(features) else 0
+    return enough if found is None else found
 
 
 def rows_for_pca(features: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 """
 
 from ilk.vectors.adaptive import adaptive_counts
+from ilk.vectors.best import Best
 from ilk.vectors.cells import Cells
 from ilk.vectors.communities import communities, modularity
 from ilk.vectors.consensus import Consensus, consensus
@@ -22,6 +23,7 @@ from ilk.vectors.splitting import split_empty
 
 __all__ = [
     "PCA",
+    "Best",
     "Cells",
     "Consensus",
     "Gram",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ilk.vectors.exact import SPARE, Known, columns_of, measure, search, smallest
 from ilk.vectors.kmeans import kmeans
-from ilk.vectors.rows import Rows
+from ilk.vectors.rows import Matrix, Rows
 from ilk.vectors.twins import twins
 
 __all__ = ["Cells"]
@@ -76,6 +76,11 @@ class Cells:
             if reached >= _WANTED or probes >= min(_MOST, len(centers)):
                 return cls(centers, found.of, probes, reached)
             probes *= 2
+
+    @classmethod
+    def of_rows(cls, reference: Matrix, *, metric: str = "euclidean", seed: int = 0) -> Self:
+        """Return `fit` of the rows of `reference` (n, d) float."""
+        return cls.fit(Known.of(reference, metric, None), seed)
 
     def searcher(self, known: Known) -> Searcher:
         """Return the search among the rows of `known`, which these cells are of."""
