@@ -1,13 +1,15 @@
 """What grouping costs at a million images after encoding, stage by stage, and how much approximate neighbours find.
 
     python benchmarks/million.py features --n 1000000 --folder /tmp/million
-    python benchmarks/million.py reduce --folder /tmp/million          # PCA, neighbours with their recall, UMAP
-    python benchmarks/million.py group --folder /tmp/million -k 50     # mixture, votes, confidence, cells for `predict`
-    python benchmarks/million.py whole --folder /tmp/million -k 50     # the same and the rest by `TransferClustering.fit`
+    python benchmarks/million.py reduce --folder /tmp/million         # PCA, neighbours with their recall, UMAP
+    python benchmarks/million.py group --folder /tmp/million -k 50    # mixture, votes, confidence, cells for `predict`
+    python benchmarks/million.py whole --folder /tmp/million -k 50    # all of `TransferClustering.fit` in one process
+    python benchmarks/million.py levels --folder /tmp/million -k 50   # all of `Hierarchical.fit` in one process
+    python benchmarks/million.py predict --folder /tmp/million        # new rows among all: exact, and in cells
 
 Features are made up: 200 kinds in 25 families, three sub-modes each, spread along eight directions, sizes like Zipf's;
-384 numbers in half precision. A stage is a process of its own, with one thread: its CPU seconds and its peak memory stand
-on their own. Results are appended to benchmarks/results/scale/million.jsonl.
+384 numbers in half precision. A stage is a process of its own, with one thread: its CPU seconds and its peak memory
+stand on their own. Results are appended to benchmarks/results/scale/million.jsonl.
 """
 
 from __future__ import annotations
@@ -133,10 +135,49 @@ def whole(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
     return {"n": len(x), "k": options.k, "notes": model.notes_}
 
 
+def levels(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
+    """All of a fit of `Hierarchical` on the features."""
+    from sklearn.metrics import adjusted_rand_score
+
+    from ilk import Hierarchical
+
+    x = np.load(options.folder / "features.npy", mmap_mode="r")
+    stage("import")
+    model = Hierarchical(options.k, cache=str(options.folder / "cache"), verbose=False).fit(x)
+    stage("fit", seconds={r["stage"]: r["seconds"] for r in model.history_ if "seconds" in r})
+    ari = adjusted_rand_score(np.load(options.folder / "kinds.npy"), model.labels_)
+    return {"n": len(x), "k": options.k, "notes": model.notes_, "ari_with_the_kinds": round(float(ari), 4)}
+
+
+def predict(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
+    """Neighbours of new rows: exact, and in cells that are made, kept and loaded."""
+    from ilk.vectors import Cells, NeighborIndex
+
+    space = torch.from_numpy(np.load(options.folder / "space.npy")[: options.n])
+    rng = np.random.default_rng(1)
+    rows = space[np.sort(rng.choice(len(space), 20_000, replace=False))]
+    rows = rows + 0.3 * rows.std() * torch.from_numpy(rng.normal(size=rows.shape).astype(np.float32))
+    stage("import")
+    exact = NeighborIndex(space)
+    stage("exact index")
+    true = exact(rows[:1000], 15)[1]
+    stage("exact, 1,000 rows")
+    cells = Cells.of_rows(space)
+    stage("cells made", cells=len(cells.centers), probes=cells.probes, recall=round(cells.recall, 4))
+    kept = cells.state()
+    index = NeighborIndex(space, cells=Cells.from_state(kept, tuple(space.shape)))  # type: ignore[arg-type]
+    index(rows[:1], 15)
+    stage("cells loaded, first row", bytes=sum(np.asarray(value).nbytes for value in kept.values()))
+    found = index(rows, 15)[1]
+    stage("cells, 20,000 rows")
+    hits = (found[:1000] <= true[:, -1:] * (1 + 1e-5)).float().mean()
+    return {"n": len(space), "recall@15": round(float(hits), 4)}
+
+
 def main() -> None:
     """Run one stage, and append what it cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["features", "reduce", "group", "whole"])
+    parser.add_argument("stage", choices=["features", "reduce", "group", "whole", "levels", "predict"])
     parser.add_argument("--n", type=int, default=1_000_000)
     parser.add_argument("-k", type=int, default=50)
     parser.add_argument("--folder", type=Path, required=True)

@@ -26,6 +26,7 @@ PAGES = [
     *(
         "docs/how-many-groups.md",
         "docs/methods/transfer.md",
+        "docs/methods/hierarchical.md",
         "docs/methods/dac.md",
         "docs/methods/scan.md",
         "docs/methods/deepcluster.md",

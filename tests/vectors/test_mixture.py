@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from ilk.vectors import fit_mixture
+from ilk.vectors.gaussians import Gaussians, Start
 
 
 def islands(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -75,3 +76,50 @@ def test_many_rows_are_searched_on_some_and_fitted_on_all() -> None:
         8, reg_covar=ridge, means_init=[many[np.repeat(truth, 30)[order] == g].mean(0) for g in range(8)]
     )
     assert found.log_likelihood == pytest.approx(best.fit(many).score(many), abs=5e-3)
+
+
+def begin(x: np.ndarray) -> Start:
+    return Start(np.full(4, 0.25), x[:4].astype(float), np.repeat(np.eye(2)[None], 4, 0))
+
+
+def test_a_weight_is_that_many_rows() -> None:
+    x, _ = islands(3)
+    weights = np.random.default_rng(0).integers(1, 5, len(x))
+    once = Gaussians.fit(x, begin(x), 1e-3, weights.astype(float))
+    often = Gaussians.fit(np.repeat(x, weights, 0), begin(x), 1e-3)
+    np.testing.assert_allclose(once.means, often.means, rtol=1e-6)
+    np.testing.assert_allclose(once.covariances, often.covariances, rtol=1e-6)
+    np.testing.assert_allclose(once.shares, often.shares, rtol=1e-6)
+    assert once.lower_bound == pytest.approx(often.lower_bound)
+    assert not np.allclose(once.shares, Gaussians.fit(x, begin(x), 1e-3).shares, rtol=1e-3)
+
+
+def test_weights_move_the_fit() -> None:
+    x, truth = islands()
+    found = fit_mixture(x, 8, sample_weight=np.where(truth == 0, 9, 1).astype(np.float32))
+    assert found is not None
+    even = fit_mixture(x, 8)
+    assert even is not None
+    assert found.log_likelihood != pytest.approx(even.log_likelihood, abs=1e-3)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = islands(1)
+    whole = Gaussians.fit(x, begin(x), 1e-3)
+    monkeypatch.setattr("ilk.vectors.gaussians._BLOCK", 600)
+    monkeypatch.setattr("ilk.vectors.gaussians._KEPT", 0)
+    parts = Gaussians.fit(x, begin(x), 1e-3)
+    np.testing.assert_allclose(parts.means, whole.means, rtol=1e-9)
+    assert np.array_equal(parts.labels(x), whole.labels(x))
+
+
+def test_many_groups_of_many_rows_keep_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = islands(1)
+    whole = fit_mixture(x, 8)
+    monkeypatch.setattr("ilk.vectors.best.ALL_UP_TO", 100)
+    found = fit_mixture(x, 8)
+    assert whole is not None
+    assert found is not None
+    assert found.proba.shares.shape == (960, 3)
+    assert np.array_equal(found.labels, whole.labels)
+    np.testing.assert_allclose(found.proba.dense(), whole.proba.dense(), atol=0.02)

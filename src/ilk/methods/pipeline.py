@@ -79,7 +79,12 @@ def too_weak(encoder: str) -> str:
 
 
 def reduce_space(
-    space: Floats, features: npt.NDArray[Any], graph: Graph, settings: LayoutSettings, seed: int
+    space: Floats,
+    features: npt.NDArray[Any],
+    graph: Graph,
+    settings: LayoutSettings,
+    seed: int,
+    weights: Floats | None = None,
 ) -> tuple[Floats, list[str]]:
     """Return the space that groups are sought in, and notes.
 
@@ -93,6 +98,9 @@ def reduce_space(
         Neighbour graph of `space`; UMAP takes its first `n_neighbors` columns.
     settings
         ``reducer`` may be an object with ``fit_transform``.
+    seed
+    weights : (m,), optional
+        How many images each row stands for; UMAP alone heeds it.
     """
     reducer = settings.reducer
     if not isinstance(reducer, str):
@@ -113,6 +121,7 @@ def reduce_space(
         min_dist=settings.min_dist,
         epochs=settings.umap_epochs,
         seed=seed,
+        weights=weights,
     )
     return embedding, []
 
@@ -126,20 +135,33 @@ def reduction(reducer: Any, space: Floats, embedding: npt.NDArray[Any]) -> str |
 
 
 def group(
-    x: Floats, k: int | None, clusterer: Any, n_init: int, seed: int, graph: Graph | None = None, votes: int = 15
+    x: Floats,
+    k: int | None,
+    clusterer: Any,
+    n_init: int,
+    seed: int,
+    graph: Graph | None = None,
+    votes: int = 15,
+    *,
+    weights: Floats | None = None,
 ) -> Grouping:
-    """Group the rows of `x` (m, e) with `clusterer` into `k` groups (None where the clusterer finds the number)."""
+    """Group the rows of `x` (m, e) with `clusterer` into `k` groups (None where the clusterer finds the number).
+
+    With `weights` (m,) a mixture and K-means count each row so many times.
+    """
     notes: list[str] = []
     proba: Best | None = None
     name = clusterer if isinstance(clusterer, str) else type(clusterer).__name__
     if name == "gmm" and k is not None:
-        fitted = _mixture(x, k, n_init, seed, notes)
+        fitted = _mixture(x, k, n_init, seed, notes, weights)
         if fitted is None:
             name = "kmeans"
         else:
             labels, proba = fitted
     if name == "kmeans" and k is not None:
-        fit = kmeans(torch.from_numpy(x), k, n_init=max(n_init, 3), generator=compute.generator(seed))
+        mass = None if weights is None else torch.from_numpy(weights)
+        start = compute.generator(seed)
+        fit = kmeans(torch.from_numpy(x), k, n_init=max(n_init, 3), generator=start, sample_weight=mass)
         labels = fit.labels.numpy()
     elif name == "hdbscan":
         labels = _hdbscan(x)
@@ -165,7 +187,9 @@ def _single(x: npt.NDArray[Any]) -> Floats:
     return np.asarray(x, np.float32)
 
 
-def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tuple[Ints, Best] | None:
+def _mixture(
+    x: Floats, k: int, n_init: int, seed: int, notes: list[str], weights: Floats | None = None
+) -> tuple[Ints, Best] | None:
     """Gaussian mixture with full covariances, or None (and a note) where there is too little data for it."""
     m, e = x.shape
     if m < PER_DIMENSION * k * e:
@@ -174,7 +198,7 @@ def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tup
             f"(it takes {PER_DIMENSION * k * e})"
         )
         return None
-    found = fit_mixture(_single(x), k, n_init=n_init, seed=seed)
+    found = fit_mixture(_single(x), k, n_init=n_init, seed=seed, sample_weight=weights)
     if found is None:
         notes.append("K-means instead of a Gaussian mixture: a component collapsed")
         return None

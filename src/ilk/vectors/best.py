@@ -87,7 +87,8 @@ class Best:
         if self.groups is None:
             return self.shares
         found = np.zeros(self.shape, np.float32)
-        np.put_along_axis(found, self.groups.astype(np.int64), self.shares, 1)
+        for column in range(self.shares.shape[1]):  # added: what has lost its group stands at 0 with nothing
+            found[np.arange(len(found)), self.groups[:, column]] += self.shares[:, column]
         return found
 
     def take(self, rows: Ints) -> Best:
@@ -101,7 +102,8 @@ class Best:
         """Return how much each of `rows` (b,) belongs to the group beside it (b,)."""
         if self.groups is None:
             return self.shares[rows, groups]
-        return np.where(self.groups[rows] == groups[:, None], self.shares[rows], 0).sum(1, dtype=np.float32)
+        mine: Floats = np.where(self.groups[rows] == groups[:, None], self.shares[rows], 0).sum(1, dtype=np.float32)
+        return mine
 
     def add_to(self, table: Floats, rows: Ints, weights: Floats) -> None:
         """Add those of `rows` (b,), times `weights` (b,), to `table` (b, k)."""

@@ -90,7 +90,7 @@ def _with(near: Ints, void: int, n: int) -> Ints:
 
 @compute.keep_threads()  # numba, at its first parallel loop, would have torch use every core
 def _near(x: npt.NDArray[np.float32], k: int, exact_up_to: int) -> Ints | None:
-    """Return k rows near each of the distinct rows `x` (u, d), itself not among them, -1 for none; None: cannot tell."""
+    """Return k rows near each of the distinct rows `x` (u, d) but itself, -1 for none; None where nothing can tell."""
     if k < 1:
         return np.empty((len(x), 0), np.int64)
     if len(x) <= exact_up_to:
@@ -150,7 +150,9 @@ def _measured(known: Known, found: Tensor, k: int, exclude_self: bool, void: boo
     if void:  # at distance 1 from all, so perhaps nearer than what was found
         again |= distance[:, -1] > 1
     for some in again.nonzero()[:, 0].split(_BLOCK) if again.any() else ():
-        near, away = exact.search(Rows.of(rows.take(some), normalize=rows.normalize), known, k + int(exclude_self), False)
+        near, away = exact.search(
+            Rows.of(rows.take(some), normalize=rows.normalize), known, k + int(exclude_self), False
+        )
         if exclude_self:
             mine = near == some[:, None]
             mine[~mine.any(1), -1] = True  # more equals than columns

@@ -137,7 +137,7 @@ def _products(x: Floats, origin: Doubles) -> Doubles:
 
 def _log_odds(found: Start) -> Doubles:
     """Return (w, k): times the products of a row, the logarithm of how probable each component is."""
-    k, e = found.means.shape
+    e = found.means.shape[1]
     lower = np.linalg.cholesky(found.covariances)
     inverse = np.linalg.inv(lower)
     precision = inverse.transpose(0, 2, 1) @ inverse

@@ -18,8 +18,8 @@ from ilk.vectors.rows import Matrix, Rows
 __all__ = ["EXACT_UP_TO", "NeighborIndex", "is_exact", "neighbors", "recall"]
 
 EXACT_UP_TO = 100_000
-"""Rows up to which every search on a CPU is exact. All neighbours of so many take some 44 s of one core; 1,000,000 would
-take 100 times that, and an approximate search 60 s."""
+"""Rows up to which every search on a CPU is exact. All neighbours of so many take some 44 s of one core; 1,000,000 take
+100 times that, and an approximate search of these 60 s."""
 
 _DRAWN = 1000  # rows that a recall is measured on
 

@@ -14,6 +14,7 @@ import torch
 from ilk import losses
 from ilk.data.encoded import room
 from ilk.layout import Graph
+from ilk.methods.assign.center_votes import CenterVotes
 from ilk.methods.assign.nearest_center import memberships
 from ilk.methods.assign.placer import Placer, Space, graph_of, shares
 from ilk.methods.pipeline import LayoutSettings, by_size, group, reduce_space
@@ -238,6 +239,7 @@ _KINDS: dict[str, Any] = {
     "ByCenters": ByCenters,
     "ByCodes": ByCodes,
     "ByHash": ByHash,
+    "CenterVotes": CenterVotes,
     "Placer": Placer,
     "SoftCenters": SoftCenters,
 }
