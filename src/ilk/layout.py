@@ -106,8 +106,12 @@ def umap_embedding(
     umap = _umap()
     mass = None if weights is None or np.ptp(weights) == 0 else weights
 
-    class Layout(umap.UMAP):  # type: ignore[misc]
+    base: Any = umap.UMAP
+
+    class Layout(base):  # type: ignore[misc]
         """UMAP that starts where `_start` says, from the one graph that it has made itself."""
+
+        graph_: Any
 
         def _fit_embed_data(self, x: Floats, n_epochs: Any, init: Any, random_state: Any) -> Any:
             if mass is not None:

@@ -111,7 +111,8 @@ def _near(x: npt.NDArray[np.float32], k: int, exact_up_to: int) -> Ints | None:
         return None
     own = index == np.arange(len(x), dtype=np.int32)[:, None]
     own[~own.any(1), -1] = True  # it lost itself: the farthest goes instead
-    return index[~own].reshape(len(x), k).astype(np.int64)
+    near: Ints = index[~own].reshape(len(x), k).astype(np.int64)
+    return near
 
 
 def _members(near: Ints, of: Ints, k: int) -> Ints:
@@ -138,7 +139,8 @@ def _members(near: Ints, of: Ints, k: int) -> Ints:
     rows = found[of]
     own = rows == np.arange(n)[:, None]
     own[~own.any(1), -1] = True  # more equals than columns
-    return rows[~own].reshape(n, k)
+    others: Ints = rows[~own].reshape(n, k)
+    return others
 
 
 def _measured(known: Known, found: Tensor, k: int, exclude_self: bool, void: bool) -> tuple[Tensor, Tensor]:
@@ -149,7 +151,9 @@ def _measured(known: Known, found: Tensor, k: int, exclude_self: bool, void: boo
     again = (candidates < 0).any(1)
     if void:  # at distance 1 from all, so perhaps nearer than what was found
         again |= distance[:, -1] > 1
-    for some in again.nonzero()[:, 0].split(_BLOCK) if again.any() else ():
+    left = again.nonzero()[:, 0]
+    for start in range(0, len(left), _BLOCK):
+        some = left[start : start + _BLOCK]
         near, away = exact.search(
             Rows.of(rows.take(some), normalize=rows.normalize), known, k + int(exclude_self), False
         )

@@ -146,8 +146,8 @@ class Hierarchical(Clusterer):
             laid, notes = pipeline.reduce_space(space.rows, space.rows, graph, settings, self._seed(), mass)
             self.notes_ += graph.notes() + notes
         with report.stage("cluster"):
+            self.k_choice_: Any = None
             k = self._number(laid, graph, report) if self.n_clusters == "auto" else wanted
-            self.k_choice_ = getattr(self, "k_choice_", None) if self.n_clusters == "auto" else None
             found = pipeline.group(laid, k, settings.clusterer, settings.n_init, self._seed(), graph, weights=mass)
             self.notes_ += found.notes
             return self._placed(space, found, features, report)
@@ -159,7 +159,7 @@ class Hierarchical(Clusterer):
             laid, k_grid=settings.k_grid, k_max=settings.k_max, random_state=self._seed(), graph=graph[:2]
         )
         weak = self.encoder_.weak
-        self.k_choice_: Any = choice.unjudged(pipeline.too_weak(self.encoder_.name)) if weak else choice
+        self.k_choice_ = choice.unjudged(pipeline.too_weak(self.encoder_.name)) if weak else choice
         self.notes_ += [] if self.k_choice_.clear else [self.k_choice_.why]
         said = {"k_table": choice.table, "suggested": self.k_choice_.suggested(), "clear": self.k_choice_.clear}
         report({"stage": "choose", **said, "space": "centres", "why": self.k_choice_.why})
