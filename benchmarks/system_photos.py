@@ -85,7 +85,9 @@ def _many(model: Any) -> Any:
     voter, rng = model.assigner_.voter, np.random.default_rng(0)
     rows = rng.integers(0, len(voter.space), VOTING)
     noise = rng.normal(0, 0.05, (VOTING, voter.space.shape[1]))
-    many = dataclasses.replace(voter, space=(voter.space[rows] + noise).astype(np.float32), proba=voter.proba[rows])
+    many = dataclasses.replace(
+        voter, space=(voter.space[rows] + noise).astype(np.float32), proba=voter.proba.take(rows)
+    )
     model.assigner_ = dataclasses.replace(model.assigner_, voter=many)
     return model
 

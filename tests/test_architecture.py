@@ -37,7 +37,7 @@ ALLOWED = {
     "report": "runs files showing near",
     "gallery": "runs files corrections regroup near exports",
     "data": "files compute",
-    "vectors": "compute",
+    "vectors": "compute kernels",
     "encoders": "data compute files networks vectors metrics",
     "naming": "encoders data",
     "choose": "vectors compute",

@@ -74,8 +74,11 @@ def test_layout_is_the_same_whatever_the_global_random_numbers(
 def start_of(x: np.ndarray, n_components: int) -> np.ndarray:
     import umap
 
-    graph = neighbor_graph(torch.from_numpy(x), 8)
-    return layout._start(umap, x, graph, n_components, 0)
+    graph, random = neighbor_graph(torch.from_numpy(x), 8), np.random.RandomState(0)
+    edges = umap.umap_.fuzzy_simplicial_set(
+        x, 8, random, "euclidean", knn_indices=graph.index.astype(np.int32), knn_dists=graph.distance
+    )[0]
+    return layout._start(x, edges, n_components, 0, None)
 
 
 def test_spectral_start_is_the_subspace_of_a_dense_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:

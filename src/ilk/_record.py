@@ -65,6 +65,9 @@ def write(
         known = [name for name in ("clear", "why", "best", "number") if hasattr(choice, name)]
         writer.update(choice={**{name: getattr(choice, name) for name in known}, "space": reduced})
         _suggested.write(writer, model)
+    graph = getattr(model, "graph_", None)
+    if graph is not None:
+        writer.update(neighbors={"exact": graph.recall is None, "recall": graph.recall})
     _features(writer, whole)
     writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.mixture
 import torch
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.datasets import load_digits, make_blobs
@@ -19,7 +18,7 @@ from ilk.methods import TransferClustering
 from ilk.methods import pipeline as steps
 from ilk.methods.assign.voting import Voter
 from ilk.metrics import scores
-from ilk.vectors import neighbors
+from ilk.vectors import Best, gaussians, neighbors
 
 
 def transfer(k: int | str = 4, preset: str = "tiny", **options: Any) -> TransferClustering:
@@ -215,19 +214,20 @@ def test_group_gives_labels_that_are_the_best_of_their_probabilities(clusterer: 
     found = steps.group(x, 3, clusterer, 2, 0)
     assert (found.clusterer, found.notes) == (clusterer, [])
     assert adjusted_rand_score(truth, found.labels) > 0.95
-    assert np.array_equal(found.proba.argmax(1), found.labels)
-    np.testing.assert_allclose(found.proba.sum(1), 1, rtol=1e-5)
+    proba = found.proba.dense()
+    assert np.array_equal(proba.argmax(1), found.labels)
+    np.testing.assert_allclose(proba.sum(1), 1, rtol=1e-5)
 
 
-class _Impatient(sklearn.mixture.GaussianMixture):
-    def fit(self, x: np.ndarray, y: Any = None) -> Any:
-        self.max_iter = 1
-        return super().fit(x, y)
+def _impatient(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gaussians, "_STEPS", 1)
 
 
-class _Singular(sklearn.mixture.GaussianMixture):
-    def fit(self, x: np.ndarray, y: Any = None) -> Any:
-        raise ValueError("ill-defined empirical covariance")
+def _singular(patch: pytest.MonkeyPatch) -> None:
+    def fit(*args: Any) -> Any:
+        raise np.linalg.LinAlgError("not positive definite")
+
+    patch.setattr(gaussians.Gaussians, "fit", fit)
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ class _Singular(sklearn.mixture.GaussianMixture):
     [
         (blobs(14)[0], None, "kmeans", "too few for 3 groups in 3-D"),
         (np.concatenate([blobs(90, k=2)[0], [[900, 900, 900]]]).astype("f4"), None, "kmeans", "a component collapsed"),
-        (blobs()[0], _Singular, "kmeans", "a component collapsed"),
-        (blobs()[0], _Impatient, "gmm", "did not converge"),
+        (blobs()[0], _singular, "kmeans", "a component collapsed"),
+        (blobs()[0], _impatient, "gmm", "did not converge"),
         (blobs()[0], None, "gmm", None),
     ],
     ids=["few", "lonely image", "singular", "slow", "fine"],
@@ -245,7 +245,7 @@ def test_mixture_falls_back_and_says_so(
     monkeypatch: pytest.MonkeyPatch, x: np.ndarray, mixture: Any, clusterer: str, note: str | None
 ) -> None:
     if mixture is not None:
-        monkeypatch.setattr(sklearn.mixture, "GaussianMixture", mixture)
+        mixture(monkeypatch)
     found = steps.group(x, 3, "gmm", 2, 0)
     assert found.clusterer == clusterer
     assert len(np.unique(found.labels)) == 3
@@ -280,7 +280,9 @@ def test_groups_are_renamed_by_size_and_noise_stays(labels: list[int], renamed: 
 def test_probabilities_move_with_their_groups() -> None:
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.ones(4), 40).astype(np.float32)
-    labels, moved = steps.by_size(proba.argmax(1), proba)
+    labels, found = steps.by_size(proba.argmax(1), Best.of(proba))
+    assert found is not None
+    moved = found.dense()
     assert np.array_equal(moved.argmax(1), labels)
     assert np.array_equal(np.sort(moved, 1), np.sort(proba, 1))
 
@@ -289,7 +291,7 @@ def test_neighbour_shares_are_counted_one_by_one() -> None:
     x, labels = blobs(40, 2, 3)
     x[20:] += np.random.default_rng(0).normal(0, 3, (20, 2))
     labels[::7] = -1
-    proba = steps._neighbour_shares(x, labels, 6, None)
+    proba = steps._neighbour_shares(x, labels, 6, None).dense()
     index = neighbor_graph(torch.from_numpy(x), 6).index
     for row, label in enumerate(labels):
         counts = np.array([sum(labels[j] == group for j in index[row]) / 6 for group in range(3)])
@@ -330,7 +332,7 @@ def test_reach_of_one_image_is_positive_enough_to_divide_by() -> None:
 
 
 def vote_by_loops(queries: np.ndarray, lost: np.ndarray, voter: Voter, votes: int) -> np.ndarray:
-    result, proba = [], voter.proba
+    result, proba = [], voter.proba.dense()
     same = 1e-4 * np.median(voter.near.usual)
     for row, off in zip(distances(queries, voter.space), lost, strict=True):
         near = np.argsort(row, kind="stable")[:votes]
@@ -355,7 +357,7 @@ def test_vote_equals_a_double_loop(votes: int) -> None:
     queries = np.concatenate([space[:10], space[10:40] + rng.normal(0, 1, (30, 3)), rng.normal(0, 30, (10, 3))])
     queries = queries.astype(np.float32)
     space[3] = space[0] + np.float32([6e-5, 0, 0])  # twins, but for rounding, that disagree
-    voter = Voter(space, proba, voter.near, voter.lost, votes)
+    voter = Voter(space, Best.of(proba), voter.near, voter.lost, votes)
     lost = rng.uniform(0, 2, len(queries)).astype(np.float32)
     found = voter(queries, lost)
     expected = vote_by_loops(queries, lost, voter, min(votes, 80))
@@ -372,7 +374,7 @@ def test_confidence_is_what_the_vote_would_say_without_the_image() -> None:
     voter = Voter.fit(space, graph, labels, proba, 5, (np.arange(0, 60, 2), lost[::2]))
     found = voter.confidence(graph, labels, lost)
     for i in range(60):
-        others = Voter(np.delete(space, i, 0), np.delete(proba, i, 0), voter.near, voter.lost, 5)
+        others = Voter(np.delete(space, i, 0), Best.of(np.delete(proba, i, 0)), voter.near, voter.lost, 5)
         row, own = others(space[i : i + 1], lost[i : i + 1])[0], max(labels[i], 0)
         # the vote scales by the reach of its best group, the confidence by that of the image's own
         if row.argmax() == own:

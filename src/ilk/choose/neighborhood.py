@@ -77,7 +77,7 @@ class Neighborhood:
             raise ArgumentError(
                 f"graph has the shapes {graph[0].shape} and {graph[1].shape}: both must be ({len(space)}, neighbours)."
             )
-        self.affinity = _affinity(*graph)
+        self.affinity = _affinity(graph[0], graph[1])
         self.window = self._window(seed)
 
     def _window(self, seed: int) -> Window:

@@ -13,6 +13,7 @@ from ilk.methods.names import refuse_unknown
 
 REGISTRY = {
     "transfer": "transfer.TransferClustering",
+    "hierarchical": "hierarchical.Hierarchical",
     "dac": "dac.DAC",
     "scan": "scan.SCAN",
     "deepcluster": "deepcluster.DeepCluster",

@@ -22,6 +22,7 @@ from ilk.methods.shown import model_page
 
 __all__ = ["ImageClusterer", "OnEpoch"]
 
+_NUMBERS = 2**24  # probabilities that `predict` holds at a time
 _TRIED = 16  # images whose features are held against where the model has them
 
 
@@ -101,7 +102,15 @@ class ImageClusterer(ClusterMixin, Configured, ABC):  # type: ignore[misc]
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
         """Return (n,) int64: the group of every image of `X`, -1 for "none of these" and for unreadable images."""
-        return self.decide(self.predict_proba(X))
+        encoded = self.encode(X)
+        found, features = np.full(len(encoded.features), -1, np.int64), encoded.features
+        step = max(1, _NUMBERS // max(1, self.n_clusters_))
+        for start in range(0, len(features), step):
+            found[start : start + step] = self.decide(self._proba(features[start : start + step]))
+        labels = np.full(len(encoded.position), -1, np.int64)
+        seen = encoded.position >= 0
+        labels[seen] = found[encoded.position[seen]]
+        return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
         """Return (n, k) float32 group probabilities; what is missing to a sum of 1 is "none of these"."""

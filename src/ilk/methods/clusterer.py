@@ -25,6 +25,7 @@ from ilk.methods.inputs.encoder import load_encoder, reload_encoder, take_kept
 from ilk.methods.outcome import centers, spread
 from ilk.methods.reporter import OnEpoch, Reporter
 from ilk.methods.settings import AUTO, estimator
+from ilk.vectors import Best
 
 __all__ = ["Clusterer", "Engine"]
 
@@ -256,10 +257,20 @@ class Clusterer(ImageClusterer):
         if found.reduced is None and found.embedding is not None:
             self.reduced_ = f"{self.embedding_.shape[1]} dimensions"
         self.cluster_centers_ = centers(features, found.labels, self.n_clusters_)
-        self.labels_, self.probabilities_ = spread(self.encoded_, found.labels, found.proba)
+        self.labels_, self.best_ = spread(self.encoded_, found.labels, Best.of(found.proba))
         self.confidence_ = np.where(at >= 0, found.confidence[at], np.float32(0))
 
     # -- use ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def probabilities_(self) -> npt.NDArray[np.float32]:
+        """How much each image belongs to each group, (n, k) float32.
+
+        Made when it is asked for above 16 million numbers, of which the three best groups of each image are kept.
+        """
+        if "best_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} is not fitted: it has no probabilities_")
+        return self.best_.dense()
 
     def _proba(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         assert self.assigner_ is not None, "a method without an assigner has a `_proba` of its own"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ilk.data import Encoded
+from ilk.vectors import Best
 
 __all__ = ["centers", "spread"]
 
@@ -34,13 +35,13 @@ def centers(features: npt.NDArray[Any], labels: Ints, k: int) -> Floats:
     return (sums.numpy() / np.maximum(counts, 1)[:, None]).astype(np.float32)
 
 
-def spread(encoded: Encoded, labels: Ints, proba: Floats) -> tuple[Ints, Floats]:
+def spread(encoded: Encoded, labels: Ints, proba: Best) -> tuple[Ints, Best]:
     """Give every file the group (m,) and the probabilities (m, k) of its distinct image.
 
     Returns
     -------
     labels : (n,) int64, -1 = not readable
-    proba : (n, k) float32, zeros where not readable
+    proba : of n rows, zeros where not readable
     """
     at = encoded.position
-    return np.where(at >= 0, labels[at], -1), np.where(at[:, None] >= 0, proba[at], np.float32(0))
+    return np.where(at >= 0, labels[at], -1), proba.take(at)

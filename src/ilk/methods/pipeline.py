@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ilk import compute
 from ilk.errors import ArgumentError, DataError, NotEnoughImages, nearest
 from ilk.layout import Graph, neighbor_graph, umap_embedding
 from ilk.methods.settings import Renamed, Settings, choice, number, whole
-from ilk.vectors import fit_mixture, kmeans
+from ilk.vectors import Best, Rows, fit_mixture, kmeans
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -54,10 +53,10 @@ class LayoutSettings(Settings):
 
 
 class Grouping(NamedTuple):
-    """Groups by size: labels (m,) int64, probabilities (m, k) float32, what was done, and what to know about it."""
+    """Groups by size: labels (m,) int64, probabilities (m, k), what was done, and what to know about it."""
 
     labels: Ints
-    proba: Floats
+    proba: Best
     clusterer: str
     notes: list[str]
 
@@ -80,7 +79,12 @@ def too_weak(encoder: str) -> str:
 
 
 def reduce_space(
-    space: Floats, features: npt.NDArray[Any], graph: Graph, settings: LayoutSettings, seed: int
+    space: Floats,
+    features: npt.NDArray[Any],
+    graph: Graph,
+    settings: LayoutSettings,
+    seed: int,
+    weights: Floats | None = None,
 ) -> tuple[Floats, list[str]]:
     """Return the space that groups are sought in, and notes.
 
@@ -94,6 +98,9 @@ def reduce_space(
         Neighbour graph of `space`; UMAP takes its first `n_neighbors` columns.
     settings
         ``reducer`` may be an object with ``fit_transform``.
+    seed
+    weights : (m,), optional
+        How many images each row stands for; UMAP alone heeds it.
     """
     reducer = settings.reducer
     if not isinstance(reducer, str):
@@ -114,6 +121,7 @@ def reduce_space(
         min_dist=settings.min_dist,
         epochs=settings.umap_epochs,
         seed=seed,
+        weights=weights,
     )
     return embedding, []
 
@@ -127,20 +135,33 @@ def reduction(reducer: Any, space: Floats, embedding: npt.NDArray[Any]) -> str |
 
 
 def group(
-    x: Floats, k: int | None, clusterer: Any, n_init: int, seed: int, graph: Graph | None = None, votes: int = 15
+    x: Floats,
+    k: int | None,
+    clusterer: Any,
+    n_init: int,
+    seed: int,
+    graph: Graph | None = None,
+    votes: int = 15,
+    *,
+    weights: Floats | None = None,
 ) -> Grouping:
-    """Group the rows of `x` (m, e) with `clusterer` into `k` groups (None where the clusterer finds the number)."""
+    """Group the rows of `x` (m, e) with `clusterer` into `k` groups (None where the clusterer finds the number).
+
+    With `weights` (m,) a mixture and K-means count each row so many times.
+    """
     notes: list[str] = []
-    proba: Floats | None = None
+    proba: Best | None = None
     name = clusterer if isinstance(clusterer, str) else type(clusterer).__name__
     if name == "gmm" and k is not None:
-        fitted = _mixture(x, k, n_init, seed, notes)
+        fitted = _mixture(x, k, n_init, seed, notes, weights)
         if fitted is None:
             name = "kmeans"
         else:
             labels, proba = fitted
     if name == "kmeans" and k is not None:
-        fit = kmeans(torch.from_numpy(x), k, n_init=max(n_init, 3), generator=compute.generator(seed))
+        mass = None if weights is None else torch.from_numpy(weights)
+        start = compute.generator(seed)
+        fit = kmeans(torch.from_numpy(x), k, n_init=max(n_init, 3), generator=start, sample_weight=mass)
         labels = fit.labels.numpy()
     elif name == "hdbscan":
         labels = _hdbscan(x)
@@ -166,7 +187,9 @@ def _single(x: npt.NDArray[Any]) -> Floats:
     return np.asarray(x, np.float32)
 
 
-def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tuple[Ints, Floats] | None:
+def _mixture(
+    x: Floats, k: int, n_init: int, seed: int, notes: list[str], weights: Floats | None = None
+) -> tuple[Ints, Best] | None:
     """Gaussian mixture with full covariances, or None (and a note) where there is too little data for it."""
     m, e = x.shape
     if m < PER_DIMENSION * k * e:
@@ -175,13 +198,13 @@ def _mixture(x: Floats, k: int, n_init: int, seed: int, notes: list[str]) -> tup
             f"(it takes {PER_DIMENSION * k * e})"
         )
         return None
-    found = fit_mixture(_single(x), k, n_init=n_init, seed=seed)
+    found = fit_mixture(_single(x), k, n_init=n_init, seed=seed, sample_weight=weights)
     if found is None:
         notes.append("K-means instead of a Gaussian mixture: a component collapsed")
         return None
     if not found.converged:
         notes.append("the Gaussian mixture did not converge; its best start is used")
-    return found.proba.argmax(1), found.proba
+    return found.labels, found.proba
 
 
 def _hdbscan(x: Floats) -> npt.NDArray[Any]:
@@ -209,7 +232,7 @@ def _agglomerative(x: Floats, k: int | None, graph: Graph | None) -> npt.NDArray
         return np.asarray(AgglomerativeClustering(k, linkage="ward", connectivity=connectivity).fit_predict(_single(x)))
 
 
-def by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
+def by_size(labels: Ints, proba: Best | None) -> tuple[Ints, Best | None]:
     """Number the groups from the largest to the smallest; ties by their first image. -1 stays."""
     ids, first, counts = np.unique(labels, return_index=True, return_counts=True)
     real = ids >= 0
@@ -218,31 +241,40 @@ def by_size(labels: Ints, proba: Floats | None) -> tuple[Ints, Floats | None]:
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     renamed = np.where(labels >= 0, rank[np.searchsorted(ids, np.maximum(labels, ids[0]))], -1) if len(ids) else labels
-    return renamed, None if proba is None else np.ascontiguousarray(proba[:, ids[order]])
+    if proba is None:
+        return renamed, None
+    numbers = np.full(proba.k, -1, np.int64)
+    numbers[ids] = rank
+    return renamed, proba.renumbered(numbers, len(ids))
 
 
-def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) -> Floats:
-    """Share of each group among the nearest neighbours of every row, itself included: (m, k) float32.
+def _neighbour_shares(x: Floats, labels: Ints, votes: int, graph: Graph | None) -> Best:
+    """Share of each group among the nearest neighbours of every row, itself included: (m, k).
 
     The label of a row is kept as its best group, so that labels and probabilities never disagree. Rows that belong to a
     group sum to 1, rows of noise are 0.
     """
     k = int(labels.max()) + 1
     index = (graph or neighbor_graph(torch.from_numpy(x), votes)).index
-    near = labels[index]
-    proba = np.zeros((len(x), k), np.float32)
-    rows = np.broadcast_to(np.arange(len(x))[:, None], near.shape)
-    np.add.at(proba, (rows[near >= 0], near[near >= 0]), 1.0 / index.shape[1])
-    own = labels >= 0
-    rows_own = np.flatnonzero(own)
-    proba[rows_own, labels[own]] = np.maximum(proba[rows_own, labels[own]], proba[own].max(1, initial=0.0) + 1e-3)
-    proba[~own] = 0.0
-    return np.asarray(proba / np.where(own, proba.sum(1), 1.0)[:, None], np.float32)
+
+    def block(start: int, stop: int) -> Floats:
+        near, mine = labels[index[start:stop]], labels[start:stop]
+        proba = np.zeros((stop - start, k), np.float32)
+        rows = np.broadcast_to(np.arange(stop - start)[:, None], near.shape)
+        np.add.at(proba, (rows[near >= 0], near[near >= 0]), 1.0 / index.shape[1])
+        own = mine >= 0
+        rows_own = np.flatnonzero(own)
+        proba[rows_own, mine[own]] = np.maximum(proba[rows_own, mine[own]], proba[own].max(1, initial=0.0) + 1e-3)
+        proba[~own] = 0.0
+        return np.asarray(proba / np.where(own, proba.sum(1), 1.0)[:, None], np.float32)
+
+    return Best.by_blocks(len(x), k, block)
 
 
-def n_distinct(features: npt.NDArray[Any]) -> int:
-    """Return how many different rows there are, without holding them: a row may be long."""
-    return len({hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features})
+def distinct_up_to(features: npt.NDArray[Any], enough: int) -> int:
+    """Return how many different rows there are, or `enough` where there are at least so many; no more are looked at."""
+    found = Rows.of(features).fewer_distinct_than(enough) if len(features) else 0
+    return enough if found is None else found
 
 
 def rows_for_pca(features: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:

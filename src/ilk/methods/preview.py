@@ -135,9 +135,7 @@ class Preview:
         at, first = np.array(shared).T
         ids = kept_ids(found.labels[at], first, k)
         labels = np.where(found.labels >= 0, ids[found.labels], -1)
-        proba = np.empty_like(found.proba)
-        proba[:, ids] = found.proba
-        return found._replace(labels=labels, proba=proba)
+        return found._replace(labels=labels, proba=found.proba.renumbered(ids))
 
 
 def kept_ids(final: Ints, first: Ints, k: int) -> Ints:

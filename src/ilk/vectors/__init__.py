@@ -4,6 +4,8 @@ Tensors (or arrays, or memmaps) in, tensors out; no files, no progress, no globa
 """
 
 from ilk.vectors.adaptive import adaptive_counts
+from ilk.vectors.best import Best
+from ilk.vectors.cells import Cells
 from ilk.vectors.communities import communities, modularity
 from ilk.vectors.consensus import Consensus, consensus
 from ilk.vectors.gram import Gram, gram_kmeans, gram_matrix, silhouettes
@@ -12,7 +14,7 @@ from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.merging import merge_centers
 from ilk.vectors.mixture import MixtureFit, fit_mixture
-from ilk.vectors.neighbors import NeighborIndex, neighbors
+from ilk.vectors.neighbors import NeighborIndex, is_exact, neighbors, recall
 from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
@@ -22,6 +24,8 @@ from ilk.vectors.splitting import split_empty
 
 __all__ = [
     "PCA",
+    "Best",
+    "Cells",
     "Consensus",
     "Each",
     "Gram",
@@ -44,6 +48,7 @@ __all__ = [
     "graph_nmf",
     "group_sums",
     "here",
+    "is_exact",
     "kmeans",
     "kmeans_of_slices",
     "l2_normalize",
@@ -53,6 +58,7 @@ __all__ = [
     "neighbors",
     "nmf_codes",
     "pca_of_slices",
+    "recall",
     "self_tuning",
     "silhouette_samples",
     "silhouette_score",

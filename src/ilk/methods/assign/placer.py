@@ -12,7 +12,7 @@ import torch
 
 from ilk.layout import Graph, neighbor_graph
 from ilk.methods.assign.voting import Voter
-from ilk.vectors import PCA, fit_pca
+from ilk.vectors import PCA, Best, fit_pca
 
 __all__ = ["Placer", "Space", "graph_of", "lost", "pca_from", "shares"]
 
@@ -70,7 +70,7 @@ class Placer:
     voter: Voter
 
     @classmethod
-    def fit(cls, space: Space, graph: Graph, labels: Ints, proba: Floats, votes: int) -> Self:
+    def fit(cls, space: Space, graph: Graph, labels: Ints, proba: Floats | Best, votes: int) -> Self:
         """Remember the groups `labels` (m,) of the training images and their probabilities `proba` (m, k)."""
         nothing = (np.zeros(0, np.int64), np.zeros(0, np.float32))
         return cls(space.pca, Voter.fit(space.rows, graph, labels, proba, votes, nothing))
@@ -114,21 +114,24 @@ def pca_from(state: Mapping[str, Any], normalize: bool) -> PCA:
     return PCA(mean, components, variance, ratio, whiten=False, normalize=normalize)
 
 
-def shares(labels: Ints, k: int, graph: Graph, votes: int) -> Floats:
-    """Return (m, k) float32: share of each group among every row's nearest neighbours, itself included.
+def shares(labels: Ints, k: int, graph: Graph, votes: int) -> Best:
+    """Return (m, k): share of each group among every row's nearest neighbours, itself included.
 
     The group of a row keeps the largest share, so that labels and shares never disagree.
     """
-    near = labels[graph.index[:, :votes]]
-    m = len(labels)
-    found = np.zeros((m, k), np.float32)
-    for column in range(near.shape[1]):
-        found[np.arange(m), near[:, column]] += np.float32(1 / near.shape[1])
-    own = found[np.arange(m), labels]
-    found[np.arange(m), labels] = np.maximum(own, found.max(1) + np.float32(1e-3))
-    return np.asarray(found / found.sum(1, keepdims=True), np.float32)
+
+    def block(start: int, stop: int) -> Floats:
+        near, mine = labels[graph.index[start:stop, :votes]], labels[start:stop]
+        every = np.arange(stop - start)
+        found = np.zeros((stop - start, k), np.float32)
+        for column in range(near.shape[1]):
+            found[every, near[:, column]] += np.float32(1 / near.shape[1])
+        found[every, mine] = np.maximum(found[every, mine], found.max(1) + np.float32(1e-3))
+        return np.asarray(found / found.sum(1, keepdims=True), np.float32)
+
+    return Best.by_blocks(len(labels), k, block)
 
 
 def graph_of(space: Space, width: int) -> Graph:
-    """Return the exact neighbour graph of the training images, each its own first neighbour."""
+    """Return the neighbour graph of the training images, each its own first neighbour."""
     return neighbor_graph(torch.from_numpy(space.rows), width)

@@ -14,10 +14,11 @@ import torch
 from ilk import losses
 from ilk.data.encoded import room
 from ilk.layout import Graph
+from ilk.methods.assign.center_votes import CenterVotes
 from ilk.methods.assign.nearest_center import memberships
 from ilk.methods.assign.placer import Placer, Space, graph_of, shares
 from ilk.methods.pipeline import LayoutSettings, by_size, group, reduce_space
-from ilk.vectors import nmf_codes
+from ilk.vectors import Best, nmf_codes
 
 __all__ = [
     "Assigner",
@@ -59,7 +60,7 @@ class Groups:
     assigner : Assigner, optional
         How any image is placed; it gives the training images `labels`.
     labels : (m,) int64
-    proba : (m, k) float32
+    proba : (m, k) float32, or `Best`
     confidence : (m,) float32
         How confident the group of each image is.
     embedding : (m, e) float32, optional
@@ -75,7 +76,7 @@ class Groups:
 
     assigner: Assigner | None
     labels: Ints
-    proba: Floats
+    proba: Floats | Best
     confidence: Floats
     embedding: Floats | None = None
     pictures: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -238,6 +239,7 @@ _KINDS: dict[str, Any] = {
     "ByCenters": ByCenters,
     "ByCodes": ByCodes,
     "ByHash": ByHash,
+    "CenterVotes": CenterVotes,
     "Placer": Placer,
     "SoftCenters": SoftCenters,
 }
@@ -296,7 +298,7 @@ def voted(
     votes: int,
     *,
     graph: Graph | None = None,
-    proba: Floats | None = None,
+    proba: Floats | Best | None = None,
     embedding: Floats | None = None,
     pictures: Mapping[str, Any] | None = None,
     notes: list[str] | None = None,
@@ -307,7 +309,7 @@ def voted(
         labels = by_size(labels, None)[0]
         proba = shares(labels, k, graph, votes)
     elif proba.shape[1] < k:
-        proba = np.pad(proba, ((0, 0), (0, k - proba.shape[1])))
+        proba = Best.of(proba).renumbered(np.arange(proba.shape[1]), k)
     assigner = Placer.fit(space, graph, labels, proba, votes)
     confidence = assigner.voter.confidence(graph, labels, np.zeros(len(labels), np.float32))
     return Groups(assigner, labels, proba, confidence, embedding, pictures or {}, notes or [])
@@ -321,5 +323,5 @@ def umap_mixture(
     graph = graph_of(space, max(settings.n_neighbors, votes + 1))
     laid, notes = reduce_space(space.rows, rows, graph, settings, seed)
     found = group(laid, k, "gmm", n_init, seed, graph.nearest(votes))
-    said = notes + found.notes
+    said = graph.notes() + notes + found.notes
     return voted(found.labels, k, space, votes, graph=graph, proba=found.proba, embedding=laid, notes=said)

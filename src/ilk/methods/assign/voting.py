@@ -14,7 +14,7 @@ import torch
 from ilk.layout import Graph
 from ilk.methods.assign.rejection import Reach
 from ilk.methods.assign.similar import KEPT
-from ilk.vectors import NeighborIndex, neighbors
+from ilk.vectors import Best, Cells, NeighborIndex, is_exact, neighbors
 
 __all__ = ["Voter"]
 
@@ -33,21 +33,23 @@ class Voter:
     Attributes
     ----------
     space : (m, p) float32, coordinates of the training images
-    proba : (m, k) float32, their group probabilities
+    proba : their group probabilities: all, or above 16 million numbers the three best groups of each
     near : Reach, of the mean distance to the nearest training images
     lost : Reach, of the distance from the principal plane
     votes : int, how many nearest training images vote
+    cells : Cells, optional: above 100,000 training images, where to look for the nearest ones; None: everywhere
     """
 
     space: Floats
-    proba: Floats
+    proba: Best
     near: Reach
     lost: Reach
     votes: int
+    cells: Cells | None = None
 
     @classmethod
     def fit(
-        cls, space: Floats, graph: Graph, labels: Ints, proba: Floats, votes: int, lost: tuple[Ints, Floats]
+        cls, space: Floats, graph: Graph, labels: Ints, proba: Floats | Best, votes: int, lost: tuple[Ints, Floats]
     ) -> Self:
         """Measure the reach of every group.
 
@@ -65,7 +67,8 @@ class Voter:
         others = graph.distance[:, 1 : votes + 1]
         away = others.mean(1) if others.shape[1] else np.zeros(len(space), np.float32)
         k = proba.shape[1]
-        return cls(space, proba, Reach.of(away, labels, k), Reach.of(lost[1], labels[lost[0]], k), votes)
+        near, lost_of = Reach.of(away, labels, k), Reach.of(lost[1], labels[lost[0]], k)
+        return cls(space, Best.of(proba), near, lost_of, votes, cells_of(space))
 
     def __call__(self, queries: Floats, lost: Floats) -> Floats:
         """Return group probabilities (b, k) float32 of images at `queries` (b, p), `lost` (b,) away from the plane.
@@ -78,23 +81,24 @@ class Voter:
         weights, same = self._weights(away)
         result = np.zeros((len(queries), self.proba.shape[1]), np.float32)
         for column in range(near.shape[1]):  # one neighbour at a time: (b, k), never (b, votes, k)
-            result += weights[:, column, None] * self.proba[near[:, column]]
+            self.proba.add_to(result, near[:, column], weights[:, column])
         typical = np.where(same, np.float32(1), self._typical(away, lost, result.argmax(1)))
         return result * typical[:, None]
 
     def nearest(self, queries: Floats, count: int) -> tuple[Ints, Floats]:
         """Return the training images nearest to `queries` (b, p) in the plane, and their distances; (b, count) each.
 
-        The first call makes an index, which the model keeps. Several threads may ask at once.
+        The first call makes an index, which the model keeps. Among more than 100,000 the search is approximate where
+        there are `cells`. Several threads may ask at once.
         """
         asked, count = torch.from_numpy(queries), min(count, len(self.space))
-        kept = self.space.nbytes <= KEPT
+        kept = self.cells is not None or self.space.nbytes <= KEPT
         found = self._index(asked, count) if kept else neighbors(asked, torch.from_numpy(self.space), count)
         return found[0].numpy(), found[1].numpy()
 
     @functools.cached_property
     def _index(self) -> NeighborIndex:
-        return NeighborIndex(torch.from_numpy(self.space))
+        return NeighborIndex(torch.from_numpy(self.space), cells=self.cells)
 
     def confidence(self, graph: Graph, labels: Ints, lost: Floats) -> Floats:
         """Return (m,) float32: what the vote would give each training image's own group if the image were new.
@@ -108,7 +112,7 @@ class Voter:
         weights, same = self._weights(away)
         share = np.zeros(len(labels), np.float32)
         for column in range(near.shape[1]):
-            share += weights[:, column] * self.proba[near[:, column], own]
+            share += weights[:, column] * self.proba.of_groups(near[:, column], own)
         typical = np.where(same, np.float32(1), self._typical(away, lost, own))
         return np.where(labels >= 0, np.minimum(share * typical, 1), 0).astype(np.float32)
 
@@ -125,17 +129,44 @@ class Voter:
 
     def state(self) -> dict[str, Any]:
         """Return all attributes as a flat mapping."""
-        arrays = {f"voter_{name}": getattr(self, name) for name in ("space", "proba", "votes")}
+        arrays: dict[str, Any] = {"voter_space": self.space, "voter_votes": self.votes}
+        if self.proba.groups is None:
+            arrays["voter_proba"] = self.proba.shares
+        else:
+            arrays |= {"voter_shares": self.proba.shares, "voter_groups": self.proba.groups}
+        if self.cells is not None:
+            arrays |= {f"voter_cells_{name}": value for name, value in self.cells.state().items()}
         return {**arrays, **self.near.state("voter_near"), **self.lost.state("voter_lost")}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from what `state` returned; ValueError where the parts do not fit each other."""
-        space, proba = (np.asarray(state[f"voter_{name}"], np.float32) for name in ("space", "proba"))
+        space = np.asarray(state["voter_space"], np.float32)
         near, lost = (Reach.from_state(state, f"voter_{name}") for name in ("near", "lost"))
-        found = cls(space, proba, near, lost, votes=int(state["voter_votes"]))
-        k = proba.shape[-1]
+        proba, votes = _proba_from(state, len(near.usual)), int(state["voter_votes"])
+        k = proba.k
         tails = {tail.shape for reach in (near, lost) for tail in (reach.usual, reach.spread)}
-        if space.ndim != 2 or proba.shape != (len(space), k) or tails != {(k,)} or found.votes < 1:
+        if space.ndim != 2 or len(proba) != len(space) or tails != {(k,)} or votes < 1:
             raise ValueError(f"votes of images {space.shape} for groups {proba.shape}, {sorted(tails)}")
-        return found
+        inner = {name.removeprefix("voter_cells_"): state[name] for name in state if name.startswith("voter_cells_")}
+        return cls(space, proba, near, lost, votes, Cells.from_state(inner, space.shape) if inner else None)
+
+
+def cells_of(space: Floats) -> Cells | None:
+    """Return cells to find the neighbours of new images in; None where all of `space` (m, p) is looked at anyway."""
+    if is_exact(len(space), len(space)):
+        return None
+    return Cells.of_rows(torch.from_numpy(space))
+
+
+def _proba_from(state: Mapping[str, Any], k: int) -> Best:
+    """Rebuild the probabilities of the training images; ValueError where they cannot be that."""
+    if "voter_groups" not in state:
+        proba = np.asarray(state["voter_proba"], np.float32)
+        if proba.ndim != 2:
+            raise ValueError(f"probabilities of shape {proba.shape}")
+        return Best(proba, None, proba.shape[1])
+    shares, groups = np.asarray(state["voter_shares"], np.float32), np.asarray(state["voter_groups"], np.int32)
+    if shares.ndim != 2 or shares.shape != groups.shape or (groups.size and not 0 <= groups.min() <= groups.max() < k):
+        raise ValueError(f"shares {shares.shape} of groups {groups.shape}, of {k}")
+    return Best(shares, groups, k)

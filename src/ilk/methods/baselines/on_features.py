@@ -18,7 +18,7 @@ from ilk.methods.assign.placer import Space
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
 from ilk.methods.inputs.encoder import brings_features
-from ilk.methods.pipeline import n_distinct
+from ilk.methods.pipeline import distinct_up_to
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
 
@@ -56,7 +56,8 @@ class OnFeatures(Clusterer):
         name = "auto" if brings_features(source) and self.encoder == "pixels" else self.encoder
         self.encoded_ = self._encoded(source, report, name, self.weights)
         features, settings = self.encoded_.features, self.settings_
-        checks.distinct_images(self.encoded_, n_distinct(features), int(self.n_clusters), alike=True)
+        wanted = int(self.n_clusters)
+        checks.distinct_images(self.encoded_, distinct_up_to(features, wanted), wanted, alike=True)
         with report.stage("reduce"):
             space = Space.fit(features, settings.pca_dim, normalize=self._unit())
         with report.stage("cluster"):

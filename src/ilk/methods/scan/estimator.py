@@ -27,6 +27,7 @@ from ilk.methods.scan.training_step import Clustering, SelfLabelling, build_scan
 from ilk.methods.settings import estimator
 from ilk.methods.training import Plan, bf16_or_not, run
 from ilk.networks.scan import Contrast, Heads, SCANNet, build_heads
+from ilk.vectors import Best
 
 __all__ = ["SCAN"]
 
@@ -207,7 +208,7 @@ class SCAN(Clusterer):
         found = placed(assigner, self.encoded_.features)
         return replace(
             found,
-            embedding=found.proba,
+            embedding=Best.of(found.proba).dense(),
             reduced="the network's group probabilities",
             space=assigner.prepared(self.encoded_.features),
             notes=notes,

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
-from ilk.methods.pipeline import n_distinct
-from ilk.methods.transfer.grid import fit_grid
+from ilk.methods.pipeline import distinct_up_to
+from ilk.methods.transfer.grid import USUAL, fit_grid
 from ilk.methods.transfer.settings import ENCODERS, TransferSettings
 from ilk.vectors import Gram, gram_kmeans, gram_matrix, kmeans, silhouettes
 
@@ -137,7 +137,8 @@ def group_raw(features: npt.NDArray[Any], settings: TransferSettings, k: int | N
     With m < d and up to 20,000 rows everything comes from their m² inner products (m² d FLOPs, once); otherwise 2 m k d
     FLOPs for each iteration of each K and 2 m² d for the distances, which all K share.
     """
-    grid = [k] if k else fit_grid(settings.k_grid, n_distinct(features))
+    most = (settings.k_grid or USUAL)[-1]
+    grid = [k] if k else fit_grid(settings.k_grid, distinct_up_to(features, most + 1))
     source = gram_matrix(features) if len(features) <= min(MOST_FOR_GRAM, features.shape[1]) else features
     labels = []
     for number in grid:
