@@ -163,7 +163,9 @@ def test_a_large_run_says_so_and_predicts_from_what_is_kept(tmp_path: Path) -> N
     np.save(tmp_path / "x.npy", x)
     run = ilk.cluster(np.load(tmp_path / "x.npy"), tmp_path / "run", options={"n_clusters": 6, "preset": "kmeans"})
     assert run.header["neighbors"] == {"exact": False, "recall": 1.0}
-    assert any("approximate (nearest-neighbour descent); 100.0% of" in text for text in run.header["summary"]["warnings"])
+    assert any(
+        "approximate (nearest-neighbour descent); 100.0% of" in text for text in run.header["summary"]["warnings"]
+    )
     model = ilk.load_run(tmp_path / "run").model()
     voter = model._placer().voter
     assert voter.proba.shares.shape == (2000, 3)
