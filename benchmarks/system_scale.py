@@ -88,7 +88,7 @@ def shards(options: argparse.Namespace) -> dict[str, Any]:
             store.add(Shard(names, [blank] * 256, [thumb] * 256, [8] * 256, [8] * 256, [None] * 256))
         (folder / "index").unlink(missing_ok=True)
         cold, _ = _opened(folder)
-        Store(folder, _D).settle()
+        Store(folder, _D).complete()
         warm, size = _opened(folder)
         index = (folder / "index").stat().st_size
     return {"n_shards": n, "n_images": 256 * n, "cpu_seconds_without_index": cold, "cpu_seconds_with_index": warm,

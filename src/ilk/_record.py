@@ -59,15 +59,7 @@ def write(
     writer.json("clusters.json", _clusters(described, rows, labels, encoded.position, looks))
     spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
     writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in described.samples.items()})
-    choice = getattr(model, "k_choice_", None)
-    if choice is not None:
-        writer.json("k_table.json", choice.table)
-        known = [name for name in ("clear", "why", "best", "number") if hasattr(choice, name)]
-        writer.update(choice={**{name: getattr(choice, name) for name in known}, "space": reduced})
-        _suggested.write(writer, model)
-    graph = getattr(model, "graph_", None)
-    if graph is not None:
-        writer.update(neighbors={"exact": graph.recall is None, "recall": graph.recall})
+    choice = _evidence(writer, model, reduced)
     _features(writer, whole)
     writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())
@@ -90,6 +82,20 @@ def write(
     report.write_report(run, source=listing)
     seconds["report"] = time.perf_counter() - started
     _timed(writer, seconds, begin)
+
+
+def _evidence(writer: runs.RunWriter, model: Any, reduced: str | None) -> Any:
+    """Write what the number of groups was chosen by, and how good the neighbours are; return the choice, if any."""
+    choice = getattr(model, "k_choice_", None)
+    if choice is not None:
+        writer.json("k_table.json", choice.table)
+        known = [name for name in ("clear", "why", "best", "number") if hasattr(choice, name)]
+        writer.update(choice={**{name: getattr(choice, name) for name in known}, "space": reduced})
+        _suggested.write(writer, model)
+    graph = getattr(model, "graph_", None)
+    if graph is not None:
+        writer.update(neighbors={"exact": graph.recall is None, "recall": graph.recall})
+    return choice
 
 
 def _timed(writer: runs.RunWriter, seconds: Mapping[str, float], begin: float) -> None:

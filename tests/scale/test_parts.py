@@ -290,7 +290,7 @@ def test_a_start_opens_no_shard_that_the_index_knows(tmp_path: Path, monkeypatch
     folder = tmp_path / "features" / "key"
     folder.parent.mkdir()
     names = _shards(folder, 40)
-    Store(folder, 2).settle()
+    Store(folder, 2).complete()
     opened: list[Path] = []
     inner = disk.open_tensors
     monkeypatch.setattr(disk, "open_tensors", lambda path: (opened.append(path), inner(path))[1])
@@ -307,7 +307,7 @@ def test_an_index_that_is_wrong_changes_nothing(what: str, tmp_path: Path) -> No
     folder = tmp_path / "features" / "key"
     folder.parent.mkdir()
     names = _shards(folder, 20)
-    Store(folder, 2).settle()
+    Store(folder, 2).complete()
     index = folder / "index"
     if what == "damaged":
         data = bytearray(index.read_bytes())

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ilk.vectors import Cells, NeighborIndex, descent, is_exact, neighbors, recall
-from ilk.vectors.twins import twins
+from ilk.vectors.repeats import repeats
 
 MODULE = sys.modules["ilk.vectors.neighbors"]
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -47,7 +47,7 @@ def test_the_limit_is_rows_and_pairs() -> None:
 def test_twins_are_equal_rows() -> None:
     x = repeated(5000, 300).numpy()
     x[17] = 0
-    first, of = twins(x)
+    first, of = repeats(x)
     assert np.array_equal(x[first][of], x)
     assert len(first) == len(np.unique(x, axis=0))
     assert (np.diff(first) > 0).all()
@@ -65,7 +65,7 @@ def test_rows_whose_sums_agree_by_chance_are_no_twins(monkeypatch: pytest.Monkey
     words = x.view(np.uint32)
     words[:, 0] = words[0, 0]
     x[5, 3] = 7
-    first, of = twins(x)
+    first, of = repeats(x)
     assert np.array_equal(x[first][of], x)
 
 

@@ -158,7 +158,7 @@ class _Job:
         n = len(source)
         self.hashes: Names = np.zeros(n, "S16")
         self.reasons: dict[int, str] = {}  # of files that could not be read at all
-        self.read: list[int] = []  # rows that the memo was not told of yet
+        self.read: list[int] = []  # rows that the memo has not got yet
         self.sizes = np.zeros(n, np.int64)
         self.pending = Shard()
         # one thread more than cores: while two wait for the interpreter's lock, the third computes (idle: 8 % -> 4 %)
@@ -189,7 +189,7 @@ class _Job:
             self._scan(todo)
             self.found = Found.of(self.hashes, self.store, self.passing, self.work)
             if not len(self.found.lost):
-                self.store.settle()
+                self.store.complete()
                 return self.found.features
             todo = np.flatnonzero(np.isin(self.hashes, self.found.lost))
             self.done -= len(todo)
@@ -328,15 +328,13 @@ class _Job:
         fresh = {name: at for at, name in enumerate(self.pending.hashes)}
         read = functools.cache(self.store.features)
         for name, row in {content(self.hashes[row]): row for row in reversed(first.rows.tolist())}.items():
-            place = self.store.find(as_names([name]))
+            slot = self.store.find(as_names([name]))
             if (at := fresh.get(name)) is not None and self.pending.reasons[at] is None:
                 features.append(self.pending.features[at])
             elif (
-                place[0] >= 0
-                and not unreadable(place)[0]
-                and (found := read(self.store.shard(int(place[0])))) is not None
+                slot[0] >= 0 and not unreadable(slot)[0] and (found := read(self.store.shard(int(slot[0])))) is not None
             ):
-                features.append(found[row_of(place)[0]])
+                features.append(found[row_of(slot)[0]])
             else:  # unreadable, or its shard is damaged
                 continue
             rows.append(row)
@@ -385,7 +383,7 @@ class _Job:
             seconds=seconds,
             n_encoded=self.n_encoded,
             n_cached=max(0, len(found.rows) - self.n_encoded),
-            thumbs=Thumbs(self.store, found.places),
+            thumbs=Thumbs(self.store, found.slots),
             notes=[*self.store.notes, *old],
             samples=self.source.samples if isinstance(self.source, FolderImages) else Samples(),
         )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.data.encoded import Work, release, room
-from ilk.data.index import Names, Places, as_names, content, unreadable
+from ilk.data.index import Names, Slots, as_names, content, unreadable
 from ilk.data.shards import Loaded, Store
 
 __all__ = ["Found"]
@@ -29,7 +29,7 @@ class Found:
     ----------
     features (m, d), rows (m,), position (n,), widths (n,), heights (n,)
         As in `ilk.data.encoded.Encoded`.
-    places : (n,) int64
+    slots : (n,) int64
         Where the thumbnails are; -1 for unreadable images.
     reasons : dict of int to str
         Of rows that were read, and are unreadable.
@@ -44,7 +44,7 @@ class Found:
     position: Ints
     widths: npt.NDArray[np.int32]
     heights: npt.NDArray[np.int32]
-    places: Places
+    slots: Slots
     reasons: dict[int, str]
     n_old: int
     lost: Names
@@ -64,10 +64,10 @@ class Found:
         there = np.flatnonzero(hashes != b"")
         names, first, inverse = np.unique(hashes[there], return_index=True, return_inverse=True)
         first = there[first]
-        places = store.find(names)
+        slots = store.find(names)
         waits = np.isin(names, as_names(list(passing)))
-        lost = (places < 0) & ~waits
-        good = (places >= 0) & ~unreadable(places)
+        lost = (slots < 0) & ~waits
+        good = (slots >= 0) & ~unreadable(slots)
         order = np.flatnonzero(good)
         if not work.canonical:
             order = order[np.argsort(first[order])]
@@ -76,8 +76,8 @@ class Found:
         features = room(len(order), work.width, work.dtype, store.writes)
         facts = _Facts(len(names))
         filled = 0
-        known = np.flatnonzero(places >= 0)
-        for shard, among, inside in store.by_shard(places[known]):
+        known = np.flatnonzero(slots >= 0)
+        for shard, among, inside in store.by_shard(slots[known]):
             at = known[among]
             loaded = store.load(shard)
             if loaded is None or not _holds(loaded, names[at], inside):
@@ -95,9 +95,9 @@ class Found:
         position, widths, heights = np.full(n, -1, np.int64), np.zeros(n, np.int32), np.zeros(n, np.int32)
         position[there], widths[there], heights[there] = row[inverse], facts.widths[inverse], facts.heights[inverse]
         shown = np.full(n, -1, np.int64)
-        shown[there] = np.where(good, places, -1)[inverse]
+        shown[there] = np.where(good, slots, -1)[inverse]
         why = facts.reasons
-        for one in np.flatnonzero(waits & (places < 0)).tolist():
+        for one in np.flatnonzero(waits & (slots < 0)).tolist():
             why[one] = passing[content(bytes(names[one]))]
         return cls(
             features,

@@ -1,6 +1,6 @@
 """Where an image lies among the shards of a cache: sorted tables of hashes, and one file of them beside the shards.
 
-A place is one int64: number of the shard, whether the image is unreadable, and its row; -1 is nowhere.
+A slot is one int64: number of the shard, whether the image is unreadable, and its row; -1 is nowhere.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ilk.errors import IlkError
 
 __all__ = ["Hashes", "Index", "as_names", "content", "row_of", "shard_of", "unreadable"]
 
-_SHARD, _UNREADABLE = 32, 1 << 31  # bits of a place
+_SHARD, _UNREADABLE = 32, 1 << 31  # bits of a slot
 _ROW = _UNREADABLE - 1
 _FRESH = 65_536  # entries in a mapping before they become a table
 _SMALLEST = 2**20  # bytes of the filter
 _NAME = re.compile("[0-9a-f]{32}")  # of a shard
 
 Names = npt.NDArray[np.bytes_]  # S16: equal where the 16 bytes are, in the order of bytes; an element loses last zeros
-Places = npt.NDArray[np.int64]
+Slots = npt.NDArray[np.int64]
 
 
 def as_names(hashes: Sequence[bytes]) -> Names:
@@ -45,19 +45,19 @@ def content(name: bytes) -> bytes:
     return name.ljust(16, b"\0") if name else b""
 
 
-def shard_of(places: Places) -> Places:
+def shard_of(slots: Slots) -> Slots:
     """Return the numbers of the shards (n,)."""
-    return places >> _SHARD
+    return slots >> _SHARD
 
 
-def row_of(places: Places) -> Places:
+def row_of(slots: Slots) -> Slots:
     """Return the rows in the shards (n,)."""
-    return places & _ROW
+    return slots & _ROW
 
 
-def unreadable(places: Places) -> npt.NDArray[np.bool_]:
+def unreadable(slots: Slots) -> npt.NDArray[np.bool_]:
     """Return whether images are there only as unreadable (n,)."""
-    return (places >= 0) & (places & _UNREADABLE > 0)
+    return (slots >= 0) & (slots & _UNREADABLE > 0)
 
 
 class Hashes(Sequence[bytes]):
@@ -84,11 +84,11 @@ class Hashes(Sequence[bytes]):
 
 class _Table(NamedTuple):
     names: Names  # sorted
-    places: Places
+    slots: Slots
 
 
 class Index:
-    """Places of images by their hashes; thread-safe. Of an image that is in several shards it knows one that is there.
+    """Slots of images by their hashes; thread-safe. Of an image that is in several shards it knows one that is there.
 
     About 24 bytes an image, and 16 of a filter that says in a tenth of a microsecond that one is new.
 
@@ -127,17 +127,17 @@ class Index:
                 self._settle()
 
     def get(self, name: bytes) -> int:
-        """Return the place of an image, -1 if there is none."""
+        """Return the slot of an image, -1 if there is none."""
         with self._lock:
             if not self._filter[self._at(name)]:
                 return -1
-            place = self._fresh.get(name, -1)
-            if place >= 0 and not self._gone[place >> _SHARD]:
-                return place
+            slot = self._fresh.get(name, -1)
+            if slot >= 0 and not self._gone[slot >> _SHARD]:
+                return slot
             return int(self._among_tables(as_names([name]))[0])
 
-    def find(self, names: Names) -> Places:
-        """Return the places of many images (n,); -1 for what is not there, and for hashes that are none."""
+    def find(self, names: Names) -> Slots:
+        """Return the slots of many images (n,); -1 for what is not there, and for hashes that are none."""
         with self._lock:
             self._settle()
             return self._among_tables(names)
@@ -148,7 +148,7 @@ class Index:
             if shard in self._numbers:
                 number = self._numbers.pop(shard)
                 self._gone[number] = True
-                self._fresh = {name: place for name, place in self._fresh.items() if place >> _SHARD != number}
+                self._fresh = {name: slot for name, slot in self._fresh.items() if slot >> _SHARD != number}
 
     def save(self, path: Path, kind: str) -> None:
         """Write all as one file; `kind` is asked for when it is read. A disk that refuses is no reason to stop."""
@@ -159,9 +159,9 @@ class Index:
             if not kept or not named:
                 return
             names = np.concatenate([table.names for table in kept])
-            places = np.concatenate([table.places for table in kept])
+            slots = np.concatenate([table.slots for table in kept])
             shards = np.frombuffer(bytes.fromhex("".join(self.shards)), np.uint8).reshape(-1, 16)
-        tensors = {"names": names.view(np.uint8).reshape(-1, 16), "places": places, "shards": shards}
+        tensors = {"names": names.view(np.uint8).reshape(-1, 16), "slots": slots, "shards": shards}
         data = save(
             tensors,
             {"kind": kind, "digest": tensor_digest(tensors), "runs": json.dumps([len(table.names) for table in kept])},
@@ -173,20 +173,20 @@ class Index:
         """Take in what `save` wrote, as far as shards are still `there`; nothing where it is damaged."""
         with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError):
             with disk.open_tensors(path) as file:
-                tensors = {key: file.get_tensor(key) for key in ("names", "places", "shards")}
+                tensors = {key: file.get_tensor(key) for key in ("names", "slots", "shards")}
                 metadata = file.metadata()
             if metadata["kind"] != kind or metadata["digest"] != tensor_digest(tensors):
                 return
-            names, places = np.ascontiguousarray(tensors["names"]).view("S16").reshape(-1), tensors["places"]
+            names, slots = np.ascontiguousarray(tensors["names"]).view("S16").reshape(-1), tensors["slots"]
             shards = [row.tobytes().hex() for row in tensors["shards"]]
             ends = np.cumsum([0, *disk.parse_json(metadata["runs"].encode())])
-            if len(places) and not 0 <= shard_of(places).min() <= shard_of(places).max() < len(shards):
+            if len(slots) and not 0 <= shard_of(slots).min() <= shard_of(slots).max() < len(shards):
                 return
             with self._lock:
                 self.shards = shards
                 self._gone = np.array([*(shard not in there for shard in shards), *[False] * 64])
                 self._numbers = {shard: at for at, shard in enumerate(shards) if not self._gone[at]}
-                self._tables = [_Table(names[a:b], places[a:b]) for a, b in itertools.pairwise(ends)]
+                self._tables = [_Table(names[a:b], slots[a:b]) for a, b in itertools.pairwise(ends)]
                 self._refill()
 
     def _numbered(self, shard: str) -> int:
@@ -208,7 +208,7 @@ class Index:
         self._fresh = {}
         while self._tables and len(self._tables[-1].names) <= 2 * len(new.names):
             old = _kept(self._tables.pop(), self._gone)
-            new = _sorted(np.concatenate([old.names, new.names]), np.concatenate([old.places, new.places]))
+            new = _sorted(np.concatenate([old.names, new.names]), np.concatenate([old.slots, new.slots]))
         self._tables.append(new)
         if 8 * sum(len(table.names) for table in self._tables) > len(self._filter):
             self._refill()
@@ -222,25 +222,25 @@ class Index:
         for table in self._tables:
             seen[table.names.view("<u4")[::4] & np.uint32(size - 1)] = 1
 
-    def _among_tables(self, names: Names) -> Places:
+    def _among_tables(self, names: Names) -> Slots:
         found = np.full(len(names), -1, np.int64)
         for table in self._tables:
             left = np.flatnonzero((found < 0) & (names != b""))
             if not len(table.names) or not len(left):
                 continue
             at = np.minimum(np.searchsorted(table.names, names[left]), len(table.names) - 1)
-            places = table.places[at]
-            hit = (table.names[at] == names[left]) & ~self._gone[places >> _SHARD]
-            found[left[hit]] = places[hit]
+            slots = table.slots[at]
+            hit = (table.names[at] == names[left]) & ~self._gone[slots >> _SHARD]
+            found[left[hit]] = slots[hit]
         return found
 
 
-def _sorted(names: Names, places: Places) -> _Table:
+def _sorted(names: Names, slots: Slots) -> _Table:
     order = np.argsort(names, kind="stable")
-    return _Table(names[order], places[order])
+    return _Table(names[order], slots[order])
 
 
 def _kept(table: _Table, gone: npt.NDArray[np.bool_]) -> _Table:
     """Return a table without the images of shards that are gone."""
-    there = ~gone[shard_of(table.places)]
-    return table if there.all() else _Table(table.names[there], table.places[there])
+    there = ~gone[shard_of(table.slots)]
+    return table if there.all() else _Table(table.names[there], table.slots[there])

@@ -30,7 +30,7 @@ from safetensors.numpy import save
 
 import ilk
 from ilk import disk
-from ilk.data.index import Index, Names, Places, row_of, shard_of
+from ilk.data.index import Index, Names, Slots, row_of, shard_of
 from ilk.data.keeping import digest as digest
 from ilk.data.keeping import not_kept as not_kept
 from ilk.data.keeping import tensor_digest as _digest
@@ -147,20 +147,20 @@ class Store:
     def __contains__(self, name: bytes) -> bool:
         return self.index.get(name) >= 0
 
-    def find(self, names: Names) -> Places:
-        """Return the places of images by their hashes (n,); -1 for those that are not there. See `ilk.data.index`."""
+    def find(self, names: Names) -> Slots:
+        """Return the slots of images by their hashes (n,); -1 for those that are not there. See `ilk.data.index`."""
         return self.index.find(names)
 
-    def shard(self, place: int) -> str:
-        """Return the name of the shard that a place is in."""
-        return self.index.shards[place >> 32]
+    def shard(self, slot: int) -> str:
+        """Return the name of the shard that a slot is in."""
+        return self.index.shards[slot >> 32]
 
-    def by_shard(self, places: Places) -> list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-        """Return for each shard of `places` (none of which is -1) its name, which of them are in it, and their rows."""
-        numbers = shard_of(places)
+    def by_shard(self, slots: Slots) -> list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Return for each shard of `slots` (none of which is -1) its name, which of them are in it, and their rows."""
+        numbers = shard_of(slots)
         order = np.argsort(numbers, kind="stable")
         cuts = np.flatnonzero(np.diff(numbers[order])) + 1
-        return [(self.shard(int(places[at[0]])), at, row_of(places[at])) for at in np.split(order, cuts) if len(at)]
+        return [(self.shard(int(slots[at[0]])), at, row_of(slots[at])) for at in np.split(order, cuts) if len(at)]
 
     def add(self, shard: Shard) -> None:
         """Write a shard, all or nothing, and add it to the index.
@@ -189,7 +189,7 @@ class Store:
         self.index.add(name, shard.hashes, [reason is not None for reason in shard.reasons])
         self._new += 1
 
-    def settle(self) -> None:
+    def complete(self) -> None:
         """Write the index, where it has become worth it."""
         if self._new >= max(_INDEXED, len(self.index.shards) // 16) and self.writes == self.folder:
             self.index.save(self.folder / "index", self._kind)

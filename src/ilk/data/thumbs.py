@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import compute
-from ilk.data.index import Places
+from ilk.data.index import Slots
 from ilk.data.shards import SHARD, Store
 from ilk.data.sources import THUMB, ImageSource
 from ilk.files.thumbs import UNSEEN, decode_thumb, squares
@@ -90,13 +90,13 @@ class Thumbs(ThumbSource):
     Parameters
     ----------
     store : Store
-    places : (n,) int64
+    slots : (n,) int64
         Where each row of the source is in it, see `ilk.data.index`; duplicates share one; -1 has no picture.
     """
 
-    def __init__(self, store: Store, places: Places) -> None:
+    def __init__(self, store: Store, slots: Slots) -> None:
         self._store = store  # a temporary cache lives as long as it
-        self._places = places
+        self._places = slots
 
     def __len__(self) -> int:
         return len(self._places)
@@ -104,9 +104,9 @@ class Thumbs(ThumbSource):
     def files(self, index: Sequence[int]) -> list[bytes]:
         """Return the thumbnails of the rows `index`, byte for byte as they were made."""
         found = [b""] * len(index)
-        places = self._places[np.asarray(index, np.int64)]
-        there = np.flatnonzero(places >= 0)
-        for shard, among, rows in self._store.by_shard(places[there]):
+        slots = self._places[np.asarray(index, np.int64)]
+        there = np.flatnonzero(slots >= 0)
+        for shard, among, rows in self._store.by_shard(slots[there]):
             thumbs = self._store.thumbs(shard, rows.tolist())
             for at, thumb in zip(there[among].tolist(), thumbs or [], strict=thumbs is not None):
                 found[at] = thumb

@@ -108,9 +108,9 @@ def _from_cache(
     read: npt.NDArray[np.bool_],
 ) -> None:
     """Fill in what the shards of `store` hold, each of which is opened once."""
-    places = store.find(as_names([hashes[row] for row in rows.tolist()]))
-    there = np.flatnonzero((places >= 0) & ~unreadable(places))
-    for name, among, inside in store.by_shard(places[there]):
+    slots = store.find(as_names([hashes[row] for row in rows.tolist()]))
+    there = np.flatnonzero((slots >= 0) & ~unreadable(slots))
+    for name, among, inside in store.by_shard(slots[there]):
         found = store.features(name)
         if found is not None and len(found) > inside.max():
             features[there[among]], read[there[among]] = found[inside], True

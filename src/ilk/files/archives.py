@@ -57,8 +57,8 @@ def list_tar(path: Path | Address, split: str = "all") -> Listing:
 
     def reader(rows: list[Row]) -> TarReader:
         sizes = np.fromiter((row.size for row in rows), np.int64, len(rows))
-        places = np.fromiter((row.where if isinstance(row.where, int) else 0 for row in rows), np.int64, len(rows))
-        return TarReader(archive, sizes, places)
+        positions = np.fromiter((row.where if isinstance(row.where, int) else 0 for row in rows), np.int64, len(rows))
+        return TarReader(archive, sizes, positions)
 
     salt = "{}:{}".format(*archive.state)
     return build("tar", path, list(rows.values()), reader, split=split, passed=passed, notes=notes, salt=salt)
@@ -66,15 +66,15 @@ def list_tar(path: Path | Address, split: str = "all") -> Listing:
 
 @dataclass(frozen=True, eq=False)
 class TarReader(Reader):
-    """Members of a tar, by their sizes and places in bytes, (n,) int64 each."""
+    """Members of a tar, by their sizes and positions in bytes, (n,) int64 each."""
 
     archive: Handle[_File | Pieces]
     sizes: NDArray[np.int64]
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
 
     def __call__(self, i: int) -> bytes:
         """Return the bytes of image `i`."""
-        file, size, at = self.archive.get(), int(self.sizes[i]), int(self.places[i])
+        file, size, at = self.archive.get(), int(self.sizes[i]), int(self.positions[i])
         data = file.read(size, at)
         while 0 < len(data) < size and (more := file.read(size - len(data), at + len(data))):
             data += more
@@ -84,11 +84,13 @@ class TarReader(Reader):
 
     def take(self, rows: Sequence[int]) -> TarReader:
         """Return the reader of the images `rows` alone."""
-        return TarReader(self.archive, self.sizes[np.asarray(rows, np.int64)], self.places[np.asarray(rows, np.int64)])
+        return TarReader(
+            self.archive, self.sizes[np.asarray(rows, np.int64)], self.positions[np.asarray(rows, np.int64)]
+        )
 
 
 class _File:
-    """A file that is read at any place; closed when it is let go of."""
+    """A file that is read at any position; closed when it is let go of."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))

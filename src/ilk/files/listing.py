@@ -180,7 +180,7 @@ class Listing:
         """Return the images `a` to `b` (exclusive): small enough to send, and of the same names, stamps and `marks`.
 
         It can be pickled, as every listing can, and read in another process or on another machine that has the same
-        files at the same places; what it reads from it opens there. Names, sizes, stamps and reasons are those of the
+        files at the same paths; what it reads from it opens there. Names, sizes, stamps and reasons are those of the
         whole; the `fingerprint` is its own, and of what was passed over it knows nothing.
         """
         a, b, _ = slice(a, b).indices(len(self))
@@ -207,7 +207,7 @@ class Listing:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # what is told about it elsewhere must not depend on the folder in which somebody stands
+        # what is known of it elsewhere must not depend on the folder in which somebody stands
         return {
             **self.__dict__,
             "ahead": None,

@@ -69,8 +69,8 @@ def list_parquet(path: Path | Address, split: str = "all", column: str = "") -> 
 
     def reader(rows: list[Row]) -> TableReader:
         # a split may have left rows out: positions in the listing are not positions in the file
-        places = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
-        return TableReader(table, places, [given[i] for i in places] if given else [], beside.folder)
+        positions = np.fromiter((int(str(row.where)) for row in rows), np.int64, len(rows))
+        return TableReader(table, positions, [given[i] for i in positions] if given else [], beside.folder)
 
     salt = f"{_salt(state, name)}:{beside.seen()}"
     return build("parquet", path, rows, reader, split=split, ordered=True, salt=salt)
@@ -101,16 +101,16 @@ def _salt(state: tuple[int, int], column: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class TableReader(Reader):
-    """Rows of a table, by their places in it, (n,) int64; those that hold no image may name a file below `folder`."""
+    """Rows of a table, by their positions (n,) int64; those that hold no image may name a file below `folder`."""
 
     table: Handle[Windows]
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
     given: list[str | None]  # the names; empty where the table has none
     folder: str
 
     def __call__(self, i: int) -> bytes:
         """Return the bytes of image `i`."""
-        data = self.table.get().read(int(self.places[i]))
+        data = self.table.get().read(int(self.positions[i]))
         if data is None and self.given and (name := self.given[i]):
             return read_path(_place(self.folder, name))
         if not data:
@@ -120,7 +120,7 @@ class TableReader(Reader):
     def take(self, rows: Sequence[int]) -> TableReader:
         """Return the reader of the images `rows` alone."""
         given = [self.given[i] for i in rows] if self.given else []
-        return TableReader(self.table, self.places[np.asarray(rows, np.int64)], given, self.folder)
+        return TableReader(self.table, self.positions[np.asarray(rows, np.int64)], given, self.folder)
 
 
 class _Table(Handle[Windows]):

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ilk.vectors.exact import SPARE, Known, columns_of, measure, search, smallest
 from ilk.vectors.kmeans import kmeans
+from ilk.vectors.repeats import repeats
 from ilk.vectors.rows import Matrix, Rows
-from ilk.vectors.twins import twins
 
 __all__ = ["Cells"]
 
@@ -58,7 +58,7 @@ class Cells:
         random = np.random.default_rng(seed)
         drawn = np.sort(random.choice(n, min(n, _PER_CENTER * count), replace=False))
         sample = rows.take(torch.from_numpy(drawn)).float() + 0.0
-        start = sample[torch.from_numpy(twins(sample.numpy())[0])]
+        start = sample[torch.from_numpy(repeats(sample.numpy())[0])]
         start = start[torch.from_numpy(np.sort(random.choice(len(start), min(count, len(start)), replace=False)))]
         centers = kmeans(
             sample, len(start), init=start, max_iter=_STEPS, empty="keep", spherical=rows.normalize

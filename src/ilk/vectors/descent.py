@@ -17,8 +17,8 @@ from torch import Tensor
 from ilk import compute, kernels
 from ilk.vectors import exact
 from ilk.vectors.exact import Known, measure
+from ilk.vectors.repeats import repeats
 from ilk.vectors.rows import Rows
-from ilk.vectors.twins import twins
 
 __all__ = ["search"]
 
@@ -50,7 +50,7 @@ def search(known: Known, k: int, exclude_self: bool, exact_up_to: int) -> tuple[
     """
     n, wide = len(known.rows), max(k + _SPARE, _FEWEST)
     x = _in_memory(known.rows)
-    first, of = twins(x)
+    first, of = repeats(x)
     void = _void(x, first) if known.rows.normalize else len(first)
     distinct = x if len(first) == n else x[first]
     near = _near(_without(distinct, void), min(wide, len(first) - int(void < len(first)) - 1), exact_up_to)
@@ -90,7 +90,7 @@ def _with(near: Ints, void: int, n: int) -> Ints:
 
 @compute.keep_threads()  # numba, at its first parallel loop, would have torch use every core
 def _near(x: npt.NDArray[np.float32], k: int, exact_up_to: int) -> Ints | None:
-    """Return k rows near each of the distinct rows `x` (u, d) but itself, -1 for none; None where nothing can tell."""
+    """Return k rows near each of the distinct rows `x` (u, d) but itself, -1 for none; None where nothing is known."""
     if k < 1:
         return np.empty((len(x), 0), np.int64)
     if len(x) <= exact_up_to:

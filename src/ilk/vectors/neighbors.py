@@ -125,7 +125,7 @@ def recall(x: Matrix, distance: Tensor, *, metric: str = "euclidean", seed: int 
     n, k = distance.shape
     drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, _DRAWN), replace=False))
     rows = Rows.of(x).take(torch.from_numpy(drawn))
-    true = neighbors(rows, x, k + 1, metric=metric, exact=True)[1]  # the first is the row itself, or its twin
+    true = neighbors(rows, x, k + 1, metric=metric, exact=True)[1]  # the first is the row itself, or its duplicate
     return float((distance[drawn] <= true[:, -1:] * (1 + 1e-5)).float().mean())
 
 

@@ -23,12 +23,12 @@ from ilk.methods.assign.rejection import Reach, lost_when_new
 from ilk.methods.assign.rules import Groups
 from ilk.methods.assign.voting import Voter
 from ilk.methods.clusterer import Clusterer
+from ilk.methods.grid import check_grid
 from ilk.methods.hierarchical.first_level import BLOCK, Centers, find_centers
 from ilk.methods.hierarchical.settings import PRESETS, HierarchicalSettings
 from ilk.methods.inputs.encoder import brings_features
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
-from ilk.methods.transfer.grid import check_grid
 from ilk.vectors import Best, fit_pca
 
 __all__ = ["Hierarchical"]
@@ -170,18 +170,18 @@ class Hierarchical(Clusterer):
         k = found.proba.k
         # where a group has few centres, the others would outvote them all
         votes = max(1, min(self.settings_.n_neighbors_vote, len(space.rows) // (_CENTERS * k)))
-        sure = np.eye(k, dtype=np.float32)[found.labels] if len(space.rows) * k <= _MEASURED * 50 else found.proba
-        voter = _voter(space, sure, found.labels, features, votes, self._seed())
+        certain = np.eye(k, dtype=np.float32)[found.labels] if len(space.rows) * k <= _MEASURED * 50 else found.proba
+        voter = _voter(space, certain, found.labels, features, votes, self._seed())
         m = len(features)
         labels, confidence = np.empty(m, np.int64), np.empty(m, np.float32)
         rows = room(m, space.rows.shape[1])
-        place = Placer(space.pca, voter)
+        placer = Placer(space.pca, voter)
 
         def block(start: int, stop: int) -> Floats:
             odds = np.empty((stop - start, k), np.float32)
             for first in range(start, stop, BLOCK):
                 some = features[first : min(stop, first + BLOCK)]
-                odds[first - start : first - start + len(some)] = place(some)
+                odds[first - start : first - start + len(some)] = placer(some)
                 rows[first : first + len(some)] = coordinates(space.pca, some)
             labels[start:stop], confidence[start:stop] = odds.argmax(1), odds.max(1)
             report.progress(stop, m)

@@ -12,7 +12,7 @@ import torch
 from ilk import compute
 from ilk.methods.assign.placer import coordinates
 from ilk.vectors import PCA, kmeans
-from ilk.vectors.twins import twins
+from ilk.vectors.repeats import repeats
 
 __all__ = ["BLOCK", "Centers", "blocks", "find_centers"]
 
@@ -68,7 +68,7 @@ def find_centers(
     sample = np.concatenate(
         [coordinates(pca, features[some]) for some in np.array_split(drawn, -(-len(drawn) // BLOCK))]
     )
-    first, of = twins(sample)
+    first, of = repeats(sample)
     if len(drawn) == m and len(first) <= count:
         return Centers(sample[first], np.bincount(of).astype(np.float32))
     start = sample[first[np.sort(random.choice(len(first), min(count, len(first)), replace=False))]]

@@ -22,12 +22,12 @@ from ilk.methods.assign.rejection import lost_when_new
 from ilk.methods.assign.rules import Groups
 from ilk.methods.assign.voting import Voter
 from ilk.methods.clusterer import Clusterer
+from ilk.methods.grid import check_grid
 from ilk.methods.inputs.encoder import brings_features
 from ilk.methods.preview import Preview
 from ilk.methods.reporter import Reporter
 from ilk.methods.settings import estimator
 from ilk.methods.transfer import raw_features as raw
-from ilk.methods.transfer.grid import check_grid
 from ilk.methods.transfer.settings import PRESETS, TransferSettings
 from ilk.vectors import fit_pca
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from ilk import compute
+from ilk.methods.grid import USUAL, fit_grid
 from ilk.methods.pipeline import distinct_up_to
-from ilk.methods.transfer.grid import USUAL, fit_grid
 from ilk.methods.transfer.settings import ENCODERS, TransferSettings
 from ilk.vectors import Gram, gram_kmeans, gram_matrix, kmeans, silhouettes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ilk.methods.grid import number_list
 from ilk.methods.pipeline import CLUSTERERS, REDUCERS, LayoutSettings, check_choice
 from ilk.methods.settings import free, whole
-from ilk.methods.transfer.grid import number_list
 
 __all__ = ["ENCODERS", "PRESETS", "TransferSettings"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["twins"]
+__all__ = ["repeats"]
 
 Ints = npt.NDArray[np.int64]
 
 _BLOCK = 65_536
 
 
-def twins(x: npt.NDArray[np.float32]) -> tuple[Ints, Ints]:
+def repeats(x: npt.NDArray[np.float32]) -> tuple[Ints, Ints]:
     """Return the first of all rows that are equal (u,), ascending, and which of these each row equals (n,).
 
     By a sum of products for each row, and then by its numbers: two rows that differ never count as equal. Of different
