@@ -31,9 +31,11 @@ class Source(Protocol):
     sizes: NDArray[np.int64]
 
     @property
-    def remote(self) -> bool: ...
+    def remote(self) -> bool:
+        """Whether its images are at addresses."""
 
-    def fetched(self, i: int) -> bytes: ...
+    def fetched(self, i: int) -> bytes:
+        """Return the bytes of image `i`, asked for now."""
 
 
 class Ahead:

@@ -82,12 +82,14 @@ def is_container(path: Path, lists: bool) -> bool:
 
 
 def whole_path(spec: Path_, base: Path) -> str:
+    """Return the whole path of `spec`, which is relative to `base`; an address as it is."""
     if is_address(spec):
         return str(Address(str(spec)))
     return os.path.abspath(base / Path(spec).expanduser())  # noqa: PTH100 - links in it are the user's own names
 
 
 def common(paths: list[str], base: Path) -> Path:
+    """Return the folder that all of `paths` are in; `base` where there is none."""
     if any(map(is_address, paths)):
         return base
     try:

@@ -29,6 +29,7 @@ class Known:
 
     @classmethod
     def of(cls, reference: Matrix, metric: str, chunk_bytes: int | None) -> Known:
+        """Check `reference` and its metric, and make it ready."""
         if metric not in _METRICS:
             raise ArgumentError(f"metric={metric!r}: must be one of {', '.join(map(repr, _METRICS))}")
         rows = Rows.of(reference, "reference", normalize=metric == "cosine")
