@@ -115,15 +115,16 @@ def short(**changed: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("network", "k", "n", "batch", "passes"),
+    ("network", "k", "n", "batch", "passes", "epochs"),
     [
-        ("mnist", 10, 70_000, 128, 1), ("mnist", 10, 5_000, 128, 4), ("small", 10, 200, 128, 12),
-        ("features", 153, 1_530, 612, 1), ("features", 500, 9_000, 2_000, 1),
+        ("mnist", 10, 70_000, 128, 1, 4), ("mnist", 10, 5_000, 128, 4, 4), ("small", 10, 200, 128, 12, 4),
+        ("features", 153, 1_530, 612, 1, 26), ("features", 500, 9_000, 2_000, 1, 4), ("features", 3, 30, 128, 1, 40),
     ],
 )  # fmt: skip
-def test_sizes_of_a_training_from_groups(network: str, k: int, n: int, batch: int, passes: int) -> None:
+def test_sizes_of_a_training_from_groups(network: str, k: int, n: int, batch: int, passes: int, epochs: int) -> None:
     settings = for_groups(DAC.presets["robust"].replace(network=network), k, n)
     assert (settings.batch_size, settings.chunk, settings.inner_epochs) == (batch, max(1000, batch), passes)
+    assert settings.start_epochs == epochs
     given = for_groups(settings.replace(batch_size=7, inner_epochs=3, chunk=9), k, n)
     assert (given.batch_size, given.chunk, given.inner_epochs) == (7, 9, 3)
 

@@ -64,7 +64,8 @@ class DACSettings(Settings):
                        ("selected_mean", "selected_sum", "squared", "binary", "rows"), auto=True)  # fmt: skip
     start: str = choice("random", "what a random network learns first: its own targets, or the groups of the default "
                         "pipeline", ("random", "groups"))  # fmt: skip
-    start_epochs: int = whole(0, "with start=groups: epochs on those groups, before the way of the thresholds", 0)
+    start_epochs: int = whole(0, "with start=groups: epochs on those groups, before the way of the thresholds", 0,
+                              auto=True)  # fmt: skip
     targets: str = choice("batch", "what decides on pairs: the batch that is trained, or a chunk of images without "
                           "augmentation, frozen for some inner epochs", ("batch", "chunk"))  # fmt: skip
     schedule: str = choice("lambda", "how thresholds move: as in the paper, an epoch beyond, or linear",
@@ -179,7 +180,7 @@ SMALL = RELEASED_STAR.replace(**{
 
 ROBUST = RELEASED_STAR.replace(**{
     **{key: value for key, value in _DIGITS.items() if key not in _NONE},  # augmentation follows from the network
-    "start": "groups", "start_epochs": 4, "threshold_epochs": 10, "reshuffle": True, "bn_affine": False,
+    "start": "groups", "start_epochs": AUTO, "threshold_epochs": 10, "reshuffle": True, "bn_affine": False,
     "batch_size": AUTO, "inner_epochs": AUTO,
 })  # fmt: skip
 
@@ -309,16 +310,16 @@ def for_images(settings: DACSettings, source: Any, k: int = 10) -> DACSettings:
 
 
 _BATCH, _PER_GROUP = 128, 4  # images of a batch: at least, and for each group
-_IMAGES, _MOST_PASSES = (
-    20_000,
-    12,
-)  # a random network learns groups from so many images; of fewer, from each several times
+# a random network learns groups from so many images; of fewer, from each several times
+_EPOCHS, _LEARNT, _MOST_EPOCHS = 4, 40_000, 40  # on given groups: at least; images that a head sees; at most
+_IMAGES, _MOST_PASSES = 20_000, 12
 
 
 def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
     """Return `settings` with sizes that fit `k` groups of `n` images, where these start a training and none are given.
 
-    Batches have four images per group, and a network that begins at random sees few images several times.
+    Batches have four images per group; a network that begins at random sees few images several times. A head on
+    features learns the groups in more epochs, and moves less after that: each pass by its own targets leads away.
     """
     if settings.start != "groups":
         return settings
@@ -329,6 +330,9 @@ def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
     if settings["inner_epochs"] == AUTO:
         frozen = settings.network == "features"
         found["inner_epochs"] = 1 if frozen else min(max(round(_IMAGES / max(n, 1)), 1), _MOST_PASSES)
+    if settings["start_epochs"] == AUTO:
+        few = settings.network == "features"
+        found["start_epochs"] = min(max(round(_LEARNT / max(n, 1)), _EPOCHS), _MOST_EPOCHS) if few else _EPOCHS
     return settings.replace(**found)
 
 
