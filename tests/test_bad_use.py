@@ -55,7 +55,7 @@ SOURCES: list[tuple[list[str], list[str]]] = [
     (["broken", "-k", "2"], ["none of the 5 files could be read", "nonsense"]),
     (["same", "-k", "2"], ["images look the same"]),
     (["list.txt", "-k", "2"], ["none of the 2 files could be read"]),
-    (["https://example.org/photos"], ["download"]),
+    (["https://example.org/photos"], ["cannot be reached", "online"]),
     (["two", "--split", "train"], ["split 'train'"]),
 ]
 

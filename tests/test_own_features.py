@@ -128,7 +128,7 @@ def test_other_features_are_another_run(ilk: Ilk, home: Path, photos: Path, rows
 
 
 def test_what_cannot_be_is_said_in_one_line(ilk: Ilk, home: Path, photos: Path, rows: np.ndarray) -> None:
-    refused(ilk("cluster", photos, "--features", "f.npy"), "48 rows", "36 images", "names()")
+    refused(ilk("cluster", photos, "--features", "f.npy"), "48 rows", "36 images", "column `path`")
     np.save("f.npy", rows[:36])
     refused(ilk("cluster", photos, "--features", "f.npy", "--encoder", "fast"), "leave one out")
     refused(ilk("cluster", photos, "--features", "g.npy"), "g.npy", "does not exist")

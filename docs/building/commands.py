@@ -18,6 +18,7 @@ TYPES = {"Path": "path", "str": "text", "int": "whole number", "float": "number"
 # the page that says more of a command
 MORE = {
     "cluster": ("guide.md", "From a folder to groups"),
+    "encode": ("scale.md#parts-several-processes-or-machines-without-anything-between-them", "Parts"),
     "predict": ("guide.md#4-place-new-images", "Place new images"),
     "similar": ("guide.md#what-is-like-this-photo", "What is like this photo?"),
     "evaluate": ("guide.md#5-score-if-you-have-labels", "Score, if you have labels"),

@@ -60,13 +60,19 @@ def test_what_a_download_says_of_this_machine(monkeypatch: pytest.MonkeyPatch, t
 # -- control characters ------------------------------------------------------------------------------------------------
 
 
+def failing(monkeypatch: pytest.MonkeyPatch, fail: Any) -> None:
+    """Let every command end by `fail`."""
+    monkeypatch.setattr("ilk.cli.commands.options_of", lambda arguments: set())
+    monkeypatch.setattr("ilk.cli.commands.app", fail)
+
+
 def test_an_error_of_the_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for filename in (f"/photos/{RED}.png", f"/photos/{RED}.png".encode(), 3, None):
 
         def fail(*_: Any, filename: Any = filename, **__: Any) -> None:
             raise OSError(28, f"No space {RED}", filename)
 
-        monkeypatch.setattr("ilk.cli.commands.app", fail)
+        failing(monkeypatch, fail)
         assert cli.main(["info"]) == 1
         said = capsys.readouterr()
         assert clean(said.out, said.err)
@@ -80,7 +86,7 @@ def test_other_errors(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("ilk.cli.commands.app", fail)
+    failing(monkeypatch, fail)
     assert cli.main(["info"]) == 1
     said = capsys.readouterr()
     assert clean(said.out, said.err)

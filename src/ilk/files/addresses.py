@@ -38,7 +38,7 @@ _COPIES = {
     "huggingface_hub": "hf upload OWNER/NAME FOLDER --repo-type dataset",
 }
 _SHOWN = "s3, gs, az, http, https, hf, memory and file"
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_SCHEME = re.compile(r"((?:[A-Za-z0-9]+::)*[A-Za-z][A-Za-z0-9+.-]+)://")  # fsspec chains them: zip::https://
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+")
 _SIGNED = re.compile(r"\?(?:[^/]*&)?(?:sig|signature|token|x-(?:amz|goog)-[a-z]+|awsaccesskeyid|key|sv|se)=", re.I)
 
