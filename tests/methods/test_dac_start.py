@@ -134,7 +134,7 @@ def test_a_head_on_features_begins_at_the_centres_of_the_groups() -> None:
     features = rng.normal(size=(50, 6)).astype("f4")
     groups = rng.integers(0, 3, 50)
     dataset = FeatureDataset(features, torch.device("cpu"))
-    settings = DAC.presets["robust"].replace(network="features", batch_size=20)
+    settings = DAC.presets["robust"].replace(network="features", batch_size=20, start_epochs=1, inner_epochs=1)
     made = Training(dataset, settings, 4, 0, False, groups=groups)  # of the fourth group there is no image
     wanted = [*(features[groups == g].mean(0) for g in range(3)), features.mean(0)]
     np.testing.assert_allclose(made.network.trunk[0].weight.detach().numpy(), np.stack(wanted), rtol=1e-5)

@@ -322,7 +322,7 @@ def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
     features learns the groups in more epochs, and moves less after that: each pass by its own targets leads away.
     """
     if settings.start != "groups":
-        return settings
+        return settings.replace(start_epochs=0) if settings["start_epochs"] == AUTO else settings
     found: dict[str, Any] = {}
     if settings["batch_size"] == AUTO:
         found["batch_size"] = max(_BATCH, _PER_GROUP * k)
