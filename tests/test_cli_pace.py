@@ -116,7 +116,9 @@ class Slow:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("ilk.data.collect.time", SimpleNamespace(perf_counter=lambda: self.now, monotonic=lambda: self.now))
+        monkeypatch.setattr(
+            "ilk.data.collect.time", SimpleNamespace(perf_counter=lambda: self.now, monotonic=lambda: self.now)
+        )
 
     def work(self) -> Work:
         return Work("slow", 1, np.float16, self.apply, batch_size=10, workers=1)

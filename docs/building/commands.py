@@ -24,6 +24,8 @@ MORE = {
     "evaluate": ("guide.md#5-score-if-you-have-labels", "Score, if you have labels"),
     "probe": ("methods/deepcluster.md#linear-probes", "Linear probes"),
     "report": ("report.md", "The report"),
+    "open": ("guide.md#at-the-command-line", "At the command line"),
+    "runs": ("guide.md#at-the-command-line", "At the command line"),
     "gallery": ("gallery.md", "The gallery"),
     "export": ("export.md", "Export"),
     "correct": ("corrections.md", "Corrections"),

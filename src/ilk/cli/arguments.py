@@ -68,5 +68,7 @@ Engine = Annotated[
 Address = Annotated[
     Optional[str], typer.Option(metavar="HOST:PORT", help="Head of the Ray cluster. [default: this machine's]")
 ]
-Workers = Annotated[Optional[int], typer.Option(metavar="N", help="Processes of the engine. [default: one a core, or one a GPU]")]
+Workers = Annotated[
+    Optional[int], typer.Option(metavar="N", help="Processes of the engine. [default: one a core, or one a GPU]")
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]

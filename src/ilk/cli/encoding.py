@@ -19,7 +19,7 @@ def encode(
     part: Annotated[
         str, typer.Option(metavar="I/N", help="Part I of N equal ones, counted from 1; all N may run at once.")
     ] = "1/1",
-    encoder: Annotated[str, typer.Option(help="As in `ilk cluster`. See `ilk encoders`.")] = "auto",
+    encoder: Annotated[str, typer.Option(metavar="NAME", help="As in `ilk cluster`. See `ilk encoders`.")] = "auto",
     weights: Annotated[Optional[str], typer.Option(metavar="FILE", help="Weights of the encoder.")] = None,
     set_: Annotated[
         Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="A setting of the encoder; repeat.")
