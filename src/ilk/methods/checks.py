@@ -12,7 +12,7 @@ from ilk.data import Encoded
 from ilk.errors import ArgumentError, DataError, Diverged, NotEnoughImages
 from ilk.methods.settings import Option
 
-__all__ = ["common", "distinct_images", "distinguished"]
+__all__ = ["common", "distinct_images", "distinguished", "threshold"]
 
 _PRECISION = Option("of networks", "choice", choices=("auto", "fp32", "bf16"))
 
@@ -22,6 +22,12 @@ def common(seed: Any, precision: Any) -> None:
     _PRECISION.check("precision", precision)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ArgumentError(f"random_state={seed!r}: give a whole number from 0 to 2**32 - 1.")
+
+
+def threshold(value: Any) -> None:
+    """Raise `ArgumentError` unless `value` can say from which on an image is none of the groups."""
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ArgumentError(f"threshold={value!r}: give a number from 0 to 1.")
 
 
 def distinct_images(facts: Encoded, distinct: int, k: int, *, alike: bool = False) -> None:

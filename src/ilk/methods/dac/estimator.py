@@ -156,7 +156,8 @@ class DAC(Clusterer):
             An option outside of what is allowed, or one that nothing reads.
         """
         found: DACSettings = super().resolved()
-        check_read(self, found)
+        if found.start != "groups" or found.network != AUTO:  # else the images decide whether a network is trained
+            check_read(self, found)
         check_given(self.settings or {}, found)
         return found
 

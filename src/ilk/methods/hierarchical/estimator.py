@@ -112,8 +112,7 @@ class Hierarchical(Clusterer):
             An option outside of what is allowed.
         """
         found: HierarchicalSettings = super().resolved()
-        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise ArgumentError(f"threshold={self.threshold!r}: give a number from 0 to 1.")
+        checks.threshold(self.threshold)
         if found.n_centers is not None and self.n_clusters != "auto" and found.n_centers < int(self.n_clusters):
             raise ArgumentError(
                 f"n_centers={found.n_centers}: {self.n_clusters} groups of centres need at least as many."

@@ -15,9 +15,6 @@ from ilk.methods.settings import AUTO, Configured
 __all__ = ["brings_features", "check_read", "load_encoder", "reload_encoder", "take_kept"]
 
 
-_LATE = ("auto", "robust")  # presets whose network the images decide
-
-
 def brings_features(source: Any) -> bool:
     """Whether `source` brings features of the user's own along: then no encoder is chosen, and no network trained."""
     return isinstance(source, OwnFeatures)
@@ -36,7 +33,7 @@ def check_read(model: Configured, table: Mapping[str, Any]) -> None:
         Its settings in force.
     """
     given = {**(model.settings or {}), **({} if model.image_size is None else {"image_size": model.image_size})}
-    if model.preset in _LATE and table["network"] == AUTO:
+    if model.preset == "auto" and table["network"] == AUTO:
         return
     frozen = table["network"] == "features"
     for key in sorted(key for key, value in given.items() if value is not None):

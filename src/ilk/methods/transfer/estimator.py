@@ -14,7 +14,7 @@ import torch
 from ilk import encoders, layout
 from ilk.choose import choose_k
 from ilk.data import Encoded, ImageSource
-from ilk.errors import ArgumentError, DataError
+from ilk.errors import DataError
 from ilk.methods import checks, pipeline
 from ilk.methods.assign import rules
 from ilk.methods.assign.placer import Placer, Space, coordinates, graph_of
@@ -142,8 +142,7 @@ class TransferClustering(Clusterer):
             An option outside of what is allowed.
         """
         found: TransferSettings = super().resolved()
-        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise ArgumentError(f"threshold={self.threshold!r}: give a number from 0 to 1.")
+        checks.threshold(self.threshold)
         return found
 
     def _learn(self, source: ImageSource, report: Reporter, resume: Mapping[str, Any] | None) -> Groups:
