@@ -1,8 +1,8 @@
 """What approximate neighbours change: recall, cost, and groups; and grouping in two levels against the default.
 
-    python benchmarks/approximate.py features --folder /tmp/approximate mnist.npz fashion_mnist.npz cifar10.npz
+    python benchmarks/approximate.py features mnist.npz fashion_mnist.npz cifar10.npz --folder /tmp/approximate
     python benchmarks/approximate.py recall --folder /tmp/approximate     # recall@15 and CPU seconds, all rows
-    python benchmarks/approximate.py groups --folder /tmp/approximate     # ARI: exact and approximate, and two seeds
+    python benchmarks/approximate.py groups --seeds 0 1 2 --folder /tmp/approximate  # ARI: exact, approximate, seeds
     python benchmarks/approximate.py levels --folder /tmp/approximate     # -m hierarchical against -m transfer
 
 Sets are looked for in $ILK_DATA. Features: `gradients` of ilk's own, without a network. True labels score what
@@ -12,6 +12,7 @@ comes out, and choose nothing. One thread. Results are appended to benchmarks/re
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -118,17 +119,18 @@ def groups(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         x, y = np.asarray(x[chosen], np.float32), y[chosen]
         k = len(np.unique(y))
         with approximate(False):
-            (first, cost), (other, _) = (fitted(TransferClustering, x, k, seed) for seed in (0, 1))
+            exact, exact_cost = zip(*(fitted(TransferClustering, x, k, seed) for seed in options.seeds), strict=True)
         with approximate(True):
-            near, near_cost = fitted(TransferClustering, x, k, 0)
+            near, near_cost = zip(*(fitted(TransferClustering, x, k, seed) for seed in options.seeds), strict=True)
         yield {
             "set": name,
             "n": len(x),
-            "ari_exact_approximate": ari(first.labels_, near.labels_),
-            "ari_two_seeds": ari(first.labels_, other.labels_),
-            "recall": near.graph_.recall,
-            "acc": [score(y, model.labels_)["acc"] for model in (first, other, near)],
-            "cpu_s": [cost, near_cost],
+            "seeds": options.seeds,
+            "ari_exact_approximate": [ari(a.labels_, b.labels_) for a, b in zip(exact, near, strict=True)],
+            "ari_two_seeds": [ari(a.labels_, b.labels_) for a, b in itertools.combinations(exact, 2)],
+            "recall": [model.graph_.recall for model in near],
+            "acc": [[score(y, model.labels_)["acc"] for model in models] for models in (exact, near)],
+            "cpu_s": [exact_cost, near_cost],
         }
 
 

@@ -37,6 +37,7 @@ SYSTEM, ENGINE, TRAINING, PLACING = (
 )
 PROBES = "python benchmarks/probes.py --no-supervised --keep benchmarks/runs/probes"
 PHOTOS = f"{DATA}/clothing500.tar"
+PHOTO_SETS = ("clothing500", "groceries", "flowers", "animals8", "vehicles5", "pets3")  # folders of kinds
 
 # recipe -> {result file: command}; ilk's own commands get a run folder and --json added
 RECIPES: dict[str, dict[str, str]] = {
@@ -57,6 +58,7 @@ RECIPES: dict[str, dict[str, str]] = {
         "balanced": f"{SYSTEM} encode {PHOTOS} --model balanced",
         "encoding": f"{SYSTEM} encode {PHOTOS} --model mobilenetv2_100 --weights {WEIGHTS}",
     },
+    "convention": {"convention-153": f"python benchmarks/convention.py {' '.join(f'../sets/{s}' for s in PHOTO_SETS)}"},
     "latency": {"latency": f"python benchmarks/latency.py {PHOTOS}"},
     "one_image": {"one_image": f"{SYSTEM} one-image {PHOTOS} {WEIGHTS}"},
     "predict": {"predict": f"{SYSTEM} predict {WEIGHTS}"},

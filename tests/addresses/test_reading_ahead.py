@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from afar import Put, pictures
 from test_addresses import listed
 
-from ilk.files import open_source, reading_ahead, remote
+from ilk.files import addresses, open_source, reading_ahead, remote
 from ilk.files.ahead import Ahead, NoAnswer
 
 
@@ -27,6 +28,44 @@ def test_requests_are_under_way_together() -> None:
     ahead = Ahead(read, no_size, range(16), requests=8, most=16)
     assert [ahead.take(i) for i in range(16)] == [bytes([i]) for i in range(16)]
     ahead.close()
+
+
+def test_a_client_of_s3_has_as_many_connections_as_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs")
+    together = threading.Barrier(remote.REQUESTS)
+
+    class Patient(BaseHTTPRequestHandler):
+        """Answers when as many as were promised wait for it, and refuses for ever if they do not come."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            try:
+                together.wait(20)
+            except threading.BrokenBarrierError:
+                self.send_error(403)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", "1")
+            self.end_headers()
+            self.wfile.write(b"x")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Patient) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        words = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}
+        for name, value in {**words, "ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        remote.forget()
+        store = remote.store_of(addresses.checked("s3://pics"))
+        n = 2 * remote.REQUESTS
+        ahead = Ahead(lambda i: store.read(f"pics/{i}"), no_size, range(n))
+        assert [ahead.take(i) for i in range(n)] == [b"x"] * n
+        ahead.close()
+        server.shutdown()
+    remote.forget()
 
 
 def test_each_is_read_once_whatever_the_order_in_which_it_is_taken() -> None:

@@ -260,7 +260,9 @@ def _spoken(address: Address, options: Options) -> tuple[Any, str]:
 def _file_system(scheme: str, how: Options, process: int) -> Any:
     import fsspec
 
-    return fsspec.filesystem(scheme, skip_instance_cache=True, **dict(how))  # fsspec's own is one for each thread
+    # of itself the client of S3 has ten connections, and all further requests wait for one of them
+    pool = {"config_kwargs": {"max_pool_connections": REQUESTS}} if scheme in ("s3", "s3a") else {}
+    return fsspec.filesystem(scheme, skip_instance_cache=True, **pool, **dict(how))  # fsspec's own is one a thread
 
 
 def forget() -> None:
