@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from trial import SMALL, Ilk, Said, refused, tree
+from trial import SMALL, Ilk, Said, refused, tree, write_images
 
 from ilk import runs
 
@@ -89,6 +89,43 @@ def test_a_run_folder_that_is_taken(ilk: Ilk, home: Path, photos: Path, finished
     (home / "mine").mkdir()
     (home / "mine" / "a.txt").write_text("a")
     assert typed(ilk("cluster", photos, "-k", "2", "-o", "mine")) == f"ilk cluster {photos} -k 2"
+
+
+def test_a_folder_that_has_grown_since(ilk: Ilk, home: Path, photos: Path) -> None:
+    """The same command as last month: the run is brought up to date, and what was said of it is kept."""
+    source = shutil.copytree(photos, home / "photos")
+    command = ["cluster", "photos", "-k", "3", *SMALL, "-o", "run"]
+    assert ilk(*command).code == 0
+    write_images(source, 43, seed=9)
+    said = ilk(*command)
+    assert "Since then 7 images are new: an update lets them join, and groups, names and corrections stay" in said.err
+    assert said.err.index("an update") < said.err.index("-o, or add --overwrite")
+    assert typed(said) == "ilk update run"
+    assert typed(ilk(*command[:2], "-k", "2", *command[4:])).endswith("-o run-2")  # other settings: another run
+    assert ilk(*command[:-1], "run", "--overwrite").code == 0  # nothing was said of it by hand
+    assert ilk("correct", "run", "--rename", "0", "mine").code == 0
+    write_images(source, 44, seed=9)
+    (source / "0_0000.png").unlink()
+    said = ilk(*command, "--overwrite")
+    assert "--overwrite would lose that. Since then 1 image is new and 1 image is gone: an update takes" in said.err
+    assert typed(said) == "ilk update run"
+    assert typed(ilk(*command)) == "ilk update run"
+    assert ilk("update", "run").code == 0
+    said = ilk(*command)
+    assert "has all of these images by now" in said.err
+    assert typed(said) == "ilk gallery run"
+
+
+def test_a_folder_that_has_grown_and_no_run_is_named(ilk: Ilk, home: Path, photos: Path, no_report: None) -> None:
+    source = shutil.copytree(photos, home / "photos")
+    command = ["cluster", "photos", "-k", "3", *SMALL]
+    assert "as they were before" not in ilk(*command).out
+    first = runs.below(home / "ilk-runs")[0].name
+    write_images(source, 43, seed=9)
+    said = ilk(*command)
+    assert f"ilk-runs/{first} has these images as they were before: `ilk update` lets new ones join" in said.out
+    assert len(runs.below(home / "ilk-runs")) == 2
+    assert "as they were before" not in ilk(*command).out  # it is there already
 
 
 def test_more_groups_than_images(ilk: Ilk, photos: Path) -> None:

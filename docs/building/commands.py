@@ -21,7 +21,7 @@ MORE = {
     "encode": ("scale.md#parts-several-processes-or-machines-without-anything-between-them", "Parts"),
     "predict": ("guide.md#4-place-new-images", "Place new images"),
     "similar": ("guide.md#what-is-like-this-photo", "What is like this photo?"),
-    "evaluate": ("guide.md#5-score-if-you-have-labels", "Score, if you have labels"),
+    "evaluate": ("guide.md#6-score-if-you-have-labels", "Score, if you have labels"),
     "probe": ("methods/deepcluster.md#linear-probes", "Linear probes"),
     "report": ("report.md", "The report"),
     "open": ("guide.md#at-the-command-line", "At the command line"),

@@ -96,7 +96,7 @@ def test_nothing_that_a_run_names_is_asked_for_unasked(
         assert ilk("info", "there").code == 0
         assert ilk("similar", "there", "a/0_0000.png").code == 0
         assert ilk("predict", "there", photos).code == 0
-        refused(ilk("update", "there", "--dry"), "--fetch", address)
+        refused(ilk("update", "there", "--dry-run"), "--fetch", address)
         with serving(Path("there")) as served:
             assert served.gallery.beside().originals.open() is None
             assert "--fetch" in str(served.gallery.beside().originals.gone)

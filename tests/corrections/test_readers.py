@@ -17,7 +17,7 @@ import pytest
 from trial import Ilk, refused, tree
 
 import ilk as package
-from ilk.errors import ArgumentError, RunError
+from ilk.errors import ArgumentError, IlkWarning, RunError
 from ilk.runs import Run
 
 # of the fixture: 36 images in 3 groups, `0_0000.png` is of pattern 0 and so on; each pattern is a group
@@ -235,8 +235,13 @@ def test_predictions(ilk: Ilk, run: Run, of: Callable[[int], int], photos: Path)
     said = ilk("predict", run.path, *images)
     assert "group    both, " in said.out
     assert "note     placed by the groups as they are now" in said.out
-    model = run.model()  # knows the groups that it found
+    with pytest.warns(IlkWarning, match=r"corrected since.*ilk\.predict\(run, images, model=model\)"):
+        model = run.model()  # knows the groups that it found
     assert model.labels_.tolist() == run.uncorrected().labels().tolist()
+    assert model.predict(images).tolist() == plain.group.tolist()
+    again = package.predict(run, images, model=model)  # what the warning says to take
+    assert again.group.tolist() == found.group.tolist()
+    assert again.confidence.tolist() == found.confidence.tolist()
 
 
 def test_the_report(ilk: Ilk, run: Run, of: Callable[[int], int]) -> None:

@@ -50,12 +50,16 @@ def test_from_python(run: Run) -> None:
 
 def test_the_command(run: Run, ilk: Ilk) -> None:
     before = tree(run.path)
-    said = ilk("regroup", run.path, "--preview")
+    said = ilk("regroup", run.path, "--dry-run")
     assert said.code == 0, said.err
     assert "8 of 36 images would move" in said.out
     assert "group 3 (ones)" in said.out
     assert tree(run.path) == before
-    wrong = ilk("regroup", run.path, "--preview", "-o", "new")
+    assert "without --dry-run this is done" in said.out
+    old = ilk("regroup", run.path, "--preview")
+    assert (old.out, tree(run.path)) == (said.out, before)
+    assert old.err == "note     --preview is now --dry-run; the old name goes with ilk 0.3\n"
+    wrong = ilk("regroup", run.path, "--dry-run", "-o", "new")
     assert (wrong.code, "leave -o out" in wrong.err) == (2, True)
     found = json.loads(ilk("regroup", run.path, "--json").out)
     assert (found["count"], found["n"], found["out"]) == (8, 3, None)

@@ -247,11 +247,14 @@ def test_the_command(ilk: Ilk, run: Run, source: Path, more: Path) -> None:
     for name in ("0_0000.png", "1_0001.png"):
         shutil.copy(more / name, source / f"new_{name}")
     shutil.copy(source / "2_0002.png", source / "new_copy.png")
-    said = ilk("update", "run", "--dry")
+    said = ilk("update", "run", "--dry-run")
     assert "new      3 images would join; 1 exact copies" in said.out
     assert "nothing was changed" in said.out
     assert kept(run) == before
-    dry = ilk("update", "run", "--dry", "--json").json
+    old = ilk("update", "run", "--dry")
+    assert (old.code, old.err) == (0, "note     --dry is now --dry-run; the old name goes with ilk 0.3\n")
+    assert kept(run) == before
+    dry = ilk("update", "run", "--dry-run", "--json").json
     done = ilk("update", "run", "--json").json
     assert (dry["dry"], dry["update"], done["dry"], done["update"]) == (True, None, False, 1)
     assert {**dry, "dry": False, "update": 1} == done

@@ -72,3 +72,12 @@ Workers = Annotated[
     Optional[int], typer.Option(metavar="N", help="Processes of the engine. [default: one a core, or one a GPU]")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features for later runs.")]
+OldDry = Annotated[bool, typer.Option("--dry", hidden=True)]
+OldPreview = Annotated[bool, typer.Option("--preview", hidden=True)]
+
+
+def either(now: bool, before: bool, old: str, new: str = "--dry-run") -> bool:
+    """Return whether an option was given, by its name or by its former one; a line says so then."""
+    if before:
+        typer.echo(f"note     {old} is now {new}; the old name goes with ilk 0.3", err=True)
+    return now or before

@@ -294,7 +294,9 @@ _CURES: tuple[tuple[re.Pattern[str], _Cure], ...] = tuple(
     (re.compile(pattern), make)
     for pattern, make in (
         (r"no CUDA GPU is usable", lambda words, _: [*_without(words, "--device"), "--device", "cpu"]),
-        (r"holds a (?:finished|partial|unfinished) run of other", _other_place),
+        (r"^(.*?) (?:holds|was corrected) .* an update (?:lets|takes)", lambda _, found: ["update", found[1]]),
+        (r"^(.*?) holds .* of these images by now", lambda _, found: ["gallery", found[1]]),
+        (r"holds a (?:finished|partial|unfinished) run of (?:other|the same)", _other_place),
         (r"a single image has nothing to be compared with", _folder_of),
         (r"^([\d,]+) images? (?:is|are) too few for [\d,]+ groups", _fewer),
         (r"exists and is not an ilk run", lambda words, _: _without(words, "-o", "--out")),

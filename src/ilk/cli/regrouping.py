@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ilk.cli.arguments import Debug, Json, Quiet, RunPath, Verbose
+from ilk.cli.arguments import Debug, Json, OldPreview, Quiet, RunPath, Verbose, either
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -22,12 +22,13 @@ Out = Annotated[
     Optional[Path],
     typer.Option("-o", "--out", metavar="NEW", help="Write a new run with these groups; RUN stays as it is."),
 ]
-Only = Annotated[bool, typer.Option("--preview", help="Only show what would move.")]
+Only = Annotated[bool, typer.Option("--dry-run", help="Say what would move; change nothing.")]
 
 
 def regroup(
     run: RunPath,
-    preview: Only = False,
+    dry_run: Only = False,
+    preview: OldPreview = False,
     out: Out = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -39,8 +40,9 @@ def regroup(
     Images that you moved, confirmed or ignored stay where they are, merged groups stay one, split ones two. Names and
     numbers stay. Undo it with `ilk correct RUN --undo`.
     """
+    preview = either(dry_run, preview, "--preview")
     if preview and out is not None:
-        raise typer.BadParameter("--preview writes nothing: leave -o out.")
+        raise typer.BadParameter("--dry-run writes nothing: leave -o out.")
     from ilk import regroup as again
     from ilk import runs
     from ilk.cli.show import Screen
@@ -56,6 +58,8 @@ def regroup(
     n = None if action is None else action.n
     screen.json({"run": str(run), **found.summary(), "n": n, "out": str(written.path) if written else None})
     _shown(screen, opened, found, "would move" if preview else "moved")
+    if preview:
+        screen.line("dry      nothing was changed; without --dry-run this is done")
     if action is not None:
         screen.line(f"undo     ilk correct {run} --undo", "aside")
     if written is not None:

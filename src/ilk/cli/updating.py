@@ -16,11 +16,13 @@ from ilk.cli.arguments import (
     Fetch,
     Json,
     NoCache,
+    OldDry,
     Own,
     OwnEncoder,
     Quiet,
     RunPath,
     Verbose,
+    either,
 )
 from ilk.cli.words import count
 
@@ -46,7 +48,8 @@ def update(
         Optional[list[str]],
         typer.Argument(metavar="[SOURCE…]", help="As in `ilk cluster`. [default: what the run was made from]"),
     ] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Say what would join; change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would join; change nothing.")] = False,
+    dry: OldDry = False,
     regroup: Annotated[
         bool, typer.Option("--regroup", help="Group all images again afterwards, by your corrections.")
     ] = False,
@@ -77,7 +80,7 @@ def update(
         done = jobs.update(
             run, parse.sources(source) if source else None, split=split, features=features, cls=method, device=device,
             cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder), by_content=by_content,
-            regroup=regroup, dry=dry, on_event=screen.event,
+            regroup=regroup, dry=either(dry_run, dry, "--dry"), on_event=screen.event,
         )  # fmt: skip
         screen._stop()
         _shown(screen, done)
@@ -115,7 +118,7 @@ def _shown(screen: Screen, done: Updated) -> None:
     if done.regrouped is not None:
         screen.line(f"regroup  done: correction {done.regrouped.n} (ilk correct {path} --undo takes it back)")
     if done.dry:
-        screen.line("dry      nothing was changed; without --dry this is done")
+        screen.line("dry      nothing was changed; without --dry-run this is done")
     elif done.number is not None:
         screen.line(f"report   {path / 'report.html'}")
 

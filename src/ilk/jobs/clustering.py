@@ -17,6 +17,7 @@ from ilk import _record, _versions, disk, methods, report, runs, scoring, showin
 from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, RunError
 from ilk.files import Samples, is_address, local_only, public
 from ilk.jobs import asking, naming
+from ilk.jobs.standing import beside, finished
 
 __all__ = ["cluster", "default_run"]
 
@@ -151,9 +152,9 @@ def _cluster(
     header = _header(images, source, split, method, model, labels, command)
     header["identity"] |= naming.identity(names, chosen)
     path = Path(out).expanduser() if out is not None else default_run(source, method, header["identity"])
-    notify(_found(images, seconds["list"], path, renamed))
-    run = _finished(path, header) if not overwrite else None
-    if run is not None:
+    known = [] if out is not None else beside(path, header)
+    notify(_found(images, seconds["list"], path, [*renamed, *known]))
+    if (run := finished(path, header, images, overwrite)) is not None:
         notify({"event": "already", "run": str(path)})
         return _scored(run, labels, images) if _to_score(run, labels) else run
     writer = runs.begin(path, header, overwrite=overwrite)
@@ -361,14 +362,3 @@ def _plain(value: Any) -> Any:
         return name_of(value)
     value = list(value) if isinstance(value, tuple) else public(value) if is_address(value) else value
     return value if isinstance(value, str | int | float | bool | dict | list | None) else str(value)
-
-
-def _finished(path: Path, header: dict[str, Any]) -> runs.Run | None:
-    """Return the finished run at `path` where it is this very job; None where nothing stands there."""
-    if not (path / "run.json").is_file():
-        return None
-    run = runs.load_run(path)
-    other = runs.difference(run.header, header)
-    if other:
-        raise RunError(f"{path} holds a finished run of {other}. Choose another folder with -o, or add --overwrite.")
-    return run

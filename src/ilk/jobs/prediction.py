@@ -162,7 +162,7 @@ def predict(
     by_content
         Read every file, whatever is known of its name, size and time of the last change.
     model
-        What ``run.model()`` returned, to ask it again; it is loaded anew otherwise.
+        What ``run.model()`` returned, to ask it again; it is loaded anew otherwise. Corrections count all the same.
     cache, on_event
         Where features are kept (None: nowhere); called with what happens.
 

@@ -15,7 +15,7 @@ from ilk.runs.reading import SCHEMA, Run, load_run, needed
 from ilk.runs.similar import Neighbours, Similar, count_of
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
 from ilk.runs.table import Table
-from ilk.runs.writing import RunWriter, begin, difference
+from ilk.runs.writing import RunWriter, begin, difference, outgrown
 
 __all__ = [
     "AGAIN",
@@ -45,6 +45,7 @@ __all__ = [
     "load_state",
     "looks_like",
     "needed",
+    "outgrown",
     "own_name",
     "plain_name",
     "save_figures",

@@ -59,6 +59,10 @@ class Asked(ABC):
     def model(self) -> Any:
         """Return the fitted model."""
 
+    @abstractmethod
+    def uncorrected(self) -> Asked:
+        """Return the run with its groups as they were found."""
+
     def table(self, columns: Sequence[str] | None = None) -> Table:
         """Return one row per file of the source: what it is, and its group with name and confidence.
 
@@ -128,7 +132,7 @@ class Asked(ABC):
         return Neighbours(self.images(), self.features())
 
     def loaded(self, **how: Any) -> Any:
-        """Return what `model` returns, loaded once and kept; anew where it is asked for otherwise."""
+        """Return what `model` of the groups as found returns, loaded once; anew where it is asked for otherwise."""
         if self._model is None or self._model[0] != how:
-            self._model = how, self.model(**how)
+            self._model = how, self.uncorrected().model(**how)
         return self._model[1]

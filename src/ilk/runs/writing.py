@@ -24,7 +24,7 @@ from ilk.runs.names import source_name
 from ilk.runs.reading import SCHEMA, read_header
 from ilk.runs.state import plain, save_state, write_json
 
-__all__ = ["RunWriter", "begin", "difference", "locked"]
+__all__ = ["RunWriter", "begin", "difference", "locked", "outgrown"]
 
 
 class RunWriter:
@@ -289,3 +289,12 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     then, now = {**theirs, **(theirs.get("params") or {})}, {**ours, **(ours.get("params") or {})}
     keys = sorted(key for key in {*then, *now} - {"params"} if then.get(key) != now.get(key))
     return f"other settings ({', '.join(f'{key} was {then.get(key)!r}, not {now.get(key)!r}' for key in keys)})"
+
+
+def outgrown(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether `old` and `new`, two headers, are one job of one source, the files of which changed in between."""
+    theirs, ours = old.get("identity") or {}, json.loads(json.dumps(new.get("identity", {}), default=plain))
+    then, now = theirs.get("source") or {}, ours.get("source") or {}
+    files = dict.fromkeys(("n", "fingerprint", "samples"))
+    one_job = {**theirs, "source": {**then, **files}} == {**ours, "source": {**now, **files}}
+    return one_job and then != now and then.get("spec") is not None
