@@ -290,7 +290,7 @@ def test_predict_writes_tables(ilk: Ilk, home: Path, photos: Path, finished: Pat
     shutil.copy(new / "0_0000.png", new / "copy.png")
     said = ilk("predict", finished, "new", "-o", "table.csv")
     assert (said.code, said.err) == (0, "")
-    assert "placed   37 images; 1 could not be read" in said.out
+    assert "placed   37 images; 1 file (broken.png) could not be read" in said.out
     assert "\nnone of these: known below 0.2; known is the sum" in said.out
     found = ilk("predict", finished, "new", "-o", "table.parquet", "--json").json
     assert (found["n_unreadable"], found["threshold"]) == (1, 0.2)

@@ -37,7 +37,7 @@ def partial(folder: Path, created: str = "2026-11-03T00:00:00+00:00") -> Path:
 
 
 def test_runs_are_listed_the_newest_first(ilk: Ilk, home: Path, finished: Path) -> None:
-    assert "no runs below ilk-runs; ilk cluster FOLDER makes one" in ilk("runs").out
+    assert "no runs below this folder; ilk cluster FOLDER makes one" in ilk("runs").out
     assert ilk("runs", "--json").json == {"folder": "ilk-runs", "runs": []}
     old = made(home / "ilk-runs" / "old", finished, "2026-11-01T09:30:00+00:00")
     made(home / "ilk-runs" / "deep" / "er" / "new", finished, "2026-11-02T09:30:00+02:00")
@@ -61,6 +61,22 @@ def test_runs_are_listed_the_newest_first(ilk: Ilk, home: Path, finished: Path) 
     assert "ilk-runs/begun goes on with: ilk cluster photos -m scan" in said.out
     assert tree(home) == before
     refused(ilk("runs", "nowhere"), "there is no folder nowhere")
+
+
+def test_runs_elsewhere_are_found_too(ilk: Ilk, home: Path, finished: Path) -> None:
+    """`-o runs/first`, as the first page has it, is no reason to find nothing."""
+    made(home / "runs" / "first", finished, "2026-11-01T09:30:00+00:00")
+    said = ilk("runs")
+    assert "none below ilk-runs/; these are elsewhere in this folder\n" in said.out
+    assert re.search(r"runs/first +2026-11-01 09:30 +transfer", said.out)
+    found = ilk("runs", "--json").json
+    assert (found["folder"], [one["path"] for one in found["runs"]]) == (".", ["runs/first"])
+    refused(ilk("open"), "no finished run below ilk-runs/", "ilk open runs/first")
+    made(home / "ilk-runs" / "own", finished, "2026-11-02T09:30:00+00:00")
+    said = ilk("runs")
+    assert "runs/first  " not in said.out
+    assert said.out.endswith("1 more elsewhere in this folder (runs/first): ilk runs .\n")
+    assert [one["name"] for one in ilk("runs", "--json").json["runs"]] == ["own"]
 
 
 def test_groups_of_the_list_are_those_of_now(ilk: Ilk, finished_copy: Path) -> None:
@@ -115,7 +131,7 @@ def test_open(ilk: Ilk, home: Path, finished_copy: Path, opened: list[str], monk
     assert (said.code, said.out) == (0, "report   run/report.html\n")
     assert opened == [(finished_copy / "report.html").as_uri()]
     assert ilk("open", "run", "--json").json == {"run": "run", "report": "run/report.html", "opened": False}
-    refused(ilk("open"), "no finished run below ilk-runs/", "ilk open RUN")
+    refused(ilk("open"), "no finished run below ilk-runs/", "ilk open run")
     (home / "ilk-runs").mkdir()
     shutil.move(finished_copy, home / "ilk-runs" / "a b")
     assert "ilk-runs/a b/report.html" in ilk("open").out  # the newest

@@ -85,7 +85,7 @@ def test_what_was_passed_over_is_said_everywhere(ilk: Ilk, home: Path) -> None:
     said = ilk("cluster", "photos", "-o", "run", "-k", "3", *SMALL)
     assert "found    12 image files" in said.out
     assert (
-        "passed   1 picture of a format that ilk cannot read (.jxl), 1 video (.mov), 1 hidden picture (.hidden.jpg), "
+        "left out 1 picture of a format that ilk cannot read (.jxl), 1 video (.mov), 1 hidden picture (.hidden.jpg), "
         "1 deleted picture (#recycle/old.jpg), 1 other file (.txt)"
     ) in said.out
     assert "         to take them in: convert the pictures to PNG or JPEG; " in said.out
@@ -98,7 +98,7 @@ def test_what_was_passed_over_is_said_everywhere(ilk: Ilk, home: Path) -> None:
     assert 'id="passed"' in page
     assert "1 deleted picture" in page
     assert "note&lt;b&gt;.txt" in page
-    assert "passed   1 picture of a format" in ilk("predict", "run", "photos").out
+    assert "left out 1 picture of a format" in ilk("predict", "run", "photos").out
     (home / "bad").mkdir()
     told["other"]["count"] = "many"
     header = json.loads((home / "run" / "run.json").read_text("utf-8"))

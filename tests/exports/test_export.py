@@ -274,9 +274,37 @@ def test_the_command_says_what_it_did(album_run: Run, ilk: Ilk) -> None:
     said = ilk("export", album_run.path, "out")
     assert said.code == 0
     assert "exported 26 images in 3 groups" in said.out
-    assert "files    26 new" in said.out
+    assert "files    26 new; links to your images" in said.out
+    assert "--mode copy" in said.out
+    said = ilk("export", album_run.path, "copies", "--mode", "copy")
+    assert "files    26 new\n" in said.out
     said = ilk("export", album_run.path, "out", "--json")
     assert said.json["unchanged"] == 26
     assert Path(said.json["table"]).name == "groups.csv"
     assert ilk("export", album_run.path, "out", "--as", "zip").code == 2
     assert ilk("export", "nowhere", "out").code == 1
+
+
+def test_a_folder_full_of_other_things_is_not_exported_into_unasked(album_run: Run, ilk: Ilk) -> None:
+    mine = Path("mine")
+    mine.mkdir()
+    (mine / ".DS_Store").write_bytes(b"x")  # what a system keeps is nothing
+    (mine / "Thumbs.db").write_bytes(b"x")
+    assert ilk("export", album_run.path, mine).code == 0
+    shutil.rmtree(mine)
+    mine.mkdir()
+    (mine / "letter.txt").write_text("mine")
+    said = ilk("export", album_run.path, mine)
+    assert said.code == 1
+    assert "mine holds other things (letter.txt) and no export" in said.err
+    assert "say --into" in said.err
+    assert said.err.endswith(f"Type: ilk export {album_run.path} mine/groups\n")
+    assert [path.name for path in mine.iterdir()] == ["letter.txt"]
+    assert ilk("export", album_run.path, mine, "--dry-run").code == 1
+    assert ilk("export", album_run.path, mine, "--as", "csv").code == 0  # one file beside the others
+    shutil.rmtree(mine)
+    mine.mkdir()
+    (mine / "letter.txt").write_text("mine")
+    assert ilk("export", album_run.path, mine, "--into").code == 0
+    assert ilk("export", album_run.path, mine).code == 0  # an export stands there now
+    assert (mine / "letter.txt").read_text() == "mine"

@@ -28,18 +28,18 @@ def test_foreign_files_are_in_the_way(album_run: Run, tmp_path: Path) -> None:
     (out / "00-group" / name).write_text("mine")
     before = tree(out)
     with pytest.raises(DataError, match=rf"{name} is in the way and was not made by ilk"):
-        ilk.export(album_run, out)
+        ilk.export(album_run, out, into=True)
     assert tree(out) == before
     (out / "00-group" / name).unlink()
     (out / "groups.csv").write_text("mine")
     with pytest.raises(DataError, match=r"groups\.csv is in the way"):
-        ilk.export(album_run, out)
+        ilk.export(album_run, out, into=True)
     assert (out / "groups.csv").read_text() == "mine"
     (out / "groups.csv").unlink()
     shutil.rmtree(out / "00-group")
     (out / "00-group").write_text("a file")
     with pytest.raises(DataError, match="it is a file, no folder"):
-        ilk.export(album_run, out)
+        ilk.export(album_run, out, into=True)
 
 
 def test_planted_links_lead_nowhere(album_run: Run, tmp_path: Path) -> None:
@@ -50,18 +50,18 @@ def test_planted_links_lead_nowhere(album_run: Run, tmp_path: Path) -> None:
     out.mkdir()
     (out / "01-group").symlink_to(outside)
     with pytest.raises(DataError, match="01-group is in the way: it is a link"):
-        ilk.export(album_run, out)
+        ilk.export(album_run, out, into=True)
     (out / "01-group").unlink()
-    ilk.export(album_run, out)
+    ilk.export(album_run, out, into=True)
     shutil.rmtree(out / "01-group")
     (out / "01-group").symlink_to(outside)  # now a former export knows files there
     with pytest.raises(DataError, match="01-group is in the way: it is a link"):
-        ilk.export(album_run, out)
+        ilk.export(album_run, out, into=True)
     assert [path.name for path in outside.iterdir()] == ["keep"]
     (out / "01-group").unlink()
     (out / "groups.csv").unlink()
     (out / "groups.csv").symlink_to(outside / "keep")
-    assert ilk.export(album_run, out).table == out / "groups-1.csv"
+    assert ilk.export(album_run, out, into=True).table == out / "groups-1.csv"
     assert (outside / "keep").read_text() == "kept"
 
 

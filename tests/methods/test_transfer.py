@@ -233,7 +233,7 @@ def _singular(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("x", "mixture", "clusterer", "note"),
     [
-        (blobs(14)[0], None, "kmeans", "too few for 3 groups in 3-D"),
+        (blobs(14)[0], None, "kmeans", "K-means instead of a Gaussian mixture, which takes"),
         (np.concatenate([blobs(90, k=2)[0], [[900, 900, 900]]]).astype("f4"), None, "kmeans", "a component collapsed"),
         (blobs()[0], _singular, "kmeans", "a component collapsed"),
         (blobs()[0], _impatient, "gmm", "did not converge"),

@@ -20,6 +20,7 @@ CRITERIA = ("silhouette", "calinski_harabasz", "davies_bouldin", "stability", "m
 NAMES = dict(
     zip(CRITERIA, ("silhouette", "Calinski-Harabasz", "Davies-Bouldin", "stability", "modularity"), strict=True)
 )
+_WORDS = {3: "three", 4: "four", 5: "five"}
 FACTOR = 1.5  # two numbers of groups closer than this are one suggestion
 FAR = 3  # and farther apart than this they are more than one level from each other
 # None was fitted to labels. At .75 two labelings share three quarters of what chance does not explain.
@@ -169,10 +170,22 @@ def verdict(ranked: list[Row], natural: int, best: dict[str, int], cloud: Cloud 
     )
     if doubt:
         return False, f"no clear number of groups: {doubt}"
-    near = _near(natural, best)
-    agree = "all five criteria" if len(near) == len(CRITERIA) else ", ".join(NAMES[name] for name in near)
-    halves = f"; halves of the images agree ({row['stability']:.2f})" if "stability" in row else ""
-    return True, f"{agree} are best at or close to {natural}{halves}"
+    halves = f"; two halves of the images agree on the groups ({row['stability']:.2f})" if "stability" in row else ""
+    return True, f"{_balance(ranked, natural, best)}{halves}"
+
+
+def _balance(ranked: list[Row], natural: int, best: dict[str, int]) -> str:
+    """Say how `natural` stands among all numbers, so that it agrees with the table."""
+    measures = f"{_WORDS[len(best)]} measures" if len(best) in _WORDS else f"{len(best)} measures"
+    if {*best.values()} == {natural}:
+        return f"{natural} is best by all {measures}"
+    first, second = sorted(ranked, key=lambda row: (row["rank_sum"], row["k"]))[:2]
+    if first["k"] == natural:
+        return f"{natural} is best on balance of {measures}, {second['k']} comes next"
+    return (
+        f"{natural} is best on balance of {measures} among the numbers that suit how many alike images there are "
+        f"({first['k']} would be best of all)"
+    )
 
 
 def _unstable(row: Row, cloud: Cloud | None) -> str | None:

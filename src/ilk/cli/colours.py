@@ -8,6 +8,7 @@ Rich leaves them all out where NO_COLOR is set, where TERM is dumb, and where no
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import IO, Any
 
@@ -62,12 +63,11 @@ def silence(stream: IO[str]) -> None:
 def word_of(text: str) -> int:
     """Return how many letters of a line are its first word, which stands in a column of its own; 0 where none does.
 
-    >>> word_of("found    36 image files"), word_of("encoded  in 2 s"), word_of("36 images in 3 groups")
-    (5, 7, 0)
+    >>> word_of("found    36 image files"), word_of("left out 2 videos"), word_of("36 images in 3 groups")
+    (5, 8, 0)
     """
-    word, gap, _ = text.partition(" ")
-    column = text[:_WORD]
-    return len(word) if gap and word.isalpha() and word.islower() and column == word.ljust(_WORD) else 0
+    found = re.fullmatch(r"([a-z]+(?: [a-z]+)?) +", text[:_WORD])
+    return len(found[1]) if found and len(text) >= _WORD == len(found[0]) else 0
 
 
 def say(text: str) -> None:

@@ -140,10 +140,22 @@ def _done(screen: Screen, run: Run, action: Action, before: Grouping, notes: Seq
         screen.line(f"         {group}: {size}")
     for note in (*notes, *now.problems):
         screen.note(note)
+    if twice := _namesakes(action, now):
+        merge = f"ilk correct {run.path} --merge {' '.join(map(str, twice))}"
+        screen.note(f"groups {' and '.join(map(str, twice))} have one name now. To make them one group, type: {merge}")
     if action.do != "undo":
         screen.line(f"undo     ilk correct {run.path} --undo", "aside")
     elif now.redo:
         screen.line(f"redo     ilk correct {run.path} --redo", "aside")
+
+
+def _namesakes(action: Action, now: Grouping) -> list[int]:
+    """Return the groups that are called as the one that `action` named, itself the last; none where it is alone."""
+    group = {"rename": "group", "new": "to"}.get(action.do)
+    named = action.arguments[group] if group else None
+    name = now.names.get(named, "").casefold() if named is not None else ""
+    same = [other for other, its in now.names.items() if its.casefold() == name and other != named]
+    return [*same, named] if name and same and named is not None else []
 
 
 def _turned(run: Run, before: Grouping, now: Grouping) -> Action:

@@ -41,6 +41,9 @@ def export(
         Literal["full", "stem"],
         typer.Option(help="photo.jpg.xmp (darktable, digiKam), or photo.xmp (Lightroom)."),
     ] = "full",
+    into: Annotated[
+        bool, typer.Option("--into", help="DIR may be full of other things; they are never touched.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     source: Annotated[
         Optional[str], typer.Option(metavar="SOURCE", help="Where the images are now, if they were moved.")
@@ -68,7 +71,8 @@ def export(
     with Screen(json, quiet=quiet, verbose=verbose) as screen:
         done = exports.export(
             parse.opened_run(run, uncorrected, fetch), folder, layout=layout, mode=mode, source=source, groups=wanted,
-            images=some, keep=keep, beside=beside, sidecars=sidecars, dry=dry_run, on_progress=taking.progress(screen),
+            images=some, keep=keep, beside=beside, sidecars=sidecars, into=into, dry=dry_run,
+            on_progress=taking.progress(screen),
         )  # fmt: skip
         taking.exported(screen, done)
     raise typer.Exit(int(bool(done.missing)))

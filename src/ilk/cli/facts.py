@@ -22,7 +22,9 @@ def run(screen: Screen, shown: Run) -> None:
     screen.json({key: shown.summary() if key == "summary" else header.get(key) for key in _KEPT})
     screen.line(f"run      {shown.path}")
     screen.line(f"made     {header['created']} by ilk {header['versions']['ilk']}")
-    screen.line(f"source   {source_name(header['source'])} ({header['source']['n']:,} files)")
+    first, now = header["source"]["n"], len(shown.images()["path"])
+    more = f" when it was made; {now:,} with what has joined since" if now > first else ""
+    screen.line(f"source   {source_name(header['source'])} ({first:,} files{more})")
     screen.line(f"method   {header['method']}, encoder {header['summary']['encoder']}")
     if header.get("command"):
         screen.line(f"command  {header['command']}")

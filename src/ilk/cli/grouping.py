@@ -120,9 +120,9 @@ def cluster(
         k, parse.own_encoder(encoder), weights, set_ or [], seed, device, precision, parse.cache(cache, no_cache),
         near_duplicates,
     )  # fmt: skip
-    from ilk import jobs
-
     with Screen(json, quiet=quiet, verbose=verbose) as screen:
+        from ilk import jobs
+
         run = jobs.cluster(
             parse.sources(source), out, method=method, options=chosen, features=features, split=split, labels=labels,
             names=not no_names, words=words,

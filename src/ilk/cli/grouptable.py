@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ilk.cli.words import shortened
+from ilk.cli.words import few, shortened
 from ilk.report.words import apart, calibrated, meaning
-from ilk.runs import guessed, plain_name
+from ilk.runs import Run, guessed, plain_name
 
-__all__ = ["RIGHT", "group_table", "notes"]
+__all__ = ["RIGHT", "group_table", "notes", "unread"]
 
 RIGHT = "images share silhouette confidence"
 _HEADER = ("group", "looks like", "images", "share", "silhouette", "confidence", "in words", "most typical image")
@@ -54,11 +54,22 @@ def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names
     ]
 
 
-def notes(header: Mapping[str, Any]) -> list[str]:
-    """Return lines that say what the numbers of the table are; none for an older run."""
+def unread(run: Run) -> str:
+    """Return how many files of a run could not be read, and which, where they are few."""
+    images = run.images()
+    rows = zip(images["path"], images["status"], strict=True)
+    return few([path for path, status in rows if status == "unreadable"])
+
+
+def notes(header: Mapping[str, Any], *, every: bool = False) -> list[str]:
+    """Return lines that say what the numbers of the table are, with `every` at length; none for an older run."""
     record = (header.get("quality") or {}).get("silhouette")
     if not record:
         return []
+    if not every and calibrated(header):
+        return [
+            "silhouette, confidence: the higher, the more a group stands by itself; in words: both (more: -v, report)"
+        ]
     sample = f" (distances to {record['sample']:,} images that stand for all)" if record["sample"] else ""
     where = (
         "in the features" if calibrated(header) else "in the features learned for these groups, which sets any apart"

@@ -30,10 +30,11 @@ def similar(
     debug: Debug = False,
 ) -> None:
     """Name the images of RUN most like IMG, and the group that IMG is in, or would be placed in."""
-    from ilk import jobs
     from ilk.cli.show import Screen
 
     with Screen(json) as screen:
+        from ilk import jobs
+
         found = jobs.similar(
             parse.opened_run(run, uncorrected), image, count, cls=method, device=device,
             cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder),
@@ -42,6 +43,7 @@ def similar(
 
 
 def _show(screen: Screen, found: dict[str, Any]) -> None:
+    screen._stop()
     screen.json(found)
     screen.line(found["image"] if found["path"] is None else found["path"], "title")
     if found["path"] is None:

@@ -27,6 +27,7 @@ _INSTEAD = {
 }  # fmt: skip
 """What people call things, and what it is called here."""
 _OPTIONS = {"--k": "-k", "--n-clusters": "-k", "--clusters": "-k", "--groups": "-k", "-K": "-k", "--output": "-o"}
+_OPTIONS |= {"-n": "-k", "-c": "-k", "--dry": "--dry-run", "--preview": "--dry-run", "--test": "--dry-run"}
 _OPTIONS |= {"--model": "--encoder", "--gpu": "--device cuda", "--cpu": "--device cpu", "--force": "--overwrite"}
 _TYPES = {int: "a whole number", float: "a number"}
 
@@ -281,6 +282,12 @@ def _folder_of(arguments: Words, _: re.Match[str]) -> list[str] | None:
     return ["cluster", str(path.parent), *arguments[2:]] if path.is_file() else None
 
 
+def _deeper(arguments: Words, _: re.Match[str]) -> list[str] | None:
+    """Return the same export into a folder of its own in the one that was named."""
+    plain = len(arguments) > 2 and not any(word.startswith("-") for word in arguments[1:3])
+    return [*arguments[:2], f"{arguments[2].rstrip('/')}/groups", *arguments[3:]] if plain else None
+
+
 def _fewer(arguments: Words, found: re.Match[str]) -> list[str] | None:
     return None if int(found[1].replace(",", "")) < 3 else [*_without(arguments, "-k"), "-k", "auto"]
 
@@ -308,6 +315,7 @@ _CURES: tuple[tuple[re.Pattern[str], _Cure], ...] = tuple(
         (r"^no labels for |^labels '\w+': .* has none|^there are no labels 'folder'", _folder_labels),
         (r"is a run that ilk wrote, not a folder of images", lambda words, _: ["open", *words[1:2]]),
         (r"compare takes two runs or more", lambda words, _: [*words, "RUN"]),
+        (r" holds other things .* and no export", _deeper),
         (r"a source is never changed: export to a folder beside", lambda words, _: [*words[:2], "sorted", *words[3:]]),
     )
 )

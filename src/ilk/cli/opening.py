@@ -40,7 +40,9 @@ def open_run(
     from ilk.errors import ArgumentError
 
     if run is None and (run := overview.newest()) is None:
-        raise ArgumentError(f"there is no finished run below {overview.RUNS}/. Name one: ilk open RUN")
+        name = next((one.name for one in overview.elsewhere() if one.state == "finished"), None)
+        which = "ilk open RUN" if name is None else f"ilk open {overview.quoted(Path(name))}"
+        raise ArgumentError(f"there is no finished run below {overview.RUNS}/. Name one: {which}")
     if gallery:
         serving.gallery(run, port=0, no_open=False, exports=None, json=json, debug=debug)
         return

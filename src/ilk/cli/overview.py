@@ -14,16 +14,18 @@ from ilk.cli.words import human
 if TYPE_CHECKING:
     from ilk.runs import Kept
 
-__all__ = ["RUNS", "newest", "quoted", "runs"]
+__all__ = ["RUNS", "elsewhere", "newest", "quoted", "runs"]
 
 RUNS = "ilk-runs"
 """Where runs are written that are given no other folder."""
+
+_LOOKED = 2000  # folders that are looked into unasked
 
 
 def runs(
     folder: Annotated[
         Optional[Path],
-        typer.Argument(metavar="[FOLDER]", help="Where to look, three folders deep. [default: ilk-runs]"),
+        typer.Argument(metavar="[FOLDER]", help="Where to look, three folders deep. [default: ilk-runs, else here]"),
     ] = None,
     json: Json = False,
     debug: Debug = False,
@@ -41,14 +43,22 @@ def runs(
     if folder is not None and not where.is_dir():
         raise ArgumentError(f"there is no folder {folder}.")
     screen, found = Screen(json), below(where)
+    others = elsewhere() if folder is None else []
+    if others and not found:
+        where, found = Path(), others
+        screen.line(f"none below {RUNS}/; these are elsewhere in this folder", "aside")
+        others = []
     screen.json({"folder": str(where), "runs": [{"path": str(where / one.name), **one.as_record()} for one in found]})
     if not found:
-        screen.line(f"no runs below {where}; ilk cluster FOLDER makes one")
+        screen.line(f"no runs below {'this folder' if folder is None else where}; ilk cluster FOLDER makes one")
         return
     header = ("run", "begun", "method", "images", "groups", "size", "state")
     screen.table(header, [_line(one, where) for one in found], right="images groups size")
     for one in found:
         _aside(screen, one, where)
+    if others:
+        some = ", ".join(one.name for one in others[:3]) + (" …" if len(others) > 3 else "")
+        screen.line(f"{len(others):,} more elsewhere in this folder ({some}): ilk runs .", "aside")
 
 
 def _line(one: Kept, where: Path) -> list[str]:
@@ -73,6 +83,14 @@ def _aside(screen: object, one: Kept, where: Path) -> None:
         screen.note(f"{where / one.name}: {one.why}")
     elif one.state == "partial" and (words := begun_with(where / f"{one.name}.partial")):
         screen.note(f"{where / one.name} goes on with: {typed(words)}")
+
+
+def elsewhere() -> list[Kept]:
+    """Return the runs in the folder one works in that are not below `RUNS`; a large folder is not looked through."""
+    from ilk.runs import below
+
+    found = below(Path(), most=_LOOKED)
+    return [one for one in found if one.name != RUNS and not one.name.startswith(f"{RUNS}/")]
 
 
 def newest(folder: Path = Path(RUNS)) -> Path | None:

@@ -24,7 +24,7 @@ from ilk.cli.arguments import (
     Uncorrected,
     Verbose,
 )
-from ilk.cli.words import count
+from ilk.cli.words import count, few
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -68,13 +68,14 @@ def predict(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Place the images of SOURCE into the groups of RUN; what fits none of them says so."""
+    """Place the images of SOURCE into the groups of RUN; what fits none of them says so. `ilk update` keeps them."""
+    from ilk.cli.mistakes import typed
     from ilk.cli.show import Screen
 
     out, given = parse.table_path(out), parse.sources(source)
-    from ilk import jobs
-
     with Screen(json, quiet=quiet, verbose=verbose, aside=parse.is_stdout(out)) as screen:
+        from ilk import jobs
+
         found = jobs.predict(
             parse.opened_run(run, uncorrected), given, split=split, threshold=threshold,
             nearest=5 if json and nearest is None else nearest, cls=method, device=device,
@@ -83,6 +84,8 @@ def predict(
         )  # fmt: skip
         notes = [] if out is None else found.write(out)
         _placed(screen, found, run, out)
+        if features is None and any(status != "unreadable" for status in found.status):
+            screen.line(f"keep     {typed(['update', str(run), *source])} lets them join the run", "aside")
         for note in (*found.notes, *notes):
             screen.note(note)
 
@@ -111,7 +114,8 @@ def _placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> N
             "images": rows,
         }
     )
-    placed = f"{count(len(read), 'image')}" + (f"; {n_unreadable:,} could not be read" if n_unreadable else "")
+    lost = few([name for name, there in zip(found.names, seen, strict=True) if not there])
+    placed = f"{count(len(read), 'image')}" + (f"; {lost} could not be read" if n_unreadable else "")
     screen.line(f"placed   {placed}")
     screen.result(f"{placed}: {out}" if out is not None else placed)
     if screen.verbose:

@@ -17,13 +17,14 @@ from rich.status import Status
 from rich.text import Text
 
 from ilk.cli import colours
-from ilk.cli.grouptable import RIGHT, group_table, notes
+from ilk.cli.grouptable import RIGHT, group_table, notes, unread
 from ilk.cli.pace import speed
 from ilk.cli.spoken import spoken
 from ilk.cli.training import Training
 from ilk.cli.words import count, printable, shortened
 from ilk.errors import ArgumentError
 from ilk.showing.ktable import k_table
+from ilk.showing.notes import only_said
 from ilk.showing.pace import Pace
 
 if TYPE_CHECKING:
@@ -34,11 +35,11 @@ __all__ = ["Screen"]
 _DOING = {
     "look": "looking at files",
     "encode": "encoding",
-    "near": "comparing",
-    "reduce": "reducing",
+    "near": "looking for near duplicates",
+    "reduce": "reducing features",
     "cluster": "grouping",
     "train": "training",
-    "name": "naming",
+    "name": "looking for words for the groups",
 }
 _PICTURED = "; the report has pictures of all of them"
 _DONE = {
@@ -80,6 +81,8 @@ class Screen:
         self._training = Training(self.console, self.line, self._stop)
 
     def __enter__(self) -> Self:
+        if self.console.is_terminal and not self.console.quiet:
+            self._start("loading")  # libraries, for some seconds: until there is something to say
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +109,9 @@ class Screen:
         """Print something to know, once."""
         if text not in self._noted:
             self._noted.add(text)
-            self.console.print(Text.assemble(("note     ", "note"), printable(spoken(text))))
+            made_so = only_said(text)  # nothing to look at
+            word = ("how      ", "word") if made_so else ("note     ", "note")
+            self.console.print(Text.assemble(word, printable(spoken(text))))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], right: str | Sequence[str] = "") -> None:
         """Print columns of the width they need; those whose header is (a word) in `right` end at the right."""
@@ -144,9 +149,10 @@ class Screen:
     def _event(self, event: dict[str, Any]) -> None:
         kind = event.get("event")
         if kind == "found":
+            self._stop()
             took = f" ({event['seconds']:.1f} s)" if "seconds" in event else ""
             self.line(f"found    {count(event['n'], event['what'])}{took}")
-            for word, text in zip(("passed   ", "         "), event.get("passed", ()), strict=False):
+            for word, text in zip(("left out ", "         "), event.get("passed", ()), strict=False):
                 self.line(f"{word}{text}")
             for note in event["notes"]:
                 self.note(note)
@@ -257,7 +263,7 @@ class Screen:
         if event.get("space"):
             self.line(f"measured in the reduced space ({event['space']}), where all groups lie farther apart")
         self.table(header, lines, right=header[:-1])
-        low = "; of Davies and the ranks the lowest" if len(header) > 3 else ""
+        low = "; of Davies and ranks (all in one) the lowest" if len(header) > 3 else ""
         self.line(f"* best of its column: the highest{low}", "aside")
         if n_hidden:
             self.line(f"  {count(n_hidden, 'more number')} tried; all of them are in k_table.json", "aside")
@@ -290,9 +296,8 @@ class Screen:
         if summary["scores"]:
             self._five(summary["scores"])
         if summary["n_unreadable"]:
-            lost = count(summary["n_unreadable"], "file")
             how = " or came without features" if run.header["source"].get("features") else ""
-            self.note(f"{lost} could not be read{how}; the report lists them with the reasons")
+            self.note(f"{unread(run)} could not be read{how}; the report lists them with the reasons")
         for warning in summary["warnings"]:
             self.note(warning)
         if self.verbose:
@@ -315,7 +320,7 @@ class Screen:
         self.table(titles, lines, right=RIGHT)
         if len(groups) > len(lines):
             self.line(f"and {len(groups) - len(lines)} more groups, in the report")
-        for line in notes(run.header):
+        for line in notes(run.header, every=self.verbose):
             self.line(line, "aside")
         if any(map(guessed, groups)):
             self.line("looks like: a guess by what a network knows; it chose nothing", "aside")

@@ -71,12 +71,13 @@ def update(
     debug: Debug = False,
 ) -> None:
     """Let new images of SOURCE join RUN, placed by its model. Nothing else moves; what is gone is marked."""
-    from ilk import jobs
     from ilk.cli.show import Screen
 
     if fetch:
         parse.let_fetch(run)
     with Screen(json, quiet=quiet, verbose=verbose) as screen:
+        from ilk import jobs
+
         done = jobs.update(
             run, parse.sources(source) if source else None, split=split, features=features, cls=method, device=device,
             cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder), by_content=by_content,

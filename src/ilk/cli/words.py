@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ilk import disk
 
-__all__ = ["count", "human", "printable", "shortened"]
+__all__ = ["count", "few", "human", "printable", "shortened"]
 
+_FEW = 3
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")  # make what follows read backwards
 
 
@@ -49,6 +51,16 @@ def count(n: int, what: str) -> str:
     ('1 image', '2,000 images')
     """
     return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+def few(names: Sequence[str], what: str = "file") -> str:
+    """Return how many there are, and which, up to three.
+
+    >>> few(["a.jpg", "b.jpg"]), few(["a"] * 4)
+    ('2 files (a.jpg, b.jpg)', '4 files')
+    """
+    some = f" ({', '.join(shortened(name, 60) for name in names)})" if 0 < len(names) <= _FEW else ""
+    return count(len(names), what) + some
 
 
 def human(size: float) -> str:

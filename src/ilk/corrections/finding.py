@@ -165,5 +165,6 @@ def find_group(word: str | int, names: Mapping[int, str], merged: Mapping[int, i
         raise ArgumentError(f"group {int(number[1])} was merged into group {into}: give that.")
     close = difflib.get_close_matches(text, [name for name in names.values() if name], 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    some = ", ".join(map(str, list(names)[:20])) + (" …" if len(names) > 20 else "")
+    called = [f"{group} ({name})" if name else str(group) for group, name in list(names.items())[:20]]
+    some = ", ".join(called) + (" …" if len(names) > 20 else "")
     raise ArgumentError(f"there is no group {text}.{hint} Groups are {some}.")

@@ -137,12 +137,15 @@ def bundled_choice(n: int, per_core: float, cores: int) -> tuple[str, str]:
         "as long on a CPU"
     )
     if both <= PATIENCE:
-        lasts = f"{n:,} images take about {_duration(both)} with it here" if n else "it sees most"
+        lasts = f"{n:,} images take about {_duration(both)} with it{_IDLE}" if n else "it sees most"
         return "balanced", f"balanced (EfficientNet-Lite0 and -Lite2 side by side): {lasts}. {better}"
     return "fast", (
-        f"fast (EfficientNet-Lite0): {n:,} images take about {_duration(fast)} with it here, "
+        f"fast (EfficientNet-Lite0): {n:,} images take about {_duration(fast)} with it{_IDLE}, "
         f"{_duration(both)} with --encoder balanced. {better}"
     )
+
+
+_IDLE = " where this machine does nothing else"
 
 
 def _duration(seconds: float) -> str:

@@ -45,6 +45,7 @@ def export(
     keep: str = "all",
     beside: bool = False,
     sidecars: str = "full",
+    into: bool = False,
     dry: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Exported:
@@ -55,7 +56,7 @@ def export(
     run
         A finished run or its path.
     folder
-        Created where missing. It may hold other files; they are never touched.
+        Created where missing. Other files in it are never touched.
     layout
         "folders": a folder per group and groups.csv. "imagefolder": the same for torchvision and Hugging Face, with
         metadata.csv. "csv", "parquet": one table. "fiftyone": data/ and labels.json. "embedding-atlas": one Parquet
@@ -75,6 +76,8 @@ def export(
         Sidecars lie beside the images, and not in `folder`, which gets the table only.
     sidecars
         "full": photo.jpg.xmp, as darktable and digiKam call them. "stem": photo.xmp, as Lightroom does.
+    into
+        Folders of groups may come into a folder that is full of other things, too.
     dry
         Write nothing; say what would be written.
     on_progress
@@ -89,7 +92,8 @@ def export(
     ArgumentError
         An unknown layout, mode or `keep`; no such group or image; `beside` for anything but sidecars.
     DataError
-        The source cannot be found; `folder` is the source, a run, another export, or something in it is in the way.
+        The source cannot be found; `folder` is the source, a run, another export, or holds other things, without
+        `into`; or something in it is in the way.
 
     Notes
     -----
@@ -116,6 +120,8 @@ def export(
     done.n_unreadable = int((rows.chosen & (rows.group == UNREADABLE)).sum())
     done.notes.extend(_notes(rows, origin, layout, mode))
     manifest = load(base)
+    if not into and manifest.source is None and (layout in _TREES or (layout == "xmp" and not beside)):
+        _check_empty(base, folder)
     _check_manifest(manifest, run, layout)
     if layout == "xmp":
         write_sidecars(run, rows, origin, manifest, done, report, sidecars)
@@ -167,6 +173,20 @@ def _checked_folder(folder: Path, run: Run, origin: Origin | None) -> Path:
     return base
 
 
+def _check_empty(base: Path, called: str | Path) -> None:
+    """Raise where `base`, which no export has made, holds anything: it was hardly meant."""
+    if not base.is_dir():
+        return
+    there = [entry.name for entry in base.iterdir() if not entry.name.startswith(".") and entry.name not in _SYSTEM]
+    if there:
+        some = ", ".join(sorted(there)[:3]) + (" …" if len(there) > 3 else "")
+        raise DataError(
+            f"{called} holds other things ({some}) and no export: give a folder that is new or empty, or say into=True "
+            "where folders of groups are to come between them."
+        )
+
+
+_SYSTEM = ("Thumbs.db", "desktop.ini")
 _FOLDERS = ("folder", "shards", "several")  # kinds of sources in whose folders no export belongs
 
 

@@ -11,6 +11,9 @@ from typing import Any
 __all__ = ["Exported", "measured"]
 
 
+_LINKS = "; links to your images, which take no room (copies, for another machine or a stick: --mode copy)"
+
+
 @dataclass
 class Exported:
     """What `export` did, or, where `dry`, what it would have done.
@@ -42,6 +45,8 @@ class Exported:
     seconds : float
     dry : bool
         Nothing was written.
+    links : bool
+        The files are links, and lead nowhere where the images are not.
     bytes : int
         Size of the new files and of the tables; links take none, and what is made PNG counts as its original does.
     """
@@ -69,6 +74,7 @@ class Exported:
     seconds: float = 0.0
     dry: bool = False
     bytes: int = 0
+    links: bool = False
 
     def lines(self) -> list[str]:
         """Return what was done in a few lines for people."""
@@ -78,7 +84,8 @@ class Exported:
         if self.layout in ("folders", "imagefolder", "fiftyone", "xmp"):
             moved = "changed" if self.layout == "xmp" else "moved"
             counts = {"new": self.added, moved: self.moved, "as before": self.unchanged, "removed": self.removed}
-            lines.append("files    " + ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word == "new"))
+            said = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word == "new")
+            lines.append(f"files    {said}{_LINKS if self.links else ''}")
         if self.converted:
             be = "would be written" if self.dry else "written"
             lines.append(f"         {_count(self.converted, 'image')} of a format that few readers open {be} as PNG")

@@ -147,6 +147,7 @@ def _count(done: Exported, plan: Plan, placer: Placer, n_images: int, origin: Or
         "fiftyone": f"{view} --type fiftyone.types.FiftyOneImageClassificationDataset",
     }.get(done.layout, "")
     done.left = list(plan.left)
+    done.links = done.mode == "link" and origin.has_files and placer.kind == "symlink"
     if placer.kind != "symlink":
         what = {"hard link": "hard links (the same file under a second name)", "copy": "copies"}[placer.kind]
         done.notes.append(f"this disk has no symbolic links: {what} were made")

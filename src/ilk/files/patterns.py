@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from ilk.files.passed import PassedOver, set_aside
 __all__ = ["expanded", "has_braces", "is_pattern", "matches"]
 
 _BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}/]*,[^{}/]*))\}")
+_LOOKED = 10_000  # files whose endings are said
 _MOST = 100_000  # names that braces may stand for
 
 
@@ -90,12 +93,24 @@ def matches(pattern: Path, passed: PassedOver, notes: list[str]) -> list[Path]:
         found = step
     kept = _each_once(path for path in found if path and set_aside(os.path.basename(path)) in (None, "hidden"))
     if not kept:
-        raise DataError(f"nothing matches {pattern}")
+        raise DataError(f"nothing matches {pattern}{_instead(start)}")
     for walk in walks:
         start = walk.base.rstrip(os.sep) + os.sep
         walk.say_links(path.removeprefix(start) for path in kept if path.startswith(start))
         notes += walk.notes
     return [Path(path) for path in kept]
+
+
+def _instead(folder: str) -> str:
+    """Say which kinds of files are in the folder that a pattern begins with: a reason why it matches none of them."""
+    try:
+        with os.scandir(folder or ".") as there:
+            names = [entry.name for entry in itertools.islice(there, _LOOKED) if entry.name[0] != "."]
+    except OSError:
+        return ": there is no such folder" if folder else ""
+    kinds = Counter(ending.lower() for name in names if (ending := Path(name).suffix))
+    some = ", ".join(f"{n:,} {printable(ending)}" for ending, n in kinds.most_common(4))
+    return f": that folder has {some}" if some else ""
 
 
 def _each_once(paths: Iterable[str]) -> list[str]:

@@ -194,8 +194,8 @@ def _mixture(
     m, e = x.shape
     if m < PER_DIMENSION * k * e:
         notes.append(
-            f"K-means instead of a Gaussian mixture: {m} distinct images are too few for {k} groups in {e}-D "
-            f"(it takes {PER_DIMENSION * k * e})"
+            f"K-means instead of a Gaussian mixture, which takes {PER_DIMENSION * k * e:,} distinct images for {k} "
+            f"groups (here {m:,}): nothing to do"
         )
         return None
     found = fit_mixture(_single(x), k, n_init=n_init, seed=seed, sample_weight=weights)

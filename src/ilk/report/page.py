@@ -23,6 +23,7 @@ from ilk.report.map import MAX_LABELS
 from ilk.report.pictures import Pictures, Source
 from ilk.report.sections import choice_view, how_view, scores_view
 from ilk.runs import Run, source_name
+from ilk.showing.notes import to_look_at
 
 MAX_REASONS = 200
 MAX_TWINS = 100
@@ -122,10 +123,11 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
     room = MAX_BYTES - _RESERVED - sum(map(_length, (views, maps, plots, levels)))
     beside = further(facts, pictures, views["cards"], room, run.path.name.removesuffix(".partial"))
     live = interactive(run, facts, frozenset() if beside is None else beside.rows, pictures.small)
+    warnings = _warnings(facts)
     return {
         "title": _title(run, facts),
         "head": _head(run, facts),
-        "warnings": _warnings(facts),
+        "warnings": warnings,
         "groups": views,
         "apart_means": words.meaning() if words.calibrated(facts.header) else "",
         "pixelated": pictures.small,
@@ -144,7 +146,7 @@ def _view(run: Run, facts: Facts, pictures: Pictures) -> dict[str, Any]:
         "unreadable": _unreadable(facts),
         "passed": _passed(facts),
         "duplicates": _duplicates(facts),
-        "how": how_view(run, facts),
+        "how": {**how_view(run, facts), "notes": warnings["made"]},
     }
 
 
@@ -202,10 +204,10 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
 
 
 def _warnings(facts: Facts) -> dict[str, Any]:
-    """Return every warning once, those of the run and those of its summary."""
+    """Return every warning once, those of the run and those of its summary; what was only said stands with the how."""
     found = [*(facts.header.get("warnings") or []), *(facts.summary.get("warnings") or [])]
-    once = list(dict.fromkeys(words.shortened(str(w), 1000) for w in found))
-    return {"shown": once[:MAX_WARNINGS], "more": max(0, len(once) - MAX_WARNINGS)}
+    shown, made = to_look_at(words.shortened(str(w), 1000) for w in found)
+    return {"shown": shown[:MAX_WARNINGS], "more": max(0, len(shown) - MAX_WARNINGS), "made": made[:MAX_WARNINGS]}
 
 
 def _unreadable(facts: Facts) -> dict[str, Any]:

@@ -67,14 +67,15 @@ def is_run(folder: Path) -> bool:
         return False
 
 
-def below(folder: str | Path) -> list[Kept]:
+def below(folder: str | Path, *, most: int = _FOLDERS) -> list[Kept]:
     """Return the runs in `folder` and up to three folders deep, the newest first; itself, where it is one.
 
-    Links are not followed, and no run is looked for within another. Reads run.json of each, and the tables of those
+    Links are not followed, and no run is looked for within another. Looks into `most` folders.
+    Reads run.json of each, and the tables of those
     that were corrected or grew: 1 to 10 ms a run.
     """
     folder = Path(folder).expanduser()
-    found = [folder] if is_run(folder) else list(_folders(folder))
+    found = [folder] if is_run(folder) else list(_folders(folder, most))
     kept = [_kept(path, "." if path == folder else path.relative_to(folder).as_posix()) for path in found]
     return sorted(kept, key=lambda one: (one.created or "", one.name), reverse=True)
 
@@ -88,14 +89,14 @@ def begun_with(folder: Path) -> list[str] | None:
     return words[1:] if len(words) > 1 and words[0] == "ilk" else None
 
 
-def _folders(folder: Path) -> Iterator[Path]:
+def _folders(folder: Path, most: int) -> Iterator[Path]:
     """Yield every run below `folder`."""
     level, looked = [folder], 0
     for _ in range(_DEEP):
         deeper: list[Path] = []
         for one in level:
             looked += 1
-            if looked > _FOLDERS:
+            if looked > most:
                 return
             for path in _inside(one):
                 if is_run(path):
