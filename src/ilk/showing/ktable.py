@@ -13,7 +13,7 @@ _COLUMNS = (
     ("calinski_harabasz", "Calinski", 1, ",.0f"),
     ("davies_bouldin", "Davies", -1, ".3f"),
     ("stability", "stability", 1, ".2f"),
-    ("modularity", "modularity", 1, ".2f"),
+    ("modularity", "modul.", 1, ".2f"),
     ("rank_sum", "ranks", -1, ".1f"),
 )
 _SHOWN = 8
