@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import disk
-from ilk.errors import ArgumentError, DataError
+from ilk.errors import ArgumentError, DataError, answered
 from ilk.metrics import agreement, contingency
 from ilk.runs import Run, columns_of, load_run, short_name, source_name
 
@@ -170,6 +170,7 @@ class Comparison:
         write_flow(Path(path), columns, bands, partners)
 
 
+@answered
 def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     """Compare two or more runs of the same images.
 

@@ -17,7 +17,10 @@ IlkWarning               (UserWarning)   finished, but look: degraded path, imag
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = [
     "ArgumentError",
@@ -31,8 +34,16 @@ __all__ = [
     "NotEnoughMemory",
     "RunError",
     "TaskFailed",
+    "answered",
+    "meant",
     "nearest",
+    "refuse_arguments",
 ]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_MEANT = dict.fromkeys(("k", "K", "n", "n_groups", "groups", "num_clusters", "clusters", "n_components"), "n_clusters")
+_MEANT |= {"seed": "random_state", "model": "encoder", "network": "encoder", "backbone": "encoder", "gpu": "device"}
 
 
 class IlkError(Exception):
@@ -91,3 +102,41 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(allowed), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def meant(name: str, allowed: Collection[str]) -> str:
+    """Return `` Did you mean 'x'?`` as `nearest` does, and for what is called otherwise elsewhere.
+
+    >>> meant("k", ["n_clusters", "cache"]), meant("zzz", ["cache"])
+    (" Did you mean 'n_clusters'?", '')
+    """
+    other = _MEANT.get(name)
+    return f" Did you mean {other!r}?" if other in allowed else nearest(name, allowed)
+
+
+def refuse_arguments(owner: str, given: Mapping[str, Any], allowed: Collection[str]) -> None:
+    """Raise `TypeError` for the first of the arguments `given` that `owner` does not take, with the one that is meant.
+
+    Where it takes ``options`` or ``settings``, what it does not know may be one of these.
+    """
+    for name, value in given.items():
+        if name in allowed:
+            continue
+        hint = meant(name, allowed)
+        inner = next((one for one in ("options", "settings") if one in allowed), None)
+        if not hint and inner is not None:
+            shown = text if len(text := repr(value)) <= 40 else "…"
+            hint = f" Did you mean {inner}={{{_MEANT.get(name, name)!r}: {shown}}}?"
+        raise TypeError(f"{owner}() has no argument {name!r}." + (hint or f" It has {', '.join(allowed)}."))
+
+
+def answered(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a keyword that `function` does not take be answered with the one that is meant: `refuse_arguments`."""
+    allowed = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **given: _P.kwargs) -> _R:
+        refuse_arguments(f"ilk.{function.__name__}", given, allowed)
+        return function(*args, **given)
+
+    return call

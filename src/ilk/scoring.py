@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ilk import files, metrics
-from ilk.errors import DataError, RunError
+from ilk.errors import DataError, RunError, answered
 from ilk.files.numbered import misplaced, numbered
 from ilk.runs import Run, load_run, source_name, write_json
 
 __all__ = ["evaluate", "score", "score_new", "written"]
 
 
+@answered
 def evaluate(run: Run | str | Path, labels: str | None = None) -> dict[str, Any] | None:
     """Score the groups of `run`, and write ``scores.json`` into it where it says something else.
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ilk import disk, near
-from ilk.errors import ArgumentError, DataError, nearest
+from ilk.errors import ArgumentError, DataError, answered, nearest
 from ilk.exports import tables
 from ilk.exports.atlas import write_atlas
 from ilk.exports.beside import expect, table_names, write_table
@@ -33,6 +33,7 @@ KEEP = ("all", "best")
 _TREES = ("folders", "imagefolder", "fiftyone")
 
 
+@answered
 def export(
     run: Run | str | Path,
     folder: str | Path,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ilk import _record, _versions, disk, methods, report, runs, scoring, showing
-from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, RunError
+from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, RunError, answered
 from ilk.files import Samples, is_address, local_only, public
 from ilk.jobs import asking, naming
 from ilk.jobs.standing import beside, finished
@@ -26,6 +26,7 @@ OnEvent = Callable[[dict[str, Any]], bool | None]
 _HERE = ("cache", "verbose")  # arguments that say nothing of what is found
 
 
+@answered
 def cluster(
     source: Any,
     out: str | Path | None = None,

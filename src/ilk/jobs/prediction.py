@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _record, disk, runs
-from ilk.errors import ArgumentError, RunError
+from ilk.errors import ArgumentError, RunError, answered
 from ilk.files import Samples, local_only
 from ilk.jobs import asking
 from ilk.jobs.models import give_training_images, model_of
@@ -120,6 +120,7 @@ class Prediction:
         return disk.formula_note([*self.names, *self.group_names.values()]) if as_text else []
 
 
+@answered
 def predict(
     run: runs.Run | str | Path,
     source: Any,

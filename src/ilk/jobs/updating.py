@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import _versions, disk, report, runs
-from ilk.errors import DataError
+from ilk.errors import DataError, answered
 from ilk.jobs import arrivals
 from ilk.jobs.arrivals import Arrived
 from ilk.jobs.joining import Known, Matched, match
@@ -83,6 +83,7 @@ class Updated:
         return found
 
 
+@answered
 def update(
     run: runs.Run | str | Path,
     source: Any = None,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ilk.errors import ArgumentError, nearest
+from ilk.errors import ArgumentError, meant, nearest
 
 __all__ = ["FILE", "NOT_OPTIONS", "described", "refuse_options", "refuse_preset", "refuse_unknown"]
 
@@ -23,11 +23,8 @@ def refuse_options(owner: str, given: Iterable[str], known: Collection[str]) -> 
     """Raise `ArgumentError` for the first of the options `given` that `owner` does not know."""
     for key in given:
         if key not in known:
-            raise ArgumentError(f"{owner} has no option {key!r}." + (nearest(key, known) or f" It has {_all(known)}."))
-
-
-def _all(known: Iterable[str]) -> str:
-    return ", ".join(sorted(known))
+            hint = meant(key, known) or f" `ilk methods {owner}` lists all {len(known)}."
+            raise ArgumentError(f"{owner} has no option {key!r}.{hint}")
 
 
 def refuse_preset(owner: str, given: Any, known: Collection[str]) -> None:

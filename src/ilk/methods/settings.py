@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ilk.errors import ArgumentError, nearest
+from ilk.errors import ArgumentError, nearest, refuse_arguments
 from ilk.methods.names import NOT_OPTIONS, refuse_options, refuse_preset
 
 __all__ = [
@@ -384,7 +384,7 @@ def _deprecated(old: str, new: str) -> None:
 def estimator(cls: Made) -> Made:
     """Make a class of fields an estimator: a constructor that only stores, and knows arguments by their old names."""
     made: Any = dataclass(eq=False, repr=False)(cls)
-    plain = made.__init__
+    plain, allowed = made.__init__, [part.name for part in dataclasses.fields(made) if part.init]
 
     @functools.wraps(plain)
     def init(self: Any, *args: Any, **given: Any) -> None:
@@ -392,8 +392,8 @@ def estimator(cls: Made) -> Made:
             if old in given:
                 _deprecated(f"{old}=", f"{new}=")
                 given[new] = given.pop(old)
+        refuse_arguments(made.__name__, given, allowed)
         plain(self, *args, **given)
 
-    if made.renamed_arguments:
-        made.__init__ = init
+    made.__init__ = init
     return made  # type: ignore[no-any-return]
