@@ -164,3 +164,22 @@ def test_the_first_page_shows_what_the_first_command_prints(
     there = iter(plain(printed.err + printed.out))
     for line in plain(shown):
         assert line == "…" or line in there, f"{line!r} is not printed, or not there"
+
+
+def test_pages_on_the_number_of_groups_show_what_is_printed_today() -> None:
+    from ilk.choose.ranking import CRITERIA
+    from ilk.showing.ktable import k_table
+
+    titles, *_ = k_table([{"k": 2, "rank_sum": 1.0, **dict.fromkeys(CRITERIA, 0.5)}], {})
+    page = (ROOT / "docs" / "how-many-groups.md").read_text("utf-8")
+    header = next(line for line in page.splitlines() if line.startswith("groups  "))
+    assert header.split() == " ".join(titles).split()
+    number = {4: "four", 5: "five", 6: "six"}[len(CRITERIA)]
+    assert f"in {number} ways" in page
+    assert f"in {number} ways" in (ROOT / "docs" / "guide.md").read_text("utf-8")
+
+
+def test_what_the_first_pages_do_in_python_follows_corrections() -> None:
+    """`run.model()` knows the groups as they were found: a first page uses what the commands use."""
+    for page in ("README.md", "docs/index.md", "docs/api/index.md"):
+        assert not [text for _, text in blocks(page) if ".model()" in text], page

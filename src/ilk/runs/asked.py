@@ -80,9 +80,12 @@ class Asked(ABC):
         return table_of(self.images(), self.assignments(), self.clusters(), columns)
 
     def similar(self, image: Any, n: int = 12, *, model: Any = None) -> list[tuple[int, float]]:
-        """Return rows of the images most like `image`, with the cosine of the features, the most alike first.
+        """Return (row, cosine of the features) of each of the images most like `image`, the most alike first.
 
-        Copies are left out. One of the run's images costs some 10 ms for 100,000 and no torch; a new one is encoded.
+        A row is that of an image in `images` and `table`: ``run.images()["path"][row]`` is its path. A cosine of 1 is
+        the same image; its scale differs between encoders. Copies are left out.
+
+        One of the run's images costs some 10 ms for 100,000 and no torch; a new one is encoded.
 
         Parameters
         ----------
