@@ -234,7 +234,7 @@ def test_predictions(ilk: Ilk, run: Run, of: Callable[[int], int], photos: Path)
     assert (machine.group.tolist(), machine.notes) == (plain.group.tolist(), [])
     said = ilk("predict", run.path, *images)
     assert "group    both, " in said.out
-    assert "note     placed by the groups as they are now" in said.out
+    assert "how      placed by the groups as they are now" in said.out
     with pytest.warns(IlkWarning, match=r"corrected since.*ilk\.predict\(run, images, model=model\)"):
         model = run.model()  # knows the groups that it found
     assert model.labels_.tolist() == run.uncorrected().labels().tolist()

@@ -84,10 +84,10 @@ def predict(
         )  # fmt: skip
         notes = [] if out is None else found.write(out)
         _placed(screen, found, run, out)
-        if features is None and any(status != "unreadable" for status in found.status):
-            screen.line(f"keep     {typed(['update', str(run), *source])} lets them join the run", "aside")
         for note in (*found.notes, *notes):
             screen.note(note)
+        if features is None and any(status != "unreadable" for status in found.status):
+            screen.line(f"keep     {typed(['update', str(run), *source])} lets them join the run", "aside")
 
 
 def _placed(screen: Screen, found: Prediction, run: Path, out: Path | None) -> None:
