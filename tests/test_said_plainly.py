@@ -73,7 +73,9 @@ def test_few_files_that_cannot_be_read_are_named(ilk: Ilk, home: Path, photos: P
     assert "left out 1 other file (.txt)" in said.out
     assert "note     1 file (broken.jpg) could not be read" in said.out
     assert "36 images; 1 file (broken.jpg) could not be read" in ilk("predict", "run", "photos").out
-    for i in range(3):
+    (source / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
+    assert "1 file (torn.jpg) could not be read" in ilk("update", "run").out
+    for i in range(2):
         shutil.copy(source / "broken.jpg", source / f"broken{i}.jpg")
     said = ilk("cluster", "photos", "-k", "3", *SMALL, "-o", "other")
     assert "note     4 files could not be read" in said.out

@@ -24,7 +24,7 @@ from ilk.cli.arguments import (
     Verbose,
     either,
 )
-from ilk.cli.words import count
+from ilk.cli.words import count, few
 
 if TYPE_CHECKING:
     from ilk.cli.show import Screen
@@ -128,14 +128,9 @@ def _said(screen: Screen, done: Updated, counts: dict[str, int], lists: dict[str
     """Say what joined, and what became of the others."""
     if done.names:
         read = counts["ok"] + counts["duplicate"]
-        more = [
-            f"{n:,} {word}"
-            for n, word in (
-                (counts["duplicate"], "exact copies, which go with their image"),
-                (counts["unreadable"], "could not be read"),
-            )
-            if n
-        ]
+        lost = [name for name, status in zip(done.names, done.status, strict=True) if status == "unreadable"]
+        more = [f"{counts['duplicate']:,} exact copies, which go with their image"] * bool(counts["duplicate"])
+        more += [f"{few(lost)} could not be read"] * bool(lost)
         what = "would join" if done.dry else "joined"
         new = f"new      {count(read, 'image')} {what}{''.join(f'; {one}' for one in more)}"
         screen.line(new)
