@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def real_float32(wanted: bool) -> Iterator[None]:
 
     cuDNN takes TF32 for convolutions unless it is told otherwise. On a CPU nothing changes.
     """
-    kinds = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [kind.allow_tf32 for kind in kinds]
     try:
         if wanted:
