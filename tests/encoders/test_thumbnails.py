@@ -41,7 +41,7 @@ def test_thumbnails_are_not_made_again(
     """What was decoded once is read from the cache as it is."""
     source = open_images(photos(9))
     first = list(encode(source, network, cache=tmp_path).thumbs.blocks())
-    for name in ("ilk.files.render.encoded", "ilk.data.shards.make_thumb", "ilk.data.folder.decode"):
+    for name in ("ilk.files.render.encoded", "ilk.shards.one.make_thumb", "ilk.data.folder.decode"):
         monkeypatch.setattr(name, lambda *a, **k: pytest.fail("a picture was made again"))
     assert list(encode(source, network, cache=tmp_path).thumbs.blocks()) == first
 

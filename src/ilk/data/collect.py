@@ -29,7 +29,7 @@ from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
 from ilk.data.gathering import Found
-from ilk.data.index import Hashes, Names, as_names, content, row_of, unreadable
+from ilk.data.index import Hashes, Names, as_names, content
 from ilk.data.memo import Memo
 from ilk.data.shards import Shard, Store, digest, images_per_shard
 from ilk.data.sources import Block, ImageSource
@@ -38,6 +38,7 @@ from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
 from ilk.files.ahead import NoAnswer
 from ilk.files.reasons import may_pass
+from ilk.shards.slots import row_of, unreadable
 
 __all__ = ["Work", "collect", "location", "memo_of", "missing"]
 

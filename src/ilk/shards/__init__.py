@@ -1,0 +1,20 @@
+"""Shards of a cache, as whoever reads them needs them: one file, rows of many as one array, and how a run names them.
+
+`ilk.data.shards` writes them. Needs no torch, for a run that names shards is looked at without.
+"""
+
+from ilk.shards.named import Named, Naming, forget, needed_by
+from ilk.shards.one import OneShard, name_of
+from ilk.shards.rows import ShardRows, Shards, ShardThumbs
+
+__all__ = [
+    "Named",
+    "Naming",
+    "OneShard",
+    "ShardRows",
+    "ShardThumbs",
+    "Shards",
+    "forget",
+    "name_of",
+    "needed_by",
+]
