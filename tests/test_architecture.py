@@ -55,10 +55,10 @@ ALLOWED = {
     "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
-    "_kept": "files runs",
+    "_kept": "files runs shards",
     "_record": "_kept _near _suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files showing "
-    "scale",
+    "jobs": "_kept _record _versions naming methods data encoders runs corrections regroup report scoring files "
+    "showing scale shards",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "

@@ -58,7 +58,7 @@ def test_a_cache_of_an_older_ilk(network: FrozenEncoder, photos: Photos, tmp_pat
         data, ends = tensors.pop("thumbs").tobytes(), [0, *tensors.pop("ends").tolist()]
         cells = squares([decode_thumb(data[a:b]) for a, b in itertools.pairwise(ends)], 48)
         tensors["sheet"] = np.frombuffer(encode_sheet(cells), np.uint8)
-        metadata["digest"] = shards._digest(tensors, metadata["facts"])
+        metadata["digest"] = disk.tensor_digest(tensors, metadata["facts"])
         path.write_bytes(save(tensors, metadata))
     then = encode(source, network, cache=tmp_path)
     assert (then.n_encoded, then.n_cached) == (0, 9)

@@ -1,14 +1,21 @@
-"""Rows that lie on the disk, in whatever files, read as one array: what is asked for is copied, and no more."""
+"""Rows that lie on the disk, in whatever files, read as one array: what is asked for is copied, and no more.
+
+And rows written as one file, a block at a time.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DiskRows"]
+from ilk.disk.writing import replacing
+
+__all__ = ["DiskRows", "write_rows"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -135,3 +142,21 @@ def _places(index: npt.NDArray[Any], n: int) -> Ints:
         raise IndexError(f"index {outside.flat[0]} is out of bounds for an axis of {n:,}")
     found = index.astype(np.int64)
     return np.where(found < 0, found + n, found)
+
+
+def write_rows(path: Path, shape: tuple[int, int], dtype: npt.DTypeLike, blocks: Iterable[npt.NDArray[Any]]) -> None:
+    """Write (n, d) numbers that come in blocks of rows as the ``.npy`` file `path`.
+
+    Not through a memory map: on a full disk that is a bus error, and this an OSError.
+
+    Raises
+    ------
+    OSError
+        The disk refuses.
+    """
+    kind = np.dtype(dtype)
+    with replacing(path) as file:
+        head = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, head)
+        for block in blocks:
+            file.write(np.asarray(block, kind).tobytes())

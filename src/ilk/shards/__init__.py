@@ -3,11 +3,12 @@
 `ilk.data.shards` writes them. Needs no torch, for a run that names shards is looked at without.
 """
 
-from ilk.shards.named import Named, Naming, forget, needed_by
+from ilk.shards.named import FILES, Named, Naming, forget, needed_by, note, on_a_server, read, write
 from ilk.shards.one import OneShard, name_of
 from ilk.shards.rows import ShardRows, Shards, ShardThumbs
 
 __all__ = [
+    "FILES",
     "Named",
     "Naming",
     "OneShard",
@@ -17,4 +18,8 @@ __all__ = [
     "forget",
     "name_of",
     "needed_by",
+    "note",
+    "on_a_server",
+    "read",
+    "write",
 ]

@@ -100,7 +100,7 @@ def write(folder: Path, naming: Naming) -> dict[str, Any]:
     rows = [bytes.fromhex(name + digest) for name, digest in zip(naming.names, naming.digests, strict=True)]
     table = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 32)
     arrays: tuple[npt.NDArray[Any], ...] = (table, naming.slots)
-    for name, array in zip(FILES, arrays, strict=True):
+    for name, array in zip(reversed(FILES), reversed(arrays), strict=True):  # the table last: see `jobs.mend`
         with disk.replacing(folder / name) as file:
             np.save(file, array, allow_pickle=False)
     return {
