@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+import urllib.request
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import N, Place  # type: ignore[import-not-found]
+from twice import N, Place
 
 import ilk
 from ilk import exports, near, runs
@@ -74,8 +74,8 @@ def test_groups_numbers_and_predictions_are_the_same(first: Place) -> None:
         if (a.path / "plots" / name).exists():
             assert (a.path / "plots" / name).read_bytes() == (b.path / "plots" / name).read_bytes()
     both = [ilk.predict(run.path, first.photos, cache=first.cache) for run in (a, b)]
-    assert (both[0].labels == both[1].labels).all()
-    assert (both[0].probabilities == both[1].probabilities).all()
+    for name in ("group", "confidence", "known"):
+        assert getattr(both[0], name).tobytes() == getattr(both[1], name).tobytes()
     assert a.similar("003.png", 5) == b.similar("003.png", 5)
     assert (near.stacks(a) == near.stacks(b)).all()
     assert (near.outliers(a) == near.outliers(b)).all()
@@ -96,16 +96,17 @@ def test_corrections_regroup_and_export(place: Place, monkeypatch: pytest.Monkey
     monkeypatch.chdir(place.home)
     found = []
     for run in (place.copied, place.named):
-        run.corrections.move(["000.png", "003.png"], 1)
-        run.corrections.split(0)
-        run.regroup()
+        run.corrections.split(0, [f"{3 * i:03}.png" for i in range(9)])
+        preview = run.regroup(preview=True)
+        found.append([preview.moves, preview.held_out])
         found.append(run.labels())
         other = runs.with_other_groups(run, place.home / f"{run.path.name}-other", lambda copy: None)
         assert (other.labels() == run.labels()).all()
-        done = exports.export(run, place.home / f"{run.path.name}-atlas.parquet", layout="atlas")
+        done = exports.export(run, place.home / f"{run.path.name}-atlas", layout="embedding-atlas")
         assert done is not None
-    assert (found[0] == found[1]).all()
-    a, b = (place.home / f"{name}-atlas.parquet" for name in ("copied", "named"))
+    assert found[0] == found[2]
+    assert (found[1] == found[3]).all()
+    a, b = (next((place.home / f"{name}-atlas").glob("*.parquet")) for name in ("copied", "named"))
     assert a.read_bytes() == b.read_bytes()
     assert runs.load_run(place.home / "named-other").features().shape == place.named.features().shape
 
@@ -129,14 +130,16 @@ def test_what_joins_later_is_copied(place: Place) -> None:
     assert found[0] == found[1]
 
 
-def test_the_gallery_shows_it(first: Place) -> None:
-    from ilk.gallery import Gallery
+def test_the_gallery_shows_it(place: Place) -> None:
+    from ilk.gallery import serving
 
     shown = []
-    for run in (first.copied, first.named):
-        gallery = Gallery(run.path)
-        beside = gallery.beside()
-        shown.append([beside.sprites.picture(row) for row in (0, 7, N - 1)])
+    for run in (place.copied, place.named):
+        with serving(run.path) as served:
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+            browser.open(f"http://127.0.0.1:{served.port}/?token={served.token}").read()
+            addresses = [f"thumb/{row}" for row in (0, 7, N - 1)] + ["api/image/7"]
+            shown.append([browser.open(f"http://127.0.0.1:{served.port}/{one}").read() for one in addresses])
     assert shown[0] == shown[1]
 
 
@@ -185,17 +188,17 @@ def test_what_no_cache_holds_is_copied(place: Place, monkeypatch: pytest.MonkeyP
     assert (run.named, run.features().shape[0]) == (None, N)
 
 
-def test_gather_makes_it_whole(place: Place) -> None:
-    before = place.named
+def test_gather_makes_it_whole(alone: Place) -> None:
+    before = alone.named
     corrected = before.corrections.rename(0, "stripes")
     assert corrected.do == "rename"
     done = ilk.gather(before)
-    for folder in (place.cache, place.photos):
+    for folder in (alone.cache, alone.photos):
         shutil.rmtree(folder)
     run = ilk.load_run(done.path)
     assert (run.named, run.header["ilk_run"]) == (None, 2)
     for name in ("features.npy", "thumbs/00000.bin", "thumbs/00001.bin"):
-        assert (run.path / name).read_bytes() == (place.home / "copied" / name).read_bytes(), name
+        assert (run.path / name).read_bytes() == (alone.home / "copied" / name).read_bytes(), name
     assert not (run.path / "slots.npy").exists()
     assert not (run.path / "shards.npy").exists()
     assert run.clusters()[0]["name"] == "stripes"

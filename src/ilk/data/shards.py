@@ -160,6 +160,8 @@ class Store:
     def add(self, shard: Shard) -> None:
         """Write a shard, all or nothing, and add it to the index.
 
+        A sound one of the same images that is there already stays as it is: a run may name it.
+
         Raises
         ------
         DataError
@@ -175,12 +177,13 @@ class Store:
         }
         name = name_of(b"".join(shard.hashes))
         metadata = {"facts": text, "decoder": _DECODER, "digest": disk.tensor_digest(tensors, text)}
-        data = save(tensors, metadata)
-        try:
-            write_whole(self.writes / f"{name}.safetensors", data)
-        except DataError as error:
-            self._aside(error)
-            write_whole(self.writes / f"{name}.safetensors", data)
+        if not self._is_there(name):
+            data = save(tensors, metadata)
+            try:
+                write_whole(self.writes / f"{name}.safetensors", data)
+            except DataError as error:
+                self._aside(error)
+                write_whole(self.writes / f"{name}.safetensors", data)
         self.index.add(name, shard.hashes, [reason is not None for reason in shard.reasons])
         self._new += 1
 
@@ -221,6 +224,14 @@ class Store:
             return found.thumbs(None if rows is None else np.asarray(rows, np.int64))
         except (OSError, ValueError, DataError):
             return None
+
+    def _is_there(self, name: str) -> bool:
+        """Tell whether there is a sound shard of that name, with the reasons that this decoder gives."""
+        with contextlib.suppress(OSError, ValueError):
+            found = OneShard(self._path(name), follow=True)
+            fits = found.features.shape[1] == self.n_features and found.features.dtype == self.dtype
+            return fits and found.name == name and found.metadata.get("decoder") == _DECODER and found.sound()
+        return False
 
     def _take(self, path: Path) -> None:
         """Add a shard on the disk to the index, without its features."""

@@ -36,6 +36,7 @@ CURE = (
 )
 _KIND = "features"  # the only folder of a cache that a run may name something of
 _KEY = re.compile(r"[0-9a-f]{32}(-[\w.~+-]{1,200})?")  # of an encoder, and how files with more than 8 bits were read
+_WIDEST = 1 << 20  # numbers of a row
 _NOTES = "needed"
 _NOTE = re.compile(r"[0-9a-f]{32}\.json")
 _NOTE_BYTES = 1 << 16
@@ -123,7 +124,8 @@ def read(folder: Path, record: Mapping[str, Any], n: int) -> Named:
         The files are damaged, or name what is no shard of a cache.
     """
     cache, key, beside = Path(record["cache"]), record["key"], record.get("beside")
-    if not cache.is_absolute() or on_a_server(cache) or not _KEY.fullmatch(key) or record["dtype"] != "float16":
+    fits = record["dtype"] == "float16" and 0 < record["n_features"] <= _WIDEST
+    if not cache.is_absolute() or on_a_server(cache) or not _KEY.fullmatch(key) or not fits:
         raise RunError(f"{folder / 'run.json'} is damaged (shards that no cache has). {CURE}")
     if beside is not None and not (cache / _KIND / key).is_dir():
         moved = Path(os.path.normpath(folder.absolute() / beside))

@@ -93,7 +93,9 @@ class Shards:
             raise self.damaged(number, "its checksum is another")
 
     def one(self, number: int) -> OneShard:
-        """Return a shard; RunError where it is missing, damaged, or not the one that was noted."""
+        """Return a shard; RunError where it is missing, damaged, not the one that was noted, or was not noted."""
+        if not 0 <= number < len(self):
+            raise RunError(f"slots.npy names shard {number:,} of {len(self):,}: the run is damaged. {self._cure}")
         with self._lock:
             if number not in self._open:
                 self._open[number] = self._opened(number)
@@ -146,10 +148,10 @@ class ShardRows(DiskRows):
         slots = np.array(slots)
         release(self._slots)
         found = np.empty((len(slots), self.shape[1]), self.dtype)
-        found[slots < 0] = np.nan
-        there = np.flatnonzero(slots >= 0)
+        found[slots == -1] = np.nan
+        there = np.flatnonzero(slots != -1)
         for number, among, rows in by_shard(slots[there]):
-            shard = self._shards.one(_known(number, self._shards))
+            shard = self._shards.one(number)
             if rows.max() >= len(shard):
                 raise self._shards.damaged(number, f"it has {len(shard):,} images, and the run names more")
             found[there[among]] = shard.rows(rows)
@@ -196,19 +198,12 @@ class ShardThumbs(Thumbnails):
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
             raise IndexError(f"there is no thumbnail {wanted.min() if wanted.min() < 0 else wanted.max()}")
         slots, found = np.array(self._slots[wanted]), [b""] * len(wanted)
-        there = np.flatnonzero(slots >= 0)
+        there = np.flatnonzero(slots != -1)
         for number, among, rows in by_shard(slots[there]):
             try:
-                thumbs = self._shards.one(_known(number, self._shards)).thumbs(rows)
+                thumbs = self._shards.one(number).thumbs(rows)
             except (RunError, ValueError) as error:
                 raise DataError(str(error)) from None
             for at, thumb in zip(there[among].tolist(), thumbs, strict=True):
                 found[at] = thumb
         return found
-
-
-def _known(number: int, shards: Shards) -> int:
-    """Return the number of a shard, if there is one with it."""
-    if number >= len(shards):
-        raise RunError(f"slots.npy names a shard {number:,}, and shards.npy has {len(shards):,}: the run is damaged.")
-    return number
