@@ -85,9 +85,8 @@ def _naming(writer: runs.RunWriter, encoded: Any) -> tuple[shards.Naming | None,
         return None, str(error)
     if found.cache.is_relative_to(writer.folder.resolve()):
         return None, "there is no cache that outlasts the run"
-    if shards.on_a_server(found.cache):
-        return None, "a run names no cache by the address of a server"
-    return found, None
+    why = shards.unfit(found.cache, found.key)
+    return (found, None) if why is None else (None, why)
 
 
 def _blocks(encoded: Any) -> Iterator[npt.NDArray[Any]]:

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from twice import N, Place
 
 import ilk
@@ -79,6 +81,24 @@ def test_groups_numbers_and_predictions_are_the_same(first: Place) -> None:
     assert a.similar("003.png", 5) == b.similar("003.png", 5)
     assert (near.stacks(a) == near.stacks(b)).all()
     assert (near.outliers(a) == near.outliers(b)).all()
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 30])
+def test_where_every_file_is_an_image_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """All features are asked for as they are then, without a choice of rows."""
+    monkeypatch.setattr("ilk.methods.assign.similar.KEPT", kept)
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(30):
+        pixels = rng.integers(0, 90, (9, 9, 3)) + 80 * (i % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / f"{i:02}.png")
+    found: list[Any] = []
+    for copies in (True, False):
+        options = {"n_clusters": 2, "encoder": "classic", "preset": "tiny", "cache": tmp_path / "cache"}
+        run = ilk.cluster(tmp_path / "photos", tmp_path / f"{copies}", options=options, names=False, copies=copies)
+        placed = ilk.predict(run, tmp_path / "photos", nearest=3)
+        found += [(placed.nearest, placed.group.tolist(), near.outliers(run).tolist(), near.stacks(run).tolist())]
+    assert (run.named is not None, found[0]) == (True, found[1])
 
 
 def test_the_report_is_the_same(place: Place) -> None:

@@ -154,12 +154,12 @@ def default_cache() -> Path | None:
 
 def cache_state(clear: bool) -> dict[str, Any]:
     """Return path, bytes (in all, and by kind) and whether the default cache was just emptied."""
-    from ilk import encoders, shards
+    from ilk import encoders
 
     folder = default_cache()
     if folder is None:
         raise ArgumentError("there is no home folder, and so no cache. Set XDG_CACHE_HOME to a folder to have one.")
-    before, needing = encoders.cache_size(folder), shards.needed_by(folder)
+    before, needing = encoders.cache_size(folder), encoders.cache_needed_by(folder)
     if clear:
         encoders.clear_cache(folder)
     return {

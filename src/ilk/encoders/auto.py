@@ -15,7 +15,17 @@ from ilk.encoders.contest import is_colourful
 from ilk.encoders.facts import facts
 from ilk.errors import DataError, MissingDependency
 
-__all__ = ["BETTER", "KNOWN", "Choice", "available", "bundled_choice", "cache_size", "choose", "clear_cache"]
+__all__ = [
+    "BETTER",
+    "KNOWN",
+    "Choice",
+    "available",
+    "bundled_choice",
+    "cache_needed_by",
+    "cache_size",
+    "choose",
+    "clear_cache",
+]
 
 # best first: self-supervised on many images, then supervised ones
 KNOWN: Mapping[str, str] = {
@@ -222,6 +232,11 @@ def cache_size(cache: str | Path) -> dict[str, int]:
     }
 
 
+def cache_needed_by(cache: str | Path) -> list[Path]:
+    """Return the runs that name what is in `cache` instead of having copies of it, as far as the cache knows."""
+    return shards.needed_by(Path(cache).expanduser())
+
+
 def clear_cache(cache: str | Path) -> int:
     """Remove what ilk keeps in `cache`, and nothing else; return how many bytes that was.
 
@@ -235,7 +250,7 @@ def clear_cache(cache: str | Path) -> int:
     import shutil
 
     home = Path(cache).expanduser()
-    if needing := shards.needed_by(home):
+    if needing := cache_needed_by(home):
         runs = f"{len(needing):,} runs need it, such as {needing[0]}" if len(needing) > 1 else f"{needing[0]} needs it"
         raise DataError(
             f"the cache {home} was not cleared: {runs}. Copy in what it needs with: ilk gather "

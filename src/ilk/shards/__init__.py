@@ -3,7 +3,7 @@
 `ilk.data.shards` writes them. Needs no torch, for a run that names shards is looked at without.
 """
 
-from ilk.shards.named import FILES, Named, Naming, forget, needed_by, note, on_a_server, read, write
+from ilk.shards.named import FILES, Named, Naming, forget, needed_by, note, read, unfit, write
 from ilk.shards.one import OneShard, name_of
 from ilk.shards.rows import ShardRows, Shards, ShardThumbs
 
@@ -19,7 +19,7 @@ __all__ = [
     "name_of",
     "needed_by",
     "note",
-    "on_a_server",
     "read",
+    "unfit",
     "write",
 ]

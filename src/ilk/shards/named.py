@@ -25,7 +25,7 @@ from ilk.errors import RunError
 from ilk.shards.rows import ShardRows, Shards, ShardThumbs
 from ilk.shards.slots import Slots
 
-__all__ = ["FILES", "Named", "Naming", "forget", "needed_by", "note", "on_a_server", "read", "write"]
+__all__ = ["FILES", "Named", "Naming", "forget", "needed_by", "note", "read", "unfit", "write"]
 
 FILES = ("shards.npy", "slots.npy")
 """What a run has instead of features and thumbnails."""
@@ -124,9 +124,11 @@ def read(folder: Path, record: Mapping[str, Any], n: int) -> Named:
         The files are damaged, or name what is no shard of a cache.
     """
     cache, key, beside = Path(record["cache"]), record["key"], record.get("beside")
-    fits = record["dtype"] == "float16" and 0 < record["n_features"] <= _WIDEST
-    if not cache.is_absolute() or on_a_server(cache) or not _KEY.fullmatch(key) or not fits:
-        raise RunError(f"{folder / 'run.json'} is damaged (shards that no cache has). {CURE}")
+    wrong = unfit(cache, key)
+    if wrong is None and (record["dtype"] != "float16" or not 0 < record["n_features"] <= _WIDEST):
+        wrong = "rows that no shard has"
+    if wrong is not None:
+        raise RunError(f"{folder / 'run.json'} is damaged ({wrong}). {CURE}")
     if beside is not None and not (cache / _KIND / key).is_dir():
         moved = Path(os.path.normpath(folder.absolute() / beside))
         cache = moved if (moved / _KIND / key).is_dir() else cache
@@ -145,13 +147,17 @@ def _array(path: Path) -> npt.NDArray[Any]:
         raise RunError(f"{path} is missing or damaged ({disk.one_line(error)}). {CURE}") from None
 
 
-def on_a_server(path: Path) -> bool:
-    r"""Tell whether a path names a server, as ``\\server\share`` does: a run of somebody else must not have it asked.
+def unfit(cache: Path, key: str) -> str | None:
+    r"""Say why a run does not name shards of this folder; None where it may.
 
-    >>> on_a_server(Path("/home/me/.cache/ilk"))
-    False
+    A path such as ``\\server\share`` is the address of a server, which a run of somebody else must not have asked.
+
+    >>> unfit(Path("/home/me/.cache/ilk"), "0" * 32), unfit(Path("/home/me/.cache/ilk"), "../" + "0" * 32)
+    (None, 'no cache has a folder features/../00000000000000000000000000000000')
     """
-    return str(path).replace("\\", "/").startswith("//")
+    if not cache.is_absolute() or str(cache).replace("\\", "/").startswith("//"):
+        return f"{cache} is no whole path of this machine"
+    return None if _KEY.fullmatch(key) else f"no cache has a folder {_KIND}/{key}"
 
 
 # -- which runs need a cache -------------------------------------------------------------------------------------------
@@ -180,6 +186,8 @@ def needed_by(cache: Path) -> list[Path]:
     for path in _notes(cache):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             run = Path(disk.read_json(path, limit=_NOTE_BYTES)["run"])
+            if unfit(run, "0" * 32) is not None:
+                continue
             named = disk.read_json(run / "run.json")["shards"]["cache"]
             if Path(named).resolve() == cache.resolve():
                 found.append(run)

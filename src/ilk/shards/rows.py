@@ -22,14 +22,14 @@ from ilk.shards.slots import Slots, by_shard
 
 __all__ = ["ShardRows", "ShardThumbs", "Shards"]
 
-_OPEN = 16  # shards that are held open
+_OPEN = 64  # shards that are held open: to open one costs a millisecond, and to hold it a file descriptor
 _NAME = 16  # bytes of a name, and of a digest
 
 
 class Shards:
     """Shards of one folder of a cache, by number, each held against its name and its digest; thread-safe.
 
-    Sixteen are held open, as memory maps whose pages are let go when they were read: memory does not grow with what
+    At most 64 are held open, as memory maps whose pages are let go when they were read: memory does not grow with what
     they hold.
 
     Parameters
