@@ -159,9 +159,7 @@ def _cluster(
     notify(_found(images, seconds["list"], path, renamed))
     run = _finished(path, header) if not overwrite else None
     if run is not None:
-        run = gathering.mend(run, model, images, notify)
-        notify({"event": "already", "run": str(path)})
-        return _scored(run, labels, images) if _to_score(run, labels) else run
+        return _again(run, model, images, labels, notify)
     writer = runs.begin(path, header, overwrite=overwrite)
     if writer.resumed:
         notify({"event": "resumed", "run": str(path)})
@@ -178,6 +176,13 @@ def _cluster(
     score.check(run)
     notify({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
+
+
+def _again(run: runs.Run, model: Any, images: Any, labels: str, notify: OnEvent) -> runs.Run:
+    """Return the finished run of this very job: with what it needs of a cache, and scored where that is asked for."""
+    run = gathering.mend(run, model, images, notify)
+    notify({"event": "already", "run": str(run.path)})
+    return _scored(run, labels, images) if _to_score(run, labels) else run
 
 
 @contextlib.contextmanager
