@@ -223,3 +223,13 @@ def test_gather_makes_it_whole(alone: Place) -> None:
     assert not (run.path / "shards.npy").exists()
     assert run.clusters()[0]["name"] == "stripes"
     assert ilk.gather(run.path).path == run.path  # once more: nothing to do
+
+
+def test_features_of_your_own_are_copied(alone: Place) -> None:
+    """The cache has the same images, and other features of them or none."""
+    own = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float16)
+    options = {"n_clusters": 3, "preset": "tiny", "cache": alone.cache}
+    run = ilk.cluster(alone.photos, alone.home / "own", options=options, features=own, names=False, copies=False)
+    assert run.named is None
+    read = np.array(run.images()["status"]) == "ok"
+    assert (np.asarray(run.features())[read] == own[read]).all()
