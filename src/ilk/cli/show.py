@@ -37,6 +37,7 @@ _DOING = {
     "near": "comparing",
     "reduce": "reducing",
     "cluster": "grouping",
+    "gather": "copying features and thumbnails",
     "train": "training",
     "name": "naming",
 }
@@ -175,7 +176,7 @@ class Screen:
             self.line(f"encoder  {why if why.startswith(name) else f'{name}: {why}'}")
             for note in event["notes"]:
                 self.note(note)
-        elif stage == "engine":
+        elif stage in ("engine", "mend"):
             if "by" in event:
                 self.line(f"engine   {event['by']}")
             for note in event["notes"]:
@@ -295,6 +296,9 @@ class Screen:
             self.note(f"{lost} could not be read{how}; the report lists them with the reasons")
         for warning in summary["warnings"]:
             self.note(warning)
+        if named := run.header.get("shards"):
+            what = f"{count(named['n'], 'shard')} of {named['cache']}"
+            self.line(f"needs    {what}; to move the run alone: ilk gather {shlex.quote(str(run.path))}")
         if self.verbose:
             from ilk.cli.details import details
 
