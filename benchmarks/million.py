@@ -151,9 +151,13 @@ def levels(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
 
 def predict(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
     """Neighbours of new rows: exact, and in cells that are made, kept and loaded."""
+    from ilk.methods.assign.placer import Space
     from ilk.vectors import Cells, NeighborIndex
 
-    space = torch.from_numpy(np.load(options.folder / "space.npy")[: options.n])
+    file = options.folder / "space.npy"
+    if not file.exists():  # `reduce` leaves it, too
+        np.save(file, Space.fit(np.load(options.folder / "features.npy", mmap_mode="r"), 50, normalize=True).rows)
+    space = torch.from_numpy(np.load(file)[: options.n])
     rng = np.random.default_rng(1)
     rows = space[np.sort(rng.choice(len(space), 20_000, replace=False))]
     rows = rows + 0.3 * rows.std() * torch.from_numpy(rng.normal(size=rows.shape).astype(np.float32))

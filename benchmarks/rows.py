@@ -232,6 +232,69 @@ def scale_rows() -> list[Row]:
     return rows
 
 
+def lines(name: str) -> list[dict[str, Any]]:
+    """Return the records of a file of results that grows: ``scale/million`` is scale/million.jsonl."""
+    file = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+
+
+def million_rows() -> list[Row]:
+    """Rows on a million images, neighbours that are approximate, machines that share, servers that wait."""
+    rows: list[Row] = []
+    million = {r["command"].split()[2]: r for r in lines("scale/million") if r["n"] == 1_000_000}
+    if r := million.get("whole"):
+        spent, peak = r["stages"]["fit"]["cpu_s"], r["stages"]["fit"]["peak_gib"]
+        text = f"{spent:,.0f} CPU s, {peak:.1f} GiB"
+        what = "Default pipeline on 1,000,000 rows of 384 numbers, after encoding"
+        rows.append(Row(what, "≤ 1,500 CPU s, ≤ 4 GiB", text, spent <= 1500 and peak <= 4, "scale"))
+    if r := million.get("levels"):
+        fit = r["stages"]["fit"]
+        text = f"{fit['cpu_s']:,.0f} CPU s, {fit['peak_gib']:.1f} GiB"
+        rows.append(Row("The same with `-m hierarchical`", "(reported)", text, True, "scale"))
+    if r := million.get("predict"):
+        each = 1000 * r["stages"]["cells, 20,000 rows"]["cpu_s"] / 20_000
+        text = f"{each:.2f} ms, recall@15 {short(r['recall@15'])}"
+        rows.append(Row("Neighbours of a new image among 1,000,000", "≤ .2 ms", text, each <= 0.2, "scale"))
+    kinds = {r["set"]: r for r in lines("scale/approximate") if "recall@15" in r and "cpu_s" in r}
+    if kinds:
+        found = [(name, r["n"], r["recall@15"]) for name, r in sorted(kinds.items())]
+        if r := million.get("reduce"):
+            found.append(("made up", r["n"], r["stages"]["neighbours"]["recall"]))
+        text = ", ".join(f"{name} {n:,}: {short(value)}" for name, n, value in found)
+        what = "Approximate neighbours: recall@15"
+        rows.append(Row(what, "≥ .98", text, min(value for *_, value in found) >= 0.98, "scale"))
+    groups = {r["set"]: r for r in lines("scale/approximate") if "seeds" in r and "ari_two_seeds" in r}
+    if groups:
+        means = {
+            name: [sum(r[key]) / len(r[key]) for key in ("ari_exact_approximate", "ari_two_seeds")]
+            for name, r in sorted(groups.items())
+        }
+        text = ", ".join(f"{name} {short(one)} ({short(other)})" for name, (one, other) in means.items())
+        what = "Groups from exact and from approximate neighbours: ARI (of two seeds), means of three"
+        fine = all(one >= other for one, other in means.values())
+        rows.append(Row(what, "at least that of two seeds", text, fine, "scale"))
+    if found := load("reads"):
+        r = found[0]
+        text = f"{r['read_twice']} of {r['n_images']:,} read twice"
+        rows.append(Row("SIGKILL half-way: files read again", "≤ one shard", text, r["read_twice"] <= 256, "reads"))
+    if found := load("shards"):
+        r = found[0]
+        ratio = r["cpu_seconds_without_index"] / r["cpu_seconds_with_index"]
+        text = f"{r['cpu_seconds_with_index']:.3f} CPU s, {ratio:.0f} × less than without the index"
+        rows.append(Row("Start from a cache of 1,000 shards", "(reported)", text, True, "shards"))
+    if found := load("latency"):
+        r = found[0]
+        text = f"{short(r['rate_ratio'])} ({short(r['rate_ratio_one_by_one'])} one at a time)"
+        what = "Photos from a server that waits 50 ms: rate against the local disk's"
+        rows.append(Row(what, "≥ .8", text, r["rate_ratio"] >= 0.8, "latency"))
+    for r in load("ray"):
+        if "overhead" in r:
+            text = f"{100 * r['overhead']:.0f} %"
+            what = f"`--engine ray`, parts of {r['part']:,} images: CPU above one process"
+            rows.append(Row(what, "≤ 15 %", text, r["overhead"] <= 0.15, "ray"))
+    return rows
+
+
 def reliability_rows() -> list[Row]:
     """Rows on what must not change a result, and what must not be lost."""
     rows: list[Row] = []

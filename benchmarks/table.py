@@ -17,6 +17,7 @@ from rows import (
     default_rows,
     engine_rows,
     load,
+    million_rows,
     number_rows,
     placing_rows,
     reliability_rows,
@@ -38,13 +39,16 @@ GROUPS: dict[str, tuple[Callable[[], list[Row]], ...]] = {
     "trained": (dac_rows, scan_rows, deepcluster_rows),
     "waiting": (waiting_rows,),
     "engine": (engine_rows, step_rows),
-    "scale": (scale_rows,),
+    "scale": (scale_rows, million_rows),
     "reliability": (reliability_rows,),
     "baselines": (baseline_rows, reproduced_rows),
 }
 
 # start of a row that misses its goal -> heading below "Not reached, and why"
 WHY = {
+    "Approximate neighbours": "many-images",
+    "Groups from exact and from approximate": "many-images",
+    "`--engine ray`": "many-images",
     "MNIST, 70,000 images": "mnist",
     "`ilk cluster digits -k 10`, second run": "a-run-of-the-digits",
     "Natural number of groups": "the-natural-number-of-the-digits",

@@ -27,7 +27,8 @@ ALLOWED = {
     "corrections": "",
     "regroup": "corrections",
     "showing": "",
-    "runs": "corrections",
+    "runs": "corrections shards",
+    "shards": "files",
     "metrics": "",
     "compute": "",
     "scoring": "runs metrics files",
@@ -36,9 +37,9 @@ ALLOWED = {
     "comparing": "runs metrics report",
     "report": "runs files showing near",
     "gallery": "runs files corrections regroup near exports",
-    "data": "files compute",
+    "data": "files compute shards",
     "vectors": "compute kernels",
-    "encoders": "data compute files networks vectors metrics",
+    "encoders": "data compute files networks vectors metrics shards",
     "naming": "encoders data",
     "choose": "vectors compute",
     "kernels": "",
@@ -54,9 +55,10 @@ ALLOWED = {
     "_near": "near runs",
     "_suggested": "describe runs",
     "_versions": "",
-    "_record": "_near _suggested cautions compute files layout describe report runs",
-    "jobs": "_record _versions naming methods data encoders runs corrections regroup report scoring files showing "
-    "scale",
+    "_kept": "files runs shards",
+    "_record": "_kept _near _suggested cautions compute files layout describe report runs",
+    "jobs": "_kept _record _versions naming methods data encoders runs corrections regroup report scoring files "
+    "showing scale shards",
     "bench": "jobs runs scoring compute",
     "probing": "augment compute data files methods networks report runs",
     "cli": "jobs runs corrections regroup scoring probing exports comparing methods encoders report files bench "
@@ -70,7 +72,7 @@ UPWARDS = {("runs.reading", "jobs"), ("runs.asked", "jobs"), ("runs.reading", "r
 TORCH_FREE = (
     "ilk ilk.errors ilk.disk ilk.machine ilk.files ilk.runs ilk.metrics ilk.scoring ilk.report ilk.cli ilk.cli.commands"
 )
-TORCH_FREE += " ilk.near ilk.corrections ilk.regroup ilk.gallery ilk.exports ilk.comparing ilk.showing"
+TORCH_FREE += " ilk.near ilk.corrections ilk.regroup ilk.gallery ilk.exports ilk.comparing ilk.showing ilk.shards"
 
 
 def package(module: str) -> str:

@@ -12,7 +12,7 @@ from trial import write_images
 
 import ilk
 from ilk import load_run
-from ilk.runs import COLUMNS, SCHEMA, TABLES_VERSION, columns_of
+from ilk.runs import COLUMNS, TABLES_VERSION, WHOLE, columns_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -69,7 +69,7 @@ def test_every_table_has_the_columns_that_are_written_down(folder: Path) -> None
     assert tuple(lines(folder / "moved.csv")[0]) == columns_of("moved")
     levels = pq.read_schema(folder / "a" / "suggestions.parquet").names
     assert tuple(levels) == columns_of("suggestions", "coarse", "natural", "fine")
-    assert load_run(folder / "a").header["ilk_run"] == SCHEMA
+    assert load_run(folder / "a").header["ilk_run"] == WHOLE
 
 
 def test_predictions_of_a_run_s_own_images_are_its_export(folder: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_run_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
     assert sorted(p.name for p in path.iterdir()) == ["clusters.json", "images.parquet", "map.npy", "run.json"]
     run = runs.load_run(path)
     assert run.header["status"] == "done"
-    assert run.header["ilk_run"] == runs.SCHEMA
+    assert run.header["ilk_run"] == runs.WHOLE
     assert run.clusters() == [{"id": 0, "size": 2.0, "where": "a", "x": [0, 1]}]
     assert run.map().shape == (2, 2)
     assert (run.k_table(), run.scores()) == ([], None)

@@ -31,6 +31,7 @@ MORE = {
     "correct": ("corrections.md", "Corrections"),
     "regroup": ("corrections.md#group-again", "Group again"),
     "update": ("update.md", "New images join a run"),
+    "gather": ("scale.md#a-run-that-names-shards", "A run that names shards"),
     "compare": ("compare.md", "Compare"),
     "info": ("guide.md", "From a folder to groups"),
     "bench": ("benchmarks.md", "Benchmarks"),

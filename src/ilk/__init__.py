@@ -21,6 +21,7 @@ _HOMES = {
     "cluster": "ilk.jobs",
     "load": "ilk.methods",
     "predict": "ilk.jobs",
+    "gather": "ilk.jobs",
     "update": "ilk.jobs",
     "evaluate": "ilk.scoring",
     "export": "ilk.exports",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ilk.data import open_images as open_images
     from ilk.exports import export as export
     from ilk.jobs import cluster as cluster
+    from ilk.jobs import gather as gather
     from ilk.jobs import predict as predict
     from ilk.jobs import update as update
     from ilk.methods import load as load

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import _near, _suggested, cautions, disk, files, report, runs
+from ilk import _kept, _near, _suggested, cautions, disk, report, runs
 from ilk.errors import ArgumentError, MissingDependency, RunError
 
 if TYPE_CHECKING:
@@ -36,8 +35,12 @@ def write(
     begin: float,
     name: Name | None = None,
     score: Score | None = None,
+    copies: bool | None = None,
 ) -> None:
-    """Write everything a run folder holds; `name` finds words for the groups, `score` holds them against labels."""
+    """Write everything a run folder holds.
+
+    `name` finds words for the groups, `score` holds them against labels; `copies`: see `ilk._kept.write`.
+    """
     from ilk.describe import describe
 
     started = time.perf_counter()
@@ -60,12 +63,12 @@ def write(
     spaces = {"silhouette": _features_are(model), "silhouette_reduced": reduced}
     writer.update(quality={name: {"space": spaces[name], "sample": n} for name, n in described.samples.items()})
     choice = _evidence(writer, model, reduced)
-    _features(writer, whole)
+    if why := _kept.write(writer, whole, copies):
+        writer.update(warnings=[*writer.header["warnings"], f"features and thumbnails are copied: {why}"])
     writer.array("map.npy", _map(writer, model, encoded.position))
     writer.state(model.state())
     _keep_weights(writer, model)
     _figures(writer, model)
-    files.write_thumbs(writer.folder / "thumbs", itertools.chain.from_iterable(encoded.thumbs.blocks()))
     (writer.folder / FIRST).unlink(missing_ok=True)
     stages = {record["stage"]: record["seconds"] for record in model.history_ if "seconds" in record}
     seconds |= {name: stages.get(name, 0.0) for name in ("encode", "near", "reduce", "cluster")}
@@ -241,24 +244,6 @@ def _reduced(model: Any) -> str | None:
         name: str | None = model.reduced_
         return name
     return None if model.embedding_ is model.space_ else f"{model.embedding_.shape[1]} dimensions"
-
-
-def _features(writer: runs.RunWriter, encoded: Any) -> None:
-    """Write (n, d) float16 features, a slice at a time; NaN rows are unreadable images.
-
-    Not through a memory map: on a full disk that is a bus error, and this an OSError.
-    """
-    position, features = encoded.position, encoded.features
-    n, d = len(position), features.shape[1]
-    step = max(1, (64 << 20) // max(1, features.itemsize * d))
-    with disk.replacing(writer.folder / "features.npy") as file:
-        kind = np.lib.format.dtype_to_descr(features.dtype)
-        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (n, d)})
-        for start in range(0, n, step):
-            at = position[start : start + step]
-            block = features[np.maximum(at, 0)]
-            block[at < 0] = np.nan
-            file.write(block.tobytes())
 
 
 def _map(writer: runs.RunWriter, model: Any, position: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ __all__ = [
     "peak_memory",
     "pool",
     "rank",
+    "real_float32",
     "seeded",
     "threads",
     "wait",
@@ -94,6 +96,24 @@ def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
     tensor([True])
     """
     return torch.Generator(device).manual_seed(_check_seed(seed))
+
+
+@contextmanager
+def real_float32(wanted: bool) -> Iterator[None]:
+    """Within it GPUs convolve and multiply in all 23 bits of float32, where `wanted`, and not in TF32's 10.
+
+    cuDNN takes TF32 for convolutions unless it is told otherwise. On a CPU nothing changes.
+    """
+    kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [kind.allow_tf32 for kind in kinds]
+    try:
+        if wanted:
+            for kind in kinds:
+                kind.allow_tf32 = False
+        yield
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.allow_tf32 = value
 
 
 @contextmanager

@@ -75,6 +75,14 @@ def _reset(server: str) -> None:
 
 
 @pytest.fixture
+def slow_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects are read by the client that lists them, not by the quick one."""
+    from ilk.files.quick import Quick
+
+    monkeypatch.setattr(Quick, "of", lambda *_: None)
+
+
+@pytest.fixture
 def bucket(s3: Any) -> Put:
     """What puts files into the bucket, and returns their address."""
 

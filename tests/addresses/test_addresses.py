@@ -85,7 +85,9 @@ def test_more_names_than_one_answer_holds(s3: Any) -> None:
     assert found.names == [f"{i:05d}.png" for i in range(1005)]
 
 
-def test_one_request_lists_and_none_is_for_an_image(s3: Any, bucket: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_request_lists_and_none_is_for_an_image(
+    slow_client: None, s3: Any, bucket: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from s3fs import S3FileSystem
 
     address, asked = bucket(pictures(20)), []

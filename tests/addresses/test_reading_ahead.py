@@ -12,6 +12,7 @@ from test_addresses import listed
 
 from ilk.files import addresses, open_source, reading_ahead, remote
 from ilk.files.ahead import Ahead, NoAnswer
+from ilk.files.quick import Quick
 
 
 def no_size(i: int) -> int:
@@ -30,8 +31,11 @@ def test_requests_are_under_way_together() -> None:
     ahead.close()
 
 
-def test_a_client_of_s3_has_as_many_connections_as_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_client_of_s3_has_as_many_connections_as_requests(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("s3fs")
+    if not quick:
+        monkeypatch.setattr(Quick, "of", lambda *_: None)
     together = threading.Barrier(remote.REQUESTS)
 
     class Patient(BaseHTTPRequestHandler):
@@ -47,6 +51,7 @@ def test_a_client_of_s3_has_as_many_connections_as_requests(monkeypatch: pytest.
                 return
             self.send_response(200)
             self.send_header("Content-Length", "1")
+            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
             self.end_headers()
             self.wfile.write(b"x")
 

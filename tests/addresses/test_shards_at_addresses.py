@@ -105,7 +105,9 @@ def test_damaged_shards_are_named(put: Put) -> None:
         listed(f"{address}/b.tar")
 
 
-def test_a_tar_is_read_in_pieces_and_not_image_by_image(s3: Any, bucket: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tar_is_read_in_pieces_and_not_image_by_image(
+    slow_client: None, s3: Any, bucket: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from s3fs import S3FileSystem
 
     found = listed(f"{bucket({'a.tar': tar_of(pictures(200))})}/a.tar")

@@ -41,7 +41,7 @@ def test_thumbnails_are_not_made_again(
     """What was decoded once is read from the cache as it is."""
     source = open_images(photos(9))
     first = list(encode(source, network, cache=tmp_path).thumbs.blocks())
-    for name in ("ilk.files.render.encoded", "ilk.data.shards.make_thumb", "ilk.data.folder.decode"):
+    for name in ("ilk.files.render.encoded", "ilk.shards.one.make_thumb", "ilk.data.folder.decode"):
         monkeypatch.setattr(name, lambda *a, **k: pytest.fail("a picture was made again"))
     assert list(encode(source, network, cache=tmp_path).thumbs.blocks()) == first
 
@@ -58,7 +58,7 @@ def test_a_cache_of_an_older_ilk(network: FrozenEncoder, photos: Photos, tmp_pat
         data, ends = tensors.pop("thumbs").tobytes(), [0, *tensors.pop("ends").tolist()]
         cells = squares([decode_thumb(data[a:b]) for a, b in itertools.pairwise(ends)], 48)
         tensors["sheet"] = np.frombuffer(encode_sheet(cells), np.uint8)
-        metadata["digest"] = shards._digest(tensors, metadata["facts"])
+        metadata["digest"] = disk.tensor_digest(tensors, metadata["facts"])
         path.write_bytes(save(tensors, metadata))
     then = encode(source, network, cache=tmp_path)
     assert (then.n_encoded, then.n_cached) == (0, 9)

@@ -308,3 +308,18 @@ def test_a_state_of_other_settings_is_refused() -> None:
 def test_settings_out_of_range_are_named(name: str, settings: dict[str, Any], hint: str) -> None:
     with pytest.raises(ArgumentError, match=hint):
         find(name)(3, settings=settings).resolved()
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("auto", True)])
+def test_float32_that_is_asked_for_is_not_tf32(precision: str, tf32: bool) -> None:
+    convolutions = torch.backends.cudnn
+    before, seen = convolutions.allow_tf32, []
+    convolutions.allow_tf32 = True
+    try:
+        DEC(3, preset="tiny", precision=precision).fit(
+            IMAGES[:60], on_epoch=lambda *_: seen.append(convolutions.allow_tf32)
+        )
+        assert set(seen) == {tf32}
+        assert convolutions.allow_tf32
+    finally:
+        convolutions.allow_tf32 = before

@@ -15,8 +15,8 @@ class Points:
 
     def __init__(self, path: Path, features: Any, labels: Any, keys: list[str] | None = None) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        np.save(path / "features.npy", np.asarray(features, np.float16))
+        self.path, self.features_path = path, path / "features.npy"
+        np.save(self.features_path, np.asarray(features, np.float16))
         keys = keys or [f"{i:032x}" for i in range(len(labels))]
         found = Found(keys, np.array(labels, np.int64), {int(i): "" for i in np.unique(labels) if i >= 0})
         self.corrections = Corrections(
@@ -24,7 +24,7 @@ class Points:
         )
 
     def features(self) -> Any:
-        return np.load(self.path / "features.npy", mmap_mode="r")
+        return np.load(self.features_path, mmap_mode="r")
 
     def map(self) -> None:
         return None

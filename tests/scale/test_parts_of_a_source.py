@@ -185,7 +185,7 @@ def test_a_memory_that_is_damaged_is_made_again(tmp_path: Path) -> None:
 def test_a_memory_of_an_older_version_counts(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
-    from ilk.data.keeping import tensor_digest
+    from ilk.disk import tensor_digest
 
     stamps = [bytes([i]) * 16 for i in range(1, 6)]
     pairs = np.array([list(stamp + stamp[::-1]) for stamp in stamps], np.uint8)

@@ -32,6 +32,7 @@ from ilk.cli.arguments import (
 from ilk.cli.correcting import correct
 from ilk.cli.encoding import encode
 from ilk.cli.exporting import export
+from ilk.cli.gathering import gather
 from ilk.cli.grouping import cluster
 from ilk.cli.helping import Command
 from ilk.cli.looking import similar
@@ -173,6 +174,7 @@ _command(short_help="Group again with what was corrected by hand.")(regroup)
 
 
 _command(short_help="New images join a run; nothing else moves.")(update)
+_command(short_help="Copy into a run what it needs of a cache, to move it.")(gather)
 
 
 @_command(short_help="What two runs agree on, and what moved.")

@@ -39,3 +39,5 @@ def cache(screen: Screen, state: Mapping[str, Any]) -> None:
     what = ", ".join(f"{kind} {size / 1e6:,.1f}" for kind, size in state["kinds"].items() if size)
     size = f"{state['bytes'] / 1e6:,.1f} MB" + (f" ({what})" if what else "")
     screen.line(f"cache    {state['path']}: {size + ' freed' if state['cleared'] else size}")
+    for path in state["needed_by"]:
+        screen.line(f"needed   by {path}, which names what is in it (ilk gather copies that in)")

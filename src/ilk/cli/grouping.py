@@ -80,6 +80,14 @@ Words = Annotated[
     Optional[Path], typer.Option(metavar="FILE", help="Your own words for groups, one a line; no others are used.")
 ]
 NoNames = Annotated[bool, typer.Option("--no-names", help="Do not guess what the groups look like.")]
+Copies = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--copies/--no-copies",
+        help="Copy features and thumbnails into the run, or name where they are in the cache. "
+        "[default: copies below a million images]",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")]
 
 
@@ -106,6 +114,7 @@ def cluster(
     slice_: Slice = None,
     words: Words = None,
     no_names: NoNames = False,
+    copies: Copies = None,
     overwrite: Overwrite = False,
     by_content: ByContent = False,
     quiet: Quiet = False,
@@ -127,6 +136,7 @@ def cluster(
             parse.sources(source), out, method=method, options=chosen, features=features, split=split, labels=labels,
             names=not no_names, words=words,
             overwrite=overwrite, command=parse.command_line(), max_seconds=parse.seconds(slice_),
-            by_content=by_content, engine=parse.engine(engine, address, workers), on_event=screen.event,
+            by_content=by_content, engine=parse.engine(engine, address, workers), copies=copies,
+            on_event=screen.event,
         )  # fmt: skip
         screen.clustered(run)

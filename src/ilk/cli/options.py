@@ -159,10 +159,16 @@ def cache_state(clear: bool) -> dict[str, Any]:
     folder = default_cache()
     if folder is None:
         raise ArgumentError("there is no home folder, and so no cache. Set XDG_CACHE_HOME to a folder to have one.")
-    before = encoders.cache_size(folder)
+    before, needing = encoders.cache_size(folder), encoders.cache_needed_by(folder)
     if clear:
         encoders.clear_cache(folder)
-    return {"path": str(folder), "bytes": sum(before.values()), "kinds": before, "cleared": clear}
+    return {
+        "path": str(folder),
+        "bytes": sum(before.values()),
+        "kinds": before,
+        "cleared": clear,
+        "needed_by": list(map(str, needing)),
+    }
 
 
 def sources(given: list[str]) -> str | list[str]:

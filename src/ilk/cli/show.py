@@ -38,6 +38,7 @@ _DOING = {
     "near": "looking for near duplicates",
     "reduce": "reducing features",
     "cluster": "grouping",
+    "gather": "copying features and thumbnails",
     "train": "training",
     "name": "looking for words for the groups",
 }
@@ -181,7 +182,7 @@ class Screen:
             self.line(f"encoder  {why if why.startswith(name) else f'{name}: {why}'}")
             for note in event["notes"]:
                 self.note(note)
-        elif stage == "engine":
+        elif stage in ("engine", "mend"):
             if "by" in event:
                 self.line(f"engine   {event['by']}")
             for note in event["notes"]:
@@ -300,6 +301,9 @@ class Screen:
             self.note(f"{unread(run)} could not be read{how}; the report lists them with the reasons")
         for warning in summary["warnings"]:
             self.note(warning)
+        if named := run.header.get("shards"):
+            what = f"{count(named['n'], 'shard')} of {named['cache']}"
+            self.line(f"needs    {what}; to move the run alone: ilk gather {shlex.quote(str(run.path))}")
         if self.verbose:
             from ilk.cli.details import details
 

@@ -29,7 +29,8 @@ from ilk.data.encoded import Encoded, First, OnProgress, Speed, Work
 from ilk.data.few import FEW, collect_few
 from ilk.data.folder import FolderImages
 from ilk.data.gathering import Found
-from ilk.data.index import Hashes, Names, as_names, content, row_of, unreadable
+from ilk.data.index import Hashes, Names, as_names, content
+from ilk.data.kept import Kept
 from ilk.data.memo import Memo
 from ilk.data.shards import Shard, Store, digest, images_per_shard
 from ilk.data.sources import Block, ImageSource
@@ -38,6 +39,7 @@ from ilk.errors import DataError, Interrupted
 from ilk.files import Samples
 from ilk.files.ahead import NoAnswer
 from ilk.files.reasons import may_pass
+from ilk.shards.slots import row_of, unreadable
 
 __all__ = ["Work", "collect", "location", "memo_of", "missing"]
 
@@ -105,7 +107,7 @@ def collect(
         weakref.finalize(store, shutil.rmtree, home, ignore_errors=True)
     job = _Job(source, work, store, home, notify, first)
     rows = job.run(before or (lambda n: None))
-    return job.result(rows, begin)
+    return job.result(rows, begin, lasting=cache is not None)
 
 
 def memo_of(source: ImageSource, home: Path) -> Memo:
@@ -361,8 +363,8 @@ class _Job:
             rows, self.read = np.array(self.read, np.int64), []
             self.memo.add(rows, self.hashes[rows])
 
-    def result(self, features: Rows, begin: float) -> Encoded:
-        """Put together what was found."""
+    def result(self, features: Rows, begin: float, lasting: bool) -> Encoded:
+        """Put together what was found; `lasting`: the store is one that outlives this process."""
         found = self.found
         seconds = time.perf_counter() - begin
         old = [f"{found.n_old:,} {_OLD_THUMBS}"] if found.n_old else []
@@ -386,6 +388,7 @@ class _Job:
             thumbs=Thumbs(self.store, found.slots),
             notes=[*self.store.notes, *old],
             samples=self.source.samples if isinstance(self.source, FolderImages) else Samples(),
+            kept=Kept(self.store, found.slots) if lasting else None,
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from ilk.data.kept import Kept
 from ilk.data.thumbs import ThumbSource
 from ilk.errors import Interrupted
 from ilk.files import Samples
@@ -100,6 +101,8 @@ class Encoded:
     notes : list of str
     samples : Samples
         What is black and white in files with more than 8 bits a sample, as these images were read.
+    kept : Kept, optional
+        Where `features` and `thumbs` are in a cache, if they are in one.
     whole : Encoded, optional
         Where near duplicates count as one image: the same with a row for each of them.
     """
@@ -120,7 +123,12 @@ class Encoded:
     thumbs: ThumbSource
     notes: list[str] = field(default_factory=list)
     samples: Samples = field(default_factory=Samples)
+    kept: Kept | None = None
     whole: Encoded | None = None
+
+    def with_features(self, features: npt.NDArray[Any], **others: Any) -> Self:
+        """Return the same with other features, which are in no cache."""
+        return replace(self, features=features, kept=None, **others)
 
 
 class Speed:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk.data.encoded import Work, release, room
-from ilk.data.index import Names, Slots, as_names, content, unreadable
+from ilk.data.index import Names, as_names, content
 from ilk.data.shards import Loaded, Store
+from ilk.shards.slots import Slots, unreadable
 
 __all__ = ["Found"]
 

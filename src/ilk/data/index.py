@@ -1,7 +1,4 @@
-"""Where an image lies among the shards of a cache: sorted tables of hashes, and one file of them beside the shards.
-
-A slot is one int64: number of the shard, whether the image is unreadable, and its row; -1 is nowhere.
-"""
+"""Where an image lies among the shards of a cache: sorted tables of hashes, and one file of them beside the shards."""
 
 from __future__ import annotations
 
@@ -20,19 +17,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from ilk import disk
-from ilk.data.keeping import tensor_digest
 from ilk.errors import IlkError
+from ilk.shards.slots import Slots, shard_of, slot
 
-__all__ = ["Hashes", "Index", "as_names", "content", "row_of", "shard_of", "unreadable"]
+__all__ = ["Hashes", "Index", "as_names", "content"]
 
-_SHARD, _UNREADABLE = 32, 1 << 31  # bits of a slot
-_ROW = _UNREADABLE - 1
 _FRESH = 65_536  # entries in a mapping before they become a table
 _SMALLEST = 2**20  # bytes of the filter
 _NAME = re.compile("[0-9a-f]{32}")  # of a shard
 
 Names = npt.NDArray[np.bytes_]  # S16: equal where the 16 bytes are, in the order of bytes; an element loses last zeros
-Slots = npt.NDArray[np.int64]
 
 
 def as_names(hashes: Sequence[bytes]) -> Names:
@@ -43,21 +37,6 @@ def as_names(hashes: Sequence[bytes]) -> Names:
 def content(name: bytes) -> bytes:
     """Return the 16 bytes of an element of `Names`; b"" where it is none."""
     return name.ljust(16, b"\0") if name else b""
-
-
-def shard_of(slots: Slots) -> Slots:
-    """Return the numbers of the shards (n,)."""
-    return slots >> _SHARD
-
-
-def row_of(slots: Slots) -> Slots:
-    """Return the rows in the shards (n,)."""
-    return slots & _ROW
-
-
-def unreadable(slots: Slots) -> npt.NDArray[np.bool_]:
-    """Return whether images are there only as unreadable (n,)."""
-    return (slots >= 0) & (slots & _UNREADABLE > 0)
 
 
 class Hashes(Sequence[bytes]):
@@ -121,7 +100,7 @@ class Index:
             number = self._numbered(shard)
             for row, (name, wrong) in enumerate(zip(hashes, bad, strict=True)):
                 if not (retry and wrong):
-                    self._fresh.setdefault(name, number << _SHARD | (_UNREADABLE if wrong else 0) | row)
+                    self._fresh.setdefault(name, slot(number, row, wrong))
                     self._filter[self._at(name)] = 1
             if len(self._fresh) > _FRESH:
                 self._settle()
@@ -131,9 +110,9 @@ class Index:
         with self._lock:
             if not self._filter[self._at(name)]:
                 return -1
-            slot = self._fresh.get(name, -1)
-            if slot >= 0 and not self._gone[slot >> _SHARD]:
-                return slot
+            fresh = self._fresh.get(name, -1)
+            if fresh >= 0 and not self._gone[shard_of(fresh)]:
+                return fresh
             return int(self._among_tables(as_names([name]))[0])
 
     def find(self, names: Names) -> Slots:
@@ -148,7 +127,7 @@ class Index:
             if shard in self._numbers:
                 number = self._numbers.pop(shard)
                 self._gone[number] = True
-                self._fresh = {name: slot for name, slot in self._fresh.items() if slot >> _SHARD != number}
+                self._fresh = {name: at for name, at in self._fresh.items() if shard_of(at) != number}
 
     def save(self, path: Path, kind: str) -> None:
         """Write all as one file; `kind` is asked for when it is read. A disk that refuses is no reason to stop."""
@@ -164,7 +143,11 @@ class Index:
         tensors = {"names": names.view(np.uint8).reshape(-1, 16), "slots": slots, "shards": shards}
         data = save(
             tensors,
-            {"kind": kind, "digest": tensor_digest(tensors), "runs": json.dumps([len(table.names) for table in kept])},
+            {
+                "kind": kind,
+                "digest": disk.tensor_digest(tensors),
+                "runs": json.dumps([len(table.names) for table in kept]),
+            },
         )
         with contextlib.suppress(IlkError, OSError):
             disk.write_bytes(path, data)
@@ -175,7 +158,7 @@ class Index:
             with disk.open_tensors(path) as file:
                 tensors = {key: file.get_tensor(key) for key in ("names", "slots", "shards")}
                 metadata = file.metadata()
-            if metadata["kind"] != kind or metadata["digest"] != tensor_digest(tensors):
+            if metadata["kind"] != kind or metadata["digest"] != disk.tensor_digest(tensors):
                 return
             names, slots = np.ascontiguousarray(tensors["names"]).view("S16").reshape(-1), tensors["slots"]
             shards = [row.tobytes().hex() for row in tensors["shards"]]
@@ -230,7 +213,7 @@ class Index:
                 continue
             at = np.minimum(np.searchsorted(table.names, names[left]), len(table.names) - 1)
             slots = table.slots[at]
-            hit = (table.names[at] == names[left]) & ~self._gone[slots >> _SHARD]
+            hit = (table.names[at] == names[left]) & ~self._gone[shard_of(slots)]
             found[left[hit]] = slots[hit]
         return found
 

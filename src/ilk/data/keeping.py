@@ -6,17 +6,14 @@ import contextlib
 import errno
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from ilk import disk
 from ilk.errors import DataError
 
-__all__ = ["digest", "not_kept", "tensor_digest", "write_whole", "writing"]
+__all__ = ["digest", "not_kept", "write_whole", "writing"]
 
 
 def digest(*parts: Any) -> str:
@@ -29,14 +26,6 @@ def digest(*parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def tensor_digest(tensors: Mapping[str, npt.NDArray[Any]], text: str = "") -> str:
-    """Return 32 hex digits of arrays, by their names, and of `text`."""
-    found = hashlib.blake2b(text.encode(), digest_size=16)
-    for name in sorted(tensors):
-        found.update(np.ascontiguousarray(tensors[name]).view(np.uint8).reshape(-1).data)
-    return found.hexdigest()
 
 
 @contextlib.contextmanager

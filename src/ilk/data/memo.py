@@ -19,7 +19,7 @@ from safetensors.numpy import save
 
 from ilk import disk
 from ilk.data.index import Names, as_names
-from ilk.data.keeping import tensor_digest, write_whole
+from ilk.data.keeping import write_whole
 from ilk.errors import IlkError
 
 __all__ = ["Memo"]
@@ -126,7 +126,7 @@ class Memo:
         )
         a, b = self._span or (0, self._n)
         tensors = {"pairs": np.ascontiguousarray(pairs)}
-        digest = tensor_digest(tensors)
+        digest = disk.tensor_digest(tensors)
         path = self._folder / f"{a}-{b}-{digest}.safetensors"
         try:
             self._folder.parent.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def _read(path: Path) -> tuple[Names, Names] | None:
     with contextlib.suppress(SafetensorError, OSError, KeyError, ValueError), disk.open_tensors(path) as file:
         pairs = file.get_tensor("pairs")
         sound = pairs.dtype == np.uint8 and pairs.shape[1:] == (32,)
-        if sound and file.metadata()["digest"] == tensor_digest({"pairs": pairs}):
+        if sound and file.metadata()["digest"] == disk.tensor_digest({"pairs": pairs}):
             split = np.ascontiguousarray(pairs).view("S16")
             return split[:, 0].copy(), split[:, 1].copy()
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Packed:
         """Return what a run folder needs, with `features` (m, d), one row per image of `images`."""
         if len(features) != len(self.images):
             raise ValueError(f"{len(features)} rows of features for {len(self.images)} images")
-        return replace(self.facts, features=_half(features))
+        return self.facts.with_features(_half(features))
 
 
 def pack(
@@ -176,7 +176,7 @@ def _flat(pixels: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def _without_features(facts: Encoded) -> Encoded:
-    return replace(facts, features=np.zeros((len(facts.rows), 0), np.uint8))
+    return facts.with_features(np.zeros((len(facts.rows), 0), np.uint8))
 
 
 def _half(features: npt.NDArray[Any]) -> npt.NDArray[np.float16]:

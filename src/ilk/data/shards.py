@@ -11,7 +11,6 @@ in which, so that not all are opened at each start; without it, or where shards 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import stat
@@ -30,15 +29,14 @@ from safetensors.numpy import save
 
 import ilk
 from ilk import disk
-from ilk.data.index import Index, Names, Slots, row_of, shard_of
+from ilk.data.index import Index, Names
 from ilk.data.keeping import digest as digest
 from ilk.data.keeping import not_kept as not_kept
-from ilk.data.keeping import tensor_digest as _digest
 from ilk.data.keeping import write_whole as write_whole
 from ilk.data.keeping import writing
 from ilk.errors import DataError
-from ilk.files.sheets import decode_sheet
-from ilk.files.thumbs import MOST_BYTES, make_thumb
+from ilk.shards.one import OneShard, name_of, parts_of
+from ilk.shards.slots import Slots, by_shard, shard_of
 
 __all__ = [
     "DECODE_VERSION",
@@ -148,22 +146,21 @@ class Store:
         return self.index.get(name) >= 0
 
     def find(self, names: Names) -> Slots:
-        """Return the slots of images by their hashes (n,); -1 for those that are not there. See `ilk.data.index`."""
+        """Return the slots of images by their hashes (n,); -1 for those that are not there. See `ilk.shards.slots`."""
         return self.index.find(names)
 
     def shard(self, slot: int) -> str:
         """Return the name of the shard that a slot is in."""
-        return self.index.shards[slot >> 32]
+        return self.index.shards[shard_of(slot)]
 
     def by_shard(self, slots: Slots) -> list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         """Return for each shard of `slots` (none of which is -1) its name, which of them are in it, and their rows."""
-        numbers = shard_of(slots)
-        order = np.argsort(numbers, kind="stable")
-        cuts = np.flatnonzero(np.diff(numbers[order])) + 1
-        return [(self.shard(int(slots[at[0]])), at, row_of(slots[at])) for at in np.split(order, cuts) if len(at)]
+        return [(self.index.shards[number], among, rows) for number, among, rows in by_shard(slots)]
 
     def add(self, shard: Shard) -> None:
         """Write a shard, all or nothing, and add it to the index.
+
+        A sound one of the same images that is there already stays as it is: a run may name it.
 
         Raises
         ------
@@ -178,14 +175,15 @@ class Store:
             "thumbs": np.frombuffer(b"".join(shard.thumbs), np.uint8),
             "ends": np.cumsum([len(thumb) for thumb in shard.thumbs], dtype=np.uint32),
         }
-        name = hashlib.blake2b(b"".join(shard.hashes), digest_size=16).hexdigest()
-        metadata = {"facts": text, "decoder": _DECODER, "digest": _digest(tensors, text)}
-        data = save(tensors, metadata)
-        try:
-            write_whole(self.writes / f"{name}.safetensors", data)
-        except DataError as error:
-            self._aside(error)
-            write_whole(self.writes / f"{name}.safetensors", data)
+        name = name_of(b"".join(shard.hashes))
+        metadata = {"facts": text, "decoder": _DECODER, "digest": disk.tensor_digest(tensors, text)}
+        if not self._is_there(name):
+            data = save(tensors, metadata)
+            try:
+                write_whole(self.writes / f"{name}.safetensors", data)
+            except DataError as error:
+                self._aside(error)
+                write_whole(self.writes / f"{name}.safetensors", data)
         self.index.add(name, shard.hashes, [reason is not None for reason in shard.reasons])
         self._new += 1
 
@@ -199,11 +197,11 @@ class Store:
         """Return what a shard holds; None, with a note, if it is damaged, and then it is dropped."""
         try:
             with disk.open_tensors(self._path(name)) as file:
-                tensors = {key: file.get_tensor(key) for key in _tensors(file)}
+                tensors = {key: file.get_tensor(key) for key in parts_of(set(file.keys()))}
                 metadata = file.metadata()
             features, hashes = tensors["features"], tensors["hashes"]
             if (
-                metadata["digest"] == _digest(tensors, metadata["facts"])
+                metadata["digest"] == disk.tensor_digest(tensors, metadata["facts"])
                 and features.shape == (len(hashes), self.n_features)
                 and features.dtype == self.dtype
             ):
@@ -220,20 +218,20 @@ class Store:
         return None if loaded is None else loaded.features
 
     def thumbs(self, name: str, rows: Sequence[int] | None = None) -> list[bytes] | None:
-        """Return thumbnails of a shard, of all images or of `rows`; b"" for unreadable ones; None if damaged.
-
-        Costs the bytes between the first and the last of the `rows` where these lie close together, else their own.
-        """
+        """Return thumbnails of a shard, of all images or of `rows`: see `OneShard.thumbs`; None if damaged."""
         try:
-            with disk.open_tensors(self._path(name)) as file:
-                n = file.get_slice("hashes").get_shape()[0]
-                wanted = np.arange(n) if rows is None else np.asarray(rows, np.int64)
-                if "sheet" in _tensors(file):
-                    cells = decode_sheet(file.get_tensor("sheet").tobytes(), n)
-                    return [make_thumb(cells[row]) for row in wanted]
-                return _cut(file.get_slice("thumbs"), np.append(0, file.get_tensor("ends").astype(np.int64)), n, wanted)
-        except (SafetensorError, OSError, KeyError, IndexError, ValueError, DataError):
+            found = OneShard(self._path(name), follow=True)
+            return found.thumbs(None if rows is None else np.asarray(rows, np.int64))
+        except (OSError, ValueError, DataError):
             return None
+
+    def _is_there(self, name: str) -> bool:
+        """Tell whether there is a sound shard of that name, with the reasons that this decoder gives."""
+        with contextlib.suppress(OSError, ValueError):
+            found = OneShard(self._path(name), follow=True)
+            fits = found.features.shape[1] == self.n_features and found.features.dtype == self.dtype
+            return fits and found.name == name and found.metadata.get("decoder") == _DECODER and found.sound()
+        return False
 
     def _take(self, path: Path) -> None:
         """Add a shard on the disk to the index, without its features."""
@@ -242,10 +240,10 @@ class Store:
                 hashes = [row.tobytes() for row in file.get_tensor("hashes")]
                 metadata = file.metadata()
                 shape = file.get_slice("features").get_shape()
-                _tensors(file)
+                names = set(file.keys())  # an opened file is no mapping
             reasons = _facts(metadata["facts"], len(hashes))[2]
-            if shape[1] != self.n_features:
-                raise ValueError("another shape")
+            if shape[1] != self.n_features or not names.issuperset(parts_of(names)):
+                raise ValueError("another shape, or arrays that are missing")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, IndexError) as error:
             self._drop(path, error)
             return
@@ -295,28 +293,6 @@ def _facts(text: str, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int
     if not n == len(widths) == len(heights) == len(reasons):
         raise ValueError("another number")
     return np.array(widths, np.int32), np.array(heights, np.int32), reasons
-
-
-def _cut(data: Any, ends: npt.NDArray[np.int64], n: int, rows: npt.NDArray[np.int64]) -> list[bytes] | None:
-    """Return the files `rows` among `n` that lie one after the other in `data`; None where they do not."""
-    sizes = np.diff(ends)
-    if len(sizes) != n or ends[-1] != data.get_shape()[0] or (n and not 0 <= sizes.min() <= sizes.max() <= MOST_BYTES):
-        return None
-    if not len(rows):
-        return []
-    first, last = int(ends[rows.min()]), int(ends[rows.max() + 1])
-    if last == first:
-        return [b""] * len(rows)
-    if last - first <= 4 * int(sizes[rows].sum()):
-        block = data[first:last].tobytes()
-        return [block[ends[row] - first : ends[row + 1] - first] for row in rows]
-    return [data[int(ends[row]) : int(ends[row + 1])].tobytes() if sizes[row] else b"" for row in rows]
-
-
-def _tensors(file: Any) -> tuple[str, ...]:
-    """Return what an opened shard has to hold: this version, or the one before it."""
-    names = set(file.keys())  # an opened file is no mapping
-    return ("features", "hashes", "sheet") if "sheet" in names else ("features", "hashes", "thumbs", "ends")
 
 
 def _unread(path: Path, error: Exception) -> str | None:

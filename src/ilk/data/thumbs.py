@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import compute
-from ilk.data.index import Slots
 from ilk.data.shards import SHARD, Store
 from ilk.data.sources import THUMB, ImageSource
 from ilk.files.thumbs import UNSEEN, decode_thumb, squares
+from ilk.shards.slots import Slots
 
 __all__ = ["NoThumbs", "ScannedThumbs", "ThumbSource", "Thumbs", "as_squares"]
 
@@ -91,7 +91,7 @@ class Thumbs(ThumbSource):
     ----------
     store : Store
     slots : (n,) int64
-        Where each row of the source is in it, see `ilk.data.index`; duplicates share one; -1 has no picture.
+        Where each row of the source is in it, see `ilk.shards.slots`; duplicates share one; -1 has no picture.
     """
 
     def __init__(self, store: Store, slots: Slots) -> None:

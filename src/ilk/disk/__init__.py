@@ -15,7 +15,14 @@ from ilk.disk.reading import (
     read_json,
     within,
 )
-from ilk.disk.tensors import file_digest, open_tensors, read_tensors, write_tensors
+from ilk.disk.tensors import (
+    file_digest,
+    map_tensors,
+    open_tensors,
+    read_tensors,
+    tensor_digest,
+    write_tensors,
+)
 from ilk.disk.text import formula_note, one_line, printable
 from ilk.disk.writing import (
     as_text,
@@ -53,6 +60,7 @@ __all__ = [
     "is_special",
     "is_stdout",
     "is_temporary",
+    "map_tensors",
     "new_folder",
     "one_line",
     "open_tensors",
@@ -69,6 +77,7 @@ __all__ = [
     "replacing",
     "sync_folder",
     "temporary_name",
+    "tensor_digest",
     "unwritable",
     "within",
     "write_bytes",

@@ -8,7 +8,7 @@ it with a feature cache, `rebuild` makes the encoder of a run again. The list of
 from __future__ import annotations
 
 from ilk.data import Encoded, ThumbSource
-from ilk.encoders.auto import KNOWN, available, cache_size, clear_cache
+from ilk.encoders.auto import KNOWN, available, cache_needed_by, cache_size, clear_cache
 from ilk.encoders.building import build, rebuild, remember_file
 from ilk.encoders.encode import encode, missing
 from ilk.encoders.frozen import SETTINGS, FrozenEncoder
@@ -30,6 +30,7 @@ __all__ = [
     "ThumbSource",
     "available",
     "build",
+    "cache_needed_by",
     "cache_size",
     "clear_cache",
     "encode",

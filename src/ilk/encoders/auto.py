@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ilk import shards
 from ilk.data import ImageSource, is_small
 from ilk.encoders import bundled, names, remembered, weights
 from ilk.encoders.contest import is_colourful
 from ilk.encoders.facts import facts
-from ilk.errors import MissingDependency
+from ilk.errors import DataError, MissingDependency
 
-__all__ = ["BETTER", "KNOWN", "Choice", "available", "bundled_choice", "cache_size", "choose", "clear_cache"]
+__all__ = [
+    "BETTER",
+    "KNOWN",
+    "Choice",
+    "available",
+    "bundled_choice",
+    "cache_needed_by",
+    "cache_size",
+    "choose",
+    "clear_cache",
+]
 
 # best first: self-supervised on many images, then supervised ones
 KNOWN: Mapping[str, str] = {
@@ -223,14 +235,31 @@ def cache_size(cache: str | Path) -> dict[str, int]:
     }
 
 
+def cache_needed_by(cache: str | Path) -> list[Path]:
+    """Return the runs that name what is in `cache` instead of having copies of it, as far as the cache knows."""
+    return shards.needed_by(Path(cache).expanduser())
+
+
 def clear_cache(cache: str | Path) -> int:
     """Remove what ilk keeps in `cache`, and nothing else; return how many bytes that was.
 
     Weights that were given to be remembered stay: they cannot be made again.
+
+    Raises
+    ------
+    DataError
+        A run needs it. Nothing was removed.
     """
     import shutil
 
     home = Path(cache).expanduser()
+    if needing := cache_needed_by(home):
+        runs = f"{len(needing):,} runs need it, such as {needing[0]}" if len(needing) > 1 else f"{needing[0]} needs it"
+        raise DataError(
+            f"the cache {home} was not cleared: {runs}. Copy in what it needs with: ilk gather "
+            f"{shlex.quote(str(needing[0]))}; or remove that run."
+        )
+    shards.forget(home)
     size, stay = sum(cache_size(cache).values()), remembered.kept_files(home)
     for kind in _OWN:
         folder = home / kind

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +182,8 @@ def _beside_images(
     reasons = [
         why or (NO_FEATURES if at < 0 else None) for why, at in zip(seen.reasons, position.tolist(), strict=True)
     ]
-    return replace(
-        seen,
-        features=_gathered(source, rows, None if cache is None else Path(cache).expanduser()),
+    return seen.with_features(
+        _gathered(source, rows, None if cache is None else Path(cache).expanduser()),
         rows=rows,
         position=position,
         status=status,

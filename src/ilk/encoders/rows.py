@@ -12,11 +12,12 @@ import torch
 
 from ilk import compute
 from ilk.data import ImageSource
-from ilk.data.index import as_names, unreadable
+from ilk.data.index import as_names
 from ilk.data.shards import SHARD, Shard, Store
 from ilk.data.sources import Block
 from ilk.encoders.frozen import FrozenEncoder
 from ilk.errors import DataError
+from ilk.shards.slots import unreadable
 
 __all__ = ["encode_rows"]
 

@@ -45,7 +45,7 @@ def write_atlas(target: BinaryIO, run: Run, rows: Rows, report: Callable[[int, i
     with_neighbors = len(index) > 1 and len(index) ** 2 * features.shape[1] <= MOST_WORK
     x = np.asarray(features[index], np.float32) if with_neighbors else None
     if x is not None and not np.isfinite(x).all():
-        raise RunError(f"{run.path / 'features.npy'} is damaged (values that are no numbers, or infinite). {AGAIN}")
+        raise RunError(f"{run.features_path} is damaged (values that are no numbers, or infinite). {AGAIN}")
     near = None if x is None else _neighbors(x)
     thumbs = sprites_of(run.thumbs())
     writer: Any = None

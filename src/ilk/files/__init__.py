@@ -12,7 +12,7 @@ from ilk.files.decode import Decoded, content_hash, decode, probe
 from ilk.files.features import FeatureSet, are_features, load_features
 from ilk.files.listing import Listing, is_run_folder, printable
 from ilk.files.opening import SPLITS, as_list, open_again, open_source
-from ilk.files.packs import Sprites, write_thumbs
+from ilk.files.packs import Sprites, Thumbnails, write_thumbs
 from ilk.files.passed import PassedOver
 from ilk.files.samples import Samples
 from ilk.files.several import rows_of_tables
@@ -35,6 +35,7 @@ __all__ = [
     "PassedOver",
     "Samples",
     "Sprites",
+    "Thumbnails",
     "Together",
     "allow",
     "are_features",

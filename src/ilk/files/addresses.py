@@ -21,7 +21,7 @@ __all__ = ["SCHEMES", "Address", "allow", "check_allowed", "is_address", "local_
 _S3 = ("s3fs", "pip install 'ilk[s3]'", "type `aws configure`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 _GS = ("gcsfs", "pip install 'ilk[gs]'", "type `gcloud auth application-default login`")
 _AZ = ("adlfs", "pip install 'ilk[az]'", "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and …_KEY")
-_HTTP = ("aiohttp", "pip install aiohttp", "download it with the program that may, and give the file")
+_HTTP = ("aiohttp", "pip install 'ilk[http]'", "download it with the program that may, and give the file")
 _HF = ("huggingface_hub", "pip install huggingface_hub", "type `hf auth login`")
 SCHEMES: dict[str, tuple[str, str, str]] = {
     **dict.fromkeys(("s3", "s3a"), _S3),

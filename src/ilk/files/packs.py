@@ -12,10 +12,11 @@ import itertools
 import os
 import struct
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from ilk.errors import DataError
 from ilk.files.sheets import CELLS, SHEET_BYTES, SIDE, decode_sheet
 from ilk.files.thumbs import MOST_BYTES, UNSEEN, decode_thumb, make_thumb, media_type, squares
 
-__all__ = ["PACK", "Sprites", "write_thumbs"]
+__all__ = ["PACK", "Sprites", "Thumbnails", "write_thumbs"]
 
 PACK = CELLS
 """Thumbnails in a pack."""
@@ -89,7 +90,50 @@ def _write_pack(folder: Path, number: int, thumbs: list[bytes]) -> None:
     disk.write_bytes(folder / f"{number:05d}.bin", head + b"".join(thumbs))
 
 
-class Sprites:
+class Thumbnails(ABC):
+    """Thumbnails of a run, wherever they are.
+
+    Attributes
+    ----------
+    old : bool
+        They have 48 pixels, as an older ilk made them.
+    """
+
+    old: bool
+
+    @abstractmethod
+    def picture(self, row: int) -> tuple[bytes, str]:
+        """Return the thumbnail of image `row` as a file that a browser shows, and its media type (JPEG or PNG).
+
+        An image that could not be read is grey.
+
+        Raises
+        ------
+        DataError
+            The file that it is in is missing or damaged; it is named.
+        IndexError
+            There is no image with that number.
+        """
+
+    @abstractmethod
+    def pixels(self, row: int) -> Pixels:
+        """Return the thumbnail of image `row` as uint8 (h, w, 3), sides up to 256; raises as `picture`."""
+
+    @final
+    def read(self, index: NDArray[np.int64] | Iterable[int], side: int = SIDE) -> Pixels:
+        """Return the central squares of the thumbnails `index`, uint8 (b, side, side, 3), in that order.
+
+        Small images are enlarged in crisp blocks. Each costs 0.3 ms. Raises as `picture`.
+        """
+        wanted = np.asarray(index if isinstance(index, np.ndarray) else list(index), np.int64)
+        order = np.argsort(wanted, kind="stable")  # each sheet once, whatever the order asked for
+        out = np.empty((len(wanted), side, side, 3), np.uint8)
+        for at in order.tolist():
+            out[at] = squares([self.pixels(int(wanted[at]))], side)[0]
+        return out
+
+
+class Sprites(Thumbnails):
     """Thumbnails of a run, read from its packs, or from the sprite sheets of an older ilk; thread-safe.
 
     Parameters
@@ -109,18 +153,13 @@ class Sprites:
         self._sheets: OrderedDict[int, Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
+    @property
+    def old(self) -> bool:  # type: ignore[override]  # it may change: a run of before that grows
+        """Whether they have 48 pixels, as an older ilk made them."""
+        return not (self.folder / "00000.bin").is_file()
+
     def picture(self, row: int) -> tuple[bytes, str]:
-        """Return the thumbnail of image `row` as a file that a browser shows, and its media type (JPEG or PNG).
-
-        An image that could not be read is grey.
-
-        Raises
-        ------
-        DataError
-            Its pack or sheet is missing or damaged; it is named.
-        IndexError
-            There is no image with that number.
-        """
+        """Return the thumbnail of image `row` as a file, and its media type: see `Thumbnails.picture`."""
         data = self._data(row)
         if data is None:
             data = make_thumb(self._cell(row))
@@ -130,7 +169,7 @@ class Sprites:
             raise DataError(f"{self._path(row // PACK)}: {error}") from error
 
     def pixels(self, row: int) -> Pixels:
-        """Return the thumbnail of image `row` as uint8 (h, w, 3), sides up to 256; raises as `picture`."""
+        """Return the thumbnail of image `row` as uint8 (h, w, 3): see `Thumbnails.pixels`."""
         data = self._data(row)
         if data is None:
             return self._cell(row)
@@ -138,18 +177,6 @@ class Sprites:
             return decode_thumb(data)
         except DataError as error:
             raise DataError(f"{self._path(row // PACK)}: {error}") from error
-
-    def read(self, index: NDArray[np.int64] | Iterable[int], side: int = SIDE) -> Pixels:
-        """Return the central squares of the thumbnails `index`, uint8 (b, side, side, 3), in that order.
-
-        Small images are enlarged in crisp blocks. Each costs 0.3 ms. Raises as `picture`.
-        """
-        wanted = np.asarray(index if isinstance(index, np.ndarray) else list(index), np.int64)
-        order = np.argsort(wanted, kind="stable")  # each sheet once, whatever the order asked for
-        out = np.empty((len(wanted), side, side, 3), np.uint8)
-        for at in order.tolist():
-            out[at] = squares([self.pixels(int(wanted[at]))], side)[0]
-        return out
 
     def pack(self, number: int) -> list[bytes]:
         """Return all thumbnails of a pack, or of a sheet, as files; b"" for an image that could not be read.

@@ -21,6 +21,7 @@ from ilk import disk
 from ilk.disk import one_line, printable
 from ilk.errors import DataError
 from ilk.files.addresses import SCHEMES, Address, checked, steady, without_secrets
+from ilk.files.quick import Quick
 from ilk.files.reading import Reader
 
 __all__ = ["REQUESTS", "Found", "NotHad", "RemoteReader", "Store", "downloaded", "seekable"]
@@ -98,6 +99,11 @@ class Store:
         raise AssertionError
 
     def _cat(self, path: str, start: int | None, end: int | None) -> bytes:
+        bucket, _, key = path.partition("/")
+        if (quick := _quick(*_asked_how(self.address, self.options), bucket)) is not None:
+            data = quick.read(key, start, end, _LARGEST)
+            if data is not None:
+                return data
         if self.address.scheme not in ("http", "https") or end is not None:
             return bytes(self.fs.cat_file(path, start=start, end=end))
         with self.fs.open(path, "rb") as file:  # a server may send without end
@@ -249,11 +255,18 @@ def _spoken(address: Address, options: Options) -> tuple[Any, str]:
     import fsspec
 
     kind = fsspec.get_filesystem_class(address.scheme)
+    return _file_system(*_asked_how(address, options)), str(kind._strip_protocol(address.whole))
+
+
+def _asked_how(address: Address, options: Options) -> tuple[str, Options, int]:
+    """Return what tells one file system from another."""
+    import fsspec
+
+    kind = fsspec.get_filesystem_class(address.scheme)
     # what was listed before may have changed since; and one million entries need not be kept twice
     once = {"max_concurrency": 1} if address.scheme in ("s3", "s3a") else {}  # more: each object is asked for its size
     how = {"use_listings_cache": False, **once, **kind._get_kwargs_from_urls(address.whole), **dict(options)}
-    fs = _file_system(address.scheme, tuple(sorted(how.items())), os.getpid())
-    return fs, str(kind._strip_protocol(address.whole))
+    return address.scheme, tuple(sorted(how.items())), os.getpid()
 
 
 @functools.lru_cache(16)
@@ -265,9 +278,15 @@ def _file_system(scheme: str, how: Options, process: int) -> Any:
     return fsspec.filesystem(scheme, skip_instance_cache=True, **pool, **dict(how))  # fsspec's own is one a thread
 
 
+@functools.lru_cache(64)
+def _quick(scheme: str, how: Options, process: int, bucket: str) -> Quick | None:
+    return Quick.of(_file_system(scheme, how, process), scheme, bucket, REQUESTS) if scheme in ("s3", "s3a") else None
+
+
 def forget() -> None:
     """Let go of all servers that were spoken to: credentials and settings are read anew."""
     _file_system.cache_clear()
+    _quick.cache_clear()
 
 
 def downloaded(text: str, folder: Path) -> Path:

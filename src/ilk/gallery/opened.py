@@ -195,7 +195,7 @@ class Opened:
 
     def _stamp(self) -> object:
         found: list[tuple[int, int, int] | None] = []
-        for name in ("run.json", "images.parquet", "assignments.parquet", "features.npy", "updates"):
+        for name in ("run.json", "images.parquet", "assignments.parquet", "features.npy", "slots.npy", "updates"):
             try:
                 state = (self.path / name).stat()
             except OSError:

@@ -3,6 +3,7 @@
 from ilk._versions import commit
 from ilk.jobs.clustering import cluster, default_run
 from ilk.jobs.encoding import encode
+from ilk.jobs.gathering import gather
 from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import Prediction, predict
 from ilk.jobs.similarity import Alike, similar
@@ -16,6 +17,7 @@ __all__ = [
     "commit",
     "default_run",
     "encode",
+    "gather",
     "give_training_images",
     "model_of",
     "predict",

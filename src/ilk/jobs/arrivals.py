@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import disk, files, runs
+from ilk import _kept, runs
 from ilk.errors import Interrupted
 from ilk.jobs.joining import Known, Matched
 from ilk.jobs.models import give_training_images, model_of
@@ -206,25 +205,23 @@ def write(run: runs.Run, writer: runs.UpdateWriter, before: int, names: Sequence
         "silhouette_reduced": unknown,
     }
     writer.table("assignments.parquet", columns if came.fine is None else {**columns, "fine": came.fine[read]})
-    _features(run, writer, before, came)
+    kept = run.features()
+    shape = len(encoded.position), kept.shape[1]
+    _kept.copy(writer.folder, shape, kept.dtype, _features(run, before, came), encoded.thumbs.blocks())
     if came.map is not None:
         writer.array("map.npy", came.map)
-    files.write_thumbs(writer.folder / "thumbs", itertools.chain.from_iterable(encoded.thumbs.blocks()))
 
 
-def _features(run: runs.Run, writer: runs.UpdateWriter, before: int, came: Arrived) -> None:
-    """Write (m, d) features of the run's dtype, a slice at a time; NaN rows are unreadable images."""
+def _features(run: runs.Run, before: int, came: Arrived) -> Iterator[npt.NDArray[Any]]:
+    """Yield features of the run's dtype, a slice at a time; NaN rows are unreadable images."""
     kept, position = run.features(), came.encoded.position
-    m, d = len(position), kept.shape[1]
+    d = kept.shape[1]
     step = max(1, (64 << 20) // max(1, kept.dtype.itemsize * d))
-    with disk.replacing(writer.folder / "features.npy") as file:
-        kind = np.lib.format.dtype_to_descr(kept.dtype)
-        np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": (m, d)})
-        for start in range(0, m, step):
-            at, owner = position[start : start + step], came.owner[start : start + step]
-            block = np.full((len(at), d), np.nan, kept.dtype)
-            block[at >= 0] = came.encoded.features[at[at >= 0]]
-            copies = (at >= 0) & (owner < before)
-            if copies.any():
-                block[copies] = kept[owner[copies]]
-            file.write(block.tobytes())
+    for start in range(0, len(position), step):
+        at, owner = position[start : start + step], came.owner[start : start + step]
+        block = np.full((len(at), d), np.nan, kept.dtype)
+        block[at >= 0] = came.encoded.features[at[at >= 0]]
+        copies = (at >= 0) & (owner < before)
+        if copies.any():
+            block[copies] = kept[owner[copies]]
+        yield block

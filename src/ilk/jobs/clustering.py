@@ -16,7 +16,7 @@ from typing import Any
 from ilk import _record, _versions, disk, methods, report, runs, scoring, showing
 from ilk.errors import ArgumentError, DataError, IlkError, Interrupted, RunError, answered
 from ilk.files import Samples, is_address, local_only, public
-from ilk.jobs import asking, naming
+from ilk.jobs import asking, gathering, naming
 from ilk.jobs.standing import beside, finished
 
 __all__ = ["cluster", "default_run"]
@@ -44,6 +44,7 @@ def cluster(
     start_from: Path | None = None,
     by_content: bool = False,
     engine: Any = None,
+    copies: bool | None = None,
     verbose: bool | None = None,
     on_event: OnEvent | None = None,
 ) -> runs.Run:
@@ -87,6 +88,9 @@ def cluster(
     engine
         Who encodes the images in the place of this process, such as `ilk.scale.Ray`: machines that share a cache. The
         run is the same as without.
+    copies
+        Whether the run gets copies of features and thumbnails. False: it names where they are in the cache, which it
+        needs from then on (`ilk.gather` copies them in later). None: copies of fewer than a million images.
     verbose
         Whether to show how far it is. None: in notebooks and on terminals, unless there is an `on_event`.
     on_event
@@ -110,7 +114,7 @@ def cluster(
     with showing.watching(verbose, on_event) as hook:
         return _cluster(
             source, out, method, dict(options or {}), features, split, labels, names, words, overwrite, command,
-            max_seconds, start_from, by_content, engine, hook or (lambda event: None),
+            max_seconds, start_from, by_content, engine, copies, hook or (lambda event: None),
         )  # fmt: skip
 
 
@@ -130,6 +134,7 @@ def _cluster(
     start_from: Path | None,
     by_content: bool,
     engine: Any,
+    copies: bool | None,
     notify: OnEvent,
 ) -> runs.Run:
     begin = time.perf_counter()
@@ -156,8 +161,7 @@ def _cluster(
     known = [] if out is not None else beside(path, header)
     notify(_found(images, seconds["list"], path, [*renamed, *known]))
     if (run := finished(path, header, images, overwrite)) is not None:
-        notify({"event": "already", "run": str(path)})
-        return _scored(run, labels, images) if _to_score(run, labels) else run
+        return _again(run, model, images, labels, notify)
     writer = runs.begin(path, header, overwrite=overwrite)
     if writer.resumed:
         notify({"event": "resumed", "run": str(path)})
@@ -168,12 +172,19 @@ def _cluster(
         cache = (options or {}).get("cache") or writer.folder / "cache"
         name = naming.Namer(model, images, chosen, cache, notify, str(path)) if names else None
         score, stages = _Scorer(labels), seconds | checkpoint.stages
-        _record.write(writer, model, images, source, stages, begin - checkpoint.seconds, name, score)
+        _record.write(writer, model, images, source, stages, begin - checkpoint.seconds, name, score, copies)
         notify({"event": "finishing", "run": str(path)})
         run = runs.load_run(writer.finish())
     score.check(run)
     notify({"event": "done", "run": str(path), "summary": run.header["summary"], "scores": run.scores()})
     return run
+
+
+def _again(run: runs.Run, model: Any, images: Any, labels: str, notify: OnEvent) -> runs.Run:
+    """Return the finished run of this very job: with what it needs of a cache, and scored where that is asked for."""
+    run = gathering.mend(run, model, images, notify)
+    notify({"event": "already", "run": str(run.path)})
+    return _scored(run, labels, images) if _to_score(run, labels) else run
 
 
 @contextlib.contextmanager

@@ -60,4 +60,4 @@ def give_training_images(model: Any, run: runs.Run) -> None:
     try:
         model.remember(run.features(), distinct)
     except DataError as error:
-        raise RunError(f"{run.path / 'features.npy'} is damaged: {error}. {runs.AGAIN}") from None
+        raise RunError(f"{run.features_path} is damaged: {error}. {runs.AGAIN}") from None

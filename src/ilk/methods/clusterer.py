@@ -63,7 +63,7 @@ class Clusterer(ImageClusterer):
         From 0 to 2**32 - 1.
     device : {"auto", "cpu", "cuda"}
     precision : {"auto", "fp32", "bf16"}
-        Of networks; losses are float32.
+        Of networks; losses are float32. On a GPU "fp32" is without TF32 while it trains.
     cache : path, optional
         Where decoded images and features are kept for the next time; None keeps nothing.
     verbose : bool, optional
@@ -158,7 +158,8 @@ class Clusterer(ImageClusterer):
         self.notes_: list[str] = []
         self.near_: stacking.NearDuplicates | None = None
         self.settings_: Any = self._decide(settings, source, device)
-        with showing.watching(self.verbose, on_epoch) as hook:
+        real = compute.real_float32(self.precision == "fp32")
+        with showing.watching(self.verbose, on_epoch) as hook, real:
             self._publish(self._learn(source, Reporter(self.history_, hook), resume))
         return self
 

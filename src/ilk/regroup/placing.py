@@ -58,7 +58,7 @@ def placer(run: Run, *, seed: int = 0) -> Placer:
     def assign(features: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         if features.shape[1] != width:
             raise RunError(
-                f"{run.path / 'features.npy'} has {width:,} numbers an image, and the model makes "
+                f"{run.features_path} has {width:,} numbers an image, and the model makes "
                 f"{features.shape[1]:,}: one is damaged. Run the command that made the run again, with --overwrite."
             )
         read = np.isfinite(features).all(1)

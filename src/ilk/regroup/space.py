@@ -36,6 +36,11 @@ class Run(Protocol):
         """What was done to the groups by hand."""
         ...
 
+    @property
+    def features_path(self) -> Path:
+        """The file that says what the features are."""
+        ...
+
     def features(self) -> npt.NDArray[Any]:
         """Return the features (n, d)."""
         ...
@@ -162,7 +167,7 @@ def board_of(run: Run) -> Board:
 
 def _space_of(run: Run) -> Space:
     """Return the space of `run`; that of the last runs is kept, as long as their features stay."""
-    state = (run.path / "features.npy").stat()
+    state = run.features_path.stat()
     keys = run.corrections.keys()  # images may have joined since
     name = (run.path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns, len(keys), keys[-1] if keys else "")
     with _lock:

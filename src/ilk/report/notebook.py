@@ -7,7 +7,7 @@ from typing import Any
 
 from ilk import showing
 from ilk.errors import IlkError
-from ilk.files import JoinedSprites, Sprites, sprites_of
+from ilk.files import Thumbnails, sprites_of
 from ilk.runs import Run, guessed, needed, plain_name, source_name
 
 __all__ = ["run_page"]
@@ -47,7 +47,7 @@ def _note(group: dict[str, Any]) -> str:
     return f"looks like {', '.join(words)}" if words else ""
 
 
-def _pictures(sprites: Sprites | JoinedSprites | None, group: dict[str, Any]) -> Any:
+def _pictures(sprites: Thumbnails | None, group: dict[str, Any]) -> Any:
     if sprites is None:
         return []
     with contextlib.suppress(IlkError, IndexError):

@@ -81,7 +81,7 @@ class Pictures:
         self._hashes = run.hashes()
         self._samples = Samples.of_run(run.header)
         self._sprites = sprites_of(run.thumbs())
-        self.old = not (run.path / "thumbs" / "00000.bin").is_file()
+        self.old = self._sprites is None or self._sprites.old
         self._source = self._opened(source)
         self._position = {} if self._source is None else {name: i for i, name in enumerate(self._source.names)}
         if self._source is not None and not any(path in self._position for path in self._paths[:1000]):

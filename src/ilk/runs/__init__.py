@@ -11,7 +11,7 @@ from ilk.runs.figures import checked_figure, save_figures
 from ilk.runs.finding import Kept, begun_with, below, is_run
 from ilk.runs.growing import UpdateWriter
 from ilk.runs.names import guessed, looks_like, own_name, plain_name, short_name, shown_name, source_name
-from ilk.runs.reading import SCHEMA, Run, load_run, needed
+from ilk.runs.reading import SCHEMA, WHOLE, Run, load_run, needed
 from ilk.runs.similar import Neighbours, Similar, count_of
 from ilk.runs.state import AGAIN, load_state, save_state, write_json
 from ilk.runs.table import Table
@@ -22,6 +22,7 @@ __all__ = [
     "COLUMNS",
     "SCHEMA",
     "TABLES_VERSION",
+    "WHOLE",
     "Checkpoint",
     "Column",
     "Kept",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-from ilk import disk
+from ilk import disk, shards
 from ilk.errors import RunError
 from ilk.runs import checking, shapes
 from ilk.runs.columns import kinds_of
@@ -54,10 +55,13 @@ class Part:
 
     cure = AGAIN
 
-    def __init__(self, folder: Path, start: int = 0, said: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, start: int = 0, said: int | None = None, named: Mapping[str, Any] | None = None
+    ) -> None:
         self.folder = folder
         self.start = start
         self._said = said  # how many rows there are to be
+        self._naming = named
 
     def count(self) -> int:
         """Return the number of rows, from the foot of the table."""
@@ -102,6 +106,32 @@ class Part:
         if array.ndim != 2 or len(array) != n or array.dtype.kind != "f" or (width or array.shape[1]) != array.shape[1]:
             raise self.damaged(name, ValueError(f"{array.dtype} {array.shape} for {n:,} images"))
         return array
+
+    @cached_property
+    def named(self) -> shards.Named | None:
+        """The shards of a cache that it names; None where it has features and thumbnails of its own."""
+        return None if self._naming is None else shards.read(self.folder, self._naming, self.count())
+
+    def features(self, width: int | None = None) -> npt.NDArray[Any]:
+        """Return (n, d) floats, NaN where unreadable: a memory map, or rows of shards, all of which are there."""
+        if self.named is None:
+            return self.array("features.npy", width)
+        self.named.shards.check()
+        found: npt.NDArray[Any] = self.named.features()
+        return found
+
+    @property
+    def features_path(self) -> Path:
+        """The file that says what the features are: they themselves, or where they are."""
+        return self.folder / ("features.npy" if self._naming is None else "slots.npy")
+
+    def thumbs(self) -> Path | shards.ShardThumbs | None:
+        """Return the folder of thumbnails, or what reads them from shards; None where there are none."""
+        if self.named is not None:
+            self.named.shards.check()
+            return self.named.thumbs()
+        folder = self.folder / "thumbs"
+        return folder if folder.is_dir() else None
 
     def read(self, name: str, how: Callable[[Path], Any]) -> Any:
         """Return what `how` makes of a file of this part; RunError where it cannot."""

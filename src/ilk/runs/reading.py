@@ -23,10 +23,12 @@ from ilk.runs.parts import Part, Update
 from ilk.runs.rows import Rows
 from ilk.runs.state import AGAIN, check_numbers, load_state, short
 from ilk.runs.table import Table
+from ilk.shards import Named, ShardThumbs
 
-__all__ = ["SCHEMA", "Run", "load_run", "needed", "read_header"]
+__all__ = ["SCHEMA", "WHOLE", "Run", "load_run", "needed", "read_header"]
 
-SCHEMA = 2
+WHOLE, SCHEMA = 2, 3
+"""Formats of a run: one that has all it needs, which an older ilk reads; one that names shards of a cache."""
 _FIVE = ("acc", "nmi", "nmi_geometric", "ari", "purity")
 
 
@@ -64,7 +66,7 @@ class Run(Asked):
         self.path = path
         self.header = header
         self._as_found, self._as_made = uncorrected, as_made
-        self._rows = Rows(path, header.get("source") or {}, as_made=as_made)
+        self._rows = Rows(path, header, as_made=as_made)
 
     def uncorrected(self) -> Run:
         """Return the same run with its groups as the method found them."""
@@ -85,6 +87,16 @@ class Run(Asked):
     def parts(self) -> list[Part]:
         """What has rows of it, in order: the run as it was made, and updates."""
         return self._rows.full
+
+    @property
+    def named(self) -> Named | None:
+        """The shards of a cache that it needs; None where it has features and thumbnails of its own."""
+        return self._rows.first.named
+
+    @property
+    def features_path(self) -> Path:
+        """The file that says what the features are: they themselves, or in which shard each is."""
+        return self._rows.first.features_path
 
     def sources(self) -> list[dict[str, Any]]:
         """Return where its images are: the source that it was made from, as it was seen last, and those of updates.
@@ -230,15 +242,24 @@ class Run(Asked):
         return load_figures(self.path)
 
     def features(self) -> npt.NDArray[Any]:
-        """(n, d), one row per image; NaN where unreadable. A memory map; after updates see `ilk.runs.stacked`."""
+        """(n, d), one row per image; NaN where unreadable.
+
+        A memory map, or what acts as one and reads what is asked for: after updates (`ilk.runs.stacked`), and where
+        the run names shards of a cache (`ilk.shards.ShardRows`).
+
+        Raises
+        ------
+        RunError
+            They are missing or damaged; also later, when rows are read from a shard that is.
+        """
         return self._rows.features()
 
     def map(self) -> npt.NDArray[Any] | None:
         """(n, 2) float32 layout, NaN where unreadable; None where the run has none."""
         return self._rows.map()
 
-    def thumbs(self) -> list[tuple[int, Path]]:
-        """Return folders with thumbnails and the row that each begins with: what `ilk.files.Sprites` takes."""
+    def thumbs(self) -> list[tuple[int, Path | ShardThumbs]]:
+        """Return where thumbnails are, and the row that each place begins with: what `ilk.files.sprites_of` takes."""
         return self._rows.thumbs()
 
     def state(self) -> dict[str, Any]:
@@ -322,7 +343,7 @@ class Run(Asked):
         from ilk import jobs  # upwards, as `model`
 
         done = jobs.update(self, source, **options)
-        self._rows = Rows(self.path, self.header.get("source") or {}, as_made=self._as_made)
+        self._rows = Rows(self.path, self.header, as_made=self._as_made)
         for name in ("corrections", "neighbours"):
             vars(self).pop(name, None)
         return done

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ilk.runs import checking
 from ilk.runs.parts import Part, Update, joined_images, updates_of
 from ilk.runs.stacked import stacked
+from ilk.shards import ShardThumbs
 
 __all__ = ["Rows"]
 
@@ -35,15 +36,15 @@ class Rows:
     ----------
     folder : Path
         The run.
-    source : mapping
-        ``source`` of run.json.
+    header : mapping
+        run.json.
     as_made
         Without updates.
     """
 
-    def __init__(self, folder: Path, source: Mapping[str, Any], *, as_made: bool = False) -> None:
-        self.first = Part(folder, 0, source.get("n"))
-        self._source, self._as_made = source, as_made
+    def __init__(self, folder: Path, header: Mapping[str, Any], *, as_made: bool = False) -> None:
+        self._source, self._as_made = header.get("source") or {}, as_made
+        self.first = Part(folder, 0, self._source.get("n"), header.get("shards"))
 
     @cached_property
     def updates(self) -> list[Update]:
@@ -98,8 +99,8 @@ class Rows:
     def features(self) -> npt.NDArray[Any]:
         """Return (n, d) floats: see `ilk.runs.stacked`."""
         first, *others = self.full
-        kept = first.array("features.npy")
-        return stacked([kept, *(part.array("features.npy", kept.shape[1]) for part in others)])
+        kept = first.features()
+        return stacked([kept, *(part.features(kept.shape[1]) for part in others)])
 
     def map(self) -> npt.NDArray[Any] | None:
         """Return (n, 2) floats; None where the run has no map."""
@@ -107,9 +108,10 @@ class Rows:
             return None
         return stacked([part.array("map.npy", 2) for part in self.full])
 
-    def thumbs(self) -> list[tuple[int, Path]]:
-        """Return the folders of thumbnails, and the row that each begins with."""
-        return [(part.start, part.folder / "thumbs") for part in self.full if (part.folder / "thumbs").is_dir()]
+    def thumbs(self) -> list[tuple[int, Path | ShardThumbs]]:
+        """Return the folders of thumbnails, or what reads them from shards, and the row that each begins with."""
+        found = [(part.start, part.thumbs()) for part in self.full]
+        return [(start, place) for start, place in found if place is not None]
 
     def counts(self) -> dict[str, int]:
         """Return what a summary says of an updated run; empty where there was no update."""

@@ -78,6 +78,10 @@ HEADER: Shape = {
     ),
     "choice?": ({"why?": (str, None)}, None),
     "checksums?": {"*": str},
+    "shards?": (
+        {"cache": str, "key": str, "n": int, "n_features": int, "dtype": str, "beside?": (str, None)},
+        None,
+    ),
     "regrouped?": ({"run?": str, "corrections?": int}, None),
 }
 UPDATE: Shape = {

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ilk import corrections, disk
+from ilk import corrections, disk, shards
 from ilk.errors import RunError
 from ilk.runs import shapes
 from ilk.runs.columns import written
 from ilk.runs.figures import save_figures
 from ilk.runs.names import source_name
-from ilk.runs.reading import SCHEMA, read_header
+from ilk.runs.reading import SCHEMA, WHOLE, read_header
 from ilk.runs.state import plain, save_state, write_json
 
 __all__ = ["RunWriter", "begin", "difference", "locked", "outgrown"]
@@ -69,6 +69,10 @@ class RunWriter:
         found = save_state(self.folder / "model", state)
         self.update(checksums={f"model/{name}": value for name, value in found.items()})
 
+    def name_shards(self, naming: shards.Naming) -> None:
+        """Name shards of a cache instead of writing features and thumbnails."""
+        self.update(ilk_run=SCHEMA, shards=shards.write(self.folder, naming))
+
     def figures(self, figures: Sequence[dict[str, Any]]) -> None:
         """Write the method's own figures, as `checked_figure` returned them; none removes older ones."""
         save_figures(self.folder, figures)
@@ -76,6 +80,8 @@ class RunWriter:
     def finish(self) -> Path:
         """Mark the run as done and give it its final name; an older run of that name is replaced in one step."""
         self.update(status="done")
+        if self.header.get("shards"):
+            self.update(shards=shards.note(self.path, self.header["shards"]))
         self.save()
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
         for checkpoint in self.folder.glob("checkpoint*"):
@@ -149,7 +155,7 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
             _same_job(folder, header)
         else:
             _empty(folder)
-        writer = RunWriter(path, folder, lock, {"ilk_run": SCHEMA, **header, "status": "running"}, resumed, made[1:])
+        writer = RunWriter(path, folder, lock, {"ilk_run": WHOLE, **header, "status": "running"}, resumed, made[1:])
         writer.save()
     except BaseException as error:
         if folder in made:

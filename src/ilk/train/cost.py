@@ -26,10 +26,11 @@ _BACKWARD = (
 _LONG = 30 * 60.0
 _WORTH = 200_000  # images in all epochs: a shorter training gains less than a probe takes
 _QUICKER = {
+    "robust": "--set preset=robust starts from the default's groups, photos on frozen features: minutes",
     "quick": "--set preset=quick trains on frozen features, in minutes",
     "frozen": "--set preset=frozen takes ready-made features, preset=small trains a small network for minutes",
 }
-_SHORTER = "a GPU, fewer epochs or smaller images make it shorter"
+_SHORTER = "fewer epochs or smaller images make it shorter"
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """(index, images) of one batch -> its loss, a scalar tensor."""
@@ -65,13 +66,15 @@ class Cost:
 
         Examples
         --------
-        >>> Cost(5400.0, 0, 90.0, "cpu").note(["quick", "paper"])
-        'training takes about 1.5 hours on this CPU; --set preset=quick trains on frozen features, in minutes'
+        >>> Cost(5400.0, 0, 90.0, "cpu").note(["paper"])[:60]
+        'training takes about 1.5 hours on this CPU: work for a GPU, '
         """
         if self.seconds <= _LONG or not self.device.startswith("cpu"):
             return None
-        advice = next((_QUICKER[preset] for preset in presets if preset in _QUICKER), _SHORTER)
-        return f"training takes about {self.seconds / 3600:.1f} hours on this CPU; {advice}"
+        known = set(presets)
+        advice = next((text for preset, text in _QUICKER.items() if preset in known), _SHORTER)
+        pieces = "work for a GPU, or for several evenings (--slice MINUTES, and the same command goes on)"
+        return f"training takes about {self.seconds / 3600:.1f} hours on this CPU: {pieces}; {advice}"
 
 
 def probe(

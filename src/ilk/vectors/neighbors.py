@@ -19,7 +19,7 @@ __all__ = ["EXACT_UP_TO", "NeighborIndex", "is_exact", "neighbors", "recall"]
 
 EXACT_UP_TO = 100_000
 """Rows up to which every search on a CPU is exact. All neighbours of so many take some 44 s of one core; 1,000,000 take
-100 times that, and an approximate search of these 60 s."""
+100 times that, and an approximate search of these 100 s."""
 
 _DRAWN = 1000  # rows that a recall is measured on
 
@@ -83,7 +83,7 @@ def neighbors(
     is fixed, but not by index. 70,000 × 50 with 20 neighbours: about 5 s on two cores.
 
     Approximate: among the rows themselves (`queries` is `reference`) by `descent`, else by `cells`; on one thread, from
-    fixed seeds: equal calls give equal bits. About 60 s of one core for 1,000,000 × 50 with 15 neighbours, and 30 s to
+    fixed seeds: equal calls give equal bits. About 100 s of one core for 1,000,000 × 50 with 15 neighbours, and 30 s to
     compile.
 
     Examples

@@ -60,7 +60,6 @@ class Training(Stage):
         the end. When it is over ``score``, and of several trainings ``labels`` and ``network.*``.
     """
 
-    quicker = ("quick",)
     leaves_anywhere = True
 
     def __init__(
@@ -74,6 +73,7 @@ class Training(Stage):
         groups: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.dataset, self.settings, self.k, self.seed = dataset, settings, k, seed
+        self.quicker: tuple[str, ...] = () if settings.start == "groups" else ("robust",)
         self.bf16, self.trial, self.device = bf16, trial, dataset.device
         self._several = settings.n_trials > 1
         weights, draws, noise = seeds_of(seed, 3, trial)

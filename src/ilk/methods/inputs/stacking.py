@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -75,4 +75,4 @@ def as_one(encoded: Encoded, heads: npt.NDArray[np.int64]) -> Encoded:
         features[start : start + _BLOCK] = encoded.features[kept[start : start + _BLOCK]]
     at = np.searchsorted(kept, heads)
     position = np.where(encoded.position >= 0, at[encoded.position], -1)
-    return replace(encoded, features=features, rows=encoded.rows[kept], position=position, whole=encoded)
+    return encoded.with_features(features, rows=encoded.rows[kept], position=position, whole=encoded)
