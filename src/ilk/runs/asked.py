@@ -17,13 +17,19 @@ from ilk.runs.names import own_name
 from ilk.runs.similar import Neighbours, count_of
 from ilk.runs.table import Table, table_of
 
-__all__ = ["Asked"]
+__all__ = ["CORRECTED", "Asked"]
+
+CORRECTED = (
+    "the groups of {} were corrected since its model was made: model.predict goes by the groups as they were found. By "
+    "the groups as they are now: ilk.predict(run, images, model=model)."
+)
 
 
 class Asked(ABC):
     """Abstract: the part of a run that answers questions; `Run` reads the files."""
 
     path: Path
+    header: dict[str, Any]
     _model: Any = None
 
     @property
@@ -62,6 +68,16 @@ class Asked(ABC):
     @abstractmethod
     def uncorrected(self) -> Asked:
         """Return the run with its groups as they were found."""
+
+    @abstractmethod
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Return the group of every image."""
+
+    def regrouped(self) -> bool:
+        """Whether images are in other groups by now than those that the model of the run found."""
+        now = self.grouping()
+        moved = now is not None and bool((now.labels != self.uncorrected().labels()).any())
+        return moved or bool(self.header.get("regrouped"))
 
     def table(self, columns: Sequence[str] | None = None) -> Table:
         """Return one row per file of the source: what it is, and its group with name and confidence.

@@ -16,7 +16,7 @@ from ilk import corrections as by_hand
 from ilk import disk
 from ilk.errors import IlkError, IlkWarning, RunError
 from ilk.runs import checking, shapes
-from ilk.runs.asked import Asked
+from ilk.runs.asked import CORRECTED, Asked
 from ilk.runs.figures import load_figures
 from ilk.runs.names import own_name
 from ilk.runs.parts import Part, Update
@@ -311,23 +311,13 @@ class Run(Asked):
         """
         from ilk.jobs import models  # the one way up: whoever reads runs without it needs no torch
 
-        if not self._as_found and self._regrouped():
-            warnings.warn(
-                f"the groups of {self.path} were corrected since its model was made: model.predict goes by the "
-                "groups as they were found. By the groups as they are now: ilk.predict(run, images, model=model).",
-                IlkWarning,
-                stacklevel=2,
-            )
+        if not self._as_found and self.regrouped():
+            warnings.warn(CORRECTED.format(self.path), IlkWarning, stacklevel=2)
         model = models.model_of(self, cls=cls, device=device, cache=cache, encoder=encoder)
         models.give_training_images(model, self)
         labels = self.as_made().uncorrected().labels()  # a model knows the groups that it found, of its own images
         model.labels_ = np.where(labels < 0, -1, labels)
         return model
-
-    def _regrouped(self) -> bool:
-        """Whether images are in other groups than those that the model found."""
-        there, now = self.uncorrected().labels(), self.grouping()
-        return bool(self.header.get("regrouped")) or (now is not None and bool((now.labels != there).any()))
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(n,) group of every image of images.parquet; -1 for "none of these", -2 for unreadable."""
