@@ -183,6 +183,7 @@ class Gallery:
             "row": row,
             "path": columns.paths[row],
             "file": beside.originals.file(row),
+            "later": beside.originals.soon,
             "group": label,
             "confidence": shares(now.certainty[row : row + 1])[0],
             "second": second if second is not None and second not in (label, -1) else None,
@@ -233,7 +234,7 @@ class Gallery:
         if action.do in ("undo", "redo"):
             words = f"{action.do}ne: {before.state[action.do]}"
         else:
-            words = said(action, now.grouping)
+            words = said(action, now.called)
         return {"action": {"n": action.n, "do": action.do, "said": words}, "state": now.state}
 
     def writable(self) -> None:
