@@ -50,7 +50,7 @@ function ordered(app, look) {
 
 function matching(app, groups, text, look) {
   const words = text.trim().toLowerCase();
-  const fits = (group) => [app.groupName(group.id), String(group.id), ...(group.looks_like || []).map((one) => one.word || one)].some((one) => one.toLowerCase().includes(words));
+  const fits = (group) => [app.groupName(group.id), `group ${group.id}`, ...(group.looks_like || []).map((one) => one.word || one)].some((one) => one.toLowerCase().includes(words));
   const found = words ? groups.filter(fits) : groups;
   const named = (group) => app.groupName(group.id).toLowerCase();
   const begins = (group) => (named(group).startsWith(words) ? 0 : 1);
