@@ -135,7 +135,7 @@ def clusters(
                 shown_now.get(group, []), np.flatnonzero(members), grouping, duplicate, shown
             )
             record["borderline"] = [row for row in edges.get(group, []) if row not in record["exemplars"]][:shown]
-            record["quality"] = _quality(qualities, members, table) if group in measured else None
+            record["quality"] = _quality(qualities, members, table) if measured.get(group) == group else None
         result.append(record)
     return result
 
