@@ -43,7 +43,7 @@ export function chooseGroup(app, title, look = {}) {
 }
 
 function ordered(app, look) {
-  const first = (look.first || []).filter((id) => app.byId.has(id));
+  const first = [...new Set(look.first || [])].filter((id) => app.byId.has(id));
   const rest = app.state.groups.map((group) => group.id).filter((id) => !first.includes(id));
   return [...first, ...rest].filter((id) => !(look.without || []).includes(id)).map((id) => app.byId.get(id));
 }

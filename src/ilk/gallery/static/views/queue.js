@@ -140,24 +140,28 @@ class Queue {
     if (all === 1) this.hint.textContent = "";
     else if (!out) this.hint.textContent = "An answer is about all of them. Click a picture that does not belong here: it is asked next.";
     else this.hint.textContent = n ? `${count(out, "picture")} left out, asked next. The answer is about ${others}.` : "Every picture is left out: click those you mean, or skip.";
-    for (const [node, one, many] of this.said) node.textContent = n === 1 ? one : out ? `${many.replace("#", `these ${n.toLocaleString("en")}`)}` : many.replace("#", `all ${n.toLocaleString("en")}`);
+    const whom = out ? others : `all ${n.toLocaleString("en")}`;
+    for (const [node, yes] of this.said) {
+      const plain = yes ? "Yes" : "It is this", told = yes ? `Yes, ${whom}` : `${whom} ${n === 1 ? "is" : "are"} this`;
+      node.textContent = all === 1 ? plain : told.charAt(0).toUpperCase() + told.slice(1);
+    }
   }
 
   sides() {
-    const { item, app } = this;
-    const side = (letter, id, one, many) => {
+    const { item, app } = this, pair = this.other();
+    const side = (letter, id) => {
       const group = groupOf(app, id), text = el("span", {});
       if (!group) return null;
-      this.said.push([text, one, many]);
+      this.said.push([text, !pair]);
+      const beside = group.cover.filter((row) => !item.images.includes(row));
       return el("button", { type: "button", class: "queue-side panel", onclick: () => this.answer(letter), "aria-keyshortcuts": letter.toUpperCase() },
-        cover(app, group.cover.filter((row) => !item.images.includes(row)), 4),
+        cover(app, beside.length ? beside : group.cover, 4),
         el("span", { class: "words" },
           el("span", { class: "name" }, dot(app.colour(id)), app.groupName(id)),
           el("span", { class: "muted" }, count(group.size, "image")),
           el("span", { class: "what" }, text, el("kbd", { class: "keys" }, letter.toUpperCase()))));
     };
-    const pair = this.other();
-    return el("div", { class: "queue-sides" }, side("a", item.a, pair ? "It is this" : "Yes", pair ? "# are this" : "Yes, #"), pair ? side("b", item.b, "It is this", "# are this") : null);
+    return el("div", { class: "queue-sides" }, side("a", item.a), pair ? side("b", item.b) : null);
   }
 
   /** Whether there is a second group to put them into. */
@@ -169,10 +173,10 @@ class Queue {
     const look = (icon, title) => ({ icon, title });
     return el("div", { class: "row queue-buttons" },
       button(this.item.kind === "pair" ? "Right as they are" : "Right", "Enter", () => this.answer("right"), { icon: "check", class: "first", title: "They are where they belong" }),
-      button("Another group …", "V", () => this.choose(), look("move", "Choose the group by its name")),
+      button("Another group …", "V", () => this.choose(), { title: "Choose the group by its name" }),
       button("New group", "N", () => this.answer("new"), look("plusbox", "Make a new group of them")),
       button("Ignore", "X", () => this.answer("ignore"), look("ignore", "They belong to no group")),
-      button("Skip", "S", () => this.skip(), look("move", "Ask later")));
+      button("Skip", "S", () => this.skip(), { title: "Ask later" }));
   }
 
   report() {
