@@ -16,6 +16,8 @@ __all__ = ["assignments", "at_home", "clusters", "looking_like", "still"]
 _SHOWN = 12
 _LOOKS, _MEASURED = 2 / 3, 0.9  # of the images of a group then and now: words and means hold while so many are in both
 
+_FEW = 1 << 20  # pairs of groups
+
 
 def assignments(table: Mapping[str, list[Any]], grouping: Grouping) -> dict[str, list[Any]]:
     """Return the columns of assignments.parquet with the groups of `grouping`.
@@ -68,8 +70,14 @@ def still(found: npt.NDArray[np.int64], now: npt.NDArray[np.int64], share: float
     {1: 1, 2: 0}
     """
     inside = np.flatnonzero((found >= 0) & (now >= 0))
-    pairs, counts = np.unique(now[inside] * (int(found.max(initial=0)) + 1) + found[inside], return_counts=True)
     width = int(found.max(initial=0)) + 1
+    both = now[inside] * width + found[inside]
+    if both.max(initial=0) < _FEW:  # counted faster than sorted
+        of = np.bincount(both)
+        pairs = np.flatnonzero(of)
+        counts = of[pairs]
+    else:
+        pairs, counts = np.unique(both, return_counts=True)
     then, here = np.bincount(found[found >= 0], minlength=width), np.bincount(now[now >= 0], minlength=1)
     shared = counts / (then[pairs % width] + here[pairs // width] - counts)
     same = pairs[(shared >= share) & (shared > 0.5)]

@@ -14,9 +14,9 @@ Floats = npt.NDArray[np.float32]
 
 
 def centrality(labels: Ints, found: Ints, home: npt.NDArray[np.bool_], distance: Floats, certainty: Floats) -> Floats:
-    """Return (n,) places in the own group, the most central image first; equal ones are equally central.
+    """Return (n,) ranks in the own group, the most central image first; equal ones are equally central.
 
-    An image has the place that it had by the distance to the centre of the group it was found in, where it belongs to
+    An image has the rank that it had by the distance to the centre of the group it was found in, where it belongs to
     that group still (`home`). All others come behind the first 12 of these, and where as many are more certain.
 
     Parameters
@@ -36,18 +36,18 @@ def centrality(labels: Ints, found: Ints, home: npt.NDArray[np.bool_], distance:
     >>> centrality(group, group, home, far, np.ones(4, np.float32)).tolist()
     [2.0, 0.0, 1.0, 11.5]
     """
-    place = np.full(len(labels), np.inf, np.float32)
+    rank = np.full(len(labels), np.inf, np.float32)
     known = np.isfinite(distance)
     rows = np.flatnonzero(known)
     rows = rows[np.lexsort((distance[rows], found[rows]))]
     starts = np.searchsorted(found[rows], found[rows])
-    place[rows] = np.arange(len(rows)) - starts
+    rank[rows] = np.arange(len(rows)) - starts
     inside = labels >= 0
     other = np.flatnonzero(inside & ~(home & known))
     for group in np.unique(labels[other]).tolist():
         mine = other[labels[other] == group]
-        sure = np.sort(certainty[(labels == group) & home & known])
-        above = len(sure) - np.searchsorted(sure, certainty[mine], side="right")
+        known_here = np.sort(certainty[(labels == group) & home & known])
+        above = len(known_here) - np.searchsorted(known_here, certainty[mine], side="right")
         behind = np.argsort(np.argsort(-certainty[mine], kind="stable"), kind="stable") / (len(mine) + 1)
-        place[mine] = np.maximum(_SHOWN, above) - 0.5 + behind / 2
-    return place
+        rank[mine] = np.maximum(_SHOWN, above) - 0.5 + behind / 2
+    return rank

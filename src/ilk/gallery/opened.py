@@ -78,7 +78,7 @@ class Now:
 
     @cached_property
     def central(self) -> Floats:
-        """(n,) the place of each image in its group, the most central first."""
+        """(n,) the rank of each image in its group, the most central first."""
         columns, grouping = self._columns, self.grouping
         home = at_home(columns.found, grouping)
         return centrality(grouping.labels, columns.found, home, columns.distance, self.certainty)

@@ -14,7 +14,7 @@ __all__ = ["called", "said", "steps", "updated"]
 def called(names: Mapping[int, str], guesses: Mapping[int, Sequence[str]]) -> dict[int, str]:
     """Return what every group is called: its name, the word it looks like with a question mark, or its number.
 
-    >>> called({0: "coat", 1: "", 2: "", 3: "", 4: "", 5: ""}, {1: ["clog", "boot"], 2: ["hat"], 3: ["hat"], 4: ["coat"]})
+    >>> called({0: "coat", 1: "", 2: "", 3: "", 4: "", 5: ""}, {1: ["clog"], 2: ["hat"], 3: ["hat"], 4: ["coat"]})
     {0: 'coat', 1: 'clog?', 2: 'hat? (2)', 3: 'hat? (3)', 4: 'coat? (4)', 5: 'group 5'}
     """
     words = {group: f"{guesses[group][0]}?" for group, name in names.items() if not name and guesses.get(group)}

@@ -103,8 +103,8 @@ export class Names {
     for (const one of this.all) {
       const [px, middle] = camera.toWindow(one.x, one.y);
       const hit = over(one, px, middle), far = hit && (hit.side + one.high) / 2 + 3;
-      const places = hit ? [hit.py - far, hit.py + far].filter((y) => !over(one, px, y) && y > one.high / 2 && y < camera.height - one.high / 2) : [];
-      const py = [...places, middle].find((y) => apart(one, px, y)) ?? middle;
+      const beside = hit ? [hit.py - far, hit.py + far].filter((y) => !over(one, px, y) && y > one.high / 2 && y < camera.height - one.high / 2) : [];
+      const py = [...beside, middle].find((y) => apart(one, px, y)) ?? middle;
       const left = px - one.wide / 2, top = py - one.high / 2;
       const out = px < 0 || py < 0 || px > camera.width || py > camera.height || hidden(one.group);
       const free = !out && apart(one, px, py);

@@ -142,8 +142,8 @@ class Queue {
     else this.hint.textContent = n ? `${count(out, "picture")} left out, asked next. The answer is about ${others}.` : "Every picture is left out: click those you mean, or skip.";
     const whom = out ? others : `all ${n.toLocaleString("en")}`;
     for (const [node, yes] of this.said) {
-      const plain = yes ? "Yes" : "It is this", told = yes ? `Yes, ${whom}` : `${whom} ${n === 1 ? "is" : "are"} this`;
-      node.textContent = all === 1 ? plain : told.charAt(0).toUpperCase() + told.slice(1);
+      const plain = yes ? "Yes" : "It is this", said = yes ? `Yes, ${whom}` : `${whom} ${n === 1 ? "is" : "are"} this`;
+      node.textContent = all === 1 ? plain : said.charAt(0).toUpperCase() + said.slice(1);
     }
   }
 

@@ -53,11 +53,11 @@ class Tree {
         this.step(by);
       },
     });
-    this.slider.value = STEPS * this.place(this.k);
+    this.slider.value = STEPS * this.position(this.k);
     const by = new Map(); // marks at one number share a line
     for (const { name, k } of [{ name: "now", k: now }, ...suggested]) if (k >= low && k <= high) by.set(k, [...(by.get(k) || []), name]);
     const marks = [...by].sort((a, b) => a[0] - b[0]).map(([k, names]) => {
-      const at = this.place(k);
+      const at = this.position(k);
       return el("button", { type: "button", class: "tree-mark" + (names.includes("now") ? " now" : "") + (at > LAST ? " last" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
         el("b", {}, String(k)), " ", names.join(", "));
     });
@@ -79,14 +79,14 @@ class Tree {
   }
 
   /** Where a number of groups is on the slider, 0 to 1: each doubling takes as much room. And back. */
-  place(k) {
+  position(k) {
     const { low, high } = this.tree;
     return high > low ? Math.log(k / low) / Math.log(high / low) : 0;
   }
 
-  number_at(place) {
+  number_at(position) {
     const { low, high } = this.tree;
-    return Math.round(low * (high / low) ** place);
+    return Math.round(low * (high / low) ** position);
   }
 
   /** Words go below those of the marks whose lines would cross them, or which they would lie over. */
@@ -108,7 +108,7 @@ class Tree {
 
   go(k) {
     this.k = k;
-    this.slider.value = STEPS * this.place(k);
+    this.slider.value = STEPS * this.position(k);
     this.head();
     clearTimeout(this.waiting);
     if (this.cuts.has(k)) this.show();
