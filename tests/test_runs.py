@@ -113,6 +113,15 @@ def test_what_ilk_did_not_write_is_never_touched(tmp_path: Path, overwrite: bool
         assert tree(tmp_path) == before, name
 
 
+def test_a_run_is_not_written_into_a_run(finished_copy: Path) -> None:
+    before = sorted(finished_copy.rglob("*"))
+    for name in ("x", "thumbs/x"):
+        with pytest.raises(RunError, match="lies in the run") as said:
+            runs.begin(finished_copy / name, {"identity": {}})
+        assert str(finished_copy.parent / "x") in str(said.value)
+    assert sorted(finished_copy.rglob("*")) == before
+
+
 def test_a_disk_that_refuses_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise OSError(30, "Read-only file system")

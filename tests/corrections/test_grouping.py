@@ -168,6 +168,30 @@ def test_undo_inverts_and_redo_does_again(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_undo_passes_over_images_that_joined(seed: int) -> None:
+    """Whatever is undone and done again: they join what there is at their turn, and no undo is of them."""
+    rng = random.Random(seed)
+    start, journal, naive = random_journal(seed)
+    new = [f"{100 + i:032x}" for i in range(8)]
+    grown = Found([*start.keys, *new], np.append(start.labels, np.arange(8) % 4), start.names)
+    joined = [
+        Action(
+            10 * rng.randrange(len(journal) + 1) + 1 + i, "", "joined", {"to": [rng.randrange(12)], "images": [[key]]}
+        )
+        for i, key in enumerate(new)
+    ]
+
+    def ordered(actions: list[Action]) -> list[Action]:
+        mine = [Action(10 * one.n, one.at, one.do, one.arguments) for one in actions]
+        return sorted([*mine, *joined], key=lambda one: one.n)
+
+    now, plainly = corrected(grown, ordered(journal)), corrected(grown, ordered(naive.done))
+    assert plain(now) == plain(plainly)
+    assert now.count == len(naive.done)
+    assert now.redo == len(naive.undone)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_groups_keep_their_numbers_and_none_is_used_twice(seed: int) -> None:
     start, journal, _ = random_journal(seed, 60)
     made = [action.arguments["to"] for action in journal if action.do in ("new", "split")]

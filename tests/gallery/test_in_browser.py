@@ -357,20 +357,6 @@ def test_what_is_typed_ahead_of_the_server_is_done_in_order(page: browser.Browse
     assert groups.done() == ["confirm", "confirm", "ignore"]
 
 
-def test_a_gallery_that_ends_is_said_and_nothing_is_lost(chromium: browser.Browser, finished_copy: Path) -> None:
-    with serving(finished_copy) as served:
-        chromium.visit(served.address)
-        chromium.wait("document.body?.dataset.ready === 'true'")
-    chromium.wait("document.getElementById('banner').textContent.includes('does not answer')")
-    chromium.run("document.querySelector('#grid').focus()")
-    chromium.key("x")
-    chromium.wait(f"({LINE} || '').includes('does not answer')")
-    with serving(finished_copy, port=served.port):
-        chromium.wait("document.getElementById('banner').textContent.includes('started anew')")
-    chromium.visit("about:blank")
-    assert Groups(finished_copy).done() == []
-
-
 def test_a_run_that_cannot_be_written_is_looked_at(
     chromium: browser.Browser, finished_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

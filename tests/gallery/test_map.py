@@ -18,6 +18,10 @@ def test_up_is_up(on_map: View) -> None:
 
 
 def test_the_map_by_keyboard(on_map: View) -> None:
+    on_map.tab.run("document.querySelector('.map-legend').hidden = true")  # the map is as wide as high then
+    width = "document.querySelector('.map-{}').clientWidth"
+    on_map.tab.wait(f"{width.format('window')} === {width.format('body')}")
+    on_map.tab.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     on_map.tab.key("Enter")  # the circle in the middle lies between the four images around it
     assert on_map.text(".map-said") == ""
     for _ in range(2):
@@ -27,6 +31,11 @@ def test_the_map_by_keyboard(on_map: View) -> None:
     on_map.tab.key("ArrowUp")  # a row on, and somewhat more
     on_map.tab.key("Enter", shift=True)
     assert set(on_map.selected(6)) == {14, 15, 20, 21, 26, 27}
+
+
+def test_the_legend_lies_beside_the_points(on_map: View) -> None:
+    left, _, wide, _ = on_map.box(".map-legend")
+    assert left + wide <= on_map.box(".map-window .over")[0]
 
 
 def test_what_the_legend_hides_is_not_selected(on_map: View) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import shutil
 from collections.abc import Iterator
@@ -101,6 +102,16 @@ def test_without_the_cookie_there_is_nothing(page: Browser, cookie: str | None, 
     assert "ilk gallery" in answer.error
     assert page.ask("/api/do", "POST", json.dumps(MOVE).encode(), cookie=given, origin=page.origin,
                     content_type="application/json").status == 403  # fmt: skip
+
+
+def test_a_page_can_know_its_gallery_again_and_nobody_learns_how(served: Served, page: Browser) -> None:
+    proof = page.get("/api/run")["proof"]
+    answer = page.ask("/alive?n=1", cookie=None)
+    assert answer.json == {"proof": hmac.new(proof.encode(), b"n=1", "sha256").hexdigest()}
+    assert proof.encode() not in answer.body
+    assert page.ask("/alive?n=1", cookie=None, host="evil.example").status == 403
+    assert page.ask("/alive?n=1", cookie=None, origin="http://evil.example").status == 403
+    assert page.ask("/alive?n=1", "POST", b"", cookie=None).status == 403
 
 
 def test_the_cookie_is_for_this_page_alone(served: Served, page: Browser) -> None:

@@ -133,6 +133,12 @@ def test_images_that_join_the_run_appear(served: Served, page: Browser, ilk: Ilk
     state = page.get("/api/state")
     assert sum(group["size"] for group in state["groups"]) == 36 - 1 + 6
     assert state["ignored"] == 1
+    assert state["n_images"] == 42
+    assert [one["said"] for one in page.get("/api/journal")["actions"]] == [
+        "1 image ignored",
+        "6 images joined (update)",
+    ]
+    assert state["undo"] == "1 image ignored"
     assert len(page.get("/api/rows?view=all")["rows"]) == 42
     for address in ("/thumb/41", "/original/41", "/api/image/41"):
         assert page.ask(address).status == 200, address

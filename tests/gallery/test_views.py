@@ -103,6 +103,32 @@ def test_the_other_group(view: View) -> None:
     assert view.done()[0][0] == "move"
 
 
+def test_a_picture_that_does_not_belong_and_a_third_group(view: View) -> None:
+    view.open("d", ".queue-picture")
+    while view.count(".queue-picture") < 3:
+        view.tab.key("s")
+        view.wait(".queue-picture")
+    asked = view.numbers(ASKED)
+    assert "Click a picture that does not belong here" in view.text(".queue-hint")
+    assert f"ll {len(asked)}" in view.text(".queue-side .what")
+    view.click(".queue-picture", 0)
+    assert view.text(".queue-hint").startswith("1 picture left out, asked next.")
+    assert f"he other {len(asked) - 1}" in view.text(".queue-side .what")
+    offered = {int(one) for one in view.tab.run(
+        "[...document.querySelectorAll('.queue-side .name')].map((one) => one.textContent.replace('group ', ''))"
+    )}  # fmt: skip
+    third = min({0, 1, 2, 3, 4, 5} - offered)
+    view.tab.key("v")
+    view.wait("#choices li")
+    view.tab.type(f"group {third}")
+    view.tab.key("Enter")
+    view.tab.wait("document.querySelector('.queue-last').textContent !== ''")
+    ((verb, said),) = view.done()
+    assert (verb, said["to"]) == ("move", third)
+    assert {view.labels()[row] for row in asked[1:]} == {third}
+    assert view.numbers(ASKED) == asked[:1]
+
+
 # -- group again -------------------------------------------------------------------------------------------------------
 
 
@@ -126,10 +152,28 @@ def test_group_again_and_undo(view: View) -> None:
     assert view.labels() == before
 
 
+def test_an_image_that_is_left_out_stays(view: View) -> None:
+    run = ilk.load_run(view.run)
+    run.corrections.move([int(row) for row in np.flatnonzero(run.labels() == 3)[:12]], to=4)
+    before = view.labels()
+    view.open("g", ".regroup-picture")
+    count = int(view.text(".big b").split()[0])
+    row = int(view.tab.run("document.querySelector('.regroup-picture').dataset.row"))
+    assert view.count(".regroup-picture") == count
+    view.click(".regroup-picture")
+    assert view.text(".view-body .button.first span") == f"Accept: move {count - 1} image{'' if count == 2 else 's'}"
+    view.tab.key("Enter")
+    view.tab.wait("document.querySelector('.view-message h2')?.textContent === 'Grouped again'")
+    assert view.text(".view-message p").startswith(f"{count - 1} image")
+    after = view.labels()
+    assert after[row] == before[row]
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == count - 1
+
+
 def test_the_images_of_one_flow(view: View) -> None:
     run = ilk.load_run(view.run)
     run.corrections.move([int(row) for row in np.flatnonzero(run.labels() == 3)[:12]], to=4)
-    view.open("g", ".flow-line, .flow-list summary")
+    view.open("g", ".flow .band")
     words = view.tab.run("document.querySelector('.flow .band').getAttribute('aria-label')")
     number, source = int(words.split()[0]), int(words.split(" from group ")[1].split()[0])
     view.tab.run("document.querySelector('.flow .band').dispatchEvent(new MouseEvent('click', { bubbles: true }))")

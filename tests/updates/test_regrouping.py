@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from trial import Ilk, tree, write_images
 
 import ilk as package
-from ilk.errors import RunError
+from ilk.errors import ArgumentError, RunError
 from ilk.runs import Run
 
 pytestmark = pytest.mark.usefixtures("no_report", "no_map")
@@ -38,9 +39,50 @@ def test_new_images_go_to_groups_made_by_hand(halved: Run, more: Path) -> None:
     }
     found = mine(now.uncorrected(), "more/")
     assert found == dict(zip(done.names, package.predict(now.uncorrected(), more).group.tolist(), strict=True))
-    now.corrections.undo()  # where the new images go; then the group itself
-    now.corrections.undo()
+    assert [one.do for one, _ in now.corrections.actions()] == ["new"]  # an update is no correction
+    now.corrections.undo()  # the group itself: what would be in it is where it was found
     assert mine(now, "more/") == found
+    with pytest.raises(ArgumentError, match="nothing to undo"):
+        now.corrections.undo()
+    now.corrections.redo()
+    assert mine(now, "more/") == dict(zip(done.names, placed.group.tolist(), strict=True))
+    assert now.corrections.notes() == []
+
+
+def test_undo_leaves_an_update_alone(halved: Run, more: Path) -> None:
+    before = halved.labels().tolist()
+    halved.corrections.rename(0, "zero")
+    done = package.update(halved, more)
+    now = package.load_run("run")
+    now.corrections.move(done.names[:1], to=1)
+    for _ in range(2):  # the move, and the name: what was done before the update, too
+        now.corrections.undo()
+    assert mine(now, "more/") == dict(zip(done.names, done.group.tolist(), strict=True))
+    for _ in range(2):
+        now.corrections.redo()
+    assert mine(now, "more/") == dict(zip(done.names, [1, *done.group.tolist()[1:]], strict=True))
+    assert now.labels()[:30].tolist() == before
+    assert now.grouping().count == 3
+
+
+def test_a_dry_update_says_what_the_update_does(halved: Run, source: Path, more: Path) -> None:
+    """Copies of images that were moved, split off or ignored, and new images, alone and twice."""
+    names = halved.images()["path"]
+    rest = [path for path in names if not path.startswith("0_")]
+    halved.corrections.move(rest[0], to="mine")
+    halved.corrections.ignore(rest[1])
+    sizes = halved.corrections.grouping().sizes()
+    halved.corrections.split(max((group for group in sizes if group >= 0), key=sizes.__getitem__))
+    for i, path in enumerate([rest[0], rest[1], *names[:2], *rest[2:12]]):
+        shutil.copy(source / path, more / f"copy{i}.png")
+    first = min(more.glob("0_*.png"))
+    shutil.copy(first, more / "twice.png")
+    (more / "broken.png").write_text("none")
+    dry, done = package.update(halved, more, dry=True), package.update(halved, more)
+    assert dry.group.tolist() == done.group.tolist()
+    assert dry.sizes() == done.sizes()
+    assert dry.status == done.status
+    assert len(set(done.group.tolist())) > 3
 
 
 def test_groups_of_one_name_are_counted_together(halved: Run, more: Path) -> None:

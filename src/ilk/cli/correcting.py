@@ -229,6 +229,14 @@ def _count(keys: Sequence[str]) -> str:
     return f"{len(keys):,} image{'' if len(keys) == 1 else 's'}"
 
 
+def _when(at: str) -> str:
+    return at.replace("T", " ").removesuffix("Z").removesuffix("+00:00")
+
+
+def _joined(n: int) -> str:
+    return f"{n:,} image{'' if n == 1 else 's'} joined"
+
+
 def _plain(action: Action) -> dict[str, Any]:
     return {"n": action.n, "at": action.at, "do": action.do, **action.arguments}
 
@@ -250,13 +258,17 @@ def _listed(screen: Screen, run: Run) -> None:
         rows = [
             (
                 str(one.n),
-                one.at.replace("T", " ").rstrip("Z"),
+                _when(one.at),
                 one.do,
                 _said(one, run, grouping),
                 "" if live else "undone",
             )
             for one, live in made
+        ] + [
+            ("", _when(str(update.record.get("created", ""))), "update", _joined(update.record["n"]), "")
+            for update in run.updates
         ]
+        rows.sort(key=lambda row: row[1])
         screen.table(("n", "time (UTC)", "what", "of", ""), rows, right="n")
     for group, text in grouping.notes.items():
         screen.line(f"{_called(group, grouping)}: {text}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ilk.cli.words import few, shortened
-from ilk.report.words import apart, calibrated, meaning
+from ilk.report.words import UNMEASURED, apart, calibrated, meaning
 from ilk.runs import Run, guessed, plain_name
 
 __all__ = ["RIGHT", "group_table", "notes", "unread"]
@@ -43,13 +43,14 @@ def _line(header: Mapping[str, Any], group: Mapping[str, Any], total: int, names
     quality = group["quality"] or {}
     silhouette = quality.get("silhouette") if "silhouette_reduced" in quality else None
     confidence = quality.get("confidence")
+    corrected = group["quality"] is None and group["id"] >= 0  # by hand, and too much of it
     return [
         plain_name(group),
         ", ".join(guessed(group)),
         f"{group['size']:,}",
         f"{100 * group['size'] / total:.1f} %",
         *("" if value is None else f"{value:.2f}" for value in (silhouette, confidence)),
-        apart(header, silhouette, confidence),
+        UNMEASURED if corrected else apart(header, silhouette, confidence),
         shortened(central, 60),
     ]
 

@@ -17,7 +17,10 @@ __all__ = ["gallery"]
 
 def gallery(
     run: RunPath,
-    port: Annotated[int, typer.Option(metavar="N", help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    port: Annotated[
+        Optional[int],
+        typer.Option(metavar="N", help="Of 127.0.0.1; 0: any that is free. [default: the run's own, where it is free]"),
+    ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Print the address, and open no browser.")] = False,
     exports: Annotated[
         Optional[Path], typer.Option(metavar="DIR", help="Below it the page may export. [default: RUN/exports]")

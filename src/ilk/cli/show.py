@@ -291,6 +291,7 @@ class Screen:
         if summary.get("n_near_duplicates"):
             near, stacked = summary["n_near_duplicates"], run.header["near"].get("stacked")
             counts += f", {count(near, 'near duplicate')} {'grouped with' if stacked else 'of'} others"
+            counts += " (to see them: gallery, Near duplicates)"
         self.line(counts)
         self.corrected(run)
         self._groups(run)
@@ -324,6 +325,8 @@ class Screen:
         self.table(titles, lines, right=RIGHT)
         if len(groups) > len(lines):
             self.line(f"and {len(groups) - len(lines)} more groups, in the report")
+        if len(lines) > 1:
+            self.line("the largest group first", "aside")
         for line in notes(run.header, every=self.verbose):
             self.line(line, "aside")
         if any(map(guessed, groups)):

@@ -9,7 +9,7 @@ from ilk.corrections.editing import Corrections
 from ilk.corrections.finding import find_group, find_images
 from ilk.corrections.folding import Found, Grouping, corrected
 from ilk.corrections.journal import NAME, is_there
-from ilk.corrections.tables import assignments, clusters
+from ilk.corrections.tables import assignments, at_home, clusters, looking_like
 
 __all__ = [
     "NAME",
@@ -19,9 +19,11 @@ __all__ = [
     "Found",
     "Grouping",
     "assignments",
+    "at_home",
     "clusters",
     "corrected",
     "find_group",
     "find_images",
     "is_there",
+    "looking_like",
 ]

@@ -26,6 +26,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "confirm": ("images groups", ""),
     "new": ("images to", "name"),
     "regroup": ("to images", "new gone"),
+    "joined": ("to images", ""),
     "note": ("group text", ""),
     "undo": ("", ""),
     "redo": ("", ""),
@@ -48,7 +49,7 @@ class Action:
     arguments : dict
         By verb: group, to (numbers of groups), groups (list of such), images, examples (lists of keys), name, text.
         Of regroup: to (list of groups), images (a list of keys for each), new (groups that it opens), gone (pairs of a
-        group that it closes and the one that takes its images).
+        group that it closes and the one that takes its images). Of joined, an update that nobody undoes: to, images.
     """
 
     n: int
@@ -58,7 +59,9 @@ class Action:
 
     def line(self) -> bytes:
         """Return it as a line of the journal."""
-        tight = (",", ":") if self.do == "regroup" else None  # 35 bytes an image: 1.9 million fit into a journal
+        tight = (
+            (",", ":") if self.do in ("regroup", "joined") else None
+        )  # 35 bytes an image: 1.9 million fit into a journal
         entry = {"n": self.n, "at": self.at, "do": self.do, **self.arguments}
         return json.dumps(entry, separators=tight).encode("ascii") + b"\n"
 
@@ -99,8 +102,8 @@ def parsed(line: bytes) -> Action:
             raise ValueError(f"{do}: {name} {wrong}")
     if do == "confirm" and len(arguments["images"]) != len(arguments["groups"]):
         raise ValueError("confirm: not as many groups as images")
-    if do == "regroup" and len(arguments["images"]) != len(arguments["to"]):
-        raise ValueError("regroup: not as many groups as lists of images")
+    if do in ("regroup", "joined") and len(arguments["images"]) != len(arguments["to"]):
+        raise ValueError(f"{do}: not as many groups as lists of images")
     return Action(n, at, do, arguments)
 
 
@@ -169,4 +172,5 @@ _WRONG = {
     "name": named,
     "text": noted,
 }
-_WRONG_OF = {"regroup": {"to": _several, "images": _lists, "new": _several, "gone": _pairs}}
+_LISTS = {"to": _several, "images": _lists}
+_WRONG_OF = {"regroup": {**_LISTS, "new": _several, "gone": _pairs}, "joined": _LISTS}

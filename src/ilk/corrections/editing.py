@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ilk import disk
 from ilk.corrections.actions import LARGEST, Action, named, noted
 from ilk.corrections.finding import Folder, find_group, find_images
-from ilk.corrections.folding import NOBODY, NOTHING, UNREADABLE, Found, Grouping, State
+from ilk.corrections.folding import NOBODY, NOTHING, UNREADABLE, Found, Grouping, Ints, State, corrected
 from ilk.corrections.following import Followed
 from ilk.corrections.splitting import split_in_two
 from ilk.errors import ArgumentError
@@ -94,7 +94,7 @@ class Corrections:
     def actions(self) -> list[tuple[Action, bool]]:
         """Return every correction but undo and redo, in order, and whether it is in effect."""
         live = {action.n for action in self._journal.now().actions}
-        return [(one, one.n in live) for one in self._journal.actions if one.do not in ("undo", "redo")]
+        return [(one, one.n in live) for one in self._journal.actions if one.do not in ("undo", "redo", "joined")]
 
     def keys(self) -> Sequence[str]:
         """Return what each image is known by in the journal: its content, or its path where that is unknown."""
@@ -260,16 +260,25 @@ class Corrections:
     def joining(self, images: Mapping[int, Sequence[str]]) -> Action:
         """Put images that are about to join the run into groups that were made by hand: content hashes by group.
 
-        Nothing of the run changes; from the moment on that it has the images, they are there.
+        Nothing of the run changes; from the moment on that it has the images, they are there. No undo takes it back.
         """
+        return self._write("joined", lambda state: _joining(state, images))
 
-        def arguments(state: State) -> dict[str, Any]:
-            for group in images:
-                if group not in state.names:
-                    raise ArgumentError(f"there is no group {group}.")
-            return {"to": [int(group) for group in images], "images": [list(keys) for keys in images.values()]}
+    def joined(self, keys: Sequence[str], labels: Ints, images: Mapping[int, Sequence[str]]) -> Ints:
+        """Return the groups that images will have once they have joined, by the one function that makes groups.
 
-        return self._write("regroup", arguments)
+        Parameters
+        ----------
+        keys, labels
+            What each is known by; where it is found, -2 unreadable.
+        images
+            As in `joining`.
+        """
+        state = self._journal.now()
+        found, n = state.found, len(state.found.keys)
+        grown = Found([*found.keys, *keys], np.concatenate([found.labels, labels]), found.names)
+        action = Action(state.last + 1, "", "joined", _joining(state, images))
+        return corrected(grown, [*self._journal.actions, action]).labels[n:]
 
     def next_group(self) -> int:
         """Return the number of the next new group: none is given twice."""
@@ -349,6 +358,13 @@ def _words(images: Words) -> list[str | int]:
 
 
 _ALIKE = "all of its images are alike"
+
+
+def _joining(state: State, images: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    for group in images:
+        if group not in state.names:
+            raise ArgumentError(f"there is no group {group}.")
+    return {"to": [int(group) for group in images], "images": [list(keys) for keys in images.values()]}
 
 
 def _group(state: State, group: str | int) -> int:

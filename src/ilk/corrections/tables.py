@@ -7,12 +7,16 @@ from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ilk.corrections.folding import MOVED, NOTHING, Found, Grouping
 
-__all__ = ["assignments", "clusters"]
+__all__ = ["assignments", "at_home", "clusters", "looking_like", "still"]
 
 _SHOWN = 12
+_LOOKS, _MEASURED = 2 / 3, 0.9  # of the images of a group then and now: words and means hold while so many are in both
+
+_FEW = 1 << 20  # pairs of groups
 
 
 def assignments(table: Mapping[str, list[Any]], grouping: Grouping) -> dict[str, list[Any]]:
@@ -41,6 +45,50 @@ def assignments(table: Mapping[str, list[Any]], grouping: Grouping) -> dict[str,
     return columns
 
 
+def at_home(found: npt.NDArray[np.int64], grouping: Grouping) -> npt.NDArray[np.bool_]:
+    """Return (n,) whether each image is where it was found: what was found of it says how central it is there.
+
+    In a group made by hand, which has no such images, it is those that nobody put there one by one.
+    """
+    top = max(int(found.max(initial=0)), *grouping.merged, 0)
+    now = np.arange(top + 1)
+    now[list(grouping.merged)] = list(grouping.merged.values())
+    home = (found >= 0) & (now[np.maximum(found, 0)] == grouping.labels)
+    made = ~np.isin(grouping.labels, np.unique(grouping.labels[home]))
+    mine: npt.NDArray[np.bool_] = home | (made & (grouping.labels >= 0) & (found >= 0) & (grouping.said != MOVED))
+    return mine
+
+
+def still(found: npt.NDArray[np.int64], now: npt.NDArray[np.int64], share: float) -> dict[int, int]:
+    """Return which groups are still those that were found, but for some images: group now -> group found.
+
+    Two are the same where more than half, and at least `share`, of the images that either has are in both.
+
+    Examples
+    --------
+    >>> still(np.array([0, 0, 0, 1, 1, 1, 1]), np.array([2, 2, 2, 1, 1, 1, 0]), 0.7)
+    {1: 1, 2: 0}
+    """
+    inside = np.flatnonzero((found >= 0) & (now >= 0))
+    width = int(found.max(initial=0)) + 1
+    both = now[inside] * width + found[inside]
+    if both.max(initial=0) < _FEW:  # counted faster than sorted
+        of = np.bincount(both)
+        pairs = np.flatnonzero(of)
+        counts = of[pairs]
+    else:
+        pairs, counts = np.unique(both, return_counts=True)
+    then, here = np.bincount(found[found >= 0], minlength=width), np.bincount(now[now >= 0], minlength=1)
+    shared = counts / (then[pairs % width] + here[pairs // width] - counts)
+    same = pairs[(shared >= share) & (shared > 0.5)]
+    return dict(zip((same // width).tolist(), (same % width).tolist(), strict=True))
+
+
+def looking_like(found: npt.NDArray[np.int64], now: npt.NDArray[np.int64]) -> dict[int, int]:
+    """Return the groups of which what was guessed of groups that were found still holds: group now -> group found."""
+    return still(found, now, _LOOKS)
+
+
 def clusters(
     records: Sequence[Mapping[str, Any]],
     found: Found,
@@ -65,15 +113,21 @@ def clusters(
     sizes = grouping.sizes()
     shown = max((len(record.get("exemplars") or ()) for record in records), default=_SHOWN) or _SHOWN
     shown_now: dict[int, list[int]] = {}
+    home = at_home(found.labels, grouping)
     for row in _by_turns([record.get("exemplars") or () for record in records]):
+        if not home[row]:
+            continue
         shown_now.setdefault(int(grouping.labels[row]), []).append(row)
     edges: dict[int, list[int]] = {}
     for row in chain.from_iterable(record.get("borderline") or () for record in records):
         edges.setdefault(int(grouping.labels[row]), []).append(row)
     qualities = next((tuple(record["quality"]) for record in records if record.get("quality")), ())
+    looks, measured = (still(found.labels, grouping.labels, share) for share in (_LOOKS, _MEASURED))
     result = []
     for group in sizes:
         record = dict(known.get(group, {"id": group, "looks_like": [], "nearest": None}))
+        if group != NOTHING and "looks_like" in record:
+            record["looks_like"] = known.get(looks.get(group, NOTHING - 1), {}).get("looks_like", [])
         name = grouping.names.get(group, "")
         if group == NOTHING:
             record["name"] = "not assigned"
@@ -89,7 +143,7 @@ def clusters(
                 shown_now.get(group, []), np.flatnonzero(members), grouping, duplicate, shown
             )
             record["borderline"] = [row for row in edges.get(group, []) if row not in record["exemplars"]][:shown]
-            record["quality"] = _quality(qualities, members, table) if group != NOTHING else None
+            record["quality"] = _quality(qualities, members, table) if measured.get(group) == group else None
         result.append(record)
     return result
 

@@ -100,8 +100,8 @@ class Again:
             "moves": {str(group): rows for group, rows in found.moves.items()},
         }
 
-    def accept(self, number: Any) -> None:
-        """Put a preview into effect.
+    def accept(self, number: Any, without: list[int]) -> int:
+        """Put a preview into effect, but for some rows, which stay; return how many images moved.
 
         Raises
         ------
@@ -114,8 +114,9 @@ class Again:
             found = self._previews.get(number) if isinstance(number, int) else None
             if found is None:
                 raise ArgumentError("there is no such preview any more: group again to get a new one")
-            regroup.accept(self._opened(), found)
+            action = regroup.accept(self._opened(), found, without=without)
             self._previews.clear()
+        return sum(map(len, action.arguments["images"]))
 
     # -- the tree of groups --------------------------------------------------------------------------------------------
 

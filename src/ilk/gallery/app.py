@@ -70,7 +70,7 @@ def application(gallery: Gallery) -> Starlette:
     post: dict[str, tuple[Callable[[Gallery, Request, dict[str, Any]], Any], Any]] = {
         "/api/do": (lambda at, request, sent: at.do(sent), quick),
         "/api/regroup": (lambda at, request, sent: at.again.preview(), slow),
-        "/api/regroup/accept": (lambda at, request, sent: at.accept(sent.get("id")), slow),
+        "/api/regroup/accept": (lambda at, request, sent: at.accept(sent), slow),
         "/api/tree/{k}": (lambda at, request, sent: at.take(_k(request)), slow),
         "/api/export": (lambda at, request, sent: at.export(sent), slow),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,6 +88,7 @@ class Gallery:
         self.opened = Opened(path)
         self.exports = (exports or path / "exports").expanduser().absolute()
         self.again = Again(path, self.exports, self._columns)
+        self.proof = secrets.token_hex(32)
         self._lock = threading.Lock()
         self._beside: _Beside | None = None
         self._closed = False
@@ -154,6 +156,7 @@ class Gallery:
                 "originals": beside.originals.gone is None,
             },
             "key_of_thumbs": self.key(),
+            "proof": self.proof,
             "exports": None if disk.unwritable(self.exports) else str(self.exports),
             "version": __version__,
         }
@@ -183,6 +186,7 @@ class Gallery:
             "row": row,
             "path": columns.paths[row],
             "file": beside.originals.file(row),
+            "later": beside.originals.soon,
             "group": label,
             "confidence": shares(now.certainty[row : row + 1])[0],
             "second": second if second is not None and second not in (label, -1) else None,
@@ -233,7 +237,7 @@ class Gallery:
         if action.do in ("undo", "redo"):
             words = f"{action.do}ne: {before.state[action.do]}"
         else:
-            words = said(action, now.grouping)
+            words = said(action, now.called)
         return {"action": {"n": action.n, "do": action.do, "said": words}, "state": now.state}
 
     def writable(self) -> None:
@@ -241,11 +245,12 @@ class Gallery:
         if why := self.opened.read_only:
             raise ReadOnly(why)
 
-    def accept(self, number: Any) -> dict[str, Any]:
-        """Put a preview of grouping again into effect."""
+    def accept(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Put a preview of grouping again into effect, but for the rows ``without``."""
         self.writable()
-        self.again.accept(number)
-        return {"state": self.now().state}
+        without = _Checked(asked, len(self.opened.columns)).rows("without", few=0)
+        moved = self.again.accept(asked.get("id"), without)
+        return {"state": self.now().state, "moved": moved}
 
     def take(self, k: int) -> dict[str, Any]:
         """Make a cut of the tree the groups."""

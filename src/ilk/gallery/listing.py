@@ -147,11 +147,11 @@ def _where(which: Sequence[bool]) -> Ints:
 
 def _order(opened: Opened, now: Now, facets: Facets, rows: Ints, sort: str) -> Ints:
     columns = opened.columns
-    if sort in ("central", "doubtful"):
+    if sort == "central":
+        return np.lexsort((rows, columns.found[rows], now.central[rows]))
+    if sort == "doubtful":
         certainty = np.nan_to_num(now.certainty[rows], nan=-1.0)
-        silhouette = np.nan_to_num(columns.silhouette[rows], nan=0.0)
-        sign = 1 if sort == "doubtful" else -1
-        return np.lexsort((rows, sign * silhouette, sign * certainty))
+        return np.lexsort((rows, np.nan_to_num(columns.silhouette[rows], nan=0.0), certainty))
     if sort == "size":
         return np.lexsort((rows, -columns.bytes_[rows]))
     if sort == "date":  # what has no date is last

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import disk
-from ilk.corrections import Action, Corrections, Grouping
+from ilk.corrections import Action, Corrections, Grouping, at_home, looking_like
 from ilk.errors import ArgumentError
 from ilk.files.large import release
 from ilk.gallery import words
+from ilk.gallery.central import centrality
 from ilk.gallery.centres import Centres
 from ilk.gallery.columns import Columns, read
-from ilk.runs import Run, load_run
+from ilk.runs import Run, load_run, looks_like
 from ilk.runs.similar import Similar
 
 __all__ = ["DOUBTFUL", "IGNORED", "Now", "Opened", "Outdated"]
@@ -52,6 +53,8 @@ class Now:
     certainty : (n,) float32
         0 to 1: 1 where a person put or confirmed the image; else its confidence; else, where that is not of its group,
         0.5 + half of the cosine to the mean of its group less that to the nearest other. NaN in no group.
+    called : dict
+        What every group is called, a guess where nobody named it.
     state : dict
         What ``/api/state`` answers.
     """
@@ -59,7 +62,9 @@ class Now:
     version: str
     grouping: Grouping
     certainty: Floats
+    called: dict[int, str]
     state: dict[str, Any]
+    _columns: Columns
 
     @property
     def labels(self) -> Ints:
@@ -70,6 +75,13 @@ class Now:
     def doubtful(self) -> npt.NDArray[np.bool_]:
         """(n,) whether each image is in a group, and doubtful there."""
         return self.certainty < DOUBTFUL
+
+    @cached_property
+    def central(self) -> Floats:
+        """(n,) the rank of each image in its group, the most central first."""
+        columns, grouping = self._columns, self.grouping
+        home = at_home(columns.found, grouping)
+        return centrality(grouping.labels, columns.found, home, columns.distance, self.certainty)
 
 
 class _Read:
@@ -185,13 +197,17 @@ class Opened:
         release(self._read.features)  # read once from end to end; from now on a row here and there
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return every correction but undo and redo, in words."""
+        """Return every correction but undo and redo, and every update, in words and in order."""
         with self._lock:
-            grouping = self.now().grouping
-            return [
-                {"n": one.n, "at": one.at, "do": one.do, "said": words.said(one, grouping), "in_effect": live}
+            names = self.now().called
+            done = [
+                {"n": one.n, "at": one.at, "do": one.do, "said": words.said(one, names), "in_effect": live}
                 for one, live in self._read.corrections.actions()
             ]
+            for update in self.run.updates:
+                at = str(update.record.get("created", "")).replace("+00:00", "Z")
+                done.append({"n": 0, "at": at, "do": "update", "said": words.updated(update.record), "in_effect": True})
+        return sorted(done, key=lambda one: str(one["at"]))
 
     def _stamp(self) -> object:
         found: list[tuple[int, int, int] | None] = []
@@ -211,7 +227,10 @@ class Opened:
         if self._now is None or self._now.version != version:
             self._read.centres.follow(grouping.labels)
             certainty = self._certainty(grouping)
-            self._now = Now(version, grouping, certainty, self._state(grouping, certainty))
+            guesses = self._guesses(grouping)
+            called = words.called(grouping.names, guesses)
+            state = self._state(grouping, certainty, called, guesses)
+            self._now = Now(version, grouping, certainty, called, state, self.columns)
         return self._now
 
     def _certainty(self, grouping: Grouping) -> Floats:
@@ -229,7 +248,14 @@ class Opened:
             certainty[unknown] = np.clip(0.5 + margins / 2, 0, 1)
         return certainty.astype(np.float32)
 
-    def _state(self, grouping: Grouping, certainty: Floats) -> dict[str, Any]:
+    def _guesses(self, grouping: Grouping) -> dict[int, list[str]]:
+        """Return the words of the groups that still are what was looked at when they were guessed."""
+        same = looking_like(self.columns.found, grouping.labels)
+        return {group: looks_like({"id": then, **self.records.get(then, {})}) for group, then in same.items()}
+
+    def _state(
+        self, grouping: Grouping, certainty: Floats, called: dict[int, str], guesses: dict[int, list[str]]
+    ) -> dict[str, Any]:
         labels, said = grouping.labels, grouping.said
         inside = labels >= 0
         ids = list(grouping.names)
@@ -252,7 +278,8 @@ class Opened:
                 "doubtful": round(doubtful[i] / size, 4) if size else 0.0,
                 "confirmed": confirmed[i],
                 "cover": covers[group],
-                "looks_like": words.looks_like(self.records.get(group, {}), group),
+                "called": called[group],
+                "looks_like": guesses.get(group, []),
                 "note": grouping.notes.get(group, ""),
                 "nearest": nearest[group],
             }
@@ -260,8 +287,9 @@ class Opened:
         ]
         first = {group: -int(record.get("size", 0)) for group, record in self.records.items()}
         groups.sort(key=lambda group: (first.get(group["id"], 1), group["id"]))  # as found: what is corrected stays
-        undo, redo = words.steps(self._read.corrections.actions(), grouping)
+        undo, redo = words.steps(self._read.corrections.actions(), grouping.redo, called)
         return {
+            "n_images": len(labels),
             "last": grouping.last,
             "count": grouping.count,
             "undo": undo,

@@ -62,6 +62,11 @@ class Originals:
         """Why there are no originals; None while nothing speaks against them."""
         return self._gone
 
+    @property
+    def soon(self) -> bool:
+        """Whether the source is still being opened: what it says of an image is known then."""
+        return not self._known.is_set()
+
     def file(self, row: int) -> str | None:
         """Return the whole path of an image; None where it is no file of its own, or not there (any more, or yet)."""
         origin = self._soon()

@@ -32,13 +32,15 @@ HEADERS = {
 }
 """What every answer says."""
 
+_JSON = "application/json"
+_LONGEST = 200  # bytes of what is to be proved
 _METHODS = ("GET", "HEAD", "POST")
 _AGAIN = "open the address that `ilk gallery` printed"
 
 
 def refusal(status: int, why: str, **headers: str) -> Response:
     """Return an error as the page reads it: one sentence."""
-    return Response(json.dumps({"error": why}), status, headers, "application/json")
+    return Response(json.dumps({"error": why}), status, headers, _JSON)
 
 
 class Guard:
@@ -51,10 +53,13 @@ class Guard:
         Of 127.0.0.1.
     token : str
         What the first address carries; in exchange the browser gets a cookie.
+    proof : str
+        What only pages that were let in know: by it a page that lost its gallery knows it again, and sends its cookie
+        to nobody else who took the port meanwhile.
     """
 
-    def __init__(self, app: ASGIApp, port: int, token: str) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, port: int, token: str, proof: str) -> None:
+        self._app, self._proof = app, proof.encode()
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"} | ({"127.0.0.1", "localhost"} if port == 80 else set())
         self._token = token
         self._once: set[str] = set()
@@ -80,7 +85,7 @@ class Guard:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
-        answer = self._refused(scope) or self._entered(scope) or self._unknown(scope)
+        answer = self._refused(scope) or self._knocked(scope) or self._entered(scope) or self._unknown(scope)
         await (answer or self._app)(scope, receive, marked)
 
     def _refused(self, scope: Scope) -> Response | None:
@@ -98,6 +103,13 @@ class Guard:
         if method == "POST" and headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
             return refusal(415, "send JSON, and say so: Content-Type: application/json")
         return None
+
+    def _knocked(self, scope: Scope) -> Response | None:
+        """Prove to a page without its cookie that this is the gallery that let it in."""
+        if scope["path"] != "/alive" or scope["method"] != "GET":
+            return None
+        given = scope["query_string"][:_LONGEST]
+        return Response(json.dumps({"proof": hmac.new(self._proof, given, "sha256").hexdigest()}), 200, {}, _JSON)
 
     def _entered(self, scope: Scope) -> Response | None:
         """Answer who comes with the token."""

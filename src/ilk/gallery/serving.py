@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import secrets
 import socket
 import threading
@@ -22,6 +24,7 @@ from ilk.gallery.security import Guard
 __all__ = ["HOST", "Served", "serving"]
 
 HOST = "127.0.0.1"
+_FIRST, _PORTS = 21_000, 9000  # below those that systems give away by themselves
 _END = 2  # seconds for answers that are under way
 _KEPT = 60  # seconds that a connection stays open for the next question
 
@@ -63,14 +66,15 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterator[Served]:
+def serving(path: Path, *, port: int | None = None, exports: Path | None = None) -> Iterator[Served]:
     """Show the run `path` until the block ends.
 
     Parameters
     ----------
     path
     port
-        0: any that is free.
+        0: any that is free; None: the same for the same run where that is free, so that a page that was left open finds
+        its gallery again.
     exports
         Below this folder exports go; by default ``exports`` in the run.
 
@@ -89,11 +93,11 @@ def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterat
         notes = [] if stack.enter_context(disk.claimed(path / "run.json")) else [_SECOND]
         if why := gallery.opened.read_only:
             notes.append(why)
-        taken = stack.enter_context(_bound(port))
+        taken = _of_run(path, stack) if port is None else stack.enter_context(_bound(port))
         number, token = taken.getsockname()[1], secrets.token_urlsafe(24)
         gallery.now()
         gallery.beside()
-        guard = Guard(application(gallery), number, token)
+        guard = Guard(application(gallery), number, token, gallery.proof)
         server = uvicorn.Server(
             uvicorn.Config(
                 guard, lifespan="off", log_level="warning", access_log=False,
@@ -109,6 +113,15 @@ def serving(path: Path, *, port: int = 0, exports: Path | None = None) -> Iterat
         finally:
             server.should_exit = True
             thread.join(_END + 3)
+
+
+def _of_run(path: Path, stack: contextlib.ExitStack) -> socket.socket:
+    """Return a socket on the run's own port, or on any that is free."""
+    digest = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=8).digest()
+    try:
+        return stack.enter_context(_bound(_FIRST + int.from_bytes(digest) % _PORTS))
+    except ArgumentError:
+        return stack.enter_context(_bound(0))
 
 
 @contextlib.contextmanager

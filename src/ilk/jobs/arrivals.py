@@ -17,7 +17,7 @@ from ilk.jobs.models import give_training_images, model_of
 from ilk.jobs.prediction import assigned
 from ilk.jobs.seen import Seen
 
-__all__ = ["Arrived", "arrived", "nothing", "write"]
+__all__ = ["Arrived", "arrived", "as_corrected", "keys_by_hand", "nothing", "write"]
 
 OnEvent = Callable[[dict[str, Any]], bool | None]
 Ints = npt.NDArray[np.int64]
@@ -64,6 +64,16 @@ def keys_by_hand(came: Arrived, before: int) -> dict[int, list[str]]:
     """Return the contents of new images that go to groups made by hand, by group; the run has `before` others."""
     hashes = came.encoded.hashes
     return {group: [hashes[row - before].hex() for row in rows] for group, rows in came.by_hand.items()}
+
+
+def as_corrected(run: runs.Run, came: Arrived, names: Sequence[str]) -> Ints:
+    """Return the groups of images that have not joined yet, as `run` will have them."""
+    if run.grouping() is None:
+        return came.group
+    hashes = [] if came.encoded is None else came.encoded.hashes
+    keys = [one.hex() if one else f"path:{name}" for one, name in zip(hashes, names, strict=True)]
+    by_hand = keys_by_hand(came, len(run.labels())) if came.by_hand else {}
+    return run.corrections.joined(keys, came.group, by_hand)
 
 
 def nothing() -> Arrived:

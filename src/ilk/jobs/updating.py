@@ -159,7 +159,9 @@ def update(
     came = arrivals.nothing() if not found.new else arrivals.arrived(
         run, known, seen, found, cls=cls, device=device, cache=cache, encoder=encoder, notify=notify
     )  # fmt: skip
-    number = None
+    names, number = [seen.names[i] for i in found.new], None
+    if dry and regroup:
+        came.notes.append("what grouping again would move is known once they have joined: ilk regroup RUN --preview")
     if not dry and found:
         notify({"event": "write", "run": str(run.path)})
         number = _written(run, seen, found, came)
@@ -173,10 +175,10 @@ def update(
         now,
         number,
         len(known.paths),
-        [seen.names[i] for i in found.new],
+        names,
         came.status,
         came.reasons,
-        _as_corrected(run, came) if number is None else now.labels()[len(known.paths) :],
+        arrivals.as_corrected(run, came, names) if number is None else now.labels()[len(known.paths) :],
         came.confidence,
         moved=_paths(found, known, found.moved),
         back=_paths(found, known, found.back),
@@ -195,17 +197,6 @@ def _again(run: runs.Run, notes: list[str]) -> Any:
         return run.regroup()
     notes.append("grouping again moves no image: the groups fit what was corrected")
     return None
-
-
-def _as_corrected(run: runs.Run, came: Arrived) -> npt.NDArray[np.int64]:
-    """Return the groups of images that have not joined yet, as the run will have them."""
-    grouping = run.grouping()
-    if grouping is None:
-        return came.group
-    found = np.array([grouping.merged.get(group, group) for group in came.group.tolist()], np.int64)
-    for group, rows in came.by_hand.items():
-        found[np.array(rows) - len(grouping.labels)] = group
-    return found
 
 
 def _paths(found: Matched, known: Known, rows: list[int]) -> list[str]:

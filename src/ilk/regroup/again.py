@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = ["Preview", "accept", "preview"]
 
 _EXAMPLES = 12
 _ROUNDS = 2  # the second one's cores are those of the groups that the first one found
+_NOTHING = "nothing would move: "
+_FEW = 5  # examples, with which a group draws others easily
 _STAYS = 3.0  # an image leaves its group for one that is so many times as probable
 
 
@@ -99,8 +102,14 @@ def preview(run: Run, *, seed: int = 0) -> Preview:
     return _flows(board, labels, certainty, problems, trust)
 
 
-def accept(run: Run, preview: Preview) -> Action:
+def accept(run: Run, preview: Preview, *, without: Iterable[int] = ()) -> Action:
     """Put into effect what `preview` shows: one line of the journal, which can be undone as any other.
+
+    Parameters
+    ----------
+    run, preview
+    without
+        Rows of images that stay where they are, with their copies.
 
     Raises
     ------
@@ -110,8 +119,12 @@ def accept(run: Run, preview: Preview) -> Action:
         The run cannot be written, or another process is correcting it.
     """
     if not preview.count:
-        raise ArgumentError("nothing would move: " + (preview.problems or ["the groups fit what you corrected"])[-1])
-    return run.corrections.regroup(preview.moves, last=preview.last)
+        why = (preview.problems or ["the groups fit what you corrected"])[-1]
+        raise ArgumentError(f"nothing would move: {why.removeprefix(_NOTHING)}")
+    keys = run.corrections.keys()
+    stay = {keys[row] for row in without}
+    moves = {to: [row for row in rows if keys[row] not in stay] for to, rows in preview.moves.items()}
+    return run.corrections.regroup(moves, last=preview.last)
 
 
 def grouped(board: Board, seed: int = 0) -> tuple[Ints, npt.NDArray[np.float32]]:
@@ -150,8 +163,21 @@ def _flows(
     flows.sort(key=lambda flow: (-flow[2], flow[0], flow[1]))
     count = sum(map(len, moves.values()))
     if not count:
-        problems = [*problems, "nothing would move: the groups fit what you corrected"]
+        problems = [*problems, _NOTHING + _rule(board)]
     return Preview(moves, flows, count, problems, trust.right, trust.chance, board.grouping.last)
+
+
+def _rule(board: Board) -> str:
+    """Say why no image moves, and which group was shown too few examples to draw others."""
+    rule = "an image leaves its group only for one that is three times as probable, and none is"
+    by_group = {group: int(board.pinned[board.labels == group].sum()) for group in board.grouping.names}
+    few = [group for group, n in by_group.items() if 0 < n < _FEW]
+    if not few:
+        return rule
+    group = max(few, key=lambda one: (one in board.grouping.parents, one))  # the newest of those made by hand
+    name, n = board.grouping.names[group] or f"group {group}", by_group[group]
+    shown = f"{name} has {n} example{'' if n == 1 else 's'} of yours"
+    return f"{rule}. {shown}: move one or two more into it, or split the group that has the others by such examples"
 
 
 def _nothing(board: Board) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ilk import near
-from ilk.report.words import apart, finite
+from ilk.report.words import UNMEASURED, apart, finite
 from ilk.runs import Run, guessed, own_name
 
 Floats = npt.NDArray[np.float64]
@@ -172,9 +172,10 @@ def gather(run: Run) -> Facts:
         n_gone=sum(images["gone"]),
         stack=near.stacks(run) if "near" in run.header else np.arange(n),  # an older run would be looked through
     )
-    facts.groups = _groups(facts, run.clusters())
     if (grouping := run.grouping()) is not None:
         facts.n_corrections, facts.said = grouping.count, grouping.said
+    facts.groups = _groups(facts, run.clusters())
+    if grouping is not None:
         facts.groups = [group for group in facts.groups if group.size]  # a person may take all out of one
     return facts
 
@@ -208,6 +209,7 @@ def _groups(facts: Facts, clusters: Sequence[dict[str, Any]]) -> list[Group]:
 
 def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]) -> Group:
     quality = record.get("quality") or {}
+    corrected = facts.n_corrections > 0 and group_id != NOISE and record.get("quality", quality) is None
     n = len(facts.paths)
     mine = {
         key: [i for i in record.get(key) or [] if 0 <= i < n and facts.status[i] == "ok"]
@@ -215,8 +217,9 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
     }
     nearest = record.get("nearest")
     both = "silhouette_reduced" in quality
-    silhouette = _mean(quality.get("silhouette") if both else None, facts.silhouette[members])
-    confidence = _mean(quality.get("confidence"), facts.confidence[members])
+    measured = members[:0] if corrected else members
+    silhouette = _mean(quality.get("silhouette") if both else None, facts.silhouette[measured])
+    confidence = _mean(quality.get("confidence"), facts.confidence[measured])
     return Group(
         id=group_id,
         name=own_name(record),
@@ -224,10 +227,10 @@ def _group(facts: Facts, group_id: int, members: Indices, record: dict[str, Any]
         exemplars=mine["exemplars"],
         edge=mine["borderline"],
         silhouette=silhouette,
-        reduced=_mean(quality.get("silhouette_reduced"), facts.reduced[members]),
+        reduced=_mean(quality.get("silhouette_reduced"), facts.reduced[measured]),
         confidence=confidence,
         nearest=int(nearest) if nearest is not None and nearest >= 0 else None,
-        word=apart(facts.header, silhouette, confidence) if group_id != NOISE else "",
+        word=UNMEASURED if corrected else apart(facts.header, silhouette, confidence) if group_id != NOISE else "",
         words=guessed(record),
     )
 

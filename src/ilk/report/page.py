@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,7 @@ def _head(run: Run, facts: Facts) -> dict[str, Any]:
         "kind": str(source.get("kind") or ""),
         "created": re.sub(r"^(\S{10})T(\S{5}).*\+00:00$", r"\1 \2 UTC", str(facts.header.get("created") or "")),
         "run": words.shortened(run.path.name.removesuffix(".partial"), 200),
+        "path": shlex.quote(str(run.path).removesuffix(".partial")),
         "n": facts.n_readable,
         "n_groups": facts.n_groups,
         "n_unreadable": len(facts.unreadable()),

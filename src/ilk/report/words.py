@@ -146,6 +146,10 @@ groups, in per cent, on the sets of `benchmarks/words.py` with as many groups as
 frequent class. The limits were set once on these figures, and hold for features of a frozen encoder."""
 
 
+UNMEASURED = "not measured since you corrected it"
+"""What is said instead of a group of which too much was corrected by hand for its numbers to hold."""
+
+
 def apart(header: Mapping[str, Any], silhouette: float | None, confidence: float | None) -> str:
     """Say how far apart a group stands, by both of its numbers: neither can be better than the word.
 

@@ -139,6 +139,7 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
     if not path.name or path.name == "..":
         raise RunError(f"{path} cannot be a run: give the name of a folder that ilk may make, with -o.")
     folder = path.with_name(path.name + ".partial")
+    _check_outside(path)
     _check_free(path, overwrite)
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
@@ -167,6 +168,15 @@ def begin(path: str | Path, header: Mapping[str, Any], *, overwrite: bool = Fals
             raise RunError(f"cannot write to {folder}: {error.strerror}. Choose another folder with -o.") from None
         raise
     return writer
+
+
+def _check_outside(path: Path) -> None:
+    """Raise where `path` lies in a run: what is in the folder of a run is its own."""
+    for run in path.absolute().parents:
+        if (run / "run.json").is_file() and (run / "images.parquet").is_file():
+            raise RunError(
+                f"{path} lies in the run {run}: choose a folder beside it with -o, say {run.parent / path.name}."
+            )
 
 
 def _check_free(path: Path, overwrite: bool) -> None:

@@ -2,7 +2,7 @@
 
 import { Actions } from "./actions.js";
 import { colour } from "./colours.js";
-import { button, el, icon } from "./dom.js";
+import { button, count, el, icon } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Groups } from "./groups.js";
 import { Head } from "./head.js";
@@ -33,7 +33,7 @@ class App {
     this.button = button;
     this.listeners = new Map();
     this.queue = Promise.resolve(); // corrections go one after the other
-    this.server = new Server((state) => this.take(state), (message) => this.banner(message));
+    this.server = new Server((state) => this.take(state), (message) => this.gone(message));
     this.keys = new Keys();
     this.toast = new Toast(document.getElementById("toast"));
   }
@@ -42,7 +42,8 @@ class App {
     this.keys.scope = () => this.scope;
     this.theme = new Theme(this);
     try {
-      [this.run] = await Promise.all([this.server.get("/api/run"), this.server.state()]);
+      const [run] = await Promise.all([this.server.get("/api/run"), this.server.state()]);
+      this.about(run);
       const first = await this.server.get("/api/image/0");
       this.tiny = Math.max(first.width, first.height) <= TINY;
     } catch (error) {
@@ -67,6 +68,7 @@ class App {
     this.emit("state", this.state);
     window.addEventListener("hashchange", () => this.route());
     this.server.watch();
+    this.server.here();
     await this.route();
     document.body.dataset.ready = "true";
   }
@@ -133,7 +135,33 @@ class App {
     this.state = state;
     this.byId = new Map(state.groups.map((group) => [group.id, group]));
     if (!before || !this.run || !this.groups) return;
-    if (before.last !== state.last || before.count !== state.count || before.groups.length !== state.groups.length) this.emit("state", state, before);
+    if (before.n_images !== state.n_images) this.grown(before);
+    else if (before.last !== state.last || before.count !== state.count || before.groups.length !== state.groups.length) this.emit("state", state, before);
+  }
+
+  // What is said of the run as a whole is asked for anew.
+  async again(before) {
+    this.about(await this.server.get("/api/run").catch(() => this.run));
+    this.emit("state", this.state, before);
+  }
+
+  about(run) {
+    this.run = run;
+    this.server.proof = run.proof;
+    this.server.command = `ilk gallery ${/^[\w./:@%+=,-]+$/.test(run.path) ? run.path : `'${run.path}'`}`;
+  }
+
+  // The gallery does not answer (a message says why), or does again (null).
+  gone(message) {
+    this.banner(message);
+    if (!message && this.groups) this.again(this.state);
+  }
+
+  // Images joined the run (ilk update).
+  async grown(before) {
+    await this.again(before);
+    const more = this.state.n_images - before.n_images;
+    if (more > 0) this.toast.show(`${count(more, "image")} joined the run.`);
   }
 
   // -- what is seen ---------------------------------------------------------------------------------------------------
@@ -151,6 +179,7 @@ class App {
     this.leave = null;
     const stage = document.getElementById("stage");
     const view = this.views.find((one) => one.id === id);
+    if (view && this.grid.root.isConnected) this.grid.leave();
     this.current = view ? view.id : "grid";
     this.scope = this.current;
     document.body.dataset.mode = this.current;
@@ -164,7 +193,7 @@ class App {
       root.focus({ preventScroll: true });
     } else {
       stage.replaceChildren(this.grid.root);
-      this.grid.resized();
+      this.grid.back();
     }
     this.emit("mode", this.current);
   }
@@ -198,7 +227,7 @@ class App {
     if (id === null || id === undefined || id === -1) return "no group";
     if (id === -2) return "unreadable";
     const group = this.byId.get(id);
-    return group ? group.name || `group ${id}` : `group ${id}`;
+    return group ? group.called : `group ${id}`;
   }
 
   select(rows, { add = false } = {}) {

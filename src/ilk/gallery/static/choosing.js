@@ -43,14 +43,14 @@ export function chooseGroup(app, title, look = {}) {
 }
 
 function ordered(app, look) {
-  const first = (look.first || []).filter((id) => app.byId.has(id));
+  const first = [...new Set(look.first || [])].filter((id) => app.byId.has(id));
   const rest = app.state.groups.map((group) => group.id).filter((id) => !first.includes(id));
   return [...first, ...rest].filter((id) => !(look.without || []).includes(id)).map((id) => app.byId.get(id));
 }
 
 function matching(app, groups, text, look) {
   const words = text.trim().toLowerCase();
-  const fits = (group) => [app.groupName(group.id), String(group.id), ...(group.looks_like || []).map((one) => one.word || one)].some((one) => one.toLowerCase().includes(words));
+  const fits = (group) => [app.groupName(group.id), `group ${group.id}`, ...(group.looks_like || []).map((one) => one.word || one)].some((one) => one.toLowerCase().includes(words));
   const found = words ? groups.filter(fits) : groups;
   const named = (group) => app.groupName(group.id).toLowerCase();
   const begins = (group) => (named(group).startsWith(words) ? 0 : 1);

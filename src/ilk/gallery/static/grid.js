@@ -48,8 +48,8 @@ export class Grid {
     this.layout.measure(this.root.clientWidth, this.root.clientHeight);
     this.root.classList.toggle("glide", !fresh);
     if (fresh) {
-      this.at = Math.max(0, before === null ? 0 : shown.index(before));
-      if (shown.index(before) < 0) this.at = 0;
+      const top = shown.anew && !this.app.selection.has(before); // another order begins at its top
+      this.at = top ? 0 : Math.max(0, shown.index(before));
       this.root.scrollTop = 0;
       for (const index of [...this.cells.keys()]) this.release(index);
     } else {
@@ -96,6 +96,18 @@ export class Grid {
       el("p", {}, filtered ? "No image here passes the filters." : "No images here."),
       filtered ? this.app.button("Clear the filters", "", () => this.shown.clear_facets()) : "",
     );
+  }
+
+  // -- another view is shown instead; a node that is not on the page forgets how far it was scrolled ------------------
+
+  leave() {
+    this.left = this.root.scrollTop;
+  }
+
+  back() {
+    if (this.left !== undefined) this.root.scrollTop = this.left;
+    this.left = undefined;
+    this.resized();
   }
 
   // -- size -----------------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ export class Groups {
         "span",
         { class: "what" },
         el("span", { class: "name" }, el("span", { class: "dot", style: { background: app.colour(group.id) } }), el("b", {}, app.groupName(group.id)), group.note ? icon("note", 13) : null),
-        words && words !== group.name ? el("span", { class: "words muted" }, words) : null,
+        words && words !== group.name ? el("span", { class: "words muted" }, group.name ? `looks like ${words}` : `group ${group.id}: ${words}`) : null,
         el("span", { class: "line muted" }, line),
       ),
     );

@@ -65,7 +65,7 @@ export class Head {
         group && el("span", { class: "dot", style: { background: app.colour(group.id) } }),
         el("h1", { title: shown.title, ondblclick: () => app.actions.rename() }, shown.title),
         el("span", { class: "muted number" }, this.numbers(group)),
-        words && words !== group.name ? el("span", { class: "muted words" }, `looks like ${words}`) : null,
+        words && words !== group.name ? el("span", { class: "muted words" }, `${group.name ? "" : `group ${group.id}, `}looks like ${words}`) : null,
       ].filter(Boolean),
     );
     this.acts.replaceChildren(...(group && !app.run.read_only ? this.groupActs() : []));

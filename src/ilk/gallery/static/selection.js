@@ -77,12 +77,14 @@ export class SelectionBar {
       const name = app.groupName(id);
       return el(
         "button",
-        { type: "button", class: "chip near", title: `Move to ${name} (${i + 1})`, "aria-label": `Move to ${name}`, "aria-keyshortcuts": String(i + 1), onclick: () => app.actions.moveTo(id) },
-        el("kbd", { class: "keys" }, String(i + 1)),
+        { type: "button", class: "chip near", title: `Move to ${name} (key ${i + 1})`, "aria-label": `Move to ${name}`, "aria-keyshortcuts": String(i + 1), onclick: () => app.actions.moveTo(id) },
         cover(app, app.byId.get(id).cover, 1),
         el("span", { class: "name" }, name),
+        el("kbd", { class: "keys cap" }, String(i + 1)),
       );
     };
-    return el("div", { class: "nearest", "aria-label": "Nearest groups" }, app.actions.nearest().map(chip));
+    const near = app.actions.nearest().map(chip);
+    const hint = el("span", { class: "muted small hint" }, "Move with a key to");
+    return el("div", { class: "nearest", "aria-label": "Nearest groups" }, near.length ? [hint, near] : []);
   }
 }

@@ -71,7 +71,7 @@ export class Shown {
   set_sort(sort) {
     this.sort = sort;
     keep("sort", sort);
-    return this.load({ fresh: true });
+    return this.load({ fresh: true, anew: true });
   }
 
   set_stacked(on) {
@@ -101,7 +101,8 @@ export class Shown {
     return `/api/rows?${asked}`;
   }
 
-  async load({ fresh = false } = {}) {
+  // anew: in another order
+  async load({ fresh = false, anew = false } = {}) {
     const mine = ++this.number;
     clearTimeout(this.timer);
     const late = fresh && setTimeout(() => this.wait(mine), 150);
@@ -116,6 +117,7 @@ export class Shown {
     if (mine !== this.number) return;
     Object.assign(this, fresh ? found : steady(found, this.rows));
     this.loading = false;
+    this.anew = anew;
     this.app.emit("show", this, fresh);
   }
 

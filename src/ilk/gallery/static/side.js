@@ -4,6 +4,7 @@ import { button, bytes, el, icon } from "./dom.js";
 import { keep, kept } from "./theme.js";
 
 const WAIT = 60; // ms: a held arrow key asks for the last image only
+const SOON = 1000; // ms
 const PREVIEW = 600; // px
 const SAID = { 1: ["move", "moved here by hand"], 2: ["check", "confirmed"], 3: ["ignore", "ignored"] };
 
@@ -47,7 +48,9 @@ export class Side {
     } catch {
       return;
     }
-    if (row === this.row) this.fill(found);
+    if (row !== this.row) return;
+    this.fill(found);
+    if (!found.file && found.later) this.timer = setTimeout(() => row === this.row && this.ask(row), SOON); // where it is, is being looked up
   }
 
   walk(row, from) {

@@ -191,7 +191,7 @@ export class Viewer {
     const near = a.nearest().slice(0, 5);
     this.acts.replaceChildren(
       ...near.map((id, i) =>
-        el("button", { type: "button", class: "chip near", title: `Move to ${app.groupName(id)}`, onclick: () => a.moveTo(id) }, el("kbd", { class: "keys" }, String(i + 1)), el("span", { class: "name" }, app.groupName(id))),
+        el("button", { type: "button", class: "chip near", title: `Move to ${app.groupName(id)} (key ${i + 1})`, onclick: () => a.moveTo(id) }, el("span", { class: "name" }, app.groupName(id)), el("kbd", { class: "keys cap" }, String(i + 1))),
       ),
       button("Move to …", "V", () => a.choose(), { icon: "move" }),
       button("Confirm", "C", () => a.confirm(), { icon: "check" }),

@@ -1,4 +1,4 @@
-// Take away: the groups as folders, a table, or beside the images. What would be written is shown before anything is.
+// Export: the groups as folders, a table, or beside the images. What would be written is shown before anything is.
 
 import { button, count, el } from "../dom.js";
 import { busy, cover, dot } from "./parts.js";
@@ -27,7 +27,7 @@ class Export {
     this.groups = new Set();
     this.result = el("section", { class: "export-result", "aria-live": "polite" });
     this.form = el("form", { class: "export-form", onsubmit: (event) => { event.preventDefault(); this.send(true); } });
-    root.append(el("div", { class: "view-bar" }, el("h2", {}, "Take away")), el("div", { class: "view-body" }, this.form));
+    root.append(el("div", { class: "view-bar" }, el("h2", {}, "Export")), el("div", { class: "view-body" }, this.form));
     this.build();
     this.off = [
       app.keys.add("export", "Enter", "show what would be written, then write it", () => this.next()),
@@ -164,7 +164,7 @@ class Export {
 
 export default {
   id: "export",
-  title: "Take away",
+  title: "Export",
   key: "e",
   icon: "export",
   mount(root, app) {

@@ -8,7 +8,6 @@ import { gestures } from "./gestures.js";
 import { Card, chooser, Legend } from "./legend.js";
 import { circle, lassoed } from "./lasso.js";
 import { drawLine, drawMiddle, drawPictures, Names, Pictures } from "./overlay.js";
-import { guess } from "./parts.js";
 import { HIDDEN, pointsOn } from "./points.js";
 
 const MOST = 150; // pictures at once
@@ -51,8 +50,8 @@ class MapOfImages {
       button("", "+", () => this.zoomMiddle(1.6), { icon: "plus", label: "Nearer", keys: false }),
       button("", "-", () => this.zoomMiddle(1 / 1.6), { icon: "M5 12h14", label: "Farther", keys: false }),
       button("", "0", () => this.fit(), { icon: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5", label: "The whole map", keys: false }));
-    this.window = el("div", { class: "map-window" }, this.canvas, this.over, this.names.root, this.legend.root, zoom, this.selected, this.card.root);
-    root.append(el("div", { class: "view-bar" }, chooser(this.by, (id) => this.colourBy(id)), el("span", { class: "grow" }), this.lassoButton, this.pictureButton), this.window);
+    this.window = el("div", { class: "map-window" }, this.canvas, this.over, this.names.root, zoom, this.selected, this.card.root);
+    root.append(el("div", { class: "view-bar" }, chooser(this.by, (id) => this.colourBy(id)), el("span", { class: "grow" }), this.lassoButton, this.pictureButton), el("div", { class: "map-body" }, this.legend.root, this.window));
   }
 
   async start() {
@@ -119,7 +118,7 @@ class MapOfImages {
     if (this.ended || this.by !== id) return;
     this.colours = colours;
     this.legend.set(COLOURINGS.find((one) => one.id === id).title, colours.entries, colours.wait);
-    this.names.set(medians(this.labels, this.x, this.y), (group) => this.app.groupName(group), (group) => guess(this.app, group), (group) => this.app.colour(group));
+    this.names.set(medians(this.labels, this.x, this.y), (group) => this.app.groupName(group), (group) => this.app.colour(group));
     this.repaint();
     if (colours.wait) this.again = setTimeout(() => !this.ended && this.by === id && this.colourBy(id), 2000);
   }
@@ -184,7 +183,8 @@ class MapOfImages {
       { selection: this.app.selection, ring: this.ring, backdrop: this.backdrop, smooth: !this.app.tiny });
     if (this.aiming) drawMiddle(context, camera, MIDDLE, this.accent);
     drawLine(context, this.line, this.accent);
-    this.names.arrange(camera, (group) => this.by === "group" && this.legend.hidden.has(this.colours.entries.findIndex((one) => one.group === group)));
+    this.names.arrange(camera, (group) => this.by === "group" && this.legend.hidden.has(this.colours.entries.findIndex((one) => one.group === group)),
+      this.shown.map(({ px, py }) => ({ px, py, side: size + 4 })));
     if (this.glide) this.draw();
   }
 

@@ -84,24 +84,30 @@ export class Names {
     this.all = [];
   }
 
-  /** `spots`: [{group, x, y}]; `nameOf(group)` and `guessOf(group)` are texts, `colourOf(group)` a colour. */
-  set(spots, nameOf, guessOf, colourOf) {
+  /** `spots`: [{group, x, y}]; `nameOf(group)` is a text, `colourOf(group)` a colour. */
+  set(spots, nameOf, colourOf) {
     this.all = spots.map((spot) => {
       const dot = el("span", { class: "dot", style: { "background-color": colourOf(spot.group) } });
-      const button = el("button", { type: "button", class: "map-name", tabindex: "-1", onclick: () => this.show(spot.group) }, dot, nameOf(spot.group), el("span", { class: "muted" }, guessOf(spot.group)));
+      const button = el("button", { type: "button", class: "map-name", tabindex: "-1", onclick: () => this.show(spot.group) }, dot, nameOf(spot.group));
       return { ...spot, button };
     });
     this.root.replaceChildren(...this.all.map((one) => one.button));
     for (const one of this.all) [one.wide, one.high] = [one.button.offsetWidth, one.button.offsetHeight];
   }
 
-  arrange(camera, hidden) {
+  /** `pictures`: boxes {px, py, side} that a name rather stands beside. */
+  arrange(camera, hidden, pictures) {
     const taken = [];
+    const apart = (one, px, py) => taken.every((box) => Math.abs(box.px - px) >= (box.wide + one.wide) / 2 + 4 || Math.abs(box.py - py) >= (box.high + one.high) / 2 + 3);
+    const over = (one, px, py) => pictures.find((box) => Math.abs(box.px - px) < (box.side + one.wide) / 2 && Math.abs(box.py - py) < (box.side + one.high) / 2);
     for (const one of this.all) {
-      const [px, py] = camera.toWindow(one.x, one.y);
+      const [px, middle] = camera.toWindow(one.x, one.y);
+      const hit = over(one, px, middle), far = hit && (hit.side + one.high) / 2 + 3;
+      const beside = hit ? [hit.py - far, hit.py + far].filter((y) => !over(one, px, y) && y > one.high / 2 && y < camera.height - one.high / 2) : [];
+      const py = [...beside, middle].find((y) => apart(one, px, y)) ?? middle;
       const left = px - one.wide / 2, top = py - one.high / 2;
       const out = px < 0 || py < 0 || px > camera.width || py > camera.height || hidden(one.group);
-      const free = !out && taken.every((box) => Math.abs(box.px - px) >= (box.wide + one.wide) / 2 + 4 || Math.abs(box.py - py) >= (box.high + one.high) / 2 + 3);
+      const free = !out && apart(one, px, py);
       if (free) taken.push({ px, py, wide: one.wide, high: one.high });
       one.button.classList.toggle("out", !free);
       if (free) one.button.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;

@@ -26,12 +26,6 @@ export function message(title, text, ...buttons) {
   return el("div", { class: "view-message" }, el("h2", {}, title), el("p", { class: "muted" }, text), el("div", { class: "row" }, buttons));
 }
 
-/** What a group without a name looks like, as a guess; empty where it has a name or nothing was guessed. */
-export function guess(app, id) {
-  const group = groupOf(app, id);
-  return group && !group.name && group.looks_like?.length ? group.looks_like[0] : "";
-}
-
 export function groupOf(app, id) {
   return app.state.groups.find((group) => group.id === id);
 }

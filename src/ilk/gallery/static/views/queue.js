@@ -1,7 +1,8 @@
 // Check the doubtful: one row of images at a time, those of which an answer teaches most first.
 
+import { chooseGroup } from "../choosing.js";
 import { button, count, el } from "../dom.js";
-import { busy, cover, dot, groupOf, guess, large, message } from "./parts.js";
+import { busy, cover, dot, groupOf, large, message } from "./parts.js";
 
 const AT_ONCE = 50; // questions asked of the server at a time
 const ENOUGH = 5; // answers after which grouping again is offered
@@ -33,6 +34,7 @@ class Queue {
       key(["Enter"], "right: they are where they belong", () => this.answer("right")),
       key(["a", "1"], "the first group", () => this.answer("a")),
       key(["b", "2"], "the second group", () => this.answer("b")),
+      key("v", "another group: type a part of its name", () => this.choose()),
       key("x", "ignore: they belong to no group", () => this.answer("ignore")),
       key("n", "a new group of them", () => this.answer("new")),
       key("s", "skip", () => this.skip()),
@@ -82,7 +84,10 @@ class Queue {
     this.row = el("div", { class: "queue-row", role: "group", "aria-label": "The images in question" }, this.pictures);
     const more = hidden ? button(`and ${hidden.toLocaleString("en")} more like these`, "", () => { this.whole = true; this.show(); }, { class: "quiet", title: "Show all" }) : null;
     this.question = el("h3", { class: "question" }, this.words());
-    this.card.replaceChildren(...[this.question, this.row, more, el("div", { class: "queue-doing" }, this.sides(), this.buttons(), this.last)].filter(Boolean));
+    this.hint = el("p", { class: "muted queue-hint", role: "status" });
+    this.said = []; // what the buttons say of how many pictures
+    this.card.replaceChildren(...[this.question, this.hint, this.row, more, el("div", { class: "queue-doing" }, this.sides(), this.buttons(), this.last)].filter(Boolean));
+    this.count();
     this.fit();
     this.card.focus({ preventScroll: true });
     for (const other of this.items[0]?.images || []) new Image().src = large(app, other, 360).src;
@@ -117,32 +122,46 @@ class Queue {
 
   picture(row, side) {
     const open = el("button", { type: "button", class: "quiet queue-open", tabindex: "-1", title: "The picture at its full size (O)", "aria-label": "Full size", onclick: () => this.app.open(row, this.item.images) }, this.app.icon("search", 16));
-    const toggle = el("button", { type: "button", class: "queue-picture", "aria-pressed": "true", title: "Take it out of the row, or in again", onclick: () => this.toggle(row, toggle) }, large(this.app, row, side));
-    toggle.setAttribute("aria-label", "In the row");
+    const toggle = el("button", { type: "button", class: "queue-picture", "aria-pressed": "true", title: "It does not belong with the others: asked next", onclick: () => this.toggle(row, toggle) }, large(this.app, row, side));
+    toggle.setAttribute("aria-label", "It belongs with the others");
     return el("div", { class: "queue-one", dataset: { row } }, toggle, open);
   }
 
   toggle(row, button) {
     if (!this.on.delete(row)) this.on.add(row);
     button.setAttribute("aria-pressed", String(this.on.has(row)));
-    const out = this.item.images.length - this.on.size;
-    this.question.textContent = out ? `${this.words()} (${count(out, "picture")} left out, asked next)` : this.words();
+    this.count();
+  }
+
+  /** Say whom an answer is about. */
+  count() {
+    const all = this.item.images.length, n = this.on.size, out = all - n;
+    const others = n === 1 ? "the other one" : `the other ${n.toLocaleString("en")}`;
+    if (all === 1) this.hint.textContent = "";
+    else if (!out) this.hint.textContent = "An answer is about all of them. Click a picture that does not belong here: it is asked next.";
+    else this.hint.textContent = n ? `${count(out, "picture")} left out, asked next. The answer is about ${others}.` : "Every picture is left out: click those you mean, or skip.";
+    const whom = out ? others : `all ${n.toLocaleString("en")}`;
+    for (const [node, yes] of this.said) {
+      const plain = yes ? "Yes" : "It is this", said = yes ? `Yes, ${whom}` : `${whom} ${n === 1 ? "is" : "are"} this`;
+      node.textContent = all === 1 ? plain : said.charAt(0).toUpperCase() + said.slice(1);
+    }
   }
 
   sides() {
-    const { item, app } = this;
-    const side = (letter, id, text) => {
-      const group = groupOf(app, id);
+    const { item, app } = this, pair = this.other();
+    const side = (letter, id) => {
+      const group = groupOf(app, id), text = el("span", {});
       if (!group) return null;
+      this.said.push([text, !pair]);
+      const beside = group.cover.filter((row) => !item.images.includes(row));
       return el("button", { type: "button", class: "queue-side panel", onclick: () => this.answer(letter), "aria-keyshortcuts": letter.toUpperCase() },
-        cover(app, group.cover.filter((row) => !item.images.includes(row)), 4),
+        cover(app, beside.length ? beside : group.cover, 4),
         el("span", { class: "words" },
           el("span", { class: "name" }, dot(app.colour(id)), app.groupName(id)),
-          el("span", { class: "muted" }, guess(app, id) ? `looks like ${guess(app, id)}, ` : "", count(group.size, "image")),
+          el("span", { class: "muted" }, count(group.size, "image")),
           el("span", { class: "what" }, text, el("kbd", { class: "keys" }, letter.toUpperCase()))));
     };
-    const pair = this.other();
-    return el("div", { class: "queue-sides" }, side("a", item.a, pair ? "It is this" : "Yes"), pair ? side("b", item.b, "It is this") : null);
+    return el("div", { class: "queue-sides" }, side("a", item.a), pair ? side("b", item.b) : null);
   }
 
   /** Whether there is a second group to put them into. */
@@ -154,9 +173,10 @@ class Queue {
     const look = (icon, title) => ({ icon, title });
     return el("div", { class: "row queue-buttons" },
       button(this.item.kind === "pair" ? "Right as they are" : "Right", "Enter", () => this.answer("right"), { icon: "check", class: "first", title: "They are where they belong" }),
+      button("Another group …", "V", () => this.choose(), { title: "Choose the group by its name" }),
       button("New group", "N", () => this.answer("new"), look("plusbox", "Make a new group of them")),
       button("Ignore", "X", () => this.answer("ignore"), look("ignore", "They belong to no group")),
-      button("Skip", "S", () => this.skip(), look("move", "Ask later")));
+      button("Skip", "S", () => this.skip(), { title: "Ask later" }));
   }
 
   report() {
@@ -164,7 +184,7 @@ class Queue {
     const left = this.item ? Math.max(asked, this.left) : 0, sorted = this.won.answered + this.sorted, said = [];
     if (this.item) said.push(`${count(left, "image")} in doubt`);
     if (sorted) said.push(`${sorted.toLocaleString("en")} sorted by you`);
-    if (this.won.followed) said.push(`${this.won.followed.toLocaleString("en")} followed`);
+    if (this.won.followed) said.push(`${this.won.followed.toLocaleString("en")} more moved along`);
     this.progress.textContent = said.join(" · ");
     this.bar.value = sorted / Math.max(1, sorted + left);
     this.offer.hidden = this.answered < ENOUGH || !this.item;
@@ -187,16 +207,25 @@ class Queue {
 
   // -- answers --------------------------------------------------------------------------------------------------------
 
+  /** Into a group that was not asked about. */
+  async choose() {
+    const { item, app } = this, n = this.on.size;
+    if (!item || !n || this.sending) return;
+    const found = await chooseGroup(app, n === 1 ? "It belongs to …" : `These ${n.toLocaleString("en")} belong to …`, { first: [item.b, ...groupOf(app, item.a).nearest], fresh: true });
+    if (found && this.item === item && !this.ended) await this.answer(found);
+  }
+
+  /** "right", "a", "b", "ignore", "new", or {id} or {name} of another group. */
   async answer(what) {
     const { item, app } = this;
     if (!item || this.sending || (what === "b" && !this.other())) return;
     const images = item.images.filter((row) => this.on.has(row)), rest = item.images.filter((row) => !this.on.has(row));
-    if (!images.length) { app.toast.show("Every picture is taken out of the row: click those you mean, or skip."); return; }
+    if (!images.length) { app.toast.show("Every picture is left out: click those you mean, or skip."); return; }
     this.sending = true;
     const action = {
       right: { do: "confirm", images }, a: item.kind === "part" ? { do: "confirm", images } : { do: "move", images, to: item.a },
       b: { do: "move", images, to: item.b }, ignore: { do: "ignore", images }, new: { do: "new", images, name: "" },
-    }[what];
+    }[what] || ("id" in what ? { do: "move", images, to: what.id } : { do: "new", images, name: what.name });
     const done = await app.do(action, false).finally(() => { this.sending = false; });
     if (!done || this.ended) return;
     this.history.push({ item, size: images.length, last: done.state.last });

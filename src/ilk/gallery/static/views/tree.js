@@ -3,6 +3,9 @@
 import { button, count, el } from "../dom.js";
 import { busy, cover, groupTag, message } from "./parts.js";
 
+const STEPS = 1000; // of the slider
+const LAST = 0.85; // from here on the words of a mark end at it
+
 class Tree {
   constructor(root, app) {
     this.app = app;
@@ -41,13 +44,21 @@ class Tree {
 
   build() {
     const { low, high, now, suggested } = this.tree;
-    this.slider = el("input", { type: "range", min: low, max: high, step: 1, "aria-label": "Number of groups", oninput: () => this.go(Number(this.slider.value)) });
-    this.slider.value = this.k;
+    this.slider = el("input", {
+      type: "range", min: 0, max: STEPS, step: 1, "aria-label": "Number of groups", oninput: () => this.go(this.number_at(this.slider.value / STEPS)),
+      onkeydown: (event) => {
+        const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -5, PageUp: 5 }[event.key];
+        if (!by) return;
+        event.preventDefault();
+        this.step(by);
+      },
+    });
+    this.slider.value = STEPS * this.position(this.k);
     const by = new Map(); // marks at one number share a line
     for (const { name, k } of [{ name: "now", k: now }, ...suggested]) if (k >= low && k <= high) by.set(k, [...(by.get(k) || []), name]);
     const marks = [...by].sort((a, b) => a[0] - b[0]).map(([k, names]) => {
-      const at = (k - low) / Math.max(1, high - low);
-      return el("button", { type: "button", class: "tree-mark" + (names.includes("now") ? " now" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
+      const at = this.position(k);
+      return el("button", { type: "button", class: "tree-mark" + (names.includes("now") ? " now" : "") + (at > LAST ? " last" : ""), style: { "--at": String(at) }, title: `${k} groups`, onclick: () => this.go(k) },
         el("b", {}, String(k)), " ", names.join(", "));
     });
     this.marks = el("div", { class: "tree-marks" }, marks);
@@ -67,17 +78,28 @@ class Tree {
       this.cards);
   }
 
-  /** Words of marks that would lie over one another go into rows below. */
+  /** Where a number of groups is on the slider, 0 to 1: each doubling takes as much room. And back. */
+  position(k) {
+    const { low, high } = this.tree;
+    return high > low ? Math.log(k / low) / Math.log(high / low) : 0;
+  }
+
+  number_at(position) {
+    const { low, high } = this.tree;
+    return Math.round(low * (high / low) ** position);
+  }
+
+  /** Words go below those of the marks whose lines would cross them, or which they would lie over. */
   inRows(marks) {
-    const ends = [];
-    for (const mark of marks) {
+    const last = marks.filter((mark) => mark.classList.contains("last")), done = [];
+    for (const mark of [...last, ...marks.filter((one) => !last.includes(one)).reverse()]) {
       const { left, right } = mark.getBoundingClientRect();
-      let row = ends.findIndex((end) => end + 4 <= left);
-      if (row < 0) row = ends.length;
-      ends[row] = right;
+      const under = done.filter((one) => one.left < right + 4 && one.right + 4 > left);
+      const row = Math.max(-1, ...under.map((one) => one.row)) + 1;
+      done.push({ left, right, row });
       mark.style.setProperty("--row", String(row));
     }
-    this.marks.style.setProperty("--rows", String(Math.max(1, ends.length)));
+    this.marks.style.setProperty("--rows", String(Math.max(1, ...done.map((one) => one.row + 1))));
   }
 
   step(by) {
@@ -86,7 +108,7 @@ class Tree {
 
   go(k) {
     this.k = k;
-    this.slider.value = k;
+    this.slider.value = STEPS * this.position(k);
     this.head();
     clearTimeout(this.waiting);
     if (this.cuts.has(k)) this.show();
