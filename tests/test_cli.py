@@ -62,7 +62,7 @@ def test_every_json_is_one_object(ilk: Ilk, photos: Path, finished: Path) -> Non
     assert ilk("info", finished, "--json").json["summary"]["n_images"] == 36
     assert "presets" in ilk("methods", "--json").json["transfer"]
     assert {"name", "what", "cached"} <= ilk("encoders", "--json").json["encoders"][0].keys()
-    assert ilk("info", "--cache", "--json").json.keys() == {"path", "bytes", "kinds", "cleared"}
+    assert ilk("info", "--cache", "--json").json.keys() == {"path", "bytes", "kinds", "cleared", "needed_by"}
 
 
 def test_an_error_leaves_stdout_empty_with_json(ilk: Ilk) -> None:

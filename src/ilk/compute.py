@@ -102,7 +102,7 @@ def generator(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
 def real_float32(wanted: bool) -> Iterator[None]:
     """Within it GPUs convolve and multiply in all 23 bits of float32, where `wanted`, and not in TF32's 10.
 
-    cuDNN takes TF32 for convolutions unless it is told otherwise. On a CPU nothing changes.
+    cuDNN takes TF32 for convolutions unless it is forbidden. On a CPU nothing changes.
     """
     kinds: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [kind.allow_tf32 for kind in kinds]

@@ -259,7 +259,7 @@ def _spoken(address: Address, options: Options) -> tuple[Any, str]:
 
 
 def _asked_how(address: Address, options: Options) -> tuple[str, Options, int]:
-    """Return what tells one file system from another."""
+    """Return what makes one file system another."""
     import fsspec
 
     kind = fsspec.get_filesystem_class(address.scheme)

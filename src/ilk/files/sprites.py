@@ -16,7 +16,7 @@ __all__ = ["JoinedSprites", "sprites_of"]
 
 
 class JoinedSprites(Thumbnails):
-    """Thumbnails in several places; thread-safe.
+    """Thumbnails in several folders or shards; thread-safe.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class JoinedSprites(Thumbnails):
         return self._parts[at], row - self._starts[at]
 
 
-def sprites_of(places: Sequence[tuple[int, Path | Thumbnails]]) -> Thumbnails | None:
-    """Return the thumbnails of a run that are in `places` (`Run.thumbs`); None where there are none."""
-    parts = [(start, Sprites(place) if isinstance(place, Path) else place) for start, place in places]
+def sprites_of(sources: Sequence[tuple[int, Path | Thumbnails]]) -> Thumbnails | None:
+    """Return the thumbnails of a run that are in `sources` (`Run.thumbs`); None where there are none."""
+    parts = [(start, Sprites(source) if isinstance(source, Path) else source) for start, source in sources]
     if not parts:
         return None
     return parts[0][1] if len(parts) == 1 and parts[0][0] == 0 else JoinedSprites(parts)

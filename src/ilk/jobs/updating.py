@@ -161,7 +161,7 @@ def update(
     )  # fmt: skip
     names, number = [seen.names[i] for i in found.new], None
     if dry and regroup:
-        came.notes.append("what grouping again would move is known once they have joined: ilk regroup RUN --preview")
+        came.notes.append("what grouping again would move is known once they have joined: ilk regroup RUN --dry-run")
     if not dry and found:
         notify({"event": "write", "run": str(run.path)})
         number = _written(run, seen, found, came)

@@ -259,7 +259,7 @@ class Run(Asked):
         return self._rows.map()
 
     def thumbs(self) -> list[tuple[int, Path | ShardThumbs]]:
-        """Return where thumbnails are, and the row that each place begins with: what `ilk.files.sprites_of` takes."""
+        """Return where thumbnails are, and the row that each begins with: what `ilk.files.sprites_of` takes."""
         return self._rows.thumbs()
 
     def state(self) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Rows:
     def thumbs(self) -> list[tuple[int, Path | ShardThumbs]]:
         """Return the folders of thumbnails, or what reads them from shards, and the row that each begins with."""
         found = [(part.start, part.thumbs()) for part in self.full]
-        return [(start, place) for start, place in found if place is not None]
+        return [(start, thumbs) for start, thumbs in found if thumbs is not None]
 
     def counts(self) -> dict[str, int]:
         """Return what a summary says of an updated run; empty where there was no update."""
