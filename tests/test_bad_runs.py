@@ -158,7 +158,7 @@ def full(*_: Any, **__: Any) -> Any:
 
 @pytest.mark.parametrize(
     "where",
-    ["ilk._record._features", "ilk.runs.writing.write_json", "ilk.runs.writing.save_state", "ilk.files.write_thumbs"],
+    ["ilk._kept.write_rows", "ilk.runs.writing.write_json", "ilk.runs.writing.save_state", "ilk.files.write_thumbs"],
 )
 @pytest.mark.usefixtures("no_report")
 def test_no_space_left(ilk: Ilk, home: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:

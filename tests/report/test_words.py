@@ -95,8 +95,8 @@ def test_the_silhouette_is_named_after_its_space(make_run: Make) -> None:
     assert titles[3:6] == ["silhouette", "confidence", "in words"]
     assert lines[0][3:6] == ["0.42", "0.80", "well apart"]
     assert lines[-1][3:6] == ["", "", ""]  # not assigned
-    assert notes(run.header)[0].startswith("silhouette: in the features; 1 = ")
-    assert notes(changed(run, sample=4285).header)[0].startswith(
+    assert notes(run.header, every=True)[0].startswith("silhouette: in the features; 1 = ")
+    assert notes(changed(run, sample=4285).header, every=True)[0].startswith(
         "silhouette: in the features (distances to 4,285 images that stand for all); 1 = "
     )
 
