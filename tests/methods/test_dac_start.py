@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from ilk import encoders, metrics
 from ilk.data import open_images
 from ilk.errors import ArgumentError
-from ilk.methods import DAC
+from ilk.methods import DAC, TransferClustering
 from ilk.methods.dac.settings import check_order, for_groups
 from ilk.methods.dac.training_step import Training
 from ilk.methods.inputs.dataset import FeatureDataset
@@ -125,6 +125,7 @@ def test_sizes_of_a_training_from_groups(network: str, k: int, n: int, batch: in
     settings = for_groups(DAC.presets["robust"].replace(network=network), k, n)
     assert (settings.batch_size, settings.chunk, settings.inner_epochs) == (batch, max(1000, batch), passes)
     assert settings.start_epochs == epochs
+    assert settings.target_batch == max(32, round(3.2 * k))
     given = for_groups(settings.replace(batch_size=7, inner_epochs=3, chunk=9), k, n)
     assert (given.batch_size, given.chunk, given.inner_epochs) == (7, 9, 3)
 
@@ -175,3 +176,18 @@ def test_what_a_start_from_groups_needs_is_said(changed: dict[str, Any]) -> None
 def test_epochs_on_groups_without_groups_are_read_by_nothing() -> None:
     with pytest.raises(ArgumentError, match="start=random"):
         DAC(3, preset="tiny", settings={"start_epochs": 3}).resolved()
+
+
+def test_many_groups_of_few_images_are_kept() -> None:
+    """Targets are made in batches that hold several images of each group: in batches of 32, groups run together."""
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(120), 10)
+    centres = 2 * rng.normal(size=(12, 32))[np.arange(120) % 12] + 0.5 * rng.normal(size=(120, 32))  # in 12 families
+    features = (centres[kinds] + 0.3 * rng.normal(size=(1200, 32))).astype("f4")
+    start = TransferClustering(120).fit(features).labels_
+    kept, lost = (
+        metrics.agreement(start, DAC(120, preset="robust", settings=settings).fit(features).labels_)["ari"]
+        for settings in (None, {"target_batch": 32})
+    )
+    assert kept > 0.95
+    assert lost < 0.8

@@ -86,7 +86,7 @@ class DACSettings(Settings):
     reshuffle: bool = flag(True, "whether every epoch has other chunks", auto=True)
     repeats: int = whole(1, "how often each batch is trained in a row, augmented anew each time", auto=True)
     drop_last: bool = flag(True, "whether the last batch of a chunk is left out where it is not full", auto=True)
-    target_batch: int = whole(32, "images of a batch of the pass that makes the targets")
+    target_batch: int = whole(32, "images of a batch of the pass that makes the targets", auto=True)
     lr: float = number(1e-3, "learning rate of RMSprop", 0, 1)
     rmsprop_alpha: float = number(0.9, "smoothing of RMSprop's squared gradients", 0, 1)
     reset_optimizer: bool = flag(False, "whether RMSprop forgets its averages after every epoch")
@@ -181,7 +181,7 @@ SMALL = RELEASED_STAR.replace(**{
 ROBUST = RELEASED_STAR.replace(**{
     **{key: value for key, value in _DIGITS.items() if key not in _NONE},  # augmentation follows from the network
     "start": "groups", "start_epochs": AUTO, "threshold_epochs": 10, "reshuffle": True, "bn_affine": False,
-    "batch_size": AUTO, "inner_epochs": AUTO,
+    "batch_size": AUTO, "inner_epochs": AUTO, "target_batch": AUTO,
 })  # fmt: skip
 
 PRESETS = {
@@ -313,17 +313,24 @@ _BATCH, _PER_GROUP = 128, 4  # images of a batch: at least, and for each group
 # a random network learns groups from so many images; of fewer, from each several times
 _EPOCHS, _LEARNT, _MOST_EPOCHS = 4, 40_000, 40  # on given groups: at least; images that a head sees; at most
 _IMAGES, _MOST_PASSES = 20_000, 12
+# of a batch that targets are made in: as many images of each group as the released script's 32 have of ten digits. With
+# 32 of 153 groups, hardly two are of one, and what batch norm makes of them is noise: groups are lost
+_TARGETS, _TARGETS_PER_GROUP = 32, 3.2
 
 
 def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
     """Return `settings` with sizes that fit `k` groups of `n` images, where these start a training and none are given.
 
-    Batches have four images per group; a network that begins at random sees few images several times. A head on
-    features learns the groups in more epochs, and moves less after that: each pass by its own targets leads away.
+    Batches have four images per group, those that targets are made in three; a network that begins at random sees few
+    images several times. A head on features learns the groups in more epochs, and moves less after that: each pass by
+    its own targets leads away.
     """
     if settings.start != "groups":
-        return settings.replace(start_epochs=0) if settings["start_epochs"] == AUTO else settings
+        plain = {"start_epochs": 0, "target_batch": _TARGETS}
+        return settings.replace(**{key: value for key, value in plain.items() if settings[key] == AUTO})
     found: dict[str, Any] = {}
+    if settings["target_batch"] == AUTO:
+        found["target_batch"] = max(_TARGETS, round(_TARGETS_PER_GROUP * k))
     if settings["batch_size"] == AUTO:
         found["batch_size"] = max(_BATCH, _PER_GROUP * k)
         found["chunk"] = max(settings.chunk, found["batch_size"])
