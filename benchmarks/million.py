@@ -1,6 +1,7 @@
 """What grouping costs at a million images after encoding, stage by stage, and how much approximate neighbours find.
 
     python benchmarks/million.py features --n 1000000 --folder /tmp/million
+    python benchmarks/million.py near --folder /tmp/million           # near duplicates
     python benchmarks/million.py reduce --folder /tmp/million         # PCA, neighbours with their recall, UMAP
     python benchmarks/million.py group --folder /tmp/million -k 50    # mixture, votes, confidence, cells for `predict`
     python benchmarks/million.py whole --folder /tmp/million -k 50    # all of `TransferClustering.fit` in one process
@@ -80,6 +81,21 @@ def features(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
     np.save(options.folder / "kinds.npy", of)
     stage("features")
     return {"n": options.n}
+
+
+def near(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
+    """Near duplicates, by the limit that the features themselves show."""
+    from ilk import near as stacks
+    from ilk.vectors import nearest_of_many
+
+    x = np.load(options.folder / "features.npy", mmap_mode="r")
+    stage("import")
+    limit = stacks.find(x)
+    stage("limit", limit=limit.value)
+    assert limit.value is not None
+    heads = stacks.lead(x, np.arange(len(x)), limit.value, None, nearest_of_many(len(x)))
+    stage("stacks", stacked=int((heads != np.arange(len(x))).sum()))
+    return {"n": len(x)}
 
 
 def reduce(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
@@ -181,7 +197,7 @@ def predict(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
 def main() -> None:
     """Run one stage, and append what it cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["features", "reduce", "group", "whole", "levels", "predict"])
+    parser.add_argument("stage", choices=["features", "near", "reduce", "group", "whole", "levels", "predict"])
     parser.add_argument("--n", type=int, default=1_000_000)
     parser.add_argument("-k", type=int, default=50)
     parser.add_argument("--folder", type=Path, required=True)

@@ -52,7 +52,7 @@ ALLOWED = {
     "train": "compute",
     "methods": "encoders vectors choose layout data compute metrics losses networks augment train near showing",
     "scale": "encoders data compute files vectors",
-    "_near": "near runs",
+    "_near": "near runs vectors",
     "_suggested": "describe runs",
     "_versions": "",
     "_kept": "files runs shards",

@@ -8,6 +8,7 @@ import numpy as np
 
 from ilk import near
 from ilk.runs import RunWriter
+from ilk.vectors import nearest_of_many
 
 __all__ = ["heads_of", "write"]
 
@@ -43,4 +44,4 @@ def heads_of(encoded: Any) -> tuple[near.Limit, Any]:
     if limit.value is None:
         return limit, None
     order, ties = near.best_first(encoded.widths[rows], encoded.heights[rows], encoded.sizes[rows])
-    return limit, near.lead(encoded.features, order, limit.value, ties)
+    return limit, near.lead(encoded.features, order, limit.value, ties, nearest_of_many(len(rows)))

@@ -110,3 +110,43 @@ def test_nothing_and_one() -> None:
     # rows of zeros are alike, and like nothing else
     x = np.array([[0, 0], [1, 0], [0, 0]], np.float32)
     assert near.lead(x, np.arange(3), 0.1).tolist() == [0, 1, 0]
+
+
+def fifteen(rows: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The 15 nearest of each row, all distances measured."""
+    apart = np.linalg.norm(rows[:, None] - rows[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    index = np.argsort(apart, axis=1, kind="stable")[:, :15]
+    return index, np.take_along_axis(apart, index, 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("n", "d"), [(40, 5), (600, 24), (500, 200)])
+def test_of_very_many_images_the_nearest_are_enough(n: int, d: int, seed: int) -> None:
+    x = clumps(n, d, seed)
+    order = np.random.default_rng(seed).permutation(n)
+    heads, wanted = near.lead(x, order, 0.2, nearest=fifteen), brute(x, order, 0.2)
+    assert (heads == wanted).mean() > 0.98
+    u = near.unit(x)
+    assert np.linalg.norm(u - u[heads], axis=1).max() <= 0.2 + 1e-6
+    assert (heads[heads] == heads).all()
+
+
+def test_a_stack_may_have_more_images_than_nearest_are_looked_at() -> None:
+    """All are within the limit of the best one, and hardly any has it among its 15 nearest."""
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(300, 40))
+    x = np.ones((300, 40)) + 0.25 * steps / np.linalg.norm(steps, axis=1, keepdims=True)
+    x = np.concatenate([np.ones((1, 40)), x]).astype(np.float32)
+    order = rng.permutation(301)
+    order = np.concatenate([[0], order[order > 0]])
+    u = near.unit(x)
+    assert np.linalg.norm(u - u[0], axis=1).max() < 0.05
+    index, _ = fifteen(u)
+    index[0] = np.arange(1, 16)  # of the best one none but these are its nearest
+    index[:, 0] = np.where((index == 0).any(1), index[:, 1], index[:, 0])
+
+    def some(rows: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+        return index, np.zeros(index.shape, np.float32)
+
+    assert (near.lead(x, order, 0.05, nearest=some) == 0).mean() > 0.95

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +15,19 @@ _BLOCK = 256  # images that are looked at together
 _HEADS = 8192  # heads they are held against at a time
 _PAIRS = 4096  # pairs measured exactly at a time
 _SWAPPED = 512  # images of a stack of equals beyond which its head stays
+_SWEEPS = 4
+
+Nearest = Callable[[Floats], tuple[Ints, Floats]]
+"""Rows (n, e) -> for each the numbers and distances (n, m) of some of the nearest others."""
 
 
-def lead(features: npt.NDArray[np.floating], best_first: Ints, limit: float, ties: Ints | None = None) -> Ints:
+def lead(
+    features: npt.NDArray[np.floating],
+    best_first: Ints,
+    limit: float,
+    ties: Ints | None = None,
+    nearest: Nearest | None = None,
+) -> Ints:
     """Stack images.
 
     Parameters
@@ -29,6 +41,8 @@ def lead(features: npt.NDArray[np.floating], best_first: Ints, limit: float, tie
     ties
         (n,) int64: among rows with the same number none is better. Then the most central one within the limit of all
         others of its stack stands for it.
+    nearest
+        Where there are too many images to hold each against all heads: what finds some of the nearest.
 
     Returns
     -------
@@ -40,10 +54,16 @@ def lead(features: npt.NDArray[np.floating], best_first: Ints, limit: float, tie
     Leader clustering: in that order, an image joins the nearest of the heads within the limit, or becomes one. No chain
     makes a stack longer than that. Exact: short coordinates rule most pairs out, and what is left is measured in full.
     n h products of length 65 for h heads, and memory for blocks of 256 x 8,192.
+
+    With `nearest` an image is held against the heads among what that finds, and the heads of the others among them,
+    each measured in full: as long as the search takes, and stacks of any size.
     """
     n = len(features)
-    head, away = np.arange(n), np.full(n, np.inf, np.float32)
     short = Coordinates.of(features)
+    if nearest is not None:
+        head = _among_nearest(features, *nearest(short.rows), best_first, limit)
+        return head if ties is None else _central(features, head, limit, ties)
+    head, away = np.arange(n), np.full(n, np.inf, np.float32)
     heads = np.empty(0, np.int64)
     for start in range(0, n, _BLOCK):
         rows = best_first[start : start + _BLOCK]
@@ -68,6 +88,39 @@ def joined(features: npt.NDArray[np.floating], heads: Ints, new: Ints, limit: fl
             i, j = short.may_be_near(short.rows[rows], short.rows[known], limit)
             _join(features, rows[i], known[j], limit, head, away)
     return head[new]
+
+
+def _among_nearest(
+    features: npt.NDArray[np.floating], index: Ints, bound: Floats, best_first: Ints, limit: float
+) -> Ints:
+    """Return the heads (n,) where each row is held against its nearest ones, and against what these belong to.
+
+    `bound` (n, m): distances to the rows `index` that are no larger than the true ones.
+    """
+    n = len(features)
+    i, at = np.nonzero(bound <= limit + 1e-3)
+    i, j = np.concatenate([i, index[i, at]]), np.concatenate([index[i, at], i])  # whoever is near is so both ways
+    close = _measured(features, i, j) <= limit
+    order = np.argsort(i[close], kind="stable")
+    i, j = i[close][order], j[close][order]
+    start = np.searchsorted(i, np.arange(n + 1))
+    rows = best_first[start[best_first + 1] > start[best_first]]
+    before = np.arange(n)
+    for _ in range(_SWEEPS):  # who comes early knows none of a stack yet; the next time its neighbours do
+        head, seen = np.arange(n), np.zeros(n, bool)
+        for row in rows:
+            beside = j[start[row] : start[row + 1]]
+            may = np.concatenate([head[beside], before[beside]])
+            may = np.unique(may[seen[may] & (head[may] == may)])
+            seen[row] = True
+            if len(may):
+                apart = _measured(features, np.full(len(may), row), may)
+                if apart.min() <= limit:
+                    head[row] = may[apart.argmin()]
+        if (head == before).all():
+            break
+        before = head
+    return before
 
 
 def _join(features: npt.NDArray[np.floating], rows: Ints, heads: Ints, limit: float, head: Ints, away: Floats) -> None:

@@ -14,7 +14,7 @@ from ilk.vectors.kmeans import KMeansResult, kmeans
 from ilk.vectors.linkage import Linkage, chains, neighbor_weights
 from ilk.vectors.merging import merge_centers
 from ilk.vectors.mixture import MixtureFit, fit_mixture
-from ilk.vectors.neighbors import NeighborIndex, is_exact, neighbors, recall
+from ilk.vectors.neighbors import NeighborIndex, is_exact, nearest_of_many, neighbors, recall
 from ilk.vectors.nmf import graph_nmf, nmf_codes
 from ilk.vectors.pca import PCA, fit_pca
 from ilk.vectors.rows import Rows, check_count, group_sums, l2_normalize
@@ -54,6 +54,7 @@ __all__ = [
     "l2_normalize",
     "merge_centers",
     "modularity",
+    "nearest_of_many",
     "neighbor_weights",
     "neighbors",
     "nmf_codes",

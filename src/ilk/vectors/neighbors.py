@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ilk.errors import ArgumentError
@@ -15,7 +18,7 @@ from ilk.vectors.cells import Cells, Searcher
 from ilk.vectors.exact import Known, check, search
 from ilk.vectors.rows import Matrix, Rows
 
-__all__ = ["EXACT_UP_TO", "NeighborIndex", "is_exact", "neighbors", "recall"]
+__all__ = ["EXACT_UP_TO", "NeighborIndex", "is_exact", "nearest_of_many", "neighbors", "recall"]
 
 EXACT_UP_TO = 100_000
 """Rows up to which every search on a CPU is exact. All neighbours of so many take some 44 s of one core; 1,000,000 take
@@ -105,6 +108,22 @@ def neighbors(
     if queries is reference:
         return descent.search(known, n_neighbors, exclude_self, EXACT_UP_TO)
     return Cells.fit(known).searcher(known)(asked, n_neighbors)
+
+
+Nearest = Callable[[NDArray[np.float32]], tuple[NDArray[Any], NDArray[Any]]]
+
+
+def nearest_of_many(n: int, count: int = 15) -> Nearest | None:
+    """Return what finds `count` of the nearest of each of `n` rows, arrays in and out; None where all may be looked at.
+
+    For `ilk.near.lead`, which knows no torch and would hold each of 1,000,000 images against all others.
+    """
+
+    def nearest(rows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        index, distance = neighbors(rows, rows, min(count, n - 1), exclude_self=True)
+        return index.numpy(), distance.numpy()
+
+    return None if is_exact(n, n) else nearest
 
 
 def recall(x: Matrix, distance: Tensor, *, metric: str = "euclidean", seed: int = 0) -> float:

@@ -313,17 +313,15 @@ _BATCH, _PER_GROUP = 128, 4  # images of a batch: at least, and for each group
 # a random network learns groups from so many images; of fewer, from each several times
 _EPOCHS, _LEARNT, _MOST_EPOCHS = 4, 40_000, 40  # on given groups: at least; images that a head sees; at most
 _IMAGES, _MOST_PASSES = 20_000, 12
-# of a batch that targets are made in: as many images of each group as the released script's 32 have of ten digits. With
-# 32 of 153 groups, hardly two are of one, and what batch norm makes of them is noise: groups are lost
+# of a batch that targets are made in, as the script's 32 for ten groups: where all are of others, batch norm sees noise
 _TARGETS, _TARGETS_PER_GROUP = 32, 3.2
 
 
 def for_groups(settings: DACSettings, k: int, n: int) -> DACSettings:
     """Return `settings` with sizes that fit `k` groups of `n` images, where these start a training and none are given.
 
-    Batches have four images per group, those that targets are made in three; a network that begins at random sees few
-    images several times. A head on features learns the groups in more epochs, and moves less after that: each pass by
-    its own targets leads away.
+    Batches have four images per group, three where targets are made; a network that begins at random sees few images
+    several times. A head on features learns the groups in more epochs, and moves less: its own targets lead away.
     """
     if settings.start != "groups":
         plain = {"start_epochs": 0, "target_batch": _TARGETS}
@@ -397,7 +395,6 @@ def advice(settings: DACSettings, k: int, n: int) -> list[str]:
             f"per group. Raise batch_size to {4 * k} or more"
         )
     chunk = settings.chunk
-    left = n % chunk if settings.targets == "chunk" and n > chunk and not settings.reshuffle else 0
-    if left:
+    if settings.targets == "chunk" and n > chunk and not settings.reshuffle and (left := n % chunk):
         notes.append(f"{left} of {n} images are never trained on: this preset's chunks of {chunk} leave them out")
     return notes

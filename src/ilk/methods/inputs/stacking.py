@@ -12,6 +12,7 @@ from ilk import encoders, near
 from ilk.data import Encoded, ImageSource
 from ilk.data.encoded import room
 from ilk.methods.inputs.copies import copies_of
+from ilk.vectors import nearest_of_many
 
 __all__ = ["KEEP", "STACK", "NearDuplicates", "as_one", "find"]
 
@@ -64,7 +65,7 @@ def find(source: ImageSource, encoder: encoders.FrozenEncoder, encoded: Encoded,
     if limit.value is None:
         return NearDuplicates(limit, np.arange(len(rows)))
     order, ties = near.best_first(encoded.widths[rows], encoded.heights[rows], encoded.sizes[rows])
-    return NearDuplicates(limit, near.lead(encoded.features, order, limit.value, ties))
+    return NearDuplicates(limit, near.lead(encoded.features, order, limit.value, ties, nearest_of_many(len(rows))))
 
 
 def as_one(encoded: Encoded, heads: npt.NDArray[np.int64]) -> Encoded:
