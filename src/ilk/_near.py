@@ -8,7 +8,6 @@ import numpy as np
 
 from ilk import near
 from ilk.runs import RunWriter
-from ilk.vectors import nearest_of_many
 
 __all__ = ["heads_of", "write"]
 
@@ -40,6 +39,8 @@ def write(writer: RunWriter, model: Any, frozen: bool) -> None:
 
 def heads_of(encoded: Any) -> tuple[near.Limit, Any]:
     """Return the limit and the heads of the distinct images of `encoded`, from their features alone."""
+    from ilk.vectors import nearest_of_many  # imports torch, and wrong words are refused before that
+
     rows, limit = encoded.rows, near.find(encoded.features)
     if limit.value is None:
         return limit, None
