@@ -149,7 +149,7 @@ def test_on_a_terminal_something_is_said_at_once(monkeypatch: pytest.MonkeyPatch
     screen, said = Screen(False), list[str]()
     monkeypatch.setattr(type(screen.console), "is_terminal", property(lambda _: True))
     monkeypatch.setattr(screen, "_start", said.append)
-    monkeypatch.setattr(screen, "_stop", lambda: said.append(""))
+    monkeypatch.setattr(screen, "stop", lambda: said.append(""))
     with screen:
         assert said == ["loading"]
         screen.event({"event": "found", "n": 3, "what": "image", "notes": []})

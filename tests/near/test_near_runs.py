@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -242,3 +243,23 @@ def test_what_fits_no_group(home: Path, tmp_path: Path) -> None:
     run.corrections.confirm([first])
     assert first not in near.outliers(load_run(run.path))
     assert set(near.outliers(load_run(run.path)).tolist()) == {*found.tolist()} - {first}
+
+
+def test_very_many_images_are_stacked_by_their_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above `EXACT_UP_TO` a fit looks at the nearest of each image, and finds the same stacks."""
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(0, 256, (60, 16, 16), np.uint8)
+    images = np.concatenate([scenes, scenes, rng.integers(0, 256, (80, 16, 16), np.uint8)])
+    images[60:120, 0, 0] ^= 1  # nearly the same
+    plain, found = {"reducer": "pca", "clusterer": "kmeans"}, []
+    for limit in (100_000, 100):
+        monkeypatch.setattr(importlib.import_module("ilk.vectors.neighbors"), "EXACT_UP_TO", limit)
+        asked: list[object] = []
+        real = near.lead
+        monkeypatch.setattr(near, "lead", lambda *given: asked.append(given[-1]) or real(*given))  # noqa: B023
+        model = package.TransferClustering(3, encoder="pixels", settings=plain).fit(images)
+        monkeypatch.setattr(near, "lead", real)
+        assert (asked[0] is None) == (limit == 100_000)
+        found.append(model.near_.heads)
+    np.testing.assert_array_equal(*found)
+    assert (found[0] != np.arange(200)).sum() == 60

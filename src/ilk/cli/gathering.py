@@ -17,7 +17,7 @@ def gather(run: RunPath, quiet: Quiet = False, json: Json = False, debug: Debug 
         opened = parse.opened_run(run, False)
         cache = None if opened.named is None else str(opened.named.cache)
         done = jobs.gather(opened, on_event=screen.event)
-        screen._stop()
+        screen.stop()
         screen.json({"run": str(done.path), "gathered": cache is not None, "from": cache})
         if cache is None:
             said = f"whole    already: {done.path} needs no cache"

@@ -43,7 +43,7 @@ def similar(
 
 
 def _show(screen: Screen, found: dict[str, Any]) -> None:
-    screen._stop()
+    screen.stop()
     screen.json(found)
     screen.line(found["image"] if found["path"] is None else found["path"], "title")
     if found["path"] is None:

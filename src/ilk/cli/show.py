@@ -79,7 +79,7 @@ class Screen:
         self._pace: Pace | None = None
         self._shown_at = 0.0
         self._noted: set[str] = set()
-        self._training = Training(self.console, self.line, self._stop)
+        self._training = Training(self.console, self.line, self.stop)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.console.quiet:
@@ -87,7 +87,7 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        self.stop()
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print one line in a style of `colours.STYLES`; without one, its first word has that of words."""
@@ -150,7 +150,7 @@ class Screen:
     def _event(self, event: dict[str, Any]) -> None:
         kind = event.get("event")
         if kind == "found":
-            self._stop()
+            self.stop()
             took = f" ({event['seconds']:.1f} s)" if "seconds" in event else ""
             self.line(f"found    {count(event['n'], event['what'])}{took}")
             for word, text in zip(("left out ", "         "), event.get("passed", ()), strict=False):
@@ -167,7 +167,7 @@ class Screen:
         elif kind == "write":
             self._start("writing pictures, tables, model and report")
         elif kind == "done":
-            self._stop()
+            self.stop()
         elif kind == "stage":
             self._stage(event)
 
@@ -197,19 +197,20 @@ class Screen:
             if stage != "encode":
                 self._start(_DOING.get(stage, stage))
         elif "seconds" in event:
-            self._stop()
+            self.stop()
             cached = stage == "encode" and self._pace is not None and self._pace.from_cache
             how = "before: all images are in the cache," if cached else "in"
             self.line(f"{_DONE.get(stage, stage):<8} {how} {event['seconds']:.1f} s")
 
     def _start(self, what: str) -> None:
         """Say what is being done: on a terminal by something that moves, elsewhere by a line if it follows a wait."""
-        self._stop()
+        self.stop()
         if self.console.is_terminal:
             self._moving = Status(Text(what), console=self.console)
             self._moving.start()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take away whatever moves, before something is said that stays."""
         self._training.stop()
         if self._moving is not None:
             self._moving.stop()
@@ -225,7 +226,7 @@ class Screen:
         self._pace.at(now, done)
         if self.console.is_terminal:
             if not isinstance(self._moving, Progress):
-                self._stop()
+                self.stop()
                 columns = (
                     TextColumn("encoding"),
                     BarColumn(),
@@ -242,7 +243,7 @@ class Screen:
 
     def _first(self, event: Mapping[str, Any]) -> None:
         """Show the groups of a sample; the bar goes on below them."""
-        self._stop()
+        self.stop()
         self.line(f"first    groups of {event['n']} images, spread over all of them; the others join these")
         if not event["k_given"]:
             self.line("         (how many groups there are is decided when all images are encoded)")
@@ -258,7 +259,7 @@ class Screen:
 
     def _k_table(self, event: Mapping[str, Any]) -> None:
         """Show the evidence for numbers of groups, what is taken, and how to take another."""
-        self._stop()
+        self.stop()
         suggested = event["suggested"]
         header, lines, n_hidden = k_table(event["k_table"], suggested, every=self.verbose)
         if event.get("space"):
@@ -280,7 +281,7 @@ class Screen:
 
     def clustered(self, run: Run) -> None:
         """Show a finished run."""
-        self._stop()
+        self.stop()
         summary = run.summary()
         self.json(summary)
         self.line()

@@ -44,7 +44,7 @@ def progress(screen: Screen) -> Callable[[int, int], None]:
 
 def exported(screen: Screen, done: Exported) -> None:
     """Show what an export did."""
-    screen._stop()
+    screen.stop()
     screen.json(done.summary())
     for i, line in enumerate(done.lines()):
         screen.line(line)
@@ -79,7 +79,7 @@ def _some(names: list[str]) -> str:
 
 def probed(screen: Screen, found: Mapping[str, Any]) -> None:
     """Show the accuracy of every layer of every network."""
-    screen._stop()
+    screen.stop()
     screen.json(found)
     networks = found["networks"]
     screen.line(

@@ -83,7 +83,7 @@ def update(
             cache=parse.cache(cache, no_cache), encoder=parse.own_encoder(encoder), by_content=by_content,
             regroup=regroup, dry=either(dry_run, dry, "--dry"), on_event=screen.event,
         )  # fmt: skip
-        screen._stop()
+        screen.stop()
         _shown(screen, done)
 
 

@@ -42,10 +42,10 @@ class Quick:
         self._process, self._failed, self._lock = os.getpid(), 0, threading.Lock()
 
     @classmethod
-    def of(cls, fs: Any, scheme: str, bucket: str, requests: int) -> Quick | None:
+    def of(cls, fs: Any, bucket: str, requests: int) -> Quick | None:
         """Return it where it can be had."""
         known = {"anon", "use_listings_cache", "max_concurrency", "config_kwargs", "skip_instance_cache"}
-        if scheme not in ("s3", "s3a") or set(fs.storage_options) - known:
+        if set(fs.storage_options) - known:  # keys, sessions, … of the user's own
             return None
         try:
             return cls(fs, bucket, requests)

@@ -29,6 +29,7 @@ __all__ = ["REQUESTS", "Found", "NotHad", "RemoteReader", "Store", "downloaded",
 REQUESTS = 32
 """Requests to a server at a time."""
 
+_S3 = ("s3", "s3a")
 _LARGEST = 512 * 2**20  # bytes of one image: as `ilk.files.listing` has it
 _TRIES, _PAUSE = 3, 0.25  # of a request that failed for a reason that may pass; seconds, doubled each time
 _BLOCK = 4 * 2**20  # bytes of a file that is sought in, fetched at once
@@ -99,10 +100,10 @@ class Store:
         raise AssertionError
 
     def _cat(self, path: str, start: int | None, end: int | None) -> bytes:
-        bucket, _, key = path.partition("/")
-        if (quick := _quick(*_asked_how(self.address, self.options), bucket)) is not None:
-            data = quick.read(key, start, end, _LARGEST)
-            if data is not None:
+        if self.address.scheme in _S3:
+            bucket, _, key = path.partition("/")
+            quick = _quick(*_asked_how(self.address, self.options), bucket)
+            if quick is not None and (data := quick.read(key, start, end, _LARGEST)) is not None:
                 return data
         if self.address.scheme not in ("http", "https") or end is not None:
             return bytes(self.fs.cat_file(path, start=start, end=end))
@@ -264,7 +265,7 @@ def _asked_how(address: Address, options: Options) -> tuple[str, Options, int]:
 
     kind = fsspec.get_filesystem_class(address.scheme)
     # what was listed before may have changed since; and one million entries need not be kept twice
-    once = {"max_concurrency": 1} if address.scheme in ("s3", "s3a") else {}  # more: each object is asked for its size
+    once = {"max_concurrency": 1} if address.scheme in _S3 else {}  # more: each object is asked for its size
     how = {"use_listings_cache": False, **once, **kind._get_kwargs_from_urls(address.whole), **dict(options)}
     return address.scheme, tuple(sorted(how.items())), os.getpid()
 
@@ -274,13 +275,13 @@ def _file_system(scheme: str, how: Options, process: int) -> Any:
     import fsspec
 
     # of itself the client of S3 has ten connections, and all further requests wait for one of them
-    pool = {"config_kwargs": {"max_pool_connections": REQUESTS}} if scheme in ("s3", "s3a") else {}
+    pool = {"config_kwargs": {"max_pool_connections": REQUESTS}} if scheme in _S3 else {}
     return fsspec.filesystem(scheme, skip_instance_cache=True, **pool, **dict(how))  # fsspec's own is one a thread
 
 
 @functools.lru_cache(64)
 def _quick(scheme: str, how: Options, process: int, bucket: str) -> Quick | None:
-    return Quick.of(_file_system(scheme, how, process), scheme, bucket, REQUESTS) if scheme in ("s3", "s3a") else None
+    return Quick.of(_file_system(scheme, how, process), bucket, REQUESTS)
 
 
 def forget() -> None:

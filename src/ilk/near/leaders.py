@@ -15,7 +15,7 @@ _BLOCK = 256  # images that are looked at together
 _HEADS = 8192  # heads they are held against at a time
 _PAIRS = 4096  # pairs measured exactly at a time
 _SWAPPED = 512  # images of a stack of equals beyond which its head stays
-_SWEEPS = 4
+_SWEEPS = 4  # at most, until no image changes its stack
 
 Nearest = Callable[[Floats], tuple[Ints, Floats]]
 """Rows (n, e) -> for each the numbers and distances (n, m) of some of the nearest others."""
