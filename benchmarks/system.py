@@ -167,7 +167,7 @@ def main() -> None:
     add("export", "system_large.export", "n")
     add("kill", "system_scale.kill", "n")
     add("shards", "system_scale.shards", "n")
-    add("small-images", "system_scale.paired", "n", rounds=3, before=None)
+    add("small-images", "system_scale.paired", "n", rounds=3, before=None, groups=0)
     add("resume-encoding", "system_stops.encoding", "archive", "weights", encoder="mobilenetv2_100", kills=5, copies=4)
     training = {"methods": "autoencoder,vae,swwae,gan,dec,jule,dac,deepcluster,scan", "trials": 6, "seed": 0}
     add("resume-training", "system_stops.training", **training)

@@ -107,7 +107,10 @@ def _opened(folder: Path) -> tuple[float, int]:
 
 
 def paired(options: argparse.Namespace) -> dict[str, Any]:
-    """CPU seconds to list and encode N small JPEG with a cheap encoder, by this tree and by another, turn by turn."""
+    """CPU seconds to list and encode N small JPEG with a cheap encoder, by this tree and by another, turn by turn.
+
+    With `--groups K` also those of the whole command, `ilk cluster FOLDER -k K` with an empty cache.
+    """
     n, trees = int(options.n), {"after": None, **({"before": options.before} if options.before else {})}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
     with tempfile.TemporaryDirectory(prefix="ilk-paired-") as scratch:
@@ -119,7 +122,11 @@ def paired(options: argparse.Namespace) -> dict[str, Any]:
                 again = _encoded(folder, cache, tree=trees[name])
                 found[name].append({**told, "again": again["list"] + again["encode"]})
                 subprocess.run(["rm", "-r", str(cache)], check=True)
-    kinds = ("list", "encode", "thumbs", "again", "peak")
+                if options.groups:
+                    found[name][-1] |= _clustered(folder, cache, options.groups, trees[name])
+                    subprocess.run(["rm", "-r", str(cache), f"{cache}-run"], check=True)
+                print(name, found[name][-1], file=sys.stderr, flush=True)
+    kinds = ("list", "encode", "thumbs", "again", "peak", *(("command", "command_peak") if options.groups else ()))
     middle = {name: {kind: round(statistics.median(one[kind] for one in all_), 2) for kind in kinds}
               for name, all_ in found.items()}  # fmt: skip
     ratio = {}
@@ -128,6 +135,20 @@ def paired(options: argparse.Namespace) -> dict[str, Any]:
                  strict=True)), 3) for kind in kinds}  # fmt: skip
     return {"n_images": n, "rounds": options.rounds, "cpu_seconds_and_peak_mib": middle, "after_by_before": ratio,
             "own_cpu_seconds": round(cpu_seconds(), 1), "own_peak_mib": round(peak_mib())}  # fmt: skip
+
+
+def _clustered(folder: Path, cache: Path, groups: int, tree: str | None) -> dict[str, float]:
+    words = [sys.executable, "-m", "ilk", "cluster", str(folder), "-k", str(groups), "--encoder", "pixels"]
+    words += ["--cache", str(cache), "-o", f"{cache}-run", "--json"]
+    process = subprocess.Popen(words, env=_home(tree), stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"the command ended with {status}")
+    return {"command": used.ru_utime + used.ru_stime, "command_peak": used.ru_maxrss / 1024}
+
+
+def _home(tree: str | None) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(Path(tree) / "src")} if tree else {})}
 
 
 def _pictures(folder: Path, n: int) -> Path:
@@ -144,8 +165,7 @@ def _pictures(folder: Path, n: int) -> Path:
 
 def _encoded(folder: Path, cache: Path, kill_at: int = 0, tree: str | None = None) -> dict[str, Any]:
     words = [sys.executable, "-c", _ENCODE, str(folder), str(cache), str(kill_at), "1"]
-    home = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(Path(tree) / "src")} if tree else {})}
-    said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, env=home)
+    said = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, env=_home(tree))
     if not said.stdout:
         raise SystemExit("the measured process ended without a word")
     return json.loads(said.stdout.splitlines()[-1])  # type: ignore[no-any-return]
