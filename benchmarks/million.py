@@ -4,7 +4,7 @@
     python benchmarks/million.py near --folder /tmp/million           # near duplicates
     python benchmarks/million.py reduce --folder /tmp/million         # PCA, neighbours with their recall, UMAP
     python benchmarks/million.py group --folder /tmp/million -k 50    # mixture, votes, confidence, cells for `predict`
-    python benchmarks/million.py whole --folder /tmp/million -k 50    # all of `TransferClustering.fit` in one process
+    python benchmarks/million.py whole --folder /tmp/million -k 50    # all of `ilk.cluster` in one process; `predict`
     python benchmarks/million.py levels --folder /tmp/million -k 50   # all of `Hierarchical.fit` in one process
     python benchmarks/million.py predict --folder /tmp/million        # new rows among all: exact, and in cells
 
@@ -141,14 +141,33 @@ def group(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
 
 
 def whole(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
-    """All of a fit of `TransferClustering` on the features."""
-    from ilk import TransferClustering
+    """All of `ilk.cluster` on the features: groups, tables, plots, report; then the run placing new rows."""
+    import ilk
 
-    x = np.load(options.folder / "features.npy", mmap_mode="r")
     stage("import")
-    model = TransferClustering(options.k, cache=str(options.folder / "cache")).fit(x)
-    stage("fit", seconds={r["stage"]: r["seconds"] for r in model.history_ if "seconds" in r})
-    return {"n": len(x), "k": options.k, "notes": model.notes_}
+    source, rng = options.folder / "features.npy", np.random.default_rng(1)
+    run = ilk.cluster(
+        str(source),
+        options.folder / "run",
+        options={"n_clusters": options.k, "cache": str(options.folder / "cache")},
+        overwrite=True,
+        verbose=False,
+    )
+    stage("job", seconds=run.header["seconds"], tree_mib=round(size_of(run.path) / 2**20))
+    x = np.load(source, mmap_mode="r")
+    new = np.asarray(x[np.sort(rng.choice(len(x), 20_000))], np.float32)
+    new += 0.1 * new.std() * rng.normal(size=new.shape).astype(np.float32)
+    model = run.model()
+    model.predict(new[:1])
+    stage("opened, one row placed")
+    found = model.predict(new)
+    stage("20,000 rows placed", refused=int((found < 0).sum()))
+    return {"n": len(x), "k": options.k, "warnings": run.header["warnings"], "neighbors": run.header["neighbors"]}
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def levels(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:

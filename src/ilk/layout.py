@@ -171,12 +171,14 @@ def _start(x: Floats, graph: Any, n_components: int, seed: int, weights: Floats 
 
 def _spectral(weights: Any, n_components: int) -> npt.NDArray[np.float64] | None:
     """Leading eigenvectors of the normalised adjacency matrix but the first, signs fixed; None if not converged."""
-    from scipy.sparse import diags
+    from scipy.sparse import csr_array
     from scipy.sparse.linalg import ArpackError, eigsh
 
-    n = weights.shape[0]
-    scale = diags(1 / np.sqrt(np.asarray(weights.sum(0)).ravel()))
-    adjacency = (scale @ weights @ scale).tocsr().astype(np.float64)
+    n, weights = weights.shape[0], weights.tocsr()
+    scale = 1 / np.sqrt(np.asarray(weights.sum(0)).ravel())
+    scaled = weights.data * np.repeat(scale, np.diff(weights.indptr))  # a product of matrices would copy indices too
+    scaled *= scale[weights.indices]
+    adjacency = csr_array((scaled.astype(np.float64), weights.indices, weights.indptr), weights.shape)
     try:
         if n <= DENSE:
             values, vectors = np.linalg.eigh(adjacency.toarray())

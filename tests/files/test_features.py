@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from ilk.errors import DataError
 from ilk.files import FeatureSet, Listing, are_features, load_features, open_source
+from ilk.files.large import release
 
 X = np.random.default_rng(0).normal(size=(7, 5))
 
@@ -224,3 +226,45 @@ def test_other_arrays_are_still_refused(tmp_path: Path) -> None:
         open_source(np.zeros((4, 8, 8)))
     with pytest.raises(DataError, match="allowed are uint8 images"):
         open_source(np.zeros(4))
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def in_memory(path: Path) -> float:
+    """Return how many MiB of the mapped file `path` are in the memory of this process."""
+    found, mine = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        word = line.split(maxsplit=5)
+        if "-" in word[0]:
+            mine = len(word) == 6 and word[5] == str(path)
+        elif mine and word[0] == "Rss:":
+            found += int(word[1])
+    return found / 1024
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc")
+def test_what_was_read_of_a_mapped_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.ones((40_000, 512), np.float16))  # 39 MiB
+    whole = np.load(path, mmap_mode="r")
+    assert whole.sum(dtype=np.float64) == whole.size
+    assert in_memory(path) > 30
+    release(whole[5:].T)  # any view of it will do
+    assert in_memory(path) == 0
+
+    features = load_features(path)
+    assert features.given().all()
+    assert in_memory(path) < 10
+    sums = [float(features.read(part).sum(dtype=np.float64)) for part in features.blocks()]
+    assert (sum(sums), in_memory(path) < 10) == (whole.size, True)
+
+
+def test_what_was_written_stays(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.zeros((9, 4)))
+    for mode, kept in (("c", 0.0), ("r+", 3.0)):  # "c": changes are in memory alone, and would be lost
+        mapped = np.load(path, mmap_mode=mode)
+        mapped[2] = 3
+        release(mapped)
+        assert (mapped[2] == 3).all()
+        assert np.load(path)[2, 0] == kept
+    release(np.ones(3))

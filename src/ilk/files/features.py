@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ilk.errors import DataError
 from ilk.files.arrays import mapped_npy
 from ilk.files.columns import read_vectors
+from ilk.files.large import release
 from ilk.files.matching import some
 from ilk.files.messages import plain_errors
 
@@ -77,6 +78,7 @@ class FeatureSet:
 
     def read(self, rows: NDArray[np.int64] | slice) -> NDArray[Any]:
         """Return the features (b, d) of `rows` in `dtype`."""
+        release(self.values)  # what was read before: of a mapped file all would stay in memory, block after block
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
             return np.ascontiguousarray(self.values[rows], self.dtype)
 

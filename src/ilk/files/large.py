@@ -43,8 +43,13 @@ def room(m: int, d: int, dtype: npt.DTypeLike = np.float16, folder: Path | None 
         ) from None
 
 
-def release(array: npt.NDArray[Any]) -> None:
-    """Let go of the memory that a mapped file took while it was filled; what was written stays in the file."""
+def release(array: Any) -> None:
+    """Let go of the memory that a mapped file took as it was read or filled; all that was written stays in the file.
+
+    For any array: nothing is done where none of it is mapped, or where changes to it are kept in memory alone.
+    """
+    while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+        array = array.base
     mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+    if mapped is not None and array.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

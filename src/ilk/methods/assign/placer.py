@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ilk.data.encoded import release
 from ilk.layout import Graph, neighbor_graph
 from ilk.methods.assign.voting import Voter
 from ilk.vectors import PCA, Best, fit_pca
@@ -48,12 +49,15 @@ def coordinates(pca: PCA, features: npt.NDArray[Any]) -> Floats:
     has other last digits for other numbers of rows.
     """
     rows = pca.double().transform(features).cpu().numpy()
+    release(features)  # where they are a mapped file they would stay in memory, all of them
     return np.round(rows, 6).astype(np.float32) + np.float32(0)  # no negative zeros
 
 
 def lost(pca: PCA, features: npt.NDArray[Any]) -> Floats:
     """Return the distances (m,) of features (m, d) from the plane of `pca`, free of rounding noise as well."""
-    return pca.double().lost(features).cpu().numpy().astype(np.float32)
+    away = pca.double().lost(features).cpu().numpy().astype(np.float32)
+    release(features)
+    return away
 
 
 @dataclass(frozen=True)
