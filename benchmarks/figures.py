@@ -3,7 +3,8 @@
 ``<!-- figure: mnist/mnist-transfer-* scores.acc mean score -->.978<!-- /figure -->`` is the mean of ``scores.acc`` over
 those files of ``benchmarks/results``. Behind the files and the path stand, where wanted, how several values become one
 (`HOW`) and how the number is written: ``score`` (.978) or a format of Python's (``.1f``). A path may be a quotient,
-``seconds.total/n_images``, and ``*100`` behind it makes a per cent of it. ``python benchmarks/table.py --write`` fills
+``seconds.total/n_images``, and ``*100`` behind it makes a per cent of it. ``scale/million:whole`` is the last line of
+``scale/million.jsonl`` whose command says ``whole``. ``python benchmarks/table.py --write`` fills
 all of them in; a test compares.
 """
 
@@ -14,7 +15,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rows import RESULTS, read, short
+from rows import RESULTS, lines, read, short
 
 MARK = re.compile(r"(<!-- figure: (.*?) -->)(.*?)(<!-- /figure -->)", re.DOTALL)
 MADE = re.compile(r"<!-- [^>]*: made by .*?<!-- end of .*?-->", re.DOTALL)
@@ -40,7 +41,11 @@ def at(record: Any, path: str) -> float:
 
 def values(files: str, path: str) -> list[float]:
     """Return the number at `path` of all results that the pattern `files` names."""
-    found = [read(file) for file in sorted(RESULTS.glob(f"{files}.json"))]
+    if ":" in files:
+        name, word = files.split(":")
+        found = [record for record in lines(name) if word in record["command"].split()][-1:]
+    else:
+        found = [read(file) for file in sorted(RESULTS.glob(f"{files}.json"))]
     if not found:
         raise LookupError(f"no result is called {files}")
     path, _, factor = path.partition("*")

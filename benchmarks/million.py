@@ -159,9 +159,9 @@ def whole(options: argparse.Namespace, stage: Stages) -> dict[str, Any]:
     new += 0.1 * new.std() * rng.normal(size=new.shape).astype(np.float32)
     model = run.model()
     model.predict(new[:1])
-    stage("opened, one row placed")
+    stage("opened")
     found = model.predict(new)
-    stage("20,000 rows placed", refused=int((found < 0).sum()))
+    stage("placed", rows=len(new), refused=int((found < 0).sum()))
     return {"n": len(x), "k": options.k, "warnings": run.header["warnings"], "neighbors": run.header["neighbors"]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,12 @@ def _rendered(view: dict[str, Any]) -> bytes:
     return page
 
 
+@cache
 def _environment() -> Environment:
-    """Return the environment of the templates: everything is escaped, an unknown name is an error."""
+    """Return the environment of the templates: everything is escaped, an unknown name is an error.
+
+    It is made once in a process, and so are the templates compiled.
+    """
     environment = Environment(
         loader=PackageLoader("ilk.report", "templates"),
         autoescape=True,
