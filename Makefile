@@ -44,7 +44,7 @@ demo: setup
 
 # one worker per core, each with one thread
 test: setup
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .
@@ -55,7 +55,7 @@ check: setup
 
 # a fifth slower than `make test`: not part of it (CONTRIBUTING.md)
 coverage: setup
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report=term:skip-covered --cov-report=html
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m "not slow" -n auto --dist worksteal --cov --cov-report=term:skip-covered --cov-report=html
 
 # the wheel is built from the source distribution; the version is that of the tag (docs/releasing.md)
 dist: setup

@@ -45,7 +45,7 @@ ALLOWED = {
     "kernels": "",
     "layout": "vectors compute kernels",
     "describe": "vectors",
-    "cautions": "vectors",
+    "cautions": "vectors near",
     "augment": "",
     "losses": "",
     "networks": "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,31 @@ def test_shots_of_one_scene_that_take_most_groups() -> None:
     assert "they take 8 of 10 groups" in note
     (note,) = cautions.near_copies(7 * x, labels, near(x))  # their length says nothing
     assert "400 of 550" in note
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_chains_of_wide_features_are_those_of_a_double_loop(dtype: type) -> None:
+    """Among others whose steps are a little too long, in more numbers than the short coordinates have."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((120, 300))
+    x[:, 0] = 1
+    for row in range(1, 120):
+        step = rng.normal(size=300)
+        x[row] = x[row - 1] + step * cautions.CLOSE * (0.98 if row % 40 else 1.1) / np.linalg.norm(step)
+        x[row] /= np.linalg.norm(x[row])
+    order = rng.permutation(120)
+    x = x[order].astype(dtype)
+    unit = x.astype(float) / np.linalg.norm(x.astype(float), axis=1, keepdims=True)
+    index = near(x.astype(np.float32))
+    scene = np.arange(120)
+    for i, j in itertools.product(range(40 * 120), range(10)):
+        i, j = i % 120, index[i % 120, j]
+        if np.linalg.norm(unit[i] - unit[j]) < cautions.CLOSE:
+            scene[[i, j]] = scene[[i, j]].min()
+    sizes = np.bincount(scene)
+    (note,) = cautions.near_copies(x, order // 10, index)
+    assert note.startswith(f"{sizes.max()} of 120 images")
+    assert 20 < sizes.max() < 100
 
 
 def test_duplicates_count_as_images() -> None:

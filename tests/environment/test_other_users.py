@@ -41,7 +41,8 @@ def as_another(tmp_path: Path) -> tuple[Path, list[str], dict[str, str]]:
 _HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "USER", "LOGNAME")
 
 
-@pytest.mark.parametrize("home", [None, "/nonexistent"])
+# every process without a folder of its own compiles UMAP anew: half a minute
+@pytest.mark.parametrize("home", [None, pytest.param("/nonexistent", marks=pytest.mark.slow)])
 def test_the_default_method(as_another: tuple[Path, list[str], dict[str, str]], home: str | None) -> None:
     work, become, env = as_another
     code = "import sys; from ilk.cli import main; sys.exit(main())"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Coordinates", "Floats", "Ints", "blocks", "distances", "unit"]
+__all__ = ["SLACK", "Coordinates", "Floats", "Ints", "blocks", "distances", "unit"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 _BYTES = 32 << 20  # of one block of features as float32
 _WIDTH = 64  # short coordinates
 _SAMPLE = 2048  # rows that show in which directions features differ
-_SLACK = 1e-3  # what float32 loses of a squared distance of rows of length 1
+SLACK = 1e-3  # what float32 loses of a squared distance of rows of length 1
 
 
 def unit(rows: npt.NDArray[np.floating]) -> Floats:
@@ -84,5 +84,5 @@ class Coordinates:
         bound *= -2
         bound += square
         bound += np.einsum("ne,ne->n", queries, queries)[:, None]
-        i, j = np.nonzero(bound <= limit**2 + _SLACK)
+        i, j = np.nonzero(bound <= limit**2 + SLACK)
         return i, j
