@@ -139,7 +139,7 @@ def paired(options: argparse.Namespace) -> dict[str, Any]:
 
 def _clustered(folder: Path, cache: Path, groups: int, tree: str | None) -> dict[str, float]:
     words = [sys.executable, "-m", "ilk", "cluster", str(folder), "-k", str(groups), "--encoder", "pixels"]
-    words += ["--cache", str(cache), "-o", f"{cache}-run", "--json"]
+    words += ["--set", "image_size=16", "--cache", str(cache), "-o", f"{cache}-run", "--json"]
     process = subprocess.Popen(words, env=_home(tree), stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
