@@ -285,6 +285,11 @@ def million_rows() -> list[Row]:
         ratio = r["cpu_seconds_without_index"] / r["cpu_seconds_with_index"]
         text = f"{r['cpu_seconds_with_index']:.3f} CPU s, {ratio:.0f} × less than without the index"
         rows.append(Row("Start from a cache of 1,000 shards", "(reported)", text, True, "shards"))
+    for r in load("small_images"):
+        if ratio := r["after_by_before"].get("command"):
+            text = f"{short(ratio)} in CPU seconds, {short(r['after_by_before']['command_peak'])} in memory"
+            what = f"`ilk cluster` on {r['n_images']:,} small JPEG, against the version before all this (fe109cb)"
+            rows.append(Row(what, "≤ 1", text, ratio <= 1, "small_images"))
     if found := load("latency"):
         r = found[0]
         text = f"{short(r['rate_ratio'])} ({short(r['rate_ratio_one_by_one'])} one at a time)"

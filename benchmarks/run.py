@@ -72,7 +72,7 @@ RECIPES: dict[str, dict[str, str]] = {
     "shards": {"shards-1000": f"{SYSTEM} shards 1000"},
     "small_images": {  # ../before: a checkout of fe109cb
         "small_images-10000": f"{SYSTEM} small-images 10000 --before ../before",
-        "small_images-100000": f"{SYSTEM} small-images 100000 --rounds 2 --before ../before --groups 50",
+        "small_images-100000": f"{SYSTEM} small-images 100000 --rounds 1 --before ../before --groups 50",
     },
     "ray": {
         "ray": "python benchmarks/ray_engine.py overhead 8192 4096 fast",

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
 from ilk.report import words
 from ilk.report.facts import NOISE, Facts, Group, borderline, central
 from ilk.report.map import draw_map
-from ilk.report.marks import DARK, LIGHT, Theme
+from ilk.report.marks import DARK, LIGHT, Theme, rendered
 from ilk.report.pictures import Pictures
 
 EXEMPLARS = 12
@@ -124,11 +122,6 @@ def _map(facts: Facts, layout: npt.NDArray[Any], theme: Theme) -> str | None:
     figure = draw_map(facts, layout, theme, title=False)
     if figure is None:
         return None
-    FigureCanvasAgg(figure)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=160, format="raw", facecolor=theme.ground)
-    width, height = (round(160 * inches) for inches in figure.get_size_inches())
-    image = Image.frombytes("RGBA", (width, height), drawn.getvalue()).convert("RGB")
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=72, method=2)
+    rendered(figure, 160).save(buffer, "WEBP", quality=72, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

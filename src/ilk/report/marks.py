@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from PIL import Image
 
 from ilk.report.facts import NOISE, Group
 from ilk.report.words import shortened, visible
@@ -82,6 +85,14 @@ def _themed(axes: Axes, theme: Theme) -> None:
     axes.tick_params(colors=theme.ink)
     for spine in axes.spines.values():
         spine.set_edgecolor(theme.ink)
+
+
+def rendered(figure: Figure, dpi: int) -> Image.Image:
+    """Return a figure as an RGB image: drawn once, where `savefig` goes through it twice to come to the same pixels."""
+    figure.set_dpi(dpi)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def fitting(text: str) -> str:

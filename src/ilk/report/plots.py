@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -16,7 +15,7 @@ from ilk import disk
 from ilk.report.curves import draw_history, draw_k
 from ilk.report.facts import NOISE, Facts, gather
 from ilk.report.map import draw_map
-from ilk.report.marks import LIGHT, Theme, fitting, framed
+from ilk.report.marks import LIGHT, Theme, fitting, framed, rendered
 from ilk.report.own import draw_own
 from ilk.report.pictures import Pictures, Source
 from ilk.report.shape import draw_silhouettes, draw_similarity
@@ -91,8 +90,7 @@ def as_png(drawn: Figure | Image.Image) -> bytes:
     if isinstance(drawn, Image.Image):
         drawn.save(buffer, "PNG", compress_level=4)
     else:
-        FigureCanvasAgg(drawn)
-        drawn.savefig(buffer, format="png", dpi=DPI)
+        rendered(drawn, DPI).save(buffer, "PNG", dpi=(DPI, DPI))
     return buffer.getvalue()
 
 
