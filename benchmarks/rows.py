@@ -217,6 +217,10 @@ def scale_rows() -> list[Row]:
         fine = size <= 15 and took < 30 and peak < 1024 and not r["console_errors"] and not r["requests"]
         what = f"Report and plots for {r['n_images']:,} images"
         rows.append(Row(what, "≤ 15 MB, < 30 s, < 1 GiB", text, fine, "report"))
+        for r in found[1:]:
+            text = f"{r['page_mb']:.1f} MB, {r['cpu_seconds']:.0f} CPU s, {r['peak_rss_mib']:,} MiB"
+            fine = r["page_mb"] <= 15 and r["peak_rss_mib"] <= 2048
+            rows.append(Row(f"The same for {r['n_images']:,}", "≤ 15 MB, ≤ 2 GiB", text, fine, "report"))
     if found := load("export"):
         r = found[0]["exports"]
         text = ", ".join(f"{name} {r[name]['seconds']:.0f} s" for name in ("link", "copy", "csv"))
