@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,11 @@ def test_a_part_keeps_labels_with_their_images(tmp_path: Path) -> None:
         tmp_path / "a.npz", x_train=x[:70], y_train=np.arange(70), x_test=x[70:], y_test=np.arange(70, 100), names="k"
     )
     path = subset(str(tmp_path / "a.npz"), 40, tmp_path / "parts")
+    os.utime(tmp_path / "a.npz", (1e9, 1e9))
     assert subset(str(tmp_path / "a.npz"), 40, tmp_path / "parts") == path
+    (tmp_path / "b").mkdir()
+    np.savez(tmp_path / "b" / "a.npz", x_train=255 - x[:70])
+    assert subset(str(tmp_path / "b" / "a.npz"), 40, tmp_path / "parts") != path
     with np.load(path) as part:
         assert len(part["x_train"]) + len(part["x_test"]) == 40
         assert 5 < len(part["x_test"]) < 20
@@ -272,6 +277,14 @@ def test_the_command(ilk: Ilk, recipe: bench.Recipe) -> None:
     assert "| K-means | " in ilk("bench", recipe.path, "--table").out
     assert ilk("bench", recipe.path, "--only", "nothing").code == 1
     assert ilk("bench", "nowhere.toml").code == 1
+
+
+def test_what_fails_is_said_at_once_and_at_the_end(ilk: Ilk, home: Path, recipe: bench.Recipe) -> None:
+    bad = changed(home, 'settings = { encoder = "pixels" }', 'settings = { encoder = "pixle" }')
+    said = ilk("bench", bad.path, "--only", "K-means", "--only", "Sweep")
+    assert said.code == 1
+    first, last = said.out.index("failed: "), said.out.index("small-transfer-tiny-0 failed: ")
+    assert said.out.index("1/3 ") < first < said.out.index("2/3 ") < last
 
 
 def test_the_command_in_slices(ilk: Ilk, recipe: bench.Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,11 +38,12 @@ def subset(source: str, n: int, folder: Path) -> Path:
     path = Path(source)
     if path.suffix != ".npz":
         raise ArgumentError(f"images = {n}: only a part of an .npz can be taken, not of {source}.")
-    mark = hashlib.blake2b(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode(), digest_size=4)
-    target = folder / f"{path.stem}-{n}-{mark.hexdigest()}.npz"
-    if target.exists():
-        return target
     try:
+        with path.open("rb") as data:  # by its content: a copy, or a file that was only touched, has the same part
+            mark = hashlib.file_digest(data, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
+        target = folder / f"{path.stem}-{n}-{mark}.npz"
+        if target.exists():
+            return target
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError) as error:

@@ -74,4 +74,6 @@ def _show(screen: Screen, event: dict[str, Any]) -> bool | None:
     elif event["state"] == "done" and event["scores"]:
         five = event["scores"]
         screen.line(f"         ACC {five['acc']:.3f}   NMI {five['nmi_geometric']:.3f}   ARI {five['ari']:.3f}")
+    elif event["state"] == "failed":
+        screen.note(f"failed: {event['why']}")
     return None
