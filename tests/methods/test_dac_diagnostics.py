@@ -88,6 +88,17 @@ def test_score_is_the_pair_loss_of_all_images() -> None:
     }
 
 
+def test_groups_that_a_training_has_put_together_are_said() -> None:
+    taught = np.repeat(np.arange(5), 20)
+    assert diagnostics.joined(taught, (taught + 2) % 5) == []
+    mixed = np.where(np.arange(100) % 3 == 0, (taught + 1) % 5, taught)  # a third of each is elsewhere
+    assert diagnostics.joined(taught, mixed) == []
+    (note,) = diagnostics.joined(taught, np.array([0, 1, 1, 3, 4])[taught])
+    assert note.startswith("2 of the 5 groups that the training began with have ended in 1:")
+    (note,) = diagnostics.joined(taught, np.array([0, 1, 1, 0, 4])[taught])
+    assert note.startswith("4 of the 5 groups that the training began with have ended in 2:")
+
+
 def test_the_best_training_has_all_groups_then_the_least_loss_then_the_others_agreement() -> None:
     def told(loss: float, active: int = 3, entropy: float = 1.0) -> dict[str, float]:
         return {"pair_loss": loss, "active": active, "entropy": entropy}

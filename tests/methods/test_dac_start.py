@@ -144,6 +144,7 @@ def test_a_head_on_features_begins_at_the_centres_of_the_groups() -> None:
 def test_a_training_from_groups_learns_those_groups_and_goes_on_by_its_own(digits: np.ndarray) -> None:
     model = DAC(5, preset="robust", settings=short()).fit(digits)
     assert any("starts from the groups" in note for note in model.notes_)
+    assert not any("have ended in" in note for note in model.notes_)
     epochs = [record for record in model.history_ if record.get("epoch", 0)]
     assert [record["upper"] for record in epochs] == [0.5] * 8 + [0.9]
     encoded = encoders.encode(open_images(digits), encoders.build("auto", source=open_images(digits)), cache=None)
@@ -191,3 +192,16 @@ def test_many_groups_of_few_images_are_kept() -> None:
     )
     assert kept > 0.95
     assert lost < 0.8
+
+
+def test_groups_that_run_together_are_said(digits: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of one kind, drawn at random: no network can tell them from the others."""
+
+    def torn(features: Any, k: int, seed: int) -> Any:
+        found = default_groups(features, k - 1, seed)
+        some = (found.labels == 0) & (np.random.default_rng(0).random(len(found.labels)) < 0.15)
+        return found._replace(labels=np.where(some, k - 1, found.labels))
+
+    monkeypatch.setattr("ilk.methods.dac.estimator.default_groups", torn)
+    model = DAC(6, preset="robust", settings=short()).fit(digits)
+    assert any(note.startswith("2 of the 6 groups that the training began with have") for note in model.notes_)

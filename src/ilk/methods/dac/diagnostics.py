@@ -13,7 +13,7 @@ from torch import Tensor
 from ilk import losses, metrics
 from ilk.methods.dac.settings import DACSettings
 
-__all__ = ["alarm", "best", "corners", "figures", "measured", "merged", "score", "shares", "shown"]
+__all__ = ["alarm", "best", "corners", "figures", "joined", "measured", "merged", "score", "shares", "shown"]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -227,3 +227,28 @@ def figures(stages: npt.NDArray[Any], names: Sequence[str], labels: Ints, means:
 def shown(n: int, seed: int) -> npt.NDArray[np.int64]:
     """Return the images that figures show, sorted."""
     return np.sort(np.random.default_rng(seed).permutation(n)[:_SHOWN])
+
+
+def joined(taught: Ints, found: Ints) -> list[str]:
+    """Say where groups that a training began with have ended in one.
+
+    Parameters
+    ----------
+    taught, found
+        (n,) groups of the same images, as they were taught and as they are now.
+
+    Returns
+    -------
+    list of str
+        One note where most of two taught groups are in one group now, or none.
+    """
+    table = metrics.contingency(taught, found).dense()
+    main, most = table.argmax(1), table.max(1) * 2 > table.sum(1)
+    homes, counts = np.unique(main[most], return_counts=True)
+    together = int(counts[counts > 1].sum())
+    if not len(homes) or not together:
+        return []
+    return [
+        f"{together} of the {len(table)} groups that the training began with have ended in {int((counts > 1).sum())}: "
+        "look whether they are of one kind; without -m dac they stay apart"
+    ]

@@ -200,7 +200,9 @@ class DAC(Clusterer):
         self.history_[:0] = history
         self.history_ += [{"stage": "restart", **trial.score()} for trial in trials]
         self.notes_ += done.notes + ([history[-1]["alarm"]] if "alarm" in history[-1] else [])
-        return self._groups(best, dataset, encoded)
+        found = self._groups(best, dataset, encoded)
+        self.notes_ += [] if groups is None else diagnostics.joined(groups, found.labels)
+        return found
 
     def _dataset(self, source: ImageSource, report: Reporter) -> tuple[Dataset, Encoded, Callable[..., Encoded]]:
         """Decode or encode all images; return what is trained on, the state of every file, and what adds features."""
