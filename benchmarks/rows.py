@@ -243,7 +243,7 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 
 def million_rows() -> list[Row]:
-    """Rows on a million images, neighbours that are approximate, machines that share, servers that wait."""
+    """Rows on a million images, and on neighbours that are approximate."""
     rows: list[Row] = []
     million = {r["command"].split()[2]: r for r in lines("scale/million") if r["n"] == 1_000_000}
     if r := million.get("whole"):
@@ -280,6 +280,12 @@ def million_rows() -> list[Row]:
         what = "Groups from exact and from approximate neighbours: ARI (of two seeds), means of three"
         fine = all(one >= other for one, other in means.values())
         rows.append(Row(what, "at least that of two seeds", text, fine, "scale"))
+    return rows
+
+
+def cluster_rows() -> list[Row]:
+    """Rows on kills, caches of many shards, servers that wait, many small files, and machines that share."""
+    rows: list[Row] = []
     if found := load("reads"):
         r = found[0]
         text = f"{r['read_twice']} of {r['n_images']:,} read twice"

@@ -14,6 +14,7 @@ import figures
 from method_rows import baseline_rows, dac_rows, deepcluster_rows, reproduced_rows, scan_rows, step_rows
 from rows import (
     Row,
+    cluster_rows,
     default_rows,
     engine_rows,
     load,
@@ -39,7 +40,7 @@ GROUPS: dict[str, tuple[Callable[[], list[Row]], ...]] = {
     "trained": (dac_rows, scan_rows, deepcluster_rows),
     "waiting": (waiting_rows,),
     "engine": (engine_rows, step_rows),
-    "scale": (scale_rows, million_rows),
+    "scale": (scale_rows, million_rows, cluster_rows),
     "reliability": (reliability_rows,),
     "baselines": (baseline_rows, reproduced_rows),
 }
