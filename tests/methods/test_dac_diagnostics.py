@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,21 @@ def test_groups_that_a_training_has_put_together_are_said() -> None:
     assert note.startswith("2 of the 5 groups that the training began with have ended in 1:")
     (note,) = diagnostics.joined(taught, np.array([0, 1, 1, 0, 4])[taught])
     assert note.startswith("4 of the 5 groups that the training began with have ended in 2:")
+
+
+def test_groups_that_share_a_group_are_counted_and_given_entries_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    for k in (2, 3, 5):
+        taught, found = rng.integers(0, k, 60), rng.integers(0, k, 60)
+        at = diagnostics.entries(taught, found, k)
+        most = max(sum(np.array(to)[taught] == found) for to in itertools.permutations(range(k)))
+        assert sum(at[taught] == found) == most
+        assert sorted(at) == list(range(k))
+    taught = np.repeat(np.arange(5), 20)
+    assert diagnostics.sharing(taught, np.array([0, 1, 1, 3, 4])[taught]) == (2, 1)
+    assert diagnostics.sharing(taught, np.array([0, 1, 1, 0, 1])[taught]) == (5, 2)
+    assert diagnostics.sharing(taught, (taught + 2) % 5) == (0, 0)
+    assert diagnostics.entries(np.array([0, 0]), np.array([3, 3]), 4).tolist()[0] == 3, "groups without images too"
 
 
 def test_the_best_training_has_all_groups_then_the_least_loss_then_the_others_agreement() -> None:

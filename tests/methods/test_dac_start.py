@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from dac_parts import training
+from dac_parts import dataset_of, training
 from sklearn.datasets import load_digits
 
 from ilk import encoders, metrics
-from ilk.data import open_images
+from ilk.data import ArrayImages, open_images, pack
 from ilk.errors import ArgumentError
 from ilk.methods import DAC, TransferClustering
-from ilk.methods.dac.settings import check_order, for_groups
+from ilk.methods.dac import diagnostics
+from ilk.methods.dac.settings import check_order, for_groups, for_images
 from ilk.methods.dac.training_step import Training
 from ilk.methods.inputs.dataset import FeatureDataset
 from ilk.methods.start import default_groups
@@ -160,12 +162,85 @@ def test_targets_are_the_groups_in_the_first_epochs_and_the_networks_own_later()
     groups = np.arange(120) % 3
     made = training("robust", 120, start_epochs=2, chunk=60)
     made = type(made)(made.dataset, made.settings, 3, 0, False, groups=groups)
+    made.memory["groups"] = groups
     rows = torch.tensor([5, 0, 7])
     made.begin(1)
     assert made.made_targets(rows).argmax(1).tolist() == [2, 0, 1]
     assert made.made_targets(rows).sum().item() == 3
     made.begin(2)
     assert not torch.equal(made.made_targets(rows), torch.eye(3)[[2, 0, 1]])
+
+
+def test_groups_in_one_entry_are_held_to_entries_of_their_own() -> None:
+    groups = np.arange(120) % 3
+    made = training("robust", 120, start_epochs=3, chunk=60)
+    made = type(made)(made.dataset, made.settings, 3, 0, False, groups=groups)
+    rows, images = torch.arange(30), made.dataset.read(torch.arange(30))
+
+    def loss(epoch: int, now: list[int]) -> tuple[list[int], float, float]:
+        """Return entries of the groups, the loss and that of the pairs alone, where the network has them in `now`."""
+        made.memory["groups"] = np.array(now)[groups]
+        made.begin(epoch)
+        made.frozen = made.made_targets(rows)
+        at = made.frozen.argmax(1)
+        assert torch.equal(made.frozen, torch.eye(3)[at])
+        pairs = made.pairs(made.label_features(images), made.frozen).loss
+        return at[:3].tolist(), made.loss(rows, images).item(), pairs.item()
+
+    at, both, pairs = loss(1, [2, 2, 1])
+    assert sorted(at) == [0, 1, 2]
+    assert at[2] == 1, "what has an entry of its own keeps it"
+    features = made.label_features(images).detach().numpy().clip(1e-7, 1 - 1e-7)
+    entropy = -np.where(np.eye(3)[np.array(at)[groups[:30]]] > 0, np.log(features), np.log(1 - features)).mean()
+    assert both - pairs == pytest.approx(entropy, rel=1e-4)
+    for epoch, now in ((1, [2, 0, 1]), (0, [2, 2, 1])):  # each has its own; nothing has been learnt yet
+        at, both, pairs = loss(epoch, now)
+        assert (at, both) == ([0, 1, 2], pairs)
+    made.memory["groups"] = np.zeros(120, np.int64)
+    made.begin(3)
+    assert made.entries is None, "by its own targets the network may put groups together"
+
+
+def test_groups_that_a_network_has_in_one_entry_are_apart_an_epoch_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs alone may leave two groups in one entry for long."""
+    found = load_digits()
+    source, kinds = ArrayImages((found.images[:500] * 15).astype(np.uint8)), found.target[:500]
+    settings = DAC.presets["robust"].replace(network="tiny", batch_size=64, start_epochs=4, inner_epochs=6, lr=3e-3)
+    settings, dataset = for_images(settings, source, 10), dataset_of(pack(source, 8).images)
+
+    def shared(seed: int) -> list[int]:
+        """Return how many groups share an entry after each epoch."""
+        made, counts = Training(dataset, settings, 10, seed, False, groups=kinds), []
+        made.start()
+        for epoch in range(4):
+            made.begin(epoch)
+            for unit in made.units(epoch):
+                made.update(unit)
+            made.end(epoch)
+            counts.append(diagnostics.sharing(kinds, made.memory["groups"])[0])
+        return counts
+
+    def still(runs: list[list[int]]) -> int:
+        return sum(then > 0 and later > 0 for counts in runs for then, later in itertools.pairwise(counts))
+
+    assert still([shared(seed) for seed in range(4)]) == 0
+    monkeypatch.setattr(Training, "_take_given", lambda made, epoch: None)
+    assert still([shared(seed) for seed in range(4)]) > 0
+
+
+@pytest.mark.parametrize("entries", [None, [1, 2, 0]])
+def test_a_training_that_goes_on_holds_the_groups_where_it_held_them(entries: list[int] | None) -> None:
+    made = training("robust", 120, start_epochs=3, chunk=60)
+    made = type(made)(made.dataset, made.settings, 3, 0, False, groups=np.arange(120) % 3)
+    made.memory["groups"] = np.array(entries or [0, 1, 2])[np.arange(120) % 3 * bool(entries is None)]
+    made.begin(1)
+    made.keep()
+    again = type(made)(made.dataset, made.settings, 3, 0, False, groups=np.arange(120) % 3)
+    again.memory = made.memory
+    again.restored()
+    rows = torch.arange(9)
+    assert torch.equal(again.made_targets(rows), made.made_targets(rows))
+    assert (again.entries is None) is (made.entries is None) is (entries is None)
 
 
 @pytest.mark.parametrize("changed", [{"targets": "batch"}, {"n_trials": 2}, {"start_epochs": 0}])
@@ -203,5 +278,5 @@ def test_groups_that_run_together_are_said(digits: np.ndarray, monkeypatch: pyte
         return found._replace(labels=np.where(some, k - 1, found.labels))
 
     monkeypatch.setattr("ilk.methods.dac.estimator.default_groups", torn)
-    model = DAC(6, preset="robust", settings=short()).fit(digits)
+    model = DAC(6, preset="robust", settings=short(start_epochs=1)).fit(digits)  # none is held to an entry of its own
     assert any(note.startswith("2 of the 6 groups that the training began with have") for note in model.notes_)

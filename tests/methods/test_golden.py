@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 KEPT = json.loads(RECORD.read_text())
 SAME = KEPT["machine"] == machine()
-LOOSE = 0.5  # of the adjusted Rand index
+LOOSE = 0.4  # of the adjusted Rand index, which is 0 by chance
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in cases()])

@@ -8,12 +8,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from ilk import losses, metrics
 from ilk.methods.dac.settings import DACSettings
 
-__all__ = ["alarm", "best", "corners", "figures", "joined", "measured", "merged", "score", "shares", "shown"]
+__all__ = [
+    "alarm",
+    "best",
+    "corners",
+    "entries",
+    "figures",
+    "joined",
+    "measured",
+    "merged",
+    "score",
+    "shares",
+    "sharing",
+    "shown",
+]
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -229,26 +243,50 @@ def shown(n: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(n)[:_SHOWN])
 
 
-def joined(taught: Ints, found: Ints) -> list[str]:
-    """Say where groups that a training began with have ended in one.
+def sharing(taught: Ints, found: Ints) -> tuple[int, int]:
+    """Count the taught groups that share a group with another, most of each, and the groups they share.
 
     Parameters
     ----------
     taught, found
         (n,) groups of the same images, as they were taught and as they are now.
 
-    Returns
-    -------
-    list of str
-        One note where most of two taught groups are in one group now, or none.
+    Examples
+    --------
+    >>> taught = np.array([0, 0, 1, 1, 2, 2])
+    >>> sharing(taught, np.array([5, 5, 5, 5, 7, 7])), sharing(taught, taught)
+    ((2, 1), (0, 0))
     """
     table = metrics.contingency(taught, found).dense()
     main, most = table.argmax(1), table.max(1) * 2 > table.sum(1)
-    homes, counts = np.unique(main[most], return_counts=True)
-    together = int(counts[counts > 1].sum())
-    if not len(homes) or not together:
+    counts = np.unique(main[most], return_counts=True)[1]
+    return int(counts[counts > 1].sum()), int((counts > 1).sum())
+
+
+def joined(taught: Ints, found: Ints) -> list[str]:
+    """Say in one note where groups that a training began with have ended in one; see `sharing`."""
+    groups, homes = sharing(taught, found)
+    if not groups:
         return []
     return [
-        f"{together} of the {len(table)} groups that the training began with have ended in {int((counts > 1).sum())}: "
+        f"{groups} of the {len(np.unique(taught))} groups that the training began with have ended in {homes}: "
         "look whether they are of one kind; without -m dac they stay apart"
     ]
+
+
+def entries(taught: Ints, found: Ints, k: int) -> Ints:
+    """Return an entry (k,) of its own for every taught group, with most images where they are already.
+
+    Parameters
+    ----------
+    taught, found
+        (n,) groups from 0 to k - 1 of the same images, as they were taught and as they are now.
+    k
+
+    Examples
+    --------
+    >>> entries(np.array([0, 0, 0, 1, 1, 2]), np.array([2, 2, 2, 2, 2, 1]), 3)
+    array([2, 0, 1])
+    """
+    table = np.bincount(taught * k + found, minlength=k * k).reshape(k, k)
+    return np.asarray(linear_sum_assignment(table, maximize=True)[1], np.int64)
