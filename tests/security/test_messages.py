@@ -63,7 +63,7 @@ def test_what_a_download_says_of_this_machine(monkeypatch: pytest.MonkeyPatch, t
 def failing(monkeypatch: pytest.MonkeyPatch, fail: Any) -> None:
     """Let every command end by `fail`."""
     monkeypatch.setattr("ilk.cli.commands.options_of", lambda arguments: set())
-    monkeypatch.setattr("ilk.cli.commands.app", fail)
+    monkeypatch.setattr("ilk.cli.commands.parser", lambda: fail)
 
 
 def test_an_error_of_the_disk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,12 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     """Run the command and return its exit code, however it ends."""
-    from ilk.cli.commands import app
+    from ilk.cli.commands import parser
 
     debug = "--debug" in arguments
     try:
         with _ending():
-            code = app(arguments, standalone_mode=False, prog_name="ilk")
+            code = parser()(arguments, standalone_mode=False, prog_name="ilk")
         sys.stdout.flush()
     except _Ended:
         return _interrupted(arguments, _ENDED)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 from typer.main import get_command
@@ -327,8 +327,14 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Show the v
         raise typer.Exit
 
 
+@functools.cache
+def parser() -> Callable[..., Any]:
+    """Return what parses a command line and runs its command: built once, since it reads every command's signature."""
+    return get_command(app)
+
+
 def options_of(arguments: Sequence[str]) -> set[str]:
     """Return the options of the command that `arguments` name, such as ``--seed`` and ``-k``; none where it is none."""
     name = next((word for word in arguments if not word.startswith("-")), "")
-    command = get_command(app).commands.get(name)  # type: ignore[attr-defined]
+    command = parser().commands.get(name)  # type: ignore[attr-defined]
     return {option for param in command.params for option in param.opts} if command is not None else set()
