@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[dict[str, Any], np.ndarray, list[dict[str, Any]], 
     partial = path if path.name.endswith(".partial") else path.with_name(path.name + ".partial")
     header = json.loads((partial / "run.json").read_text("utf-8"))
     state = runs.load_state(partial / "checkpoint")
-    return header, np.asarray(state["assignments"]), list(state["history"]), False
+    return header, np.asarray(state["memory.0.assignments"]), list(state["history"]), False  # of the first training
 
 
 def draw(target: Path) -> None:
