@@ -58,7 +58,7 @@ WHY = {
     "`-m deepcluster`, `ilk probe`": "probes-above-random-ones",
     "`-m autoencoder`": "autoencoders-and-dec-in-20-epochs",
     "`-m dec`": "autoencoders-and-dec-in-20-epochs",
-    "`-m dac --set preset=released_star`": "dac-on-mnist",
+    "`-m dac --set preset=released_star --set order=shuffled`": "dac-on-mnist",
     "Gallery of 100,000": "the-gallery-on-a-busy-machine",
     "Damaged images": "an-attack-that-finds-nothing",
 }

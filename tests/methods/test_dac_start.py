@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from dac_parts import dataset_of, training
+from dac_parts import dataset_of, images, training
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from ilk import encoders, metrics
 from ilk.data import ArrayImages, open_images, pack
 from ilk.errors import ArgumentError
 from ilk.methods import DAC, TransferClustering
-from ilk.methods.dac import diagnostics
-from ilk.methods.dac.settings import check_order, for_groups, for_images
+from ilk.methods.dac import diagnostics, order
+from ilk.methods.dac.settings import for_groups, for_images
 from ilk.methods.dac.training_step import Training
-from ilk.methods.inputs.dataset import FeatureDataset
+from ilk.methods.inputs.dataset import FeatureDataset, PixelDataset
 from ilk.methods.start import default_groups
 from ilk.networks.dac import TiedMaxPool2d
 
@@ -44,20 +46,69 @@ def test_images_as_they_come_make_chunks_in_their_order_in_every_epoch() -> None
         ([f"photos/7_{i}.png" for i in range(1000)] + ["photos/8_1.png"], "7"),
     ],
 )
-def test_images_sorted_by_class_are_refused_in_their_order(names: list[str], word: str) -> None:
-    settings = DAC.presets["released_star"].replace(order="given", reshuffle=False)
-    with pytest.raises(ArgumentError, match=f"{word}.*order=shuffled"):
-        check_order(settings, names)
-    check_order(settings.replace(chunk=1001), names)
+def test_names_that_say_a_class_are_seen(names: list[str], word: str) -> None:
+    assert word in (order.alike_by_name(names, 1000) or "")
+    assert order.alike_by_name(names, 1001) is None
 
 
 def test_names_that_say_no_class_are_taken_in_their_order() -> None:
-    settings = DAC.presets["released_star"].replace(order="given", reshuffle=False)
-    check_order(settings, [f"train/{i}.png" for i in range(1500)] + [f"test/{i}.png" for i in range(500)])
-    check_order(settings, [f"IMG_{i}.png" for i in range(2000)])
+    parts = [f"train/{i}.png" for i in range(1500)] + [f"test/{i}.png" for i in range(500)]
+    assert order.alike_by_name(parts, 1000) is None
+    assert order.alike_by_name([f"IMG_{i}.png" for i in range(2000)], 1000) is None
+
+
+def test_variance_between_chunks_is_that_of_their_means() -> None:
+    values = np.random.default_rng(0).normal(size=(60, 5)).astype("f4") + np.repeat(np.arange(3), 20)[:, None]
+    dataset = FeatureDataset(values, torch.device("cpu"))
+    means = np.repeat([values[i : i + 20].mean(0) for i in (0, 20, 40)], 20, axis=0)
+    share, chance = means.var(0).sum() / values.var(0).sum(), 2 / 59
+    assert order.between_chunks(dataset, 20) == pytest.approx((share - chance) / (1 - chance), rel=1e-4)
+    assert order.between_chunks(dataset, 31) == 0, "of one chunk"
+    rng = np.random.default_rng(1)
+    shuffled = [
+        order.between_chunks(FeatureDataset(values[rng.permutation(60)], torch.device("cpu")), 20) for _ in range(200)
+    ]
+    assert abs(np.mean(shuffled)) < 0.01, "nothing but chance"
+
+
+def test_images_sorted_by_class_are_shuffled_and_refused_where_their_order_is_asked_for(tmp_path: Path) -> None:
+    found = load_digits()
+    pixels, settings = (found.images * 15).astype(np.uint8), {"chunk": 150, "bn_affine": False}
+    by_class = pixels[np.argsort(found.target, kind="stable")]
+    model = DAC(10, preset="released_star", network="mnist", epochs=1, settings={**settings, "inner_epochs": 1})
+    assert DAC.presets["released_star"].order == "auto"
+    images = PixelDataset(pack(ArrayImages(by_class), 28).images, torch.device("cpu"))
+    assert "between chunks" in (order.alike_by_sight(images, 150) or "")
+    mixed = PixelDataset(pack(ArrayImages(pixels), 28).images, torch.device("cpu"))
+    assert order.alike_by_sight(mixed, 150) is None
+
+    some = np.r_[by_class[:300], by_class[:1]]  # of two digits, one after the other
+    model.n_clusters = 2
+    model.fit(some)
+    assert model.settings_.order == "shuffled"
+    assert any(
+        note.startswith("chunks are of shuffled images: images that come together are alike") for note in model.notes_
+    )
+    assert model.fit(np.random.default_rng(0).permutation(some)).settings_.order == "given"
+    assert not any("shuffled images" in note for note in model.notes_)
+    with pytest.raises(ArgumentError, match=r"order='given': images that come together.*order=shuffled"):
+        DAC(2, preset="released_star", network="mnist", settings={**settings, "order": "given"}).fit(some)
+
+    for i, image in enumerate(some[100:260]):
+        at = tmp_path / ("ones" if i < 80 else "zeros")
+        at.mkdir(exist_ok=True)
+        Image.fromarray(image).save(at / f"{i}.png")
+    folders = DAC(2, preset="released_star", network="mnist", settings={"order": "given", "chunk": 80})
+    with pytest.raises(ArgumentError, match="order='given': the first 80 images have the same folder"):
+        folders.fit(tmp_path)
 
 
 def test_other_chunks_in_every_epoch_have_no_given_order() -> None:
+    star = DAC.presets["released_star"]
+    of_mnist = {reshuffle: for_images(star.replace(reshuffle=reshuffle), images(4, 28)) for reshuffle in ("auto", True)}
+    assert {key: found.order for key, found in of_mnist.items()} == {"auto": "given", True: "shuffled"}
+    assert all(for_images(star, images(4, side)).order == "shuffled" for side in (32, 96))
+    assert {DAC.presets[name].order for name in ("auto", "robust", "steady", "quick", "small", "tiny")} == {"shuffled"}
     with pytest.raises(ArgumentError, match="reshuffle=false"):
         DAC(3, preset="tiny", settings={"order": "given"}).resolved()
 

@@ -13,18 +13,17 @@ import torch
 
 from ilk import compute, encoders, train
 from ilk.data import ArrayImages, Encoded, ImageSource, channel_mean, pack
-from ilk.errors import DataError
+from ilk.errors import ArgumentError, DataError
 from ilk.methods import checks
 from ilk.methods.assign.rules import Groups
 from ilk.methods.clusterer import Clusterer
-from ilk.methods.dac import diagnostics
+from ilk.methods.dac import diagnostics, order
 from ilk.methods.dac.network import label_features
 from ilk.methods.dac.settings import (
     PRESETS,
     DACSettings,
     advice,
     check_given,
-    check_order,
     for_images,
     records_graphs,
     thresholds,
@@ -168,11 +167,26 @@ class DAC(Clusterer):
         if asked.network == AUTO and settings.network == "features" and not brings_features(source):
             self.notes_.append(_FROZEN)
         thresholds(settings)  # raises where they take fewer epochs than are asked for
-        if settings.order == "given" and not isinstance(
-            source, ArrayImages
-        ):  # names in an array are of parts, not classes
-            check_order(settings, source.names())
+        if settings.order == "given" and not isinstance(source, ArrayImages):  # whose names are of parts, not classes
+            settings = self._in_order(settings, asked.order, order.alike_by_name(source.names(), settings.chunk))
         return settings.replace(cuda_graphs=records_graphs(settings, device))
+
+    def _in_order(self, settings: DACSettings, asked: str, alike: str | None) -> DACSettings:
+        """Return the settings with the images shuffled, where they are `alike` as they come and nobody asked for that.
+
+        Raises
+        ------
+        ArgumentError
+            Their order was asked for.
+        """
+        if alike is None:
+            return settings
+        if asked == "given":
+            raise ArgumentError(
+                f"order='given': {alike}, and a chunk of one class teaches nothing. Use order=shuffled."
+            )
+        self.notes_.append(f"chunks are of shuffled images: {alike}")
+        return settings.replace(order="shuffled")
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
@@ -180,6 +194,9 @@ class DAC(Clusterer):
         settings: DACSettings = self.settings_
         k, seed = int(self.n_clusters), self._seed()
         dataset, facts, encoded = self._dataset(source, report)
+        if settings.order == "given":
+            alike = order.alike_by_sight(dataset, settings.chunk)
+            settings = self.settings_ = self._in_order(settings, self.resolved().order, alike)
         self.notes_ += advice(settings, k, len(dataset))
         groups = self._groups_to_start(source, facts, report) if settings.start == "groups" else None
         make = functools.partial(Training, dataset, settings, k, seed, groups=groups)
