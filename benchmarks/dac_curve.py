@@ -1,23 +1,27 @@
 """Score every epoch of a DAC run against true labels, afterwards: the labels never entered the fit.
 
-    python benchmarks/dac_curve.py RUN [--labels auto]
+    python benchmarks/dac_curve.py RUN [--labels auto] [--keep NAME]
     python benchmarks/dac_curve.py --draw docs/pictures/dac-epochs.png
 
 RUN is a finished run, or one that is still being trained (RUN.partial): its groups after every epoch are read from the
 model or from the checkpoint. Prints one JSON object with ACC, NMI and ARI per epoch beside what the run itself knew. No
-epoch is chosen: the last one is the result. `--draw` puts the committed curves of MNIST beside the released log.
+epoch is chosen: the last one is the result. `--keep` writes it to results/dac_curve/NAME.json; `--draw` puts the
+committed curves of MNIST beside the released log.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from run import commit, versions, write
 
 from ilk import files, metrics, runs
+from ilk.bench.results import framed, hardware
 from ilk.data import open_images, pack
 
 RESULTS = Path(__file__).resolve().parent / "results" / "dac_curve"
@@ -32,23 +36,33 @@ def read(path: Path) -> tuple[dict[str, Any], np.ndarray, list[dict[str, Any]], 
     """Return the header, groups after every epoch (e, n), the epochs' records, and whether the run is finished."""
     if (path / "run.json").exists() and (path / "model").exists():
         run = runs.load_run(path)
+        header = {**run.header, "bf16": run.state().get("bf16")}
         history = [record for record in run.header["history"] if "epoch" in record]
-        return run.header, np.asarray(run.state()["assignments"]), history, True
+        return header, np.asarray(run.state()["assignments"]), history, True
     partial = path if path.name.endswith(".partial") else path.with_name(path.name + ".partial")
     header = json.loads((partial / "run.json").read_text("utf-8"))
     state = runs.load_state(partial / "checkpoint")
+    header["bf16"] = json.loads(str(state["settings"]))["bf16"]
     return header, np.asarray(state["memory.0.assignments"]), list(state["history"]), False  # of the first training
 
 
+def keep(found: dict[str, Any], name: str, seed: int) -> None:
+    """Write the scores of every epoch as a result of the recipe; the run is of this machine and of this code."""
+    asked = re.sub(r"-[0-9a-f]{8}(\.partial)?$", "", found["run"])
+    command = f"ilk bench benchmarks/dac.toml --only {asked}; python benchmarks/dac_curve.py RUN --keep {name}"
+    facts = {"device": "cpu", "hardware": hardware(), "versions": versions(), "commit": commit(), "command": command}
+    write(RESULTS / f"{name}.json", framed({"seed": seed, **found, **facts}, f"dac_curve/{name}"))
+
+
 def draw(target: Path) -> None:
-    """Draw the committed curves of MNIST, released_star and seed, beside the released log."""
+    """Draw the committed curves of MNIST, released_star and keras_port, beside the released log."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    shown = (("released_star", "released_star, 20 epochs"), ("seed", "seed, 47 epochs"))
+    shown = (("released_star", "released_star: shuffled, and as the file has it"), ("seed", "keras_port"))
     for ax, (preset, title) in zip(axes, shown, strict=True):
         for path in sorted(RESULTS.glob(f"mnist-{preset}-gpu-*.json")):
             epochs = json.loads(path.read_text("utf-8"))["values"]["epochs"]
@@ -63,7 +77,11 @@ def draw(target: Path) -> None:
                 label=f"seed {seed}",
             )
         if preset == "released_star":
-            ax.plot(range(len(LOG)), LOG, "k--", lw=1.4, label="released log")
+            for path in sorted(RESULTS.glob("mnist-released_star-given-*.json")):
+                epochs = json.loads(path.read_text("utf-8"))["values"]["epochs"]
+                seed, at = path.stem.rpartition("-")[2], [[e[key] for e in epochs] for key in ("epoch", "acc")]
+                ax.plot(*at, color="#D55E00", lw=2.6, label=f"seed {seed}, in the file's order")
+            ax.plot(range(len(LOG)), LOG, "k--", lw=1.4, label="released log, in the file's order")
         ax.set(title=title, xlabel="epoch", ylim=(0.2, 1.0))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.25)
@@ -79,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--labels", default="auto")
+    parser.add_argument("--keep", metavar="NAME", help="write the result to results/dac_curve/NAME.json")
     parser.add_argument("--draw", type=Path, metavar="PNG", help="draw the committed curves instead")
     options = parser.parse_args()
     if options.draw:
@@ -99,7 +118,11 @@ def main() -> None:
         scores = metrics.scores(classes, groups)
         five = {key: round(float(value), 4) for key, value in scores.items() if isinstance(value, float)}
         epochs.append({**{k: v for k, v in record.items() if k not in ("stage", "epochs")}, **five})
-    print(json.dumps({"run": options.run.name, "finished": finished, "epochs": epochs}))
+    precision = {True: "bf16", False: "fp32"}.get(header["bf16"])
+    found = {"run": options.run.name, "finished": finished, "precision": precision, "epochs": epochs}
+    if options.keep:
+        keep(found, options.keep, int(header["seed"]))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

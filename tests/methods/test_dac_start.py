@@ -249,7 +249,7 @@ def test_groups_in_one_entry_are_held_to_entries_of_their_own() -> None:
         assert (at, both) == ([0, 1, 2], pairs)
     made.memory["groups"] = np.zeros(120, np.int64)
     made.begin(3)
-    assert made.entries is None, "by its own targets the network may put groups together"
+    assert made.given.entries is None, "by its own targets the network may put groups together"
 
 
 def test_groups_that_a_network_has_in_one_entry_are_apart_an_epoch_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +258,8 @@ def test_groups_that_a_network_has_in_one_entry_are_apart_an_epoch_later(monkeyp
     source, kinds = ArrayImages((found.images[:500] * 15).astype(np.uint8)), found.target[:500]
     settings = DAC.presets["robust"].replace(network="tiny", batch_size=64, start_epochs=4, inner_epochs=6, lr=3e-3)
     settings, dataset = for_images(settings, source, 10), dataset_of(pack(source, 8).images)
+
+    sharing = diagnostics.sharing
 
     def shared(seed: int) -> list[int]:
         """Return how many groups share an entry after each epoch."""
@@ -268,14 +270,14 @@ def test_groups_that_a_network_has_in_one_entry_are_apart_an_epoch_later(monkeyp
             for unit in made.units(epoch):
                 made.update(unit)
             made.end(epoch)
-            counts.append(diagnostics.sharing(kinds, made.memory["groups"])[0])
+            counts.append(sharing(kinds, made.memory["groups"])[0])
         return counts
 
     def still(runs: list[list[int]]) -> int:
         return sum(then > 0 and later > 0 for counts in runs for then, later in itertools.pairwise(counts))
 
     assert still([shared(seed) for seed in range(4)]) == 0
-    monkeypatch.setattr(Training, "_take_given", lambda made, epoch: None)
+    monkeypatch.setattr(diagnostics, "sharing", lambda taught, now: (0, 0))
     assert still([shared(seed) for seed in range(4)]) > 0
 
 
@@ -291,7 +293,7 @@ def test_a_training_that_goes_on_holds_the_groups_where_it_held_them(entries: li
     again.restored()
     rows = torch.arange(9)
     assert torch.equal(again.made_targets(rows), made.made_targets(rows))
-    assert (again.entries is None) is (made.entries is None) is (entries is None)
+    assert (again.given.entries is None) is (made.given.entries is None) is (entries is None)
 
 
 @pytest.mark.parametrize("changed", [{"targets": "batch"}, {"n_trials": 2}, {"start_epochs": 0}])

@@ -68,8 +68,9 @@ class Nodes:
 def nodes() -> Iterator[Nodes]:
     pytest.importorskip("ray")
     before = dict(os.environ)
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     home = tempfile.mkdtemp(prefix="r", dir="/tmp")  # short: paths of sockets have at most 107 bytes
+    Path(home, "ray").mkdir()  # where Ray notes the address of the head, and does not make the folder for that
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_TMPDIR": home}
     made = Nodes(home)
     yield made
     made.cluster.shutdown()

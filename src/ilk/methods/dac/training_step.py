@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ilk import compute, losses, train
 from ilk.augment import affine
 from ilk.losses import PairLoss
 from ilk.methods.dac import diagnostics
 from ilk.methods.dac.cuda_graph import Graphs
+from ilk.methods.dac.given import Given
 from ilk.methods.dac.network import label_features, network_for
 from ilk.methods.dac.settings import DACSettings, thresholds
 from ilk.methods.inputs.dataset import Dataset, PixelDataset, to_float16
@@ -54,7 +54,7 @@ class Training(Stage):
     Attributes
     ----------
     memory
-        ``order``, ``thresholds``, ``entries``, ``sums``: of the epoch. ``groups`` (n,) after the last epoch,
+        ``order``, ``thresholds``, ``given``, ``sums``: of the epoch. ``groups`` (n,) after the last epoch,
         ``largest``: share of the largest after each. ``assignments`` (epochs + 1, n): groups after every epoch, without
         rows where they would take more than 64 MiB. ``stages`` (3, m, k) float16: label features of up to 2,000 images
         before, halfway and at the end. When it is over ``score``, and of several trainings ``labels`` and
@@ -91,9 +91,7 @@ class Training(Stage):
         self.shown = diagnostics.shown(len(dataset), seed)
         self.upper: float | Tensor = 1.0
         self.lower: float | Tensor = 0.0
-        self.given = groups
-        self.on_given = groups is not None  # in this epoch
-        self.entries: Tensor | None = None  # (k,) of the given groups, in an epoch that holds each to one of its own
+        self.given = Given(groups, k, settings.start_epochs, isinstance(dataset, PixelDataset))
         self.frozen: Tensor | None = None  # label features of the chunk, not augmented
         self.sums = torch.zeros(3, device=self.device)  # positive, selected, steps
         self.graphs = Graphs(self) if settings.cuda_graphs else None  # replays steps on a GPU
@@ -115,7 +113,7 @@ class Training(Stage):
 
     def update(self, unit: Tensor) -> Tensor:
         """Train on one portion, and return the mean loss of its steps."""
-        if self.graphs is not None and not self.on_given:
+        if self.graphs is not None and not self.given.in_force:
             return self.graphs.train(unit)
         total, n = torch.zeros((), dtype=torch.float64, device=self.device), 0
         for index, images in self.batches(unit):
@@ -145,7 +143,7 @@ class Training(Stage):
         frozen = None if self.frozen is None else self.frozen[index.to(features.device)]
         pair = self.pairs(features, frozen)
         self.sums += torch.stack([pair.positive, pair.selected, torch.ones_like(pair.selected)])
-        if self.on_given and self.entries is not None and frozen is not None:
+        if self.given.entries is not None and frozen is not None:
             return pair.loss + losses.cross_entropy(features, frozen)
         if not self.settings.consistency or frozen is None:
             return pair.loss
@@ -209,13 +207,10 @@ class Training(Stage):
     def made_targets(self, index: Tensor) -> Tensor:
         """Return label features (b, k) without augmentation, on the statistics of batches of ``target_batch``.
 
-        In epochs on given groups those of the groups: one entry is 1, the others 0.
+        In epochs on given groups those of the groups.
         """
-        if self.on_given:
-            assert self.given is not None
-            groups = torch.from_numpy(self.given[index.cpu().numpy()])
-            at = groups if self.entries is None else self.entries[groups]
-            return functional.one_hot(at, self.k).float().to(self.device)
+        if self.given.in_force:
+            return self.given.targets(index).to(self.device)
         parts = cut(index, max(self.settings.target_batch, 2), least=2)
         return torch.cat([self.label_features(self.dataset.read(part)) for part in parts])
 
@@ -273,27 +268,14 @@ class Training(Stage):
     def begin(self, epoch: int) -> None:
         """Take the thresholds of the epoch, and draw its order of images."""
         self.upper, self.lower = self.schedule[epoch]
-        self._take_given(epoch)
+        self.given.begin(epoch, self.memory.get("groups"))
         if self.settings.reset_optimizer and self.graphs is not None:
             self.graphs.forget()
         elif self.settings.reset_optimizer:
             self.optimizer = self._optimizer()
         if self.settings.targets == "batch" or self.settings.reshuffle:
             self.order = torch.randperm(len(self.dataset), generator=self.draws)
-        self.memory["thresholds"] = np.array([*self.schedule[epoch], self.on_given])
-        self.memory["entries"] = np.zeros(0, np.int64) if self.entries is None else self.entries.numpy()
-
-    def _take_given(self, epoch: int) -> None:
-        """Decide whether given groups are learnt in this epoch, and whether each is held to an entry of its own.
-
-        Pairs alone do not say which entry is whose: a network at random may put two groups into one and never leave
-        that. Where it has, the groups are held to entries of their own, most of them to those that they have.
-        """
-        self.on_given, self.entries = self.given is not None and epoch < self.settings.start_epochs, None
-        if self.given is not None and self.on_given and epoch and isinstance(self.dataset, PixelDataset):
-            seen = self.memory["groups"]
-            if diagnostics.sharing(self.given, seen)[0]:
-                self.entries = torch.from_numpy(diagnostics.entries(self.given, seen, self.k))
+        self.memory |= {"thresholds": np.array(self.schedule[epoch]), "given": self.given.state()}
 
     def end(self, epoch: int) -> dict[str, Any]:
         """Record thresholds, shares of pairs and what can be seen without labels."""
@@ -380,9 +362,8 @@ class Training(Stage):
         self.sums.copy_(torch.from_numpy(self.memory["sums"]))
         if "thresholds" in self.memory:
             self.upper, self.lower = self.memory["thresholds"].tolist()[:2]
-            self.on_given = bool(self.memory["thresholds"][2:].any())
-        entries = self.memory.get("entries", np.zeros(0, np.int64))  # states of older versions have none
-        self.entries = torch.from_numpy(entries) if len(entries) else None
+            # states of before have a third number there
+            self.given.restore(self.memory.get("given", self.memory["thresholds"][2:3].astype(np.int64)))
 
     def check_memory(self) -> None:
         """Raise `NotEnoughMemory` where a step does not fit; everything is put back as it was."""
