@@ -132,6 +132,10 @@ def test_every_largest_pixel_of_a_window_gets_the_whole_gradient(side: int, size
         at[window == window.max()] = weights[b, c, i, j]
     assert x.grad is not None
     assert torch.equal(x.grad, wanted)
+    last = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()  # as networks have them
+    (TiedMaxPool2d(size)(last) * weights).sum().backward()
+    assert last.grad is not None
+    assert torch.equal(last.grad, wanted)
 
 
 def test_ties_are_of_the_training_alone() -> None:

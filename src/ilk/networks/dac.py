@@ -238,21 +238,26 @@ class _TiedMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
         pooled = functional.max_pool2d(x, size)
-        h, w = (side * size for side in pooled.shape[2:])
-        ctx.save_for_backward(x[:, :, :h, :w] == _spread(pooled, size))
+        ctx.save_for_backward(_windows(x, size) == pooled[:, :, :, None, :, None])
         ctx.shape, ctx.size = x.shape, size
         return pooled
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (largest,) = ctx.saved_tensors
-        found = grad.new_zeros(ctx.shape)
-        found[:, :, : largest.shape[2], : largest.shape[3]] = largest * _spread(grad, ctx.size)
+        kind = torch.channels_last if grad.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        found = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=kind)
+        torch.mul(largest, grad[:, :, :, None, :, None], out=_windows(found, ctx.size))
+        h, w = (side * ctx.size for side in grad.shape[2:])
+        found[:, :, h:], found[:, :, :, w:] = 0, 0  # of no window
         return found, None
 
 
-def _spread(pooled: Tensor, size: int) -> Tensor:
-    return functional.interpolate(pooled, scale_factor=size, mode="nearest")
+def _windows(x: Tensor, size: int) -> Tensor:
+    """View (b, c, h, w) as windows (b, c, h / size, size, w / size, size); what fits none is left out."""
+    h, w = x.shape[2] // size, x.shape[3] // size
+    columns = torch.unflatten(x[:, :, : h * size, : w * size], 3, (w, size))
+    return torch.unflatten(columns, 2, (h, size))
 
 
 def build_dac_net(
