@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from run import commit, versions, write
+from run import write
 
-from ilk import files, metrics, runs
+from ilk import compute, files, metrics, runs
 from ilk.bench.results import framed, hardware
 from ilk.data import open_images, pack
 
@@ -46,12 +46,17 @@ def read(path: Path) -> tuple[dict[str, Any], np.ndarray, list[dict[str, Any]], 
     return header, np.asarray(state["memory.0.assignments"]), list(state["history"]), False  # of the first training
 
 
-def keep(found: dict[str, Any], name: str, seed: int) -> None:
-    """Write the scores of every epoch as a result of the recipe; the run is of this machine and of this code."""
+def keep(found: dict[str, Any], name: str, header: dict[str, Any]) -> None:
+    """Write the scores of every epoch as a result of the recipe: of the code that trained, and of this machine."""
     asked = re.sub(r"-[0-9a-f]{8}(\.partial)?$", "", found["run"])
     command = f"ilk bench benchmarks/dac.toml --only {asked}; python benchmarks/dac_curve.py RUN --keep {name}"
-    facts = {"device": "cpu", "hardware": hardware(), "versions": versions(), "commit": commit(), "command": command}
-    write(RESULTS / f"{name}.json", framed({"seed": seed, **found, **facts}, f"dac_curve/{name}"))
+    facts = {
+        "command": command,
+        "device": compute.device(header["params"]["device"]).type,
+        "hardware": hardware(),
+        **{key: header[key] for key in ("commit", "seed", "versions")},
+    }
+    write(RESULTS / f"{name}.json", framed({**found, **facts}, f"dac_curve/{name}"))
 
 
 def draw(target: Path) -> None:
@@ -121,7 +126,7 @@ def main() -> None:
     precision = {True: "bf16", False: "fp32"}.get(header["bf16"])
     found = {"run": options.run.name, "finished": finished, "precision": precision, "epochs": epochs}
     if options.keep:
-        keep(found, options.keep, int(header["seed"]))
+        keep(found, options.keep, header)
     print(json.dumps(found))
 
 
